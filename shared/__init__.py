@@ -1,0 +1,1 @@
+"""What every Reelgraph process needs: settings, the document, media, the frame store, the ledger."""

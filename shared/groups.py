@@ -1,0 +1,50 @@
+"""The groups of `groups.toml`: which queue each analyzer belongs to and which worker serves it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from shared.errors import BadInput
+
+CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One queue and what serves it."""
+
+    name: str
+    purpose: str
+    worker: dict[str, list[str]]
+    gpu: bool
+    memory_mib: int
+
+
+@cache
+def groups() -> dict[str, Group]:
+    """Every group by name, in the order of the file."""
+    entries = tomllib.loads(files("shared").joinpath("groups.toml").read_text())
+    return {name: Group(name=name, **entry) for name, entry in entries.items()}
+
+
+def profiles() -> tuple[str, ...]:
+    """The profiles that the groups know."""
+    return tuple(dict.fromkeys(profile for group in groups().values() for profile in group.worker))
+
+
+def workers(profile: str) -> dict[str, tuple[str, ...]]:
+    """The workers of a profile and the queues each serves, its own before shared ones.
+
+    Raises:
+        BadInput: no group knows the profile.
+    """
+    if profile not in profiles():
+        raise BadInput(f"unknown profile {profile!r}; known are {', '.join(profiles())}", code="unknown_profile")
+    served: dict[str, list[str]] = {}
+    for group in groups().values():
+        for worker in group.worker.get(profile, []):
+            served.setdefault(worker, []).append(group.name)
+    return {worker: tuple(queues) for worker, queues in served.items()}

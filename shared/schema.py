@@ -1,0 +1,318 @@
+"""The document: everything Reelgraph says about one video, aligned in time.
+
+Times are seconds from the container's start, taken from presentation timestamps, rounded to 3 decimals.
+Spans are half-open `[start, end)`. Boxes are `[x, y, w, h]` in 0..1 of the displayed picture (after rotation).
+Confidence is 0..1 as the model gave it, or null: it is never invented.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+SCHEMA_VERSION = "1.0"
+
+Seconds = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
+Unit = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 4))]
+Confidence = Unit | None
+Box = tuple[Unit, Unit, Unit, Unit]
+Span = tuple[Seconds, Seconds]
+Status = Literal["ok", "partial", "failed", "timeout", "unavailable", "skipped", "cancelled"]
+JobState = Literal["queued", "running", "completed", "completed_with_errors", "failed", "cancelled"]
+Method = Literal["model", "measurement", "heuristic"]
+OptionValue = str | int | float | bool | None | tuple[str, ...]
+
+
+class Frozen(BaseModel):
+    """Base of everything in the document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- items -----------------------------------------------------------------------------------------------------
+
+
+class Item(Frozen):
+    """One thing in a track. `id` is unique in its track; `evidence` cites items as `analyzer/track/id`."""
+
+    id: str
+    evidence: tuple[str, ...] = ()
+
+
+class Segment(Item):
+    """Something that holds from `start` until `end`."""
+
+    start: Seconds
+    end: Seconds
+    confidence: Confidence = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f"segment ends at {self.end} s before it starts at {self.start} s")
+        return self
+
+
+class Event(Item):
+    """Something that happens at one moment."""
+
+    t: Seconds
+    type: str
+    confidence: Confidence = None
+
+
+class Scalar(Item):
+    """One number about the whole video; null where it could not be measured."""
+
+    name: str
+    value: float | None
+    unit: str
+
+
+class TimedBox(Frozen):
+    """Where an object is at one moment."""
+
+    t: Seconds
+    box: Box
+    confidence: Confidence = None
+
+
+class TrackedObject(Segment):
+    """One object followed over time. `confidence` is the mean over its boxes."""
+
+    label: str
+    boxes: tuple[TimedBox, ...]
+
+
+class Word(Frozen):
+    """One spoken word."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+    confidence: Confidence = None
+
+
+class SpeechSegment(Segment):
+    """What was said in one breath."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+
+
+class Caption(Segment):
+    """A line of text seen on screen; `box` is where it stood most of the time."""
+
+    text: str
+    box: Box
+
+
+class LabelledSegment(Segment):
+    """A span with a name, from a closed set that its analyzer documents."""
+
+    label: str
+
+
+class CameraMotion(Segment):
+    """How the camera moved."""
+
+    motion: Literal["static", "pan_left", "pan_right", "tilt_up", "tilt_down", "zoom_in", "zoom_out", "shake", "mixed"]
+
+
+# --- tracks ----------------------------------------------------------------------------------------------------
+
+SegmentT = TypeVar("SegmentT", bound=Segment)
+EventT = TypeVar("EventT", bound=Event)
+ObjectT = TypeVar("ObjectT", bound=TrackedObject)
+
+
+class BaseTrack(Frozen):
+    """What all tracks share. `id` (`analyzer/name`) and `analyzer` are filled in by the task that ran the analyzer."""
+
+    id: str = ""
+    analyzer: str = ""
+    method: Method
+
+
+class SegmentTrack(BaseTrack, Generic[SegmentT]):
+    """Spans in time, ordered by start."""
+
+    kind: Literal["segment"] = "segment"
+    items: tuple[SegmentT, ...] = ()
+
+
+class EventTrack(BaseTrack, Generic[EventT]):
+    """Moments, ordered by time."""
+
+    kind: Literal["event"] = "event"
+    items: tuple[EventT, ...] = ()
+
+
+class ObjectTrack(BaseTrack, Generic[ObjectT]):
+    """Objects followed over time, ordered by start."""
+
+    kind: Literal["object"] = "object"
+    items: tuple[ObjectT, ...] = ()
+
+
+class SeriesTrack(BaseTrack):
+    """A value every `dt` seconds from `t0`; null where it could not be measured."""
+
+    kind: Literal["series"] = "series"
+    unit: str
+    t0: Seconds
+    dt: Annotated[float, Field(gt=0)]
+    values: tuple[float | None, ...]
+
+
+class ScalarTrack(BaseTrack):
+    """Numbers about the whole video."""
+
+    kind: Literal["scalar"] = "scalar"
+    items: tuple[Scalar, ...] = ()
+
+
+Track = SegmentTrack[Segment] | EventTrack[Event] | ObjectTrack[TrackedObject] | SeriesTrack | ScalarTrack
+
+
+class TrackSet(Frozen):
+    """What one analyzer returns: one field a track; the field's name is the track's name.
+
+    `analysed` says which spans were looked at; None means everything that was asked for.
+    """
+
+    analysed: tuple[Span, ...] | None = None
+
+    def tracks(self, analyzer: str) -> tuple[BaseTrack, ...]:
+        """The tracks, signed with their analyzer."""
+        named = ((name, getattr(self, name)) for name in type(self).model_fields if name != "analysed")
+        return tuple(
+            track.model_copy(update={"id": f"{analyzer}/{name}", "analyzer": analyzer}) for name, track in named
+        )
+
+
+# --- outcomes --------------------------------------------------------------------------------------------------
+
+
+class ErrorInfo(Frozen):
+    """Why an analyzer has no (full) result."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class Receipt(Frozen):
+    """What one analyzer run cost. Seconds are wall clock; null where it was not measured."""
+
+    queue_seconds: float | None = None
+    load_seconds: float | None = None
+    decode_seconds: float | None = None
+    infer_seconds: float | None = None
+    decode_passes: int = 0
+    peak_rss_mib: float | None = None
+    peak_gpu_mib: float | None = None
+    device: str | None = None
+    precision: str | None = None
+    attempts: int = 0
+    cache_hit: bool = False
+    realtime_factor: float | None = None
+    worker: str | None = None
+
+
+class AnalyzerReport(Frozen):
+    """How one analyzer fared on one video."""
+
+    name: str
+    version: int
+    status: Status
+    weights: str | None = None
+    options: dict[str, OptionValue] = Field(default_factory=dict)
+    analysed: tuple[Span, ...] = ()
+    error: ErrorInfo | None = None
+    receipt: Receipt = Receipt()
+
+
+class Outcome(Frozen):
+    """What one analyzer run ended in: the report and, when it is ok or partial, the tracks."""
+
+    report: AnalyzerReport
+    tracks: tuple[SerializeAsAny[BaseTrack], ...] = ()
+
+
+class StreamInfo(Frozen):
+    """One stream of the container."""
+
+    index: int
+    kind: Literal["video", "audio", "subtitle", "data", "attachment"]
+    codec: str | None = None
+    language: str | None = None
+    chosen: bool = False
+    width: int | None = None
+    height: int | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+
+
+class MediaInfo(Frozen):
+    """Facts about the video file. Width and height are as displayed: rotation and pixel shape applied."""
+
+    sha256: str
+    size_bytes: int
+    container: str
+    duration_seconds: Seconds
+    start_seconds: float = 0.0
+    width: int | None = None
+    height: int | None = None
+    fps: str | None = None
+    vfr: bool | None = None
+    rotation: int = 0
+    streams: tuple[StreamInfo, ...] = ()
+
+    @property
+    def has_video(self) -> bool:
+        """Whether a video stream was chosen."""
+        return any(stream.chosen and stream.kind == "video" for stream in self.streams)
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether an audio stream was chosen."""
+        return any(stream.chosen and stream.kind == "audio" for stream in self.streams)
+
+
+class JobInfo(Frozen):
+    """The job that made the document."""
+
+    id: str
+    state: JobState
+    profile: str
+    submitted_at: str
+    decode_passes: int
+    wall_seconds: float
+    realtime_factor: float | None
+    source_name: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Coverage(Frozen):
+    """Which analyzers ended how: the holes, at one glance."""
+
+    ok: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    timeout: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+
+
+class Document(Frozen):
+    """Everything about one video. `reelgraph schema` prints its JSON Schema with every analyzer's track types."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    job: JobInfo
+    media: MediaInfo
+    coverage: Coverage
+    analyzers: tuple[AnalyzerReport, ...]
+    tracks: tuple[SerializeAsAny[BaseTrack], ...]

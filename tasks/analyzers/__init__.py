@@ -1,0 +1,1 @@
+"""One file per analyzer. The registry finds them by walking this folder."""
