@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.broker import embedded_broker
-from services.leash import Leashed, start
+from services.leash import Leashed, start, stop_all
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, workers
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import Settings, settings, use
+from tasks.celery import app
 from tasks.node import forget
 
 RESTARTS = 3
@@ -85,10 +87,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop every worker, all at once."""
-        for worker in self.workers:
-            worker.process.terminate()
-        for worker in self.workers:
-            worker.process.wait()
+        stop_all([worker.process for worker in self.workers])
 
     def _is_ready(self, worker: LocalWorker) -> bool:
         return (self.settings.data_dir / "run" / f"ready.{self._node(worker.name)}").exists()
@@ -105,7 +104,10 @@ class Stack:
         environment = {**os.environ, **self.settings.environment(), "OMP_NUM_THREADS": threads}
         # OpenBLAS and OpenMP threads that spin would take the other worker's core
         environment |= {"OPENBLAS_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
-        return start(argv, env=environment, stdout=log_file, grace_seconds=STOP_SECONDS)
+        with log_file.open("ab") as output:
+            return start(
+                argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT
+            )
 
 
 @contextmanager
@@ -153,6 +155,7 @@ def _settings_in_use(chosen: Settings) -> Iterator[None]:
     before = settings()
     use(chosen)
     forget()
+    app.conf.update(broker_url=chosen.broker_url, result_backend=chosen.broker_url)
     try:
         yield
     finally:
