@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
@@ -147,12 +147,18 @@ class PinnedFile(Member):
     name: FileName
 
 
+class Source(Member):
+    """A member that a converter reads, under the last part of its path."""
+
+    member: str
+
+
 class ConvertedFile(Pin):
     """A file made on this machine from pinned sources. Its own bytes depend on library versions: not pinned."""
 
     name: FileName
     convert: Literal["tfjs_to_onnx"]
-    sources: tuple[Member, ...] = Field(min_length=1)
+    sources: tuple[Source, ...] = Field(min_length=1)
 
     @property
     def size_bytes(self) -> int:
@@ -210,11 +216,6 @@ class Pins(Pin):
                 if member.member is None and member.sha256 != artifact.sha256:
                     raise ValueError(f"entry {name} and artifact {member.artifact!r} pin different hashes")
         return self
-
-
-def base_name(member: Member, artifact: BaseArtifact) -> str:
-    """The last part of a member's path, or of the artifact's address when it is the file itself."""
-    return PurePosixPath(member.member or artifact.origin).name
 
 
 def load_pins(source: Path | Traversable) -> Pins:
