@@ -203,7 +203,7 @@ class Entry(Pin):
 class Pins(Pin):
     """A whole pins file."""
 
-    artifacts: dict[str, Artifact] = {}
+    artifacts: dict[FileName, Artifact] = {}
     entries: dict[FileName, Entry]
 
     @model_validator(mode="after")
