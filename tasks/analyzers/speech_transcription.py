@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ BLOCK_SAMPLES = 300 * SAMPLE_RATE
 MIN_LOG_PROBABILITY = -1.0
 MAX_COMPRESSION_RATIO = 2.4
 """Whisper's own marks of a failed decoding (Radford et al. 2022, section 4.5); beyond them nothing is reported."""
+LIKELIER_THAN_NOT = 0.5
+"""A segment in which no word reaches this probability is left out."""
 REPEATS = 3
 """A text said this often in a row, word for word, is a decoding loop: what follows is left out."""
 
@@ -46,7 +48,8 @@ class TranscriptionOptions(Options):
 
 class Transcription(TrackSet):
     """`segments`: what was said between two pauses. `confidence` is exp(mean log probability of the decoded tokens) of
-    the Whisper segment it is part of; a word's confidence is the mean probability of its tokens."""
+    the Whisper segment it is part of; a word's confidence is the mean probability of its tokens.
+    """
 
     segments: SegmentTrack[SpeechSegment]
 
@@ -59,7 +62,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
     group = "speech"
     summary = "what is said, with word times (Whisper; the local model knows English only)"
     needs = (SPEECH,)
-    weights = {"local": "whisper-tiny-en"}
+    weights: ClassVar[dict[str, str]] = {"local": "whisper-tiny-en"}
     cost = 0.05
 
     def load(self, model: ModelContext) -> None:
@@ -90,8 +93,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
         return Transcription(segments=SegmentTrack(method="model", items=_without_loops(said)))
 
     def _blocks(self, audio: Samples, options: TranscriptionOptions) -> Iterator[tuple[int, Samples, Spans]]:
-        """First sample, samples and speech spans (seconds in the block), cut where nobody speaks if there is such a
-        place."""
+        """Yield first sample, samples and speech spans (seconds in the block), cut where nobody speaks if possible."""
         start = 0
         while start < len(audio):
             block = np.ascontiguousarray(audio[start : start + BLOCK_SAMPLES])
@@ -123,15 +125,23 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
             vad_parameters={"threshold": options.speech_threshold},
         )
         for segment in found:
-            failed = segment.avg_logprob < MIN_LOG_PROBABILITY or segment.compression_ratio > MAX_COMPRESSION_RATIO
             words = tuple(_trimmed(word, spans) for word in _whole_words(segment.words or ()))
-            if words and not failed:
+            if not _failed(segment, words):
                 yield words, min(1.0, math.exp(segment.avg_logprob))
 
 
+def _failed(segment: Any, words: tuple[Word, ...]) -> bool:
+    """Tell a guess from speech: voice activity detection lets some buzzes pass, and Whisper then says "You"."""
+    likeliest = max((word.confidence or 0.0 for word in words), default=0.0)
+    return bool(
+        likeliest < LIKELIER_THAN_NOT
+        or segment.avg_logprob < MIN_LOG_PROBABILITY
+        or segment.compression_ratio > MAX_COMPRESSION_RATIO
+    )
+
+
 def _whole_words(parts: Iterable[Any]) -> Iterator[Word]:
-    """Whisper's parts as words: a part that no space precedes ("0" + ".3") belongs to the word before; the less
-    certain part gives the confidence."""
+    """Join a part that no space precedes ("0" + ".3") to the word before; the less certain part gives the confidence."""
     word: Word | None = None
     for part in parts:
         start, end, sure = float(part.start), max(float(part.start), float(part.end)), float(part.probability)
@@ -166,7 +176,7 @@ def _shifted(word: Word, seconds: float) -> Word:
 
 
 def _breaths(words: tuple[Word, ...], confidence: float, pause: float, *, first: int) -> Iterator[SpeechSegment]:
-    """The words, parted where the speaker paused."""
+    """Part the words where the speaker paused."""
     part: list[Word] = []
     number = first
     for word, after in zip(words, (*words[1:], None), strict=True):
