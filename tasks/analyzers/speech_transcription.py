@@ -141,7 +141,7 @@ def _failed(segment: Any, words: tuple[Word, ...]) -> bool:
 
 
 def _whole_words(parts: Iterable[Any]) -> Iterator[Word]:
-    """Join a part that no space precedes ("0" + ".3") to the word before; the less certain part gives the confidence."""
+    """Join a part that no space precedes ("0" + ".3") to the word before; the less sure part gives the confidence."""
     word: Word | None = None
     for part in parts:
         start, end, sure = float(part.start), max(float(part.start), float(part.end)), float(part.probability)
