@@ -113,8 +113,8 @@ def unpack(artifact_file: Path, wanted: Mapping[Path, Member]) -> None:
 def _streams(artifact_file: Path, wanted: Mapping[Path, Member]) -> Iterator[tuple[Path, IO[bytes]]]:
     whole = {target for target, member in wanted.items() if member.member is None}
     for target in whole:
-        with artifact_file.open("rb") as stream:
-            yield target, stream
+        with artifact_file.open("rb") as bare:
+            yield target, bare
     packed = {target: member.member for target, member in wanted.items() if target not in whole}
     if packed and zipfile.is_zipfile(artifact_file):
         with zipfile.ZipFile(artifact_file) as wheel:
@@ -128,14 +128,14 @@ def _streams(artifact_file: Path, wanted: Mapping[Path, Member]) -> Iterator[tup
             for info in tarball:
                 for target, name in packed.items():
                     # links have no bytes of their own and may point anywhere
-                    if info.name == name and info.isreg() and (stream := tarball.extractfile(info)):
-                        yield target, stream
+                    if info.name == name and info.isreg() and (packed_file := tarball.extractfile(info)):
+                        yield target, packed_file
 
 
 def _write(stream: IO[bytes], target: Path, member: Member) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
-        _transfer(stream, file, member.size_bytes, report=lambda _: None)
+        _transfer(stream, file, member.size_bytes, lambda _: None)
         file.flush()
         os.fsync(file.fileno())
     if (actual := sha256_of(target)) != member.sha256:

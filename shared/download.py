@@ -88,7 +88,7 @@ def _attempt(
             raise Refused(f"the server's certificate is not trusted: {error.reason}") from error
         return f"no connection: {error.reason}"
     except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
-        return f"connection lost: {error or type(error).__name__}"
+        return f"connection lost: {type(error).__name__} {error}".rstrip()
     return "connection lost"
 
 
