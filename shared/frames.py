@@ -160,8 +160,8 @@ class FrameReader:
         with open_container(self.video) as container:
             _, audio = chosen_streams(container)
             resampler = av.AudioResampler("fltp", "mono" if need.mono else audio.layout.name, need.sample_rate)
-            parts = [
-                out.to_ndarray() for frame in container.decode(audio) for out in resampler.resample(frame)
-            ] + [out.to_ndarray() for out in resampler.resample(None)]
+            parts = [out.to_ndarray() for frame in container.decode(audio) for out in resampler.resample(frame)] + [
+                out.to_ndarray() for out in resampler.resample(None)
+            ]
         samples = np.concatenate(parts, axis=1)
         return samples[0] if need.mono else samples.T.copy()
