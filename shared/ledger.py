@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from filelock import FileLock
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared.errors import BadInput, Infrastructure
+from shared.migrations import HEAD
 from shared.schema import AnalyzerReport, JobState
 
 BUSY_SECONDS = 30
@@ -118,13 +117,11 @@ class Ledger:
         Raises:
             Infrastructure: the database cannot be reached or written.
         """
-        config = Config()
-        with as_file(files("shared") / "migrations") as scripts, _migration_lock(self.engine.url):
-            config.set_main_option("script_location", str(scripts))
+        with _migration_lock(self.engine.url):
             try:
                 with self.engine.begin() as connection:
-                    config.attributes["connection"] = connection
-                    command.upgrade(config, "head")
+                    if not _is_current(connection):
+                        _upgrade(connection)
             except sa.exc.OperationalError as error:
                 raise Infrastructure(f"the ledger cannot be opened: {error.orig}", code="ledger_unreachable") from error
 
@@ -245,6 +242,23 @@ class Ledger:
     @staticmethod
     def _open_run(job_id: str, analyzer: str) -> sa.Update:
         return sa.update(Run).where(Run.job_id == job_id, Run.analyzer == analyzer, Run.status.is_(None))
+
+
+def _is_current(connection: sa.Connection) -> bool:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return False
+    return connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command  # slow to import and needed once in a ledger's life
+    from alembic.config import Config
+
+    config = Config()
+    with as_file(files("shared") / "migrations") as scripts:
+        config.set_main_option("script_location", str(scripts))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def _changed(session: Session, query: sa.Update) -> bool:
