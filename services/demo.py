@@ -26,7 +26,7 @@ SPEECH_START_SECONDS = 0.5
 ZOOM = 1.4
 MOVING_MIDDLE = 0.38  # where the bunny stands
 CREDITS = (
-    "Pictures: NASA; Rachel Michetti (CC0); SpaceX. Big Buck Bunny (c) Blender Foundation, CC BY 3.0. "
+    "Pictures: NASA; Rachel Michetti (CC0). Big Buck Bunny (c) Blender Foundation, CC BY 3.0. "
     "Speech: John F. Kennedy, 1961."
 )
 
@@ -53,7 +53,7 @@ class Assets:
             portrait=path("astronaut", "astronaut.png"),
             moving=path("bunny", "bigbuckbunny.mp4"),
             product=path("coffee", "coffee.png"),
-            scenery=path("rocket", "rocket.jpg"),
+            scenery=path("galaxies", "hubble_deep_field.jpg"),
             speech=path("speech", "jfk.wav"),
             product_label="cup",
             transcript=(
