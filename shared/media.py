@@ -182,7 +182,8 @@ def _first_frame(packet: av.Packet[VideoStream]) -> VideoFrame | None:
 
 def _rate(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool | None]:
     """Frames per second, and whether their distance varies: among the first packets, or between those and the header's
-    average over the whole stream."""
+    average over the whole stream.
+    """
     average, guessed = video.average_rate, video.guessed_rate
     gaps = [after - before for before, after in pairwise(stamps)]
     # the last packets read may still lack neighbours that are shown between them
