@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from math import comb
+from textwrap import shorten
 from typing import Literal, TypeVar
 
 from pydantic import Field
@@ -39,6 +42,8 @@ WORDS_SAID = 0.7
 FACE_SHARE = 0.8
 BEAT_SECONDS = 0.08
 """Sound and picture this close are seen as one (ITU-R BT.1359-1: detectable from -125 ms to +45 ms)."""
+BY_CHANCE = 0.01
+"""Cuts keep the beat when so many on a beat would be rarer than this by chance (binomial test)."""
 OTHER_NAMES = {
     "person": {"person", "people", "man", "men", "woman", "women", "boy", "girl"},
     "cell phone": {"phone", "phones", "smartphone"},
@@ -48,13 +53,47 @@ OTHER_NAMES = {
     "potted plant": {"plant", "plants"},
 }
 UNMISTAKABLE = frozenset(
-    "bottle bicycle motorcycle airplane laptop umbrella elephant zebra giraffe banana pizza skateboard surfboard "
-    "toothbrush backpack suitcase".split()
+    (
+        "bottle",
+        "bicycle",
+        "motorcycle",
+        "airplane",
+        "laptop",
+        "umbrella",
+        "elephant",
+        "zebra",
+        "giraffe",
+        "banana",
+        "pizza",
+        "skateboard",
+        "surfboard",
+        "toothbrush",
+        "backpack",
+        "suitcase",
+    )
 )
 """Names of detector classes that hardly mean anything else when said or written ("mouse", "orange", "bear" do)."""
-NUMBER = re.compile(r"(\d+(?:[.,]\d+)*)\s*(%|[a-z]+)", re.IGNORECASE)
+NUMBER = re.compile(r"(?<![\w.,-])(\d+(?:[.,]\d+)*)\s*(%|(?:(?:thousand|million|billion)\s+)?[a-z]+)", re.IGNORECASE)
+
+SCALES = {"K": "thousand", "M": "million", "B": "billion"}
+SCALED = re.compile(r"(?<=\d)([KMB])\b")
+MESSAGE_TEXT = 80
 
 ItemT = TypeVar("ItemT", bound=Item)
+SegmentT = TypeVar("SegmentT", bound=Segment)
+
+
+FindingType = Literal[
+    "text_is_said",
+    "number_differs",
+    "text_too_fast",
+    "face_with_speech",
+    "voice_over",
+    "object_named",
+    "named_but_unseen",
+    "cuts_on_beats",
+]
+Verdict = Literal["agreement", "contradiction", "observation"]
 
 
 class CrossOptions(Options):
@@ -63,24 +102,15 @@ class CrossOptions(Options):
     reading_speed: float = Field(
         20.0,
         gt=0,
-        description="characters a second that viewers can read (Netflix Timed Text Style Guide, English: 20 for adults)",
+        description="characters a second that viewers can read (Netflix Timed Text Style Guide, English, adults: 20)",
     )
 
 
 class Finding(Segment):
     """One agreement, contradiction or observation; `evidence` cites the items, `message` says it to a person."""
 
-    type: Literal[
-        "text_is_said",
-        "number_differs",
-        "text_too_fast",
-        "face_with_speech",
-        "voice_over",
-        "object_named",
-        "named_but_unseen",
-        "cuts_on_beats",
-    ]
-    verdict: Literal["agreement", "contradiction", "observation"]
+    type: FindingType
+    verdict: Verdict
     message: str
 
 
@@ -152,18 +182,24 @@ def _by_evidence(media: Media, track: str, kind: type[ItemT]) -> dict[str, ItemT
 
 
 def _text_is_said(view: _View) -> Iterator[Finding]:
-    """Text on screen of which most words are said while it is shown."""
+    """Find text of which most words, and all numbers, are said in two breaths while it is shown."""
     for cited, caption in (view.captions or {}).items():
-        near = _near(caption, view.speech or {})
+        near = list(_near(caption, view.speech or {}).items())
         shown = set(_words(caption.text))
-        said = {word for segment in near.values() for word in _words(segment.text)}
-        if len(shown) >= 2 and len(shown & said) >= WORDS_SAID * len(shown):
-            telling = [key for key, segment in near.items() if shown & set(_words(segment.text))]
-            yield _finding("text_is_said", "agreement", caption, f'"{caption.text}" is shown and said', cited, *telling)
+        numbers = {word for word in shown if any(letter.isdigit() for letter in word)}
+        for first in range(len(near) if len(shown) >= 2 else 0):
+            telling = {key: shown & set(_words(said.text)) for key, said in near[first : first + 2]}
+            heard = set().union(*telling.values())
+            if len(heard) >= WORDS_SAID * len(shown) and numbers <= heard:
+                keys = [key for key, words in telling.items() if words]
+                yield _finding(
+                    "text_is_said", "agreement", caption, f'"{caption.text}" is shown and said', cited, *keys
+                )
+                break
 
 
 def _number_differs(view: _View) -> Iterator[Finding]:
-    """A number on screen while another number of the same thing is said."""
+    """Compare a number on screen with the number of the same thing that is said."""
     for cited, caption in (view.captions or {}).items():
         near = _near(caption, view.speech or {})
         said = {key: _numbers(segment.text) for key, segment in near.items()}
@@ -177,20 +213,20 @@ def _number_differs(view: _View) -> Iterator[Finding]:
 
 
 def _text_too_fast(view: _View) -> Iterator[Finding]:
-    """Text that is gone before it can be read."""
+    """Find text that is gone before it can be read."""
     for screen in _screens(view.captions or {}):
         rate, span = _reading_rate(screen), _span(screen.values())
         if rate > view.reading_speed:
-            text = " / ".join(caption.text for caption in screen.values())
+            text = shorten(" / ".join(caption.text for caption in screen.values()), MESSAGE_TEXT, placeholder=" ...")
             message = (
                 f'"{text}" stands for {span.end - span.start:.1f} s: {rate:.0f} characters a second, '
                 f"viewers read about {view.reading_speed:g}"
             )
-            yield _finding("text_too_fast", "contradiction", span, message, *screen)
+            yield _finding("text_too_fast", "observation", span, message, *screen)
 
 
 def _screens(captions: dict[str, Caption]) -> list[dict[str, Caption]]:
-    """Lines that come and go together."""
+    """Group lines that come and go together."""
     screens: list[dict[str, Caption]] = []
     for key, caption in sorted(captions.items(), key=lambda pair: (pair[1].start, pair[1].end)):
         for screen in screens:
@@ -213,21 +249,29 @@ def _reading_rate(screen: dict[str, Caption]) -> float:
 
 
 def _face_and_voice(view: _View) -> Iterator[Finding]:
-    """Speech with a face in the picture, and speech without one."""
+    """Find runs of speech with a face in the picture, and runs without one."""
     if view.faces is None:
         return
-    for cited, said in (view.speech or {}).items():
-        seen = {key: face for key, face in view.faces.items() if _overlap(face, said) > 0}
-        share = _covered(said, seen.values())
-        if share >= FACE_SHARE:
-            message = f"a face is seen while somebody speaks ({share:.0%} of the time)"
-            yield _finding("face_with_speech", "agreement", said, message, cited, *seen)
-        elif not seen:
-            yield _finding("voice_over", "observation", said, "somebody speaks and no face is seen", cited)
+    faces = view.faces
+    shares = [(key, said, _covered(said, faces.values())) for key, said in (view.speech or {}).items()]
+    for kind, run in groupby(shares, key=lambda entry: _face_state(entry[2])):
+        spoken = {key: said for key, said, _ in run}
+        span = _span(spoken.values())
+        if kind == "face_with_speech":
+            seen = [key for key, face in faces.items() if any(_overlap(face, said) > 0 for said in spoken.values())]
+            yield _finding(kind, "agreement", span, "a face is seen while somebody speaks", *spoken, *seen)
+        elif kind == "voice_over":
+            yield _finding(kind, "observation", span, "somebody speaks and no face is seen", *spoken)
+
+
+def _face_state(share: float) -> FindingType | None:
+    if share == 0:
+        return "voice_over"
+    return "face_with_speech" if share >= FACE_SHARE else None
 
 
 def _objects_and_words(view: _View) -> Iterator[Finding]:
-    """Objects that are named while they are seen, and unmistakable names of things never seen."""
+    """Find objects that are named while they are seen, and unmistakable names of things never seen."""
     if view.objects is None:
         return
     texts: dict[str, Caption | SpeechSegment] = {**(view.captions or {}), **(view.speech or {})}
@@ -253,15 +297,16 @@ def _names(label: str) -> set[str]:
 
 
 def _cuts_on_beats(view: _View) -> Iterator[Finding]:
-    """Cuts that fall on beats far more often than chance would have it."""
+    """Find cuts that fall on beats far more often than chance would have it."""
     cuts, beats = view.cuts or {}, view.beats or {}
     matched = _matched(cuts, beats)
-    if len(matched) < 3:
+    if not matched:
         return
     times = sorted(beat.t for beat in beats.values())
     period = (times[-1] - times[0]) / max(len(times) - 1, 1)
-    share, chance = len(matched) / len(cuts), 2 * BEAT_SECONDS / max(period, 2 * BEAT_SECONDS)
-    if share >= max(0.6, min(1.0, 2 * chance)):
+    chance = 2 * BEAT_SECONDS / max(period, 2 * BEAT_SECONDS)
+    tail = range(len(matched), len(cuts) + 1)
+    if sum(comb(len(cuts), k) * chance**k * (1 - chance) ** (len(cuts) - k) for k in tail) < BY_CHANCE:
         span = _span(Segment(id="", start=cuts[cut].t, end=cuts[cut].t) for cut in matched)
         message = f"{len(matched)} of {len(cuts)} cuts fall on a beat; by chance it would be {chance * len(cuts):.1f}"
         yield _finding("cuts_on_beats", "agreement", span, message, *matched, *matched.values())
@@ -309,21 +354,16 @@ def _scalars(view: _View, findings: tuple[Finding, ...]) -> tuple[Scalar, ...]:
     )
 
 
-def _finding(kind: str, verdict: str, span: Segment, message: str, *evidence: str) -> Finding:
-    return Finding.model_validate(
-        {
-            "id": "f",
-            "start": span.start,
-            "end": span.end,
-            "type": kind,
-            "verdict": verdict,
-            "message": message,
-            "evidence": tuple(dict.fromkeys(evidence)),
-        }
+def _finding(kind: FindingType, verdict: Verdict, span: Segment, message: str, *evidence: str) -> Finding:
+    return Finding(
+        id="unnumbered",
+        start=span.start,
+        end=span.end,
+        type=kind,
+        verdict=verdict,
+        message=message,
+        evidence=tuple(dict.fromkeys(evidence)),
     )
-
-
-SegmentT = TypeVar("SegmentT", bound=Segment)
 
 
 def _near(span: Segment, others: dict[str, SegmentT]) -> dict[str, SegmentT]:
@@ -358,8 +398,9 @@ def _words(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> dict[str, set[str]]:
-    """Numbers in a text by the word after them: "400 million" gives {"million": {"400"}}."""
+    """Numbers in a text by the word after them: "413M pairs" gives {"million pairs": {"413"}}."""
     found: dict[str, set[str]] = {}
-    for number, unit in NUMBER.findall(text):
-        found.setdefault(unit.lower(), set()).add(number.replace(",", ""))
+    spelled = SCALED.sub(lambda scale: f" {SCALES[scale[1]]}", text)
+    for number, unit in NUMBER.findall(spelled):
+        found.setdefault(" ".join(unit.lower().split()), set()).add(number.replace(",", ""))
     return found
