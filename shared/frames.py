@@ -116,6 +116,7 @@ class FrameReader:
         self.folder = store.folder / info.sha256
         self._in_use = FileLock(self.folder / USE_LOCK, shared=True)
         self._pass: BackgroundPass | None = None
+        self._last_check = -CHECK_SECONDS
         self._times: dict[str, list[NDArray[np.float64]]] = {}
         self._hold()
 
@@ -228,7 +229,7 @@ class FrameReader:
 
     def _wait(self, need: Rendition, look: Callable[[], T | None]) -> T:
         """Wait until `look` finds something; decode when nobody does. The seconds count as decoding."""
-        started = checked = time.perf_counter()
+        started = time.perf_counter()
         while (found := look()) is None:
             if self._pass is None or not self._pass.running:
                 self._take_over(need)
@@ -236,13 +237,13 @@ class FrameReader:
             now = time.perf_counter()
             self.stats.decode_seconds += now - started
             started = now
-            if now - checked >= CHECK_SECONDS:
-                checked = now
+            if now - self._last_check >= CHECK_SECONDS:
                 self._checked()
         return found
 
     def _checked(self) -> None:
         """Call `check`; when it raises, the job is cancelled or late and nobody waits for the rest of the pass."""
+        self._last_check = time.perf_counter()
         try:
             self.check()
         except BaseException:

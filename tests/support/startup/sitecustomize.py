@@ -1,4 +1,4 @@
-"""Imported by every Python that starts with this folder in PYTHONPATH: writes down each real opening of a media file."""
+"""Imported by every Python that has this folder in PYTHONPATH: writes down each real opening of a media file."""
 
 import json
 import os
