@@ -103,7 +103,8 @@ def unpack(artifact_file: Path, wanted: Mapping[Path, Member]) -> None:
     try:
         missing = dict(wanted)
         for target, stream in _streams(artifact_file, wanted):
-            _write(stream, target, missing.pop(target))
+            _write(stream, target, wanted[target])
+            missing.pop(target, None)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise Infrastructure(f"{artifact_file.stem} is not an archive that can be read: {error}") from error
     for member in missing.values():
@@ -111,25 +112,33 @@ def unpack(artifact_file: Path, wanted: Mapping[Path, Member]) -> None:
 
 
 def _streams(artifact_file: Path, wanted: Mapping[Path, Member]) -> Iterator[tuple[Path, IO[bytes]]]:
-    whole = {target for target, member in wanted.items() if member.member is None}
-    for target in whole:
-        with artifact_file.open("rb") as bare:
-            yield target, bare
-    packed = {target: member.member for target, member in wanted.items() if target not in whole}
-    if packed and zipfile.is_zipfile(artifact_file):
-        with zipfile.ZipFile(artifact_file) as wheel:
-            held = set(wheel.namelist())
-            for target, name in packed.items():
-                if name in held:
-                    with wheel.open(str(name)) as stream:
-                        yield target, stream
-    elif packed:
-        with tarfile.open(artifact_file) as tarball:
-            for info in tarball:
-                for target, name in packed.items():
-                    # links have no bytes of their own and may point anywhere
-                    if info.name == name and info.isreg() and (packed_file := tarball.extractfile(info)):
-                        yield target, packed_file
+    packed: dict[Path, str] = {}
+    for target, member in wanted.items():
+        if member.member is not None:
+            packed[target] = member.member
+        else:
+            with artifact_file.open("rb") as stream:
+                yield target, stream
+    if packed:
+        yield from (_zipped if zipfile.is_zipfile(artifact_file) else _tarred)(artifact_file, packed)
+
+
+def _zipped(artifact_file: Path, packed: Mapping[Path, str]) -> Iterator[tuple[Path, IO[bytes]]]:
+    with zipfile.ZipFile(artifact_file) as archive:
+        held = set(archive.namelist())
+        for target, name in packed.items():
+            if name in held:
+                with archive.open(name) as stream:
+                    yield target, stream
+
+
+def _tarred(artifact_file: Path, packed: Mapping[Path, str]) -> Iterator[tuple[Path, IO[bytes]]]:
+    with tarfile.open(artifact_file) as archive:
+        for info in archive:
+            # links have no bytes of their own and may point anywhere
+            for target in [target for target, name in packed.items() if name == info.name and info.isreg()]:
+                if stream := archive.extractfile(info):
+                    yield target, stream
 
 
 def _write(stream: IO[bytes], target: Path, member: Member) -> None:

@@ -22,7 +22,7 @@ from shared.artifacts import sha256_of, tampered
 from shared.conversions import File, expected_sha256, recipe
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
-from shared.pins import Entry, Pins, load_pins
+from shared.pins import Artifact, Entry, Pins, load_pins
 from shared.pull import Pull, PullProgress, Report, alone
 
 __all__ = ["Entry", "Problem", "PullProgress", "Weights"]
@@ -60,12 +60,10 @@ class Weights:
         """All entries by name, locked or not."""
         return dict(self._pins.entries)
 
-    def origins(self, entry: str) -> tuple[str, ...]:
-        """Where an entry's files come from, such as `pypi mediapipe 0.10.21`."""
-        pinned = self._entry(entry)
-        artifacts = [self._pins.artifacts[key] for key in dict.fromkeys(member.artifact for member in pinned.members)]
-        known = [" ".join(filter(None, (one.source, one.origin, one.pinned_version))) for one in artifacts]
-        return tuple(known) if pinned.locked else (f"hf {pinned.hub}",)
+    def artifacts(self, entry: str) -> tuple[Artifact, ...]:
+        """What an entry's files are taken from; empty while it is not locked."""
+        keys = dict.fromkeys(member.artifact for member in self._entry(entry).members)
+        return tuple(self._pins.artifacts[key] for key in keys)
 
     def digest(self, entry: str) -> str:
         """Sixteen hex digits that stand for the entry's pinned bytes and conversions. Needs no file on disk.

@@ -20,7 +20,18 @@ from shared.events import Event
 from shared.frames import ReadStats, Rendition
 from shared.ledger import Job, Run
 from shared.log import logger
-from shared.schema import AnalyzerReport, BaseTrack, ErrorInfo, MediaInfo, Outcome, Receipt, SeriesTrack, Span, Status, TrackSet
+from shared.schema import (
+    AnalyzerReport,
+    BaseTrack,
+    ErrorInfo,
+    MediaInfo,
+    Outcome,
+    Receipt,
+    SeriesTrack,
+    Span,
+    Status,
+    TrackSet,
+)
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
 from tasks.celery import app
@@ -31,6 +42,13 @@ from tasks.plan import GRACE_SECONDS, Plan, fingerprint
 from tasks.registry import AnyAnalyzer, analyzers, dependencies
 
 log = logger(__name__)
+
+
+STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
+    (Skipped, "skipped"),
+    (Cancelled, "cancelled"),
+    (Unavailable, "unavailable"),
+)
 
 
 def task_name(analyzer: str) -> str:
@@ -71,9 +89,7 @@ def analysis(job: Job, plan: Plan, name: str) -> Signature[Any]:
 def announce(job_id: str, outcome: Outcome) -> None:
     """Tell the job's followers that an analyzer has ended."""
     items = sum(map(track_length, outcome.tracks))
-    events().publish(
-        job_id, Event(type="finished", analyzer=outcome.report.name, report=outcome.report, items=items)
-    )
+    events().publish(job_id, Event(type="finished", analyzer=outcome.report.name, report=outcome.report, items=items))
 
 
 def track_length(track: BaseTrack) -> int:
@@ -97,23 +113,9 @@ class Work:
         try:
             self._refuse()
             result = self._analyze(self._loaded())
-        except Skipped as error:
-            return self._without_result("skipped", error.code, error.message)
-        except Cancelled as error:
-            return self._without_result("cancelled", error.code, error.message)
-        except SoftTimeLimitExceeded:
-            seconds = self.plan.limits[self.analyzer.name]
-            return self._without_result("timeout", "time_limit", f"not finished in {seconds:.0f} s", retryable=True)
-        except Unavailable as error:
-            return self._without_result("unavailable", error.code, error.message)
-        except ReelgraphError as error:
-            log.warning("analyzer_failed", job=self.job.id, analyzer=self.analyzer.name, code=error.code)
-            return self._without_result("failed", error.code, error.message, retryable=error.retryable)
-        except MemoryError:
-            return self._without_result("failed", "out_of_memory", "not enough memory", retryable=True)
-        except Exception as error:  # noqa: BLE001  (the envelope: an analyzer's bug must not take the chord down)
-            log.exception("analyzer_crashed", job=self.job.id, analyzer=self.analyzer.name)
-            return self._without_result("failed", "analyzer_error", f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
+            status, reason = self._ending(error)
+            return Outcome(report=self._report(status, (), reason))
         return Outcome(report=self._report("ok", self._analysed(result)), tracks=result.tracks(self.analyzer.name))
 
     def fingerprint(self) -> str:
@@ -162,8 +164,6 @@ class Work:
         )
         self.stats = media.reader.stats
         result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
-        if not isinstance(result, self.analyzer.result):
-            raise TypeError(f"{self.analyzer.name} returned {type(result).__name__}")
         return result
 
     def _progress(self, fraction: float) -> None:
@@ -177,9 +177,24 @@ class Work:
             return tuple(self.stats.spans)
         return ((0.0, self.media.duration_seconds),)
 
-    def _without_result(self, status: Status, code: str, message: str, *, retryable: bool = False) -> Outcome:
-        error = ErrorInfo(code=code, message=message, retryable=retryable)
-        return Outcome(report=self._report(status, (), error))
+    def _ending(self, error: Exception) -> tuple[Status, ErrorInfo]:
+        status: Status = "failed"
+        match error:
+            case SoftTimeLimitExceeded():
+                seconds = self.plan.limits[self.analyzer.name]
+                return "timeout", ErrorInfo(
+                    code="time_limit", message=f"not finished in {seconds:.0f} s", retryable=True
+                )
+            case MemoryError():
+                return "failed", ErrorInfo(code="out_of_memory", message="not enough memory", retryable=True)
+            case ReelgraphError():
+                status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), "failed")
+                reason = ErrorInfo(code=error.code, message=error.message, retryable=error.retryable)
+            case _:
+                reason = ErrorInfo(code="analyzer_error", message=f"{type(error).__name__}: {error}")
+        if status == "failed":
+            log.error("analyzer_failed", job=self.job.id, analyzer=self.analyzer.name, exc_info=error)
+        return status, reason
 
     def _report(self, status: Status, analysed: tuple[Span, ...], error: ErrorInfo | None = None) -> AnalyzerReport:
         return AnalyzerReport(

@@ -60,4 +60,3 @@ def _move(job: Job, *, wiped: bool) -> None:
 def _is_lost(run: Run) -> bool:
     """Whether the run's worker must be dead: its hard limit has passed and nobody redelivered it since."""
     return run.limit_at is not None and time.time() > run.limit_at + STUCK_SECONDS
-

@@ -31,9 +31,9 @@ def analyzers() -> dict[str, AnyAnalyzer]:
     found: dict[str, AnyAnalyzer] = {}
     for module in pkgutil.iter_modules(tasks.analyzers.__path__):
         for value in vars(import_module(f"tasks.analyzers.{module.name}")).values():
-            if inspect.isclass(value) and issubclass(value, Analyzer) and not inspect.isabstract(value):
-                if found.setdefault(value.name, value) is not value:
-                    raise TypeError(f"two analyzers are called {value.name}")
+            is_analyzer = inspect.isclass(value) and issubclass(value, Analyzer) and not inspect.isabstract(value)
+            if is_analyzer and found.setdefault(value.name, value) is not value:
+                raise TypeError(f"two analyzers are called {value.name}")
     for analyzer in found.values():
         _check(analyzer, found)
     _levels(found.values())
