@@ -163,7 +163,8 @@ class Work:
             report=self._progress,
         )
         self.stats = media.reader.stats
-        result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
+        with media.reader:
+            result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
         return result
 
     def _progress(self, fraction: float) -> None:

@@ -28,14 +28,14 @@ def prepare(job_id: str) -> None:
         return
     media = MediaInfo.model_validate(job.media)
     chosen = select(job.requested or None)
-    fitted, notes = fit(wanted(chosen, media), media, settings().frame_store_bytes)
-    known = _Known(job, media, fitted)
+    room = fit(wanted(chosen, media), media, settings().frame_store_bytes)
+    known = _Known(job, media, room.renditions)
     for level in levels(chosen):
         for analyzer in level:
             known.look(analyzer)
     to_run = [analyzer for analyzer in chosen if analyzer.name not in known.outcomes]
     drawn = plan(
-        to_run, media=media, remaining_seconds=job.deadline_at - time.time(), fitted=fitted, notes=tuple(notes)
+        to_run, media=media, remaining_seconds=job.deadline_at - time.time(), fitted=room.renditions, notes=room.notes
     )
     for name, outcome in known.outcomes.items():
         storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())

@@ -11,10 +11,21 @@ import pytest
 import tasks.analyzers
 from tests.support.project import ROOT
 
-HEAVY = frozenset((
-    *("ai_edge_litert", "ctranslate2", "cv2", "faster_whisper", "onnx", "onnxruntime"),
-    *("rapidocr", "scenedetect", "scipy", "torch", "transformers"),
-))
+HEAVY = frozenset(
+    [
+        "ai_edge_litert",
+        "ctranslate2",
+        "cv2",
+        "faster_whisper",
+        "onnx",
+        "onnxruntime",
+        "rapidocr",
+        "scenedetect",
+        "scipy",
+        "torch",
+        "transformers",
+    ]
+)
 PLUMBING = frozenset(("celery", "flask", "kombu", "redis"))
 PROBE = (
     "import importlib, json, sys; [importlib.import_module(m) for m in sys.argv[1:]]; print(json.dumps([*sys.modules]))"
