@@ -40,7 +40,10 @@ SCANNED_PACKETS = 300
 """Video packets whose distances decide on variable frame rate: 10 s at 30 fps."""
 
 VARIABLE_SHARE = 0.01
-"""More frame distances than this share off the median by over 1 % and one tick: the rate is variable."""
+"""More frame distances than this share off the median by over 1 %, one tick and 1 ms: the rate is variable."""
+
+TICK_RATE_FACTOR = 4
+"""A header rate so much above the packets' is that of a clock's ticks (AVI), not of frames."""
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
@@ -182,7 +185,8 @@ def _first_frame(packet: av.Packet[VideoStream]) -> VideoFrame | None:
 
 def _rate(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool | None]:
     """Frames per second, and whether their distance varies: among the first packets, or between those and the header's
-    average over the whole stream."""
+    average over the whole stream.
+    """
     average, guessed = video.average_rate, video.guessed_rate
     gaps = [after - before for before, after in pairwise(stamps)]
     # the last packets read may still lack neighbours that are shown between them
@@ -190,11 +194,15 @@ def _rate(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool 
     if not gaps or video.time_base is None:
         return average or guessed, None
     median = statistics.median(gaps)
-    off = sum(abs(gap - median) > max(1.0, 0.01 * median) for gap in gaps)
+    # a tick, or the millisecond that Matroska rounds to and that survives in files made from it
+    allowed = max(1.0, 0.00101 / float(video.time_base), 0.01 * median)
+    off = sum(abs(gap - median) > allowed for gap in gaps)
     mean_seconds = float(statistics.fmean(gaps) * video.time_base)
     vfr = off / len(gaps) > VARIABLE_SHARE or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
     if not vfr and average and guessed and abs(guessed / average - 1) <= VARIABLE_SHARE:
         return guessed, vfr
+    if average and float(average) * mean_seconds > TICK_RATE_FACTOR:
+        return Fraction(1 / mean_seconds).limit_denominator(1001), vfr
     return average or guessed, vfr
 
 

@@ -26,7 +26,8 @@ SOUND = "sound.npy"
 
 class Ending(Frozen):
     """How a rendition ended. `holes` are seconds that were lost to corrupt packets, `end_seconds` where the stream
-    really ended."""
+    really ended.
+    """
 
     count: int
     end_seconds: float

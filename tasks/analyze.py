@@ -15,7 +15,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.canvas import Signature
 
-from shared.errors import Cancelled, ReelgraphError, Skipped, Unavailable
+from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
 from shared.events import Event
 from shared.frames import ReadStats, Rendition
 from shared.ledger import Job, Run
@@ -39,7 +39,7 @@ from tasks.inputs import JobMedia, stored_tracks
 from tasks.loading import Loaded, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.registry import AnyAnalyzer, analyzers, dependencies
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
 
 log = logger(__name__)
 
@@ -49,11 +49,6 @@ STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
     (Cancelled, "cancelled"),
     (Unavailable, "unavailable"),
 )
-
-
-def task_name(analyzer: str) -> str:
-    """The name of the Celery task that runs an analyzer."""
-    return f"analyze.{analyzer}"
 
 
 def run(name: str, job_id: str, worker: str | None) -> str:
@@ -246,7 +241,7 @@ def _peak_rss_mib() -> float:
 
 
 def _register(name: str) -> None:
-    @app.task(name=task_name(name), queue=analyzers()[name].group, bind=True)
+    @app.task(name=task_name(name), bind=True, autoretry_for=(Infrastructure,), retry_backoff=True, max_retries=5)
     def analyze(task: Task[[str], str], job_id: str) -> str:
         return run(name, job_id, task.request.hostname)
 

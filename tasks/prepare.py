@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from shared.events import Event
 from shared.frames import Rendition, fit
-from shared.groups import CONTROL
 from shared.ledger import Job, Run
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
@@ -20,7 +19,7 @@ from tasks.plan import Plan, fingerprint, plan, refused, wanted
 from tasks.registry import AnyAnalyzer, dependencies, levels, select
 
 
-@app.task(name="prepare", queue=CONTROL)
+@app.task(name="prepare")
 def prepare(job_id: str) -> None:
     """Plan a queued job and note the plan in the ledger; nothing happens for a job that was planned before."""
     job = ledger().job(job_id)

@@ -134,7 +134,9 @@ def test_a_job_is_closed_at_its_deadline(stack, video):
     """An analyzer that outlasts the job's deadline ends as timeout and the job ends with what there is."""
     from services.submit import accept
 
-    job = accept(video, analyzers=["misbehaving", "color_analysis"], options={"misbehaving": {"sleep": 60.0}}, deadline_seconds=4)
+    job = accept(
+        video, analyzers=["misbehaving", "color_analysis"], options={"misbehaving": {"sleep": 60.0}}, deadline_seconds=4
+    )
     document = wait(job, seconds=30)
     assert document["job"]["state"] == "completed_with_errors"
     assert report(document, "misbehaving")["status"] == "timeout"

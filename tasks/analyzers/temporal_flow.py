@@ -43,7 +43,7 @@ LOUDNESS_LUFS = (-40.0, -10.0)
 FULL_OBJECT_SPEED = 0.5
 """Screen widths or heights a second."""
 HOOK_SECONDS = 3.0
-"""Platforms count a view, and most who leave have left, after three seconds."""
+"""Meta counts a video play from three seconds on."""
 PEAK_OVER_MEAN = 1.15
 LATE = 0.5
 """A call to action counts in the second half of the video only."""
@@ -170,7 +170,8 @@ def _loudness(series: SeriesTrack | None, starts: Curve, ends: Curve) -> Curve |
     total = np.concatenate(([0.0], np.cumsum(np.clip((levels - low) / (high - low), 0, 1))))
     times = series.t0 + series.dt * np.arange(len(levels))
     first, last = np.searchsorted(times, starts), np.searchsorted(times, ends)
-    return (total[last] - total[first]) / np.maximum(last - first, 1)
+    mean: Curve = (total[last] - total[first]) / np.maximum(last - first, 1)
+    return mean
 
 
 def _speed(objects: Iterable[TrackedObject], starts: Curve, ends: Curve) -> Curve:
@@ -208,7 +209,7 @@ def _phases(
     hook = min(hook_seconds, duration)
     call_start = max(hook, LATE * duration, min((call.start for call in calls.values()), default=duration))
     call_end = min(duration, max((call.end for call in calls.values()), default=duration))
-    marks = [("hook", 0.0, hook, ())]
+    marks: list[tuple[str, float, float, tuple[str, ...]]] = [("hook", 0.0, hook, ())]
     peak = None if activity is None else _peak(activity, hook, min(call_start, duration))
     if peak is None:
         marks.append(("body", hook, call_start, ()))

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import av
+
 import tasks.analyzers
 
 _open = av.open
