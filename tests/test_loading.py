@@ -1,0 +1,125 @@
+"""Tests of loading models: what cannot be loaded is an error that is kept, and never stops the others."""
+
+import hashlib
+import traceback
+
+import pytest
+
+from shared.errors import Unavailable, WeightsMissing, WeightsTampered
+from shared.schema import ScalarTrack, TrackSet
+from shared.weights import Weights
+from tasks import loading
+from tasks.analyzer import Analyzer, Options
+from tasks.loading import loaded, preload
+from tasks.registry import analyzers
+from tests.support.node import node
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_ready", {})
+    with node(tmp_path / "data", weights_dir=tmp_path / "weights"):
+        yield
+
+
+class Result(TrackSet):
+    values: ScalarTrack
+
+
+class Loads(Analyzer[Options, Result]):
+    """Counts how often it is loaded, and raises what it is told to."""
+
+    name = "loads"
+    version = 1
+    group = "light"
+    summary = "made by a test"
+    times = 0
+    trouble = None
+
+    def load(self, model):
+        type(self).times += 1
+        if self.trouble is not None:
+            raise self.trouble
+
+    def analyze(self, media, options):
+        return Result(values=ScalarTrack(method="measurement"))
+
+
+@pytest.fixture
+def fresh():
+    return type("Fresh", (Loads,), {"times": 0})
+
+
+def test_a_model_is_loaded_once(fresh):
+    """Every job of the process gets the same loaded analyzer."""
+    assert loaded(fresh).analyzer is loaded(fresh).analyzer
+    assert fresh.times == 1
+
+
+@pytest.mark.parametrize("trouble", [ValueError("no such layer"), ImportError("libx.so"), MemoryError("9 GiB")])
+def test_a_load_that_raises_is_kept_as_unavailable(fresh, trouble):
+    """Whatever loading raises becomes Unavailable with its type and words, and is not tried at every job."""
+    fresh.trouble = trouble
+    for _ in range(3):
+        with pytest.raises(Unavailable) as caught:
+            loaded(fresh)
+        assert caught.value.code == "load_failed"
+        assert type(trouble).__name__ in caught.value.message
+        assert str(trouble) in caught.value.message
+    assert fresh.times == 1
+
+
+def test_a_kept_error_does_not_grow(fresh):
+    """Raised for job after job, the error does not hold the frames of all of them."""
+    fresh.trouble = ValueError("no")
+    lengths = []
+    for _ in range(5):
+        with pytest.raises(Unavailable) as caught:
+            loaded(fresh)
+        lengths.append(len(traceback.extract_tb(caught.value.__traceback__)))
+    assert len(set(lengths)) == 1
+
+
+def test_missing_weights_name_the_command():
+    """On a machine that has not pulled: Unavailable, with the command that pulls them."""
+    with pytest.raises(WeightsMissing, match="`reelgraph models pull mediapipe-face`") as caught:
+        loaded(analyzers()["face_detection"])
+    assert isinstance(caught.value, Unavailable)
+
+
+def test_tampered_weights_are_refused(tmp_path):
+    """A file with other bytes than pinned is not loaded; both hashes are in the message, and no model is there."""
+    entry = Weights(tmp_path).entries()["mediapipe-face"]
+    for file in entry.files:
+        path = tmp_path / "weights" / "mediapipe-face" / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"evil")
+    with pytest.raises(WeightsTampered) as caught:
+        loaded(analyzers()["face_detection"])
+    assert hashlib.sha256(b"evil").hexdigest() in caught.value.message
+    assert any(file.sha256 in caught.value.message for file in entry.files)
+
+
+def test_a_profile_without_weights_is_unavailable(tmp_path):
+    """In a profile for which it has no weights an analyzer does not try to load."""
+    with node(tmp_path / "gpu", profile="nowhere"), pytest.raises(Unavailable) as caught:
+        loaded(analyzers()["object_detection"])
+    assert caught.value.code == "not_in_profile"
+
+
+def test_preloading_goes_on_after_a_failure(monkeypatch, fresh):
+    """One analyzer that cannot be loaded does not keep the others of its queue from being loaded; other queues are not."""
+    broken = type("Broken", (Loads,), {"name": "broken", "trouble": ValueError("no"), "times": 0})
+    elsewhere = type("Elsewhere", (Loads,), {"name": "elsewhere", "group": "detect", "times": 0})
+    monkeypatch.setattr(loading, "analyzers", lambda: {one.name: one for one in (broken, elsewhere, fresh)})
+    preload(("light",))
+    assert (broken.times, fresh.times, elsewhere.times) == (1, 1, 0)
+    assert set(loading._ready) == {"broken", "loads"}
+
+
+def test_preloading_does_not_hide_a_process_that_is_told_to_end(monkeypatch, fresh):
+    """SystemExit is not an answer of a model: it leaves preload, so that the worker's child can end."""
+    fresh.trouble = SystemExit(3)
+    monkeypatch.setattr(loading, "analyzers", lambda: {fresh.name: fresh})
+    with pytest.raises(SystemExit):
+        preload(("light",))

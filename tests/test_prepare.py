@@ -1,0 +1,218 @@
+"""Tests of preparing a job: what is decided, known or left to do, in a real ledger and storage, without a broker."""
+
+import json
+import time
+
+import pytest
+
+from shared.ledger import Job, new_id
+from shared.schema import MediaInfo, Outcome, StreamInfo
+from shared.storage import cache_key, outcome_key
+from tasks.inputs import stored_outcome
+from tasks.node import ledger, storage
+from tasks.plan import Plan, fingerprint
+from tasks.prepare import prepare
+from tasks.registry import analyzers
+from tests.support.node import node
+from tests.support.plugged import plugged
+from tests.test_registry import write
+
+VIDEO = StreamInfo(index=0, kind="video", chosen=True, width=64, height=64)
+AUDIO = StreamInfo(index=1, kind="audio", chosen=True)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path):
+    with node(tmp_path / "data") as settings:
+        yield settings
+
+
+def a_job(*requested, streams=(VIDEO, AUDIO), seconds=10.0, deadline=600.0, **changed):
+    media = MediaInfo(
+        sha256="0" * 64,
+        size_bytes=1,
+        container="mp4",
+        duration_seconds=seconds,
+        width=64,
+        height=64,
+        fps="30/1",
+        streams=streams,
+    )
+    given = {
+        "id": new_id(),
+        "state": "queued",
+        "deployment": "test",
+        "profile": "local",
+        "video_sha256": media.sha256,
+        "media": media.model_dump(mode="json"),
+        "requested": list(requested),
+        "options": {},
+        "priority": 5,
+        "submitted_at": time.time(),
+        "deadline_at": time.time() + deadline,
+    }
+    return ledger().create(Job(**{**given, **changed}))
+
+
+def prepared(*requested, **given):
+    """Plan, runs and the codes of what was decided."""
+    job = a_job(*requested, **given)
+    prepare(job.id)
+    return job.id, Plan.model_validate(ledger().job(job.id).plan), ledger().runs(job.id)
+
+
+def decided(runs):
+    return {
+        name: (run.status, run.outcome.error.code if run.outcome.error else None)
+        for name, run in runs.items()
+        if run.status
+    }
+
+
+def test_everything_new_is_planned():
+    """Nothing is known: every analyzer is in the plan in its level, open in the ledger, and the job runs."""
+    job_id, plan, runs = prepared("scene_segmentation", "audio_analysis")
+    assert {name for level in plan.levels for name in level} == set(runs)
+    assert set(runs) == {"scene_segmentation", "cut_analysis", "audio_analysis"}
+    assert [name for name, run in runs.items() if run.level == 1] == ["scene_segmentation"]
+    assert decided(runs) == {}
+    assert ledger().job(job_id).state == "running"
+    assert set(plan.frames) | set(plan.audio) == {need.key for name in runs for need in analyzers()[name].needs}
+
+
+def test_a_job_that_names_nobody_gets_everybody():
+    """Without names every analyzer that exists has a run."""
+    assert set(prepared()[2]) == set(analyzers())
+
+
+def test_no_sound_skips_what_listens_and_what_needs_that():
+    """A silent video: who needs sound is skipped as no_audio, who needs its track as missing_input, the rest runs."""
+    job_id, plan, runs = prepared("speech_rate", "cut_analysis", streams=(VIDEO,))
+    assert decided(runs) == {
+        "speech_transcription": ("skipped", "no_audio"),
+        "speech_rate": ("skipped", "missing_input"),
+    }
+    assert plan.levels == (("cut_analysis",),)
+    assert plan.audio == {}
+    assert stored_outcome(storage(), job_id, "speech_rate").report.status == "skipped"
+
+
+def test_a_profile_without_weights_is_said():
+    """An analyzer without weights in the profile ends unavailable at once, with the command that would help."""
+    _, plan, runs = prepared("object_detection", profile="gpu")
+    assert decided(runs) == {"object_detection": ("unavailable", "not_in_profile")}
+    assert "reelgraph models pull" in runs["object_detection"].outcome.error.message
+    assert plan.levels == ()
+
+
+def test_weights_that_nobody_has_locked_are_said(tmp_path):
+    """An analyzer whose pinned entry has no hashes yet ends unavailable; the job is planned all the same."""
+    write(tmp_path, "unlocked")
+    with (tmp_path / "unlocked.py").open("a") as file:
+        file.write('    weights = {"local": "qwen2-vl-7b"}\n')
+    with plugged(tmp_path):
+        job_id, plan, runs = prepared("unlocked", "cut_analysis")
+    assert decided(runs) == {"unlocked": ("unavailable", "weights_unlocked")}
+    assert plan.levels == (("cut_analysis",),)
+    assert ledger().job(job_id).state == "running"
+
+
+def test_preparing_twice_is_preparing_once():
+    """A redelivered task changes nothing: the plan and the attempts of the first stand."""
+    job_id, plan, _ = prepared("cut_analysis")
+    ledger().begin(job_id, "cut_analysis", limit_seconds=9)
+    prepare(job_id)
+    assert Plan.model_validate(ledger().job(job_id).plan) == plan
+    assert ledger().runs(job_id)["cut_analysis"].attempts == 1
+
+
+def cache(name, job_id, inputs=None, tracks=()):
+    """Store a good outcome as an earlier job would have; its fingerprint."""
+    analyzer = analyzers()[name]
+    plan = Plan.model_validate(ledger().job(job_id).plan)
+    given = {**plan.frames, **plan.audio}
+    mark = fingerprint(
+        analyzer,
+        video_sha256="0" * 64,
+        weights=None,
+        options={},
+        renditions=[given[need.key].key for need in analyzer.needs],
+        inputs=inputs or {},
+    )
+    report = {"name": name, "version": analyzer.version, "status": "ok", "analysed": [[0, 10]]}
+    content = json.dumps({"report": report, "tracks": list(tracks)}).encode()
+    storage().write(cache_key(mark), content)
+    return mark
+
+
+def test_what_an_earlier_job_found_is_taken_over():
+    """A cached outcome becomes this job's, is marked as such, and its fingerprint feeds those who read it."""
+    first, _, _ = prepared("scene_segmentation")
+    cuts = cache("cut_analysis", first)
+    cache("scene_segmentation", first, {"cut_analysis": cuts})
+    job_id, plan, runs = prepared("scene_segmentation")
+    assert decided(runs) == {"cut_analysis": ("ok", None), "scene_segmentation": ("ok", None)}
+    assert runs["cut_analysis"].fingerprint == cuts
+    assert plan.levels == ()
+    stored = stored_outcome(storage(), job_id, "cut_analysis").report
+    assert stored.receipt.cache_hit
+    assert stored.analysed == ((0.0, 10.0),)
+
+
+def test_a_changed_input_runs_its_readers_again():
+    """Cached with another input than this job's: the reader runs, its input still comes from the cache."""
+    first, _, _ = prepared("scene_segmentation")
+    cache("cut_analysis", first)
+    cache("scene_segmentation", first, {"cut_analysis": "other"})
+    _, plan, runs = prepared("scene_segmentation")
+    assert decided(runs) == {"cut_analysis": ("ok", None)}
+    assert plan.levels == (("scene_segmentation",),)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"{}",
+        b'{"report": {}, "tracks": []}',
+        b'{"report": 1, "tracks": [{"id": "gone/track"}]}',
+        b'{"report": 1, "tracks": [{"id": "cut_analysis/cuts", "method": "measurement", "items": [{}]}]}',
+    ],
+)
+def test_a_broken_cache_entry_is_made_anew(content):
+    """What cannot be read in the cache (torn, of an older version, of an analyzer that is gone) is not used."""
+    first, _, _ = prepared("cut_analysis")
+    storage().write(cache_key(cache("cut_analysis", first)), content)
+    job_id, plan, runs = prepared("cut_analysis")
+    assert decided(runs) == {}
+    assert plan.levels == (("cut_analysis",),)
+    assert not storage().exists(outcome_key(job_id, "cut_analysis"))
+
+
+def test_a_small_frame_store_lowers_what_is_written(tmp_path):
+    """When the frame store has no room for all that was asked, the plan asks for less and says so."""
+    with node(tmp_path / "small", frame_store_bytes=1 << 20):
+        _, plan, _ = prepared("cut_analysis", "face_detection", "object_detection", seconds=600.0)
+    assert plan.notes
+    assert any(key != rendition.key for key, rendition in plan.frames.items())
+
+
+def test_a_late_job_is_still_planned():
+    """A job whose deadline has passed gets limits that end at once, not none at all."""
+    _, plan, _ = prepared("cut_analysis", deadline=-5.0)
+    assert plan.limits == {"cut_analysis": 1.0}
+
+
+def test_a_broker_that_is_gone_costs_no_time():
+    """Events go nowhere here: planning is not held up by them."""
+    began = time.monotonic()
+    prepared()
+    assert time.monotonic() - began < 5
+
+
+def test_outcomes_are_stored_as_they_are_read():
+    """What prepare stores is what aggregate reads: an outcome that validates."""
+    job_id, _, _ = prepared("speech_rate", streams=(VIDEO,))
+    content = storage().read(outcome_key(job_id, "speech_rate"))
+    assert Outcome.model_validate_json(content) == stored_outcome(storage(), job_id, "speech_rate")
