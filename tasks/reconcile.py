@@ -13,11 +13,10 @@ from shared.settings import settings
 from tasks.aggregate import aggregate
 from tasks.analyze import analysis
 from tasks.celery import VISIBILITY_SECONDS, app
-from tasks.node import events, ledger
+from tasks.node import ledger
 from tasks.plan import Plan
-from tasks.workflow import advance, submit
+from tasks.workflow import advance, broker_since, submit
 
-EPOCH_KEY = "reelgraph:epoch"
 STUCK_SECONDS = 2 * VISIBILITY_SECONDS
 
 log = logger(__name__)
@@ -26,18 +25,18 @@ log = logger(__name__)
 @app.task(name="reconcile")
 def reconcile() -> None:
     """Close overdue jobs; queue again what no broker and no worker holds any more."""
-    wiped = bool(events().client.set(EPOCH_KEY, "1", nx=True))
+    since = broker_since()
     for job in ledger().open_jobs():
         if time.time() >= job.deadline_at:
             log.warning("job_overdue", job=job.id)
             aggregate(job.id)
         elif job.deployment == settings().deployment:
-            _move(job, wiped=wiped)
+            _move(job, since)
 
 
-def _move(job: Job, *, wiped: bool) -> None:
+def _move(job: Job, since: float) -> None:
     if job.state == "queued":
-        if wiped or time.time() - job.submitted_at > STUCK_SECONDS:
+        if job.submitted_at < since or time.time() - job.submitted_at > STUCK_SECONDS:
             submit(job)
         return
     plan = Plan.model_validate(job.plan)
@@ -50,7 +49,7 @@ def _move(job: Job, *, wiped: bool) -> None:
     if not open_runs:
         advance.si(job.id, job.level + 1).apply_async(priority=job.priority)
     for run in open_runs:
-        if wiped or _is_lost(run):
+        if (run.queued_at or 0.0) < since or _is_lost(run):
             log.warning("run_queued_again", job=job.id, analyzer=run.analyzer)
             ledger().queue(job.id, [run.analyzer])
             analysis(job, plan, run.analyzer).apply_async()

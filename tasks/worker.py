@@ -10,12 +10,14 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 from celery import bootsteps, signals
+from celery.concurrency.prefork import TaskPool
 from celery.worker import state
 
+from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
 from tasks.celery import VISIBILITY_SECONDS, app
@@ -28,17 +30,23 @@ PRELOAD_FAILED = 70  # EX_SOFTWARE of sysexits.h
 # no model hub is ever asked while a video is analysed
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
+# how a worker tells its children, which fork shares memory with and spawn (macOS) does not
+QUEUES = "REELGRAPH_WORKER_QUEUES"
+START = "REELGRAPH_WORKER_START"
+
 log = logger(__name__)
-_queues: tuple[str, ...] = ()
 
 
 def _folder() -> Path:
     return settings().data_dir / "run"
 
 
-def _mark(parent: int, child: int) -> Path:
-    """The file that says that a child of a worker has loaded its models."""
-    return _folder() / f"loaded.{parent}.{child}"
+def _marks() -> list[Path]:
+    """The files that say which children of this start of the worker have loaded their models.
+
+    No process id names the worker: it is 1 in every container that shares the folder.
+    """
+    return list(_folder().glob(f"loaded.{os.environ[START]}.*"))
 
 
 def ready_mark(worker: str) -> Path:
@@ -47,20 +55,23 @@ def ready_mark(worker: str) -> Path:
 
 
 @signals.celeryd_after_setup.connect
-def _remember_queues(instance: Any, **_: object) -> None:
-    global _queues  # noqa: PLW0603  (the fork hands it to the child)
-    _queues = tuple(instance.app.amqp.queues.consume_from)
+def _set_up(instance: Any, **_: object) -> None:
     os.environ.update(OFFLINE)
+    os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
+    os.environ[START] = new_id()
+    ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
 
 
 @signals.worker_process_init.connect
 def _preload(**_: object) -> None:
     """Load the models in the child. Celery swallows exceptions here, so a failure ends the process itself."""
+    if START not in os.environ:
+        return  # the solo pool sends this signal too, in the worker itself; the gate refuses it
     try:
         threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
-        preload(_queues)
+        preload(tuple(os.environ[QUEUES].split(",")))
         _folder().mkdir(parents=True, exist_ok=True)
-        _mark(os.getppid(), os.getpid()).touch()
+        (_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
     except BaseException:
         log.exception("preload_failed")
         os._exit(PRELOAD_FAILED)
@@ -75,7 +86,7 @@ def _leave_with_parent(parent: int) -> None:
 @signals.worker_ready.connect
 def _say_ready(sender: Any, **_: object) -> None:
     ready_mark(sender.hostname).touch()
-    log.info("ready", worker=sender.hostname, queues=_queues)
+    log.info("ready", worker=sender.hostname, queues=os.environ[QUEUES])
 
 
 @signals.worker_shutdown.connect
@@ -89,23 +100,43 @@ class PreloadGate(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: Any) -> None:
-        """Wait for the first children's marks. Raises SystemExit when they do not come in time."""
+        """Wait for the first children's marks. Raises SystemExit when they do not come in time, or cannot come."""
         _folder().mkdir(parents=True, exist_ok=True)
         give_up = time.monotonic() + settings().preload_seconds
-        pattern = f"loaded.{os.getpid()}.*"
-        while len(list(_folder().glob(pattern))) < parent.concurrency:
-            if time.monotonic() > give_up:
-                raise SystemExit(f"the models were not loaded within {settings().preload_seconds:.0f} s")
+        while len(_marks()) < parent.concurrency:
+            if reason := self._hopeless(parent, late=time.monotonic() > give_up):
+                log.critical("not_preloaded", worker=parent.hostname, reason=reason)
+                raise SystemExit(PRELOAD_FAILED)
             time.sleep(0.05)
+
+    @staticmethod
+    def _hopeless(parent: Any, *, late: bool) -> str:
+        """Why waiting is of no use; empty when it may be. The pool replaces dead children only behind the gate."""
+        if not isinstance(parent.pool, TaskPool):
+            return "models are loaded in child processes: leave the pool at prefork"
+        children = cast("Any", parent.pool)._pool._pool  # noqa: SLF001
+        codes = [child.exitcode for child in children if child.exitcode is not None]
+        if codes:
+            return f"a child ended with exit code {codes[0]} while it loaded the models"
+        return f"the models were not loaded within {settings().preload_seconds:.0f} s" if late else ""
 
     def terminate(self, parent: Any) -> None:
         """Remove the marks."""
-        for mark in _folder().glob(f"loaded.{os.getpid()}.*"):
+        for mark in _marks():
             mark.unlink(missing_ok=True)
 
     def stop(self, parent: Any) -> None:
         """Remove the marks."""
         self.terminate(parent)
+
+
+def held_tags() -> set[str]:
+    """Delivery tags of the tasks that this worker runs or keeps for its children; called from any thread."""
+    while True:
+        try:
+            return {request.message.delivery_tag for request in (*state.active_requests, *state.reserved_requests)}
+        except RuntimeError:  # the main thread changed a set meanwhile
+            continue
 
 
 class VisibilityHeartbeat(bootsteps.StartStopStep):
@@ -141,7 +172,7 @@ class VisibilityHeartbeat(bootsteps.StartStopStep):
         client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
         while True:
             time.sleep(HEARTBEAT_SECONDS)
-            tags = {request.message.delivery_tag for request in (*state.active_requests, *state.reserved_requests)}
+            tags = held_tags()
             try:
                 if tags:  # XX: a tag that was handed to another worker stays away
                     client.zadd(self.key, dict.fromkeys(tags, time.time()), xx=True)

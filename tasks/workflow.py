@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from celery import Task, chain, chord
 from celery.canvas import Signature
@@ -14,14 +14,24 @@ from shared.ledger import Job
 from tasks.aggregate import aggregate, end_without_outcome
 from tasks.analyze import analysis
 from tasks.celery import app
-from tasks.node import ledger
+from tasks.node import events, ledger
 from tasks.plan import Plan
 from tasks.prepare import prepare
+
+SINCE_KEY = "reelgraph:since"
 
 
 def submit(job: Job) -> None:
     """Queue a job that stands in the ledger."""
+    broker_since()
     chain(_control(prepare.si(job.id), job), _control(advance.si(job.id, 0), job)).apply_async()
+
+
+def broker_since() -> float:
+    """Since when, in seconds since the epoch, the broker has kept what it was given; now, if it was wiped or is new."""
+    client = events().client
+    client.set(SINCE_KEY, time.time(), nx=True)
+    return float(cast("bytes", client.get(SINCE_KEY)))
 
 
 @app.task(name="advance", bind=True)

@@ -108,7 +108,7 @@ def test_a_profile_without_weights_is_unavailable(tmp_path):
 
 
 def test_preloading_goes_on_after_a_failure(monkeypatch, fresh):
-    """One analyzer that cannot be loaded does not keep the others of its queue from being loaded; other queues are not."""
+    """One analyzer that cannot be loaded does not keep the others of its queue from it; other queues wait."""
     broken = type("Broken", (Loads,), {"name": "broken", "trouble": ValueError("no"), "times": 0})
     elsewhere = type("Elsewhere", (Loads,), {"name": "elsewhere", "group": "detect", "times": 0})
     monkeypatch.setattr(loading, "analyzers", lambda: {one.name: one for one in (broken, elsewhere, fresh)})

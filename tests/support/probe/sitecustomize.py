@@ -22,3 +22,9 @@ def _counted(file, *args, **kwargs):
 if "REELGRAPH_PROBE_LOG" in os.environ:
     av.open = _counted
     tasks.analyzers.__path__.append(str(Path(__file__).parent / "analyzers"))
+
+if seconds := os.environ.get("REELGRAPH_PROBE_VISIBILITY"):
+    import tasks.celery
+
+    tasks.celery.VISIBILITY_SECONDS = int(seconds)
+    tasks.celery.app.conf.broker_transport_options["visibility_timeout"] = int(seconds)

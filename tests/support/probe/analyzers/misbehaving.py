@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shared.frames import Frames
 from shared.schema import Scalar, ScalarTrack, TrackSet
-from tasks.analyzer import Analyzer, Media, Options
+from tasks.analyzer import Analyzer, Media, ModelContext, Options
 
 TINY = Frames(fps=2, short_side=32, colour="gray")
 
@@ -47,6 +47,14 @@ class Misbehaving(Analyzer[Behaviour, Count]):
     summary = "misbehaves on request"
     needs = (TINY,)
     cost = 0.01
+
+    def load(self, model: ModelContext) -> None:
+        time.sleep(float(os.environ.get("REELGRAPH_PROBE_LOAD_SECONDS", "0")))
+        match os.environ.get("REELGRAPH_PROBE_LOAD_END"):
+            case "crash":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "exit":
+                raise SystemExit(3)
 
     def analyze(self, media: Media, options: Behaviour) -> Count:
         attempt = 1
