@@ -14,7 +14,7 @@ from typing import Literal
 from shared.artifacts import fetch, require_space, unpack
 from shared.conversions import File, convert, members, origin_path
 from shared.download import Patience
-from shared.errors import DeadlineExceeded
+from shared.errors import DeadlineExceeded, ReelgraphError
 from shared.pins import Artifact, ConvertedFile, Member
 
 
@@ -96,7 +96,12 @@ class Pull:
         report(held)
         fetch(artifact, part, patience=self._patience, report=report)
         self._report(PullProgress(key, "unpacking", total, total))
-        unpack(part, wanted)
+        try:
+            unpack(part, wanted)
+        except ReelgraphError:
+            # not what the pins say: trying again with the same bytes cannot help
+            part.unlink()
+            raise
         part.unlink()
 
     def _part(self, key: str) -> Path:
