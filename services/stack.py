@@ -105,9 +105,7 @@ class Stack:
         # OpenBLAS and OpenMP threads that spin would take the other worker's core
         environment |= {"OPENBLAS_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
         with log_file.open("ab") as output:
-            return start(
-                argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT
-            )
+            return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT)
 
 
 @contextmanager
@@ -143,11 +141,7 @@ def _wanted(groups: Iterable[str] | None) -> dict[str, tuple[str, ...]]:
     if groups is None:
         return served
     needed = {CONTROL, *groups}
-    kept: dict[str, tuple[str, ...]] = {}
-    for name, queues in served.items():
-        if needed & set(queues):
-            kept[name] = queues
-    return kept
+    return {name: queues for name, queues in served.items() if needed & set(queues)}
 
 
 @contextmanager

@@ -170,7 +170,7 @@ class Ledger:
             return session.scalars(sa.select(Job).where(Job.state.in_(OPEN_STATES)).order_by(Job.submitted_at)).all()
 
     def start(self, job_id: str, plan: Mapping[str, Any], runs: Sequence[Run]) -> bool:
-        """queued -> running with its plan and runs; False when somebody else has started it."""
+        """Move a queued job to running with its plan and runs; False when somebody else has started it."""
         with self.session() as session:
             started = self._update_job(session, job_id, "queued", state="running", plan=plan, started_at=time.time())
             if started:
@@ -247,7 +247,7 @@ class Ledger:
 def _is_current(connection: sa.Connection) -> bool:
     if not sa.inspect(connection).has_table("alembic_version"):
         return False
-    return connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD
+    return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD)
 
 
 def _upgrade(connection: sa.Connection) -> None:

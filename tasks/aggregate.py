@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from shared.events import Event
-from shared.groups import CONTROL
 from shared.ledger import OPEN_STATES, Job, Run
 from shared.log import logger
 from shared.schema import (
@@ -31,13 +30,15 @@ from tasks.registry import analyzers
 log = logger(__name__)
 
 
-@app.task(name="aggregate", queue=CONTROL)
+@app.task(name="aggregate")
 def aggregate(job_id: str) -> str:
     """Write the document and close the job; the state it ended in."""
     job = ledger().job(job_id)
     if job.state not in OPEN_STATES:
         return job.state
-    _end_open_runs(job)
+    for run in ledger().runs(job_id).values():
+        if run.status is None:
+            end_without_outcome(job, run)
     reports = tuple(run.outcome for run in sorted(ledger().runs(job_id).values(), key=lambda run: run.analyzer))
     state = _state(job, reports)
     document = _document(job, state, reports)
@@ -48,18 +49,14 @@ def aggregate(job_id: str) -> str:
     return ledger().job(job_id).state
 
 
-def _end_open_runs(job: Job) -> None:
-    """Give every run that brought no outcome an honest one."""
-    for run in ledger().runs(job.id).values():
-        if run.status is None:
-            status, error = _why_open(job, run)
-            analyzer = analyzers()[run.analyzer]
-            options = job.options.get(run.analyzer, {})
-            report = AnalyzerReport(
-                name=run.analyzer, version=analyzer.version, status=status, options=options, error=error
-            )
-            storage().write(outcome_key(job.id, run.analyzer), Outcome(report=report).model_dump_json().encode())
-            ledger().end(job.id, report)
+def end_without_outcome(job: Job, run: Run) -> None:
+    """Give a run that left no outcome an honest one."""
+    status, error = _why_open(job, run)
+    analyzer = analyzers()[run.analyzer]
+    options = job.options.get(run.analyzer, {})
+    report = AnalyzerReport(name=run.analyzer, version=analyzer.version, status=status, options=options, error=error)
+    storage().write(outcome_key(job.id, run.analyzer), Outcome(report=report).model_dump_json().encode())
+    ledger().end(job.id, report)
 
 
 def _why_open(job: Job, run: Run) -> tuple[Status, ErrorInfo]:

@@ -15,12 +15,23 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.canvas import Signature
 
-from shared.errors import Cancelled, ReelgraphError, Skipped, Unavailable
+from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
 from shared.events import Event
 from shared.frames import ReadStats, Rendition
 from shared.ledger import Job, Run
 from shared.log import logger
-from shared.schema import AnalyzerReport, BaseTrack, ErrorInfo, MediaInfo, Outcome, Receipt, SeriesTrack, Span, Status, TrackSet
+from shared.schema import (
+    AnalyzerReport,
+    BaseTrack,
+    ErrorInfo,
+    MediaInfo,
+    Outcome,
+    Receipt,
+    SeriesTrack,
+    Span,
+    Status,
+    TrackSet,
+)
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
 from tasks.celery import app
@@ -28,14 +39,16 @@ from tasks.inputs import JobMedia, stored_tracks
 from tasks.loading import Loaded, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.registry import AnyAnalyzer, analyzers, dependencies
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
 
 log = logger(__name__)
 
 
-def task_name(analyzer: str) -> str:
-    """The name of the Celery task that runs an analyzer."""
-    return f"analyze.{analyzer}"
+STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
+    (Skipped, "skipped"),
+    (Cancelled, "cancelled"),
+    (Unavailable, "unavailable"),
+)
 
 
 def run(name: str, job_id: str, worker: str | None) -> str:
@@ -71,9 +84,7 @@ def analysis(job: Job, plan: Plan, name: str) -> Signature[Any]:
 def announce(job_id: str, outcome: Outcome) -> None:
     """Tell the job's followers that an analyzer has ended."""
     items = sum(map(track_length, outcome.tracks))
-    events().publish(
-        job_id, Event(type="finished", analyzer=outcome.report.name, report=outcome.report, items=items)
-    )
+    events().publish(job_id, Event(type="finished", analyzer=outcome.report.name, report=outcome.report, items=items))
 
 
 def track_length(track: BaseTrack) -> int:
@@ -97,23 +108,9 @@ class Work:
         try:
             self._refuse()
             result = self._analyze(self._loaded())
-        except Skipped as error:
-            return self._without_result("skipped", error.code, error.message)
-        except Cancelled as error:
-            return self._without_result("cancelled", error.code, error.message)
-        except SoftTimeLimitExceeded:
-            seconds = self.plan.limits[self.analyzer.name]
-            return self._without_result("timeout", "time_limit", f"not finished in {seconds:.0f} s", retryable=True)
-        except Unavailable as error:
-            return self._without_result("unavailable", error.code, error.message)
-        except ReelgraphError as error:
-            log.warning("analyzer_failed", job=self.job.id, analyzer=self.analyzer.name, code=error.code)
-            return self._without_result("failed", error.code, error.message, retryable=error.retryable)
-        except MemoryError:
-            return self._without_result("failed", "out_of_memory", "not enough memory", retryable=True)
-        except Exception as error:  # noqa: BLE001  (the envelope: an analyzer's bug must not take the chord down)
-            log.exception("analyzer_crashed", job=self.job.id, analyzer=self.analyzer.name)
-            return self._without_result("failed", "analyzer_error", f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
+            status, reason = self._ending(error)
+            return Outcome(report=self._report(status, (), reason))
         return Outcome(report=self._report("ok", self._analysed(result)), tracks=result.tracks(self.analyzer.name))
 
     def fingerprint(self) -> str:
@@ -161,9 +158,8 @@ class Work:
             report=self._progress,
         )
         self.stats = media.reader.stats
-        result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
-        if not isinstance(result, self.analyzer.result):
-            raise TypeError(f"{self.analyzer.name} returned {type(result).__name__}")
+        with media.reader:
+            result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
         return result
 
     def _progress(self, fraction: float) -> None:
@@ -177,9 +173,24 @@ class Work:
             return tuple(self.stats.spans)
         return ((0.0, self.media.duration_seconds),)
 
-    def _without_result(self, status: Status, code: str, message: str, *, retryable: bool = False) -> Outcome:
-        error = ErrorInfo(code=code, message=message, retryable=retryable)
-        return Outcome(report=self._report(status, (), error))
+    def _ending(self, error: Exception) -> tuple[Status, ErrorInfo]:
+        status: Status = "failed"
+        match error:
+            case SoftTimeLimitExceeded():
+                seconds = self.plan.limits[self.analyzer.name]
+                return "timeout", ErrorInfo(
+                    code="time_limit", message=f"not finished in {seconds:.0f} s", retryable=True
+                )
+            case MemoryError():
+                return "failed", ErrorInfo(code="out_of_memory", message="not enough memory", retryable=True)
+            case ReelgraphError():
+                status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), "failed")
+                reason = ErrorInfo(code=error.code, message=error.message, retryable=error.retryable)
+            case _:
+                reason = ErrorInfo(code="analyzer_error", message=f"{type(error).__name__}: {error}")
+        if status == "failed":
+            log.error("analyzer_failed", job=self.job.id, analyzer=self.analyzer.name, exc_info=error)
+        return status, reason
 
     def _report(self, status: Status, analysed: tuple[Span, ...], error: ErrorInfo | None = None) -> AnalyzerReport:
         return AnalyzerReport(
@@ -230,7 +241,7 @@ def _peak_rss_mib() -> float:
 
 
 def _register(name: str) -> None:
-    @app.task(name=task_name(name), queue=analyzers()[name].group, bind=True)
+    @app.task(name=task_name(name), bind=True, autoretry_for=(Infrastructure,), retry_backoff=True, max_retries=5)
     def analyze(task: Task[[str], str], job_id: str) -> str:
         return run(name, job_id, task.request.hostname)
 

@@ -50,7 +50,7 @@ class Letterbox:
         return canvas
 
     def to_picture(self, points: Floats) -> Floats:
-        """Turn points `(..., 2)` in canvas pixels into 0..1 of the picture, beyond that where they lie on the border."""
+        """Turn points `(..., 2)` in canvas pixels into 0..1 of the picture; on the border they lie beyond that."""
         inside: Floats = (points - np.array([self.left, self.top])) / np.array([self.inner_width, self.inner_height])
         return inside
 

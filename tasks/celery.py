@@ -8,6 +8,7 @@ from kombu import Queue
 from shared.groups import CONTROL, groups
 from shared.log import configure_logging
 from shared.settings import settings
+from tasks.registry import analyzers, task_name
 
 PRIORITIES = 10
 VISIBILITY_SECONDS = 30
@@ -21,6 +22,7 @@ app = Celery(
 app.conf.update(
     task_queues=[Queue(name) for name in groups()],
     task_default_queue=CONTROL,
+    task_routes={task_name(name): {"queue": analyzer.group} for name, analyzer in analyzers().items()},
     task_create_missing_queues=False,
     task_default_priority=5,
     # a task survives its worker: it is acknowledged after its work and comes back when the process dies

@@ -1,4 +1,4 @@
-"""What an analyzer sees of a running job: implements `tasks.analyzer.Media` over the frame store and stored outcomes."""
+"""What an analyzer sees of a running job: `tasks.analyzer.Media` over the frame store and stored outcomes."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from shared.errors import ReelgraphError, Unavailable
 from shared.log import logger
+from shared.schema import TrackSet
 from shared.settings import settings
 from tasks.analyzer import Analyzer, Options
 from tasks.models import LocalModels
 from tasks.node import weights
 from tasks.registry import AnyAnalyzer, analyzers
-from shared.schema import TrackSet
 
 log = logger(__name__)
 
@@ -66,7 +66,7 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
         instance.load(LocalModels(weights(), entry, profile=profile, threads=settings().threads))
     except ReelgraphError as error:
         return error
-    except Exception as error:  # noqa: BLE001  (one broken model must not take the other analyzers of its worker down)
+    except Exception as error:
         log.exception("load_failed", analyzer=analyzer.name)
         return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {error}", code="load_failed")
     return Loaded(instance, time.monotonic() - before)

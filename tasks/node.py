@@ -28,7 +28,7 @@ def storage() -> Storage:
 
 @cache
 def frame_store() -> FrameStore:
-    """This node's frame store."""
+    """The frame store of the node."""
     return FrameStore(settings().frames_folder, budget_bytes=settings().frame_store_bytes)
 
 

@@ -54,7 +54,7 @@ def refused(analyzer: AnyAnalyzer, profile: str, media: MediaInfo) -> Refused | 
         other = ", ".join(sorted(analyzer.weights))
         message = (
             f"no weights for the {profile} profile can be shipped; it runs with `--profile {other}` "
-            f"after `reelgraph models pull {analyzer.weights[sorted(analyzer.weights)[0]]}`"
+            f"after `reelgraph models pull {analyzer.weights[min(analyzer.weights)]}`"
         )
         return Refused("unavailable", ErrorInfo(code="not_in_profile", message=message))
     if any(isinstance(need, Frames) for need in analyzer.needs) and not media.has_video:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from shared.events import Event
 from shared.frames import Rendition, fit
-from shared.groups import CONTROL
 from shared.ledger import Job, Run
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
@@ -20,7 +19,7 @@ from tasks.plan import Plan, fingerprint, plan, refused, wanted
 from tasks.registry import AnyAnalyzer, dependencies, levels, select
 
 
-@app.task(name="prepare", queue=CONTROL)
+@app.task(name="prepare")
 def prepare(job_id: str) -> None:
     """Plan a queued job and note the plan in the ledger; nothing happens for a job that was planned before."""
     job = ledger().job(job_id)
@@ -28,14 +27,14 @@ def prepare(job_id: str) -> None:
         return
     media = MediaInfo.model_validate(job.media)
     chosen = select(job.requested or None)
-    fitted, notes = fit(wanted(chosen, media), media, settings().frame_store_bytes)
-    known = _Known(job, media, fitted)
+    room = fit(wanted(chosen, media), media, settings().frame_store_bytes)
+    known = _Known(job, media, room.renditions)
     for level in levels(chosen):
         for analyzer in level:
             known.look(analyzer)
     to_run = [analyzer for analyzer in chosen if analyzer.name not in known.outcomes]
     drawn = plan(
-        to_run, media=media, remaining_seconds=job.deadline_at - time.time(), fitted=fitted, notes=tuple(notes)
+        to_run, media=media, remaining_seconds=job.deadline_at - time.time(), fitted=room.renditions, notes=room.notes
     )
     for name, outcome in known.outcomes.items():
         storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 
-from shared.groups import CONTROL
 from shared.ledger import Job, Run
 from shared.log import logger
 from shared.settings import settings
@@ -24,7 +23,7 @@ STUCK_SECONDS = 2 * VISIBILITY_SECONDS
 log = logger(__name__)
 
 
-@app.task(name="reconcile", queue=CONTROL)
+@app.task(name="reconcile")
 def reconcile() -> None:
     """Close overdue jobs; queue again what no broker and no worker holds any more."""
     wiped = bool(events().client.set(EPOCH_KEY, "1", nx=True))
@@ -60,4 +59,3 @@ def _move(job: Job, *, wiped: bool) -> None:
 def _is_lost(run: Run) -> bool:
     """Whether the run's worker must be dead: its hard limit has passed and nobody redelivered it since."""
     return run.limit_at is not None and time.time() > run.limit_at + STUCK_SECONDS
-

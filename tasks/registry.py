@@ -31,9 +31,9 @@ def analyzers() -> dict[str, AnyAnalyzer]:
     found: dict[str, AnyAnalyzer] = {}
     for module in pkgutil.iter_modules(tasks.analyzers.__path__):
         for value in vars(import_module(f"tasks.analyzers.{module.name}")).values():
-            if inspect.isclass(value) and issubclass(value, Analyzer) and not inspect.isabstract(value):
-                if found.setdefault(value.name, value) is not value:
-                    raise TypeError(f"two analyzers are called {value.name}")
+            is_analyzer = inspect.isclass(value) and issubclass(value, Analyzer) and not inspect.isabstract(value)
+            if is_analyzer and found.setdefault(value.name, value) is not value:
+                raise TypeError(f"two analyzers are called {value.name}")
     for analyzer in found.values():
         _check(analyzer, found)
     _levels(found.values())
@@ -43,9 +43,14 @@ def analyzers() -> dict[str, AnyAnalyzer]:
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
     if analyzer.group not in groups():
         raise TypeError(f"{analyzer.name} is in group {analyzer.group!r}, which groups.toml does not have")
-    missing = [name for name in dependencies(analyzer) if name not in found]
+    missing = [name for name in analyzer.requires if name not in found]
     if missing:
         raise TypeError(f"{analyzer.name} depends on {', '.join(missing)}, which do not exist")
+
+
+def task_name(analyzer: str) -> str:
+    """The name of the Celery task that runs an analyzer."""
+    return f"analyze.{analyzer}"
 
 
 def dependencies(analyzer: AnyAnalyzer) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Task, chain, chord
@@ -9,7 +11,7 @@ from celery.canvas import Signature
 
 from shared.groups import CONTROL
 from shared.ledger import Job
-from tasks.aggregate import aggregate
+from tasks.aggregate import aggregate, end_without_outcome
 from tasks.analyze import analysis
 from tasks.celery import app
 from tasks.node import ledger
@@ -22,15 +24,18 @@ def submit(job: Job) -> None:
     chain(_control(prepare.si(job.id), job), _control(advance.si(job.id, 0), job)).apply_async()
 
 
-@app.task(name="advance", queue=CONTROL, bind=True)
+@app.task(name="advance", bind=True)
 def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
     """Begin a level when the one before has ended, or close the job after the last. Only the first call does it."""
-    first = ledger().advance(job_id, level)
     job = ledger().job(job_id)
-    died_on_the_way = bool((task.request.delivery_info or {}).get("redelivered")) and job.level == level
-    if job.plan is None or job.state != "running" or not (first or died_on_the_way):
+    if job.plan is None or job.state != "running":
         return
     plan = Plan.model_validate(job.plan)
+    if level > 0 and not _has_ended(job, plan.levels[level - 1]):
+        return
+    died_on_the_way = bool((task.request.delivery_info or {}).get("redelivered")) and job.level == level
+    if not (ledger().advance(job_id, level) or died_on_the_way):
+        return
     if level == len(plan.levels):
         aggregate(job_id)
         return
@@ -38,6 +43,21 @@ def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
     ledger().queue(job_id, names)
     then = _control(advance.si(job_id, level + 1), job)
     chord([analysis(job, plan, name) for name in names])(then.on_error(then.clone()))
+
+
+def _has_ended(job: Job, names: Sequence[str]) -> bool:
+    """Whether all these runs have ended; one that was killed at its hard limit is ended here.
+
+    A chord that lost its keys may call too early: then the reconciler calls again.
+    """
+    runs = ledger().runs(job.id)
+    for name in names:
+        run = runs[name]
+        if run.status is None and run.limit_at is not None and time.time() >= run.limit_at:
+            end_without_outcome(job, run)
+        elif run.status is None:
+            return False
+    return True
 
 
 def _control(signature: Signature[Any], job: Job) -> Signature[Any]:

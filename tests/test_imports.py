@@ -12,7 +12,19 @@ import tasks.analyzers
 from tests.support.project import ROOT
 
 HEAVY = frozenset(
-    "ai_edge_litert ctranslate2 cv2 faster_whisper onnx onnxruntime rapidocr scenedetect scipy torch transformers".split()
+    [
+        "ai_edge_litert",
+        "ctranslate2",
+        "cv2",
+        "faster_whisper",
+        "onnx",
+        "onnxruntime",
+        "rapidocr",
+        "scenedetect",
+        "scipy",
+        "torch",
+        "transformers",
+    ]
 )
 PLUMBING = frozenset(("celery", "flask", "kombu", "redis"))
 PROBE = (

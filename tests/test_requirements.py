@@ -1,12 +1,15 @@
 """Tests of requirements/: what is installed is pinned, hashed, complete, and names no place."""
 
+import ast
 import re
+import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.project import ROOT, pyproject
+from tests.support.project import PACKAGES, ROOT, pyproject, tracked
 
 FOLDER = ROOT / "requirements"
 COMPILED = sorted(FOLDER.glob("*.txt"))
@@ -96,3 +99,25 @@ def test_only_the_headless_opencv():
     """One OpenCV is installed, the one that needs no libGL: both at once overwrite each other's files."""
     names = {canonicalize_name(pin.name) for path in COMPILED for pin, _ in pins(path)}
     assert {name for name in names if name.startswith("opencv")} == {"opencv-python-headless"}
+
+
+def imported_by(paths):
+    """Distributions, by canonical name, whose modules some Python files import, at the top or inside functions."""
+    trees = [ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in paths]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    roots = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {*PACKAGES, "tests", "bench"}
+    brings = packages_distributions()
+    return {root: {canonicalize_name(name) for name in brings.get(root, [root])} for root in roots}
+
+
+@pytest.mark.parametrize(
+    ("folders", "files"), [(PACKAGES, ["cpu"]), (["tests"], ["cpu", "dev"])], ids=["product", "tests"]
+)
+def test_every_import_is_asked_for(folders, files):
+    """What the code imports is a direct requirement, never one that another package happens to bring."""
+    known = {canonicalize_name(requirement.name) for name in files for requirement in direct(name)}
+    imported = imported_by(path for path in tracked(*folders) if path.suffix == ".py")
+    assert imported
+    assert {root for root, names in imported.items() if not names & known} == set()

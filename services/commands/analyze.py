@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from services.submit import accept
 from shared.errors import BadInput
 from shared.ledger import OPEN_STATES, Job
 from shared.media import probe
-from shared.schema import Document
+from shared.schema import Document, OptionValue
 from shared.settings import settings, use
 from shared.storage import document_key
 from tasks.aggregate import aggregate
@@ -31,17 +31,30 @@ OVERDUE_SECONDS = 15.0
 
 @click.command()
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reelgraph-results"),
-              show_default=True, help="Folder for the results; each video gets a folder of its own in it.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reelgraph-results"),
+    show_default=True,
+    help="Folder for the results; each video gets a folder of its own in it.",
+)
 @click.option("--analyzers", "names", metavar="A,B", help="Run these and what they require. Default: all.")
 @click.option("--option", "given", multiple=True, metavar="NAME.KEY=VALUE", help="Set an analyzer's option.")
 @click.option("--profile", help="Models and workers: local (CPU) or gpu.  [default: local]")
-@click.option("--deadline", "deadline_seconds", type=click.FloatRange(min=1), metavar="SECONDS",
-              help="Close each job by then with what there is. Default: by the video's length.")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False),
-              help="Data folder: ledger, results of earlier runs, frame store.")
+@click.option(
+    "--deadline",
+    "deadline_seconds",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Close each job by then with what there is. Default: by the video's length.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data folder: ledger, results of earlier runs, frame store.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the documents to standard output, one a line.")
-def analyze(
+def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
     videos: tuple[Path, ...],
     out: Path,
     names: str | None,
@@ -51,7 +64,7 @@ def analyze(
     data: Path | None,
     as_json: bool,  # noqa: FBT001  (click passes options by name)
 ) -> int:
-    """Analyze videos: every analyzer looks at each one side by side.
+    r"""Analyze videos: every analyzer looks at each one side by side.
 
     Each video gets a folder in --out with result.json (the document) and report.html. What an earlier run in the same
     data folder has found already is not computed again.
@@ -76,7 +89,7 @@ def run(
     videos: Sequence[Path],
     out: Path,
     requested: Sequence[str] = (),
-    options: dict[str, dict[str, object]] | None = None,
+    options: Mapping[str, Mapping[str, OptionValue]] | None = None,
     groups: set[str] | None = None,
     deadline_seconds: float | None = None,
     *,
@@ -111,7 +124,8 @@ def follow(job: Job, video: Path, stack: Stack, screen: Display) -> Document:
     seen = "0"
     asked_at = 0.0
     while True:
-        for seen, event in events().read(job.id, seen, block_seconds=POLL_SECONDS):  # noqa: B007  (kept for the next read)
+        for event_id, event in events().read(job.id, seen, block_seconds=POLL_SECONDS):
+            seen = event_id
             screen.show(event)
         stack.check()
         if time.monotonic() - asked_at >= POLL_SECONDS:

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from shared.settings import settings
 from tasks.analyzer import Options
-from tasks.registry import AnyAnalyzer, analyzers as all_analyzers
+from tasks.registry import AnyAnalyzer
+from tasks.registry import analyzers as all_analyzers
 
 
 @click.command()

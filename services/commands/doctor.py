@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -88,8 +87,13 @@ def _data_folder() -> Iterator[Finding]:
         yield Finding("data folder", f"{folder}: {error.strerror}", fine=False, help="set REELGRAPH_DATA_DIR")
         return
     state = f"{folder}, {free / (1 << 30):.0f} GiB free"
-    yield Finding("data folder", state, free >= LEAST_FREE_BYTES, "free some space: videos and frames are kept there",
-                  required=False)
+    yield Finding(
+        "data folder",
+        state,
+        free >= LEAST_FREE_BYTES,
+        "free some space: videos and frames are kept there",
+        required=False,
+    )
 
 
 def _ledger() -> Iterator[Finding]:
@@ -110,14 +114,20 @@ def _weights() -> Iterator[Finding]:
     for entry in sorted(needed):
         users = ", ".join(one.name for one in analyzers().values() if one.weights.get(profile) == entry)
         state = store.on_disk(entry)
-        yield Finding(f"weights {entry}", state, state == "complete",
-                      f"reelgraph models pull {entry}   (without: {users} end unavailable)", required=False)
+        yield Finding(
+            f"weights {entry}",
+            state,
+            state == "complete",
+            f"reelgraph models pull {entry}   (without: {users} end unavailable)",
+            required=False,
+        )
 
 
 def _npm() -> Iterator[Finding]:
     found = shutil.which("npm")
-    yield Finding("npm", found or "missing", bool(found), "only to pull nanodet-m-416: apt-get install npm",
-                  required=False)
+    yield Finding(
+        "npm", found or "missing", bool(found), "only to pull nanodet-m-416: apt-get install npm", required=False
+    )
 
 
 def _processors() -> Iterator[Finding]:

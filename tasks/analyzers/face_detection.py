@@ -3,9 +3,9 @@
 The network is MediaPipe's full-range BlazeFace (192x192, Bazarevsky et al., 2019). Anchors, decoding and weighted
 suppression follow MediaPipe's graph `face_detection`, its numbers `face_detection_full_range`.
 
-Measured at 4 frames a second on seven clips against the short-range network (128x128) and against square tiles: only
-full range saw the half-metre-wide scene with one signer (score 0.92 against 0.65), and it alone gave backs of heads no
-more than 0.65 while every face got 0.66 or more. Tiles cost three times as much and lowered the scores of near faces.
+Measured at 4 frames a second on seven clips against the short-range network (128x128) and against square tiles: full
+range saw a signer from the waist up (score 0.92, short range 0.65), and it alone kept backs of heads apart from faces
+(0.65 at most against 0.66 at least). Tiles cost three times as much and lowered the scores of near faces.
 """
 
 from __future__ import annotations

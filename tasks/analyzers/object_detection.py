@@ -29,8 +29,8 @@ LONG_SIDE = 416
 STRIDES = (8, 16, 32)
 BINS = 11
 # channel means and deviations of the network's training, blue first
-MEAN = np.array([103.53, 116.28, 123.675], np.float32)[:, None, None]
-DEVIATION = np.array([57.375, 57.12, 58.395], np.float32)[:, None, None]
+MEAN = np.array([103.53, 116.28, 123.675], np.float32)
+DEVIATION = np.array([57.375, 57.12, 58.395], np.float32)
 MAX_OVERLAP = 0.6
 """Two boxes of one class that overlap more are one object: NanoDet's own post-processing."""
 WEAK_SCORE = 0.3
@@ -71,7 +71,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet)"
     needs = (FRAMES,)
     weights: ClassVar[dict[str, str]] = {"local": "nanodet-m-416"}
-    cost = 0.13
+    cost = 0.15
 
     def load(self, model: ModelContext) -> None:
         """Load the network and run it once: the first run allocates its memory."""
@@ -101,8 +101,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
         """Find what is in one rgb frame `(height, width, 3)` with a score of at least `floor`."""
         tensor = self.session.get_inputs()[0]
         letterbox = Letterbox.fit((frame.shape[1], frame.shape[0]), canvas_size(tensor.shape, frame.shape))
-        planes = letterbox.draw(frame)[..., ::-1].transpose(2, 0, 1).astype(np.float32)
-        outputs = self.session.run(None, {tensor.name: ((planes - MEAN) / DEVIATION)[None]})
+        outputs = self.session.run(None, {tensor.name: as_input(letterbox.draw(frame))})
         boxes, scores, labels = decode(outputs, letterbox.width, letterbox.height, floor)
         boxes = np.clip(letterbox.to_picture(boxes.reshape(-1, 2, 2)).reshape(-1, 4), 0, 1)
         rows = _best_of_each_class(boxes, scores, labels)
@@ -121,6 +120,17 @@ def canvas_size(declared: Sequence[int | str | None], frame: Sequence[int]) -> t
     coarsest, longest = STRIDES[-1], max(frame[:2])
     width, height = (int(np.ceil(side * LONG_SIDE / longest / coarsest)) * coarsest for side in (frame[1], frame[0]))
     return width, height
+
+
+def as_input(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The network's tensor `(1, 3, height, width)`, blue first, of an rgb picture `(height, width, 3)`."""
+    tensor = np.empty((1, 3, *picture.shape[:2]), np.float32)
+    for plane in range(3):
+        # in place and a plane at a time: three times as fast as one expression over the picture
+        tensor[0, plane] = picture[..., 2 - plane]
+        tensor[0, plane] -= MEAN[plane]
+        tensor[0, plane] /= DEVIATION[plane]
+    return tensor
 
 
 def decode(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from pydantic import Field
 
@@ -65,7 +67,7 @@ def _series(words: list[Word], duration: float, window: float) -> SeriesTrack:
 
 
 def _scalars(words: list[Word], pause_seconds: float) -> tuple[Scalar, ...]:
-    gaps = [after.start - word.end for word, after in zip(words, words[1:], strict=False)]
+    gaps = [after.start - word.end for word, after in pairwise(words)]
     pauses = [gap for gap in gaps if gap >= pause_seconds]
     span = words[-1].end - words[0].start if words else 0.0
     voiced = span - sum(pauses)

@@ -1,0 +1,149 @@
+import json
+import os
+from difflib import SequenceMatcher
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from shared.schema import Caption
+from tasks.analyzers.text_overlay import STILL_THERE, Line, TextOverlay, edge_map, grow, overlap, plain, span
+from tests.support.media import run
+from tests.support.moving import Picture, texture, window, write_video
+
+H, W, FPS = 480, 640, 12
+
+
+class PackagedWeights:
+    """The networks that lie in the rapidocr package: the same files that `ppocr-v6` pins."""
+
+    profile, threads = "local", 2
+
+    def path(self, file: str) -> str:
+        spec = find_spec("rapidocr")
+        assert spec is not None
+        assert spec.origin is not None
+        return str(Path(spec.origin).parent / "models" / file)
+
+
+@pytest.fixture(scope="module")
+def reader() -> TextOverlay:
+    analyzer = TextOverlay()
+    analyzer.load(PackagedWeights())  # type: ignore[arg-type]
+    return analyzer
+
+
+def written(picture: Picture, text: str, x: int = 60, y: int = 400, scale: float = 1.6) -> Picture:
+    """The picture with white text, outlined in black, as subtitles are."""
+    picture = picture.copy()
+    for colour, thickness in ((0, 12), (255, 4)):
+        cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (colour,) * 3, thickness, cv2.LINE_AA)
+    return picture
+
+
+def panning(seconds: float) -> list[Picture]:
+    """A camera that moves over a picture, so that every frame differs everywhere."""
+    picture = texture(11, 700, 1400)
+    return [window(picture, 400 + 6 * i, 350, 1.0, H, W) for i in range(round(seconds * FPS))]
+
+
+def during(frames: list[Picture], text: str, start: float, end: float, **where: float) -> list[Picture]:
+    return [
+        written(frame, text, **where) if start <= i / FPS < end else frame  # type: ignore[arg-type]
+        for i, frame in enumerate(frames)
+    ]
+
+
+def read(reader: TextOverlay, frames: list[Picture], folder: Path) -> tuple[Caption, ...]:
+    return run(reader, write_video(folder / "v.mp4", frames, fps=FPS), folder / "store").captions.items
+
+
+def test_captions_over_moving_pictures_have_their_times_and_places(reader: TextOverlay, tmp_path: Path) -> None:
+    """Two captions over a moving camera are read letter by letter, with times within 0.5 s and their boxes."""
+    frames = during(panning(6), "FRESH BREAD", 1.0, 2.5)
+    first, second = read(reader, during(frames, "OPEN AT NINE", 3.5, 5.0, y=120), tmp_path)
+    assert (plain(first.text), plain(second.text)) == ("freshbread", "openatnine")
+    assert (first.start, first.end) == pytest.approx((1.0, 2.5), abs=0.5)
+    assert (second.start, second.end) == pytest.approx((3.5, 5.0), abs=0.5)
+    assert overlap(first.box, (60 / W, 362 / H, 315 / W, 44 / H)) > 0.5
+    assert first.confidence is not None
+    assert first.confidence >= 0.8
+
+
+def test_times_are_exact_to_the_sampling_over_a_still_picture(reader: TextOverlay, tmp_path: Path) -> None:
+    """Over a still picture a caption's span is right to one sampled frame (0.25 s), whatever else appears."""
+    still = [texture(12, H, W)] * (6 * FPS)
+    items = read(reader, during(during(still, "ALPHA BETA", 1.0, 4.0), "SECOND LINE", 2.0, 5.0, y=100), tmp_path)
+    spans = {plain(item.text): (item.start, item.end) for item in items}
+    assert spans["alphabeta"] == pytest.approx((1.0, 4.0), abs=0.26)
+    assert spans["secondline"] == pytest.approx((2.0, 5.0), abs=0.26)
+    assert len(items) == 2
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_texts_that_follow_one_another_in_one_place_stay_apart(
+    reader: TextOverlay, tmp_path: Path, still: bool
+) -> None:
+    """Similar texts at the same place are two captions, over a still and over a moving picture."""
+    ground = [texture(12, H, W)] * (5 * FPS) if still else panning(5)
+    items = read(reader, during(during(ground, "STEP 1 MIX", 0.5, 2.5), "STEP 2 BAKE", 2.5, 4.5), tmp_path)
+    assert [plain(item.text) for item in items] == ["step1mix", "step2bake"]
+    assert items[0].end == pytest.approx(2.5, abs=0.3)
+    assert items[1].start == pytest.approx(2.5, abs=0.3)
+
+
+def test_text_that_moves_is_one_caption(reader: TextOverlay, tmp_path: Path) -> None:
+    """Scene text that a slow camera passes is one item, not one for every reading."""
+    sign = written(texture(13, 700, 1400), "BAKERY", x=500, y=350, scale=3.0)
+    frames = [window(sign, 560 + i, 350, 1.0, H, W) for i in range(4 * FPS)]
+    (item,) = read(reader, frames, tmp_path)
+    assert plain(item.text) == "bakery"
+    assert item.start <= 0.3
+    assert item.end >= 3.7
+
+
+def test_pictures_without_text_have_no_captions(reader: TextOverlay, tmp_path: Path) -> None:
+    """Moving texture and black are looked at and give no captions."""
+    frames = [*panning(2), *[np.zeros((H, W, 3), np.uint8)] * FPS]
+    assert read(reader, frames, tmp_path) == ()
+
+
+def test_nothing_is_read_while_nothing_changes(
+    reader: TextOverlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A still picture with text is read once, however long it stays: that is what keeps slides cheap."""
+    readings = []
+    detect = reader._engine.detect_and_crop
+    monkeypatch.setattr(reader._engine, "detect_and_crop", lambda *a: readings.append(1) or detect(*a))
+    (item,) = read(reader, during([texture(12, H, W)] * (8 * FPS), "STILL HERE", 0, 8), tmp_path)
+    assert (item.start, item.end) == (0.0, 8.0)
+    assert len(readings) == 1
+
+
+def test_other_text_does_not_keep_a_line_alive() -> None:
+    """Edges of other text agree by chance only, although they are as dense; the same text agrees fully."""
+    page = np.full((H, W, 3), 255, np.uint8)
+    one = edge_map(written(page, "FIRST WORDS"))
+    other = edge_map(written(page, "OTHER MATTER"))
+    box = (60 / W, 355 / H, 330 / W, 55 / H)
+    line = Line(0.0, 0.0, box, one[span(box, one.shape)])
+    assert line.agreement(grow(one)) == 1
+    assert line.agreement(grow(other)) < STILL_THERE / 2
+
+
+def test_the_sample_reel_is_read() -> None:
+    """The real reel's three captions come out with at most two wrong letters and times within 0.5 s."""
+    folder = os.environ.get("REELGRAPH_TEST_MEDIA")
+    if not folder:
+        pytest.skip("set REELGRAPH_TEST_MEDIA to the folder of the sample clips")
+    reader = TextOverlay()
+    reader.load(PackagedWeights())  # type: ignore[arg-type]
+    truth = json.loads((Path(folder) / "truth.json").read_text())["reel.mp4"]["texts"]
+    items = run(reader, Path(folder) / "reel.mp4", Path(folder)).captions.items
+    for caption in truth:
+        best = max(items, key=lambda item: SequenceMatcher(None, item.text, caption["text"]).ratio())
+        wrong = sum(a != b for a, b in zip(best.text, caption["text"], strict=False))
+        assert wrong + abs(len(best.text) - len(caption["text"])) <= 2
+        assert (best.start, best.end) == pytest.approx((caption["start"], caption["end"]), abs=0.5)
