@@ -15,6 +15,7 @@ import pytest
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
 from shared.weights import Weights
+from tests.support.processes import eventually
 from tests.support.project import ROOT
 from tests.support.tfjs import write_graph
 from tests.support.web import Site, pinned, served, sha256, tarred, write_pins, zipped
@@ -188,6 +189,25 @@ def test_interrupted_pull_is_resumed_by_the_next(tmp_path):
     assert site.asked[-1] == ("/a.zip", "bytes=150000-")
     assert weights.path("net", "model.bin").read_bytes() == MODEL
     assert stored(weights) == {"net/model.bin"}
+
+
+def test_killed_pull_is_resumed_by_the_next(tmp_path):
+    """A pull that is killed in mid-download leaves no lock and no believed file; the next one fetches only the rest."""
+    site = Site({"/a.zip": zipped({"model.bin": MODEL})}, cuts=[150_000], hold=threading.Event())
+    with served(site):
+        weights = remote(site, tmp_path / "store", tmp_path / "pins.toml")
+        command = [sys.executable, "-c", PULL, str(tmp_path / "store"), str(tmp_path / "pins.toml")]
+        killed = subprocess.Popen(command, cwd=ROOT)
+        part = weights.folder / ".partial" / f"a-{sha256(site.files['/a.zip'])[:12]}.part"
+        assert eventually(lambda: part.exists() and part.stat().st_size > 100_000, seconds=30)
+        killed.kill()
+        killed.wait()
+        site.hold.set()
+        held = part.stat().st_size
+        assert weights.on_disk("net") == "absent"
+        weights.pull(["net"])
+    assert site.asked == [("/a.zip", None), ("/a.zip", f"bytes={held}-")]
+    assert weights.path("net", "model.bin").read_bytes() == MODEL
 
 
 def test_damaged_part_is_fetched_anew(tmp_path):

@@ -20,6 +20,8 @@ class Site:
     """The n-th answer breaks off after so many bytes; later answers are whole."""
     statuses: list[int] = field(default_factory=list)
     """The n-th answer is this HTTP status."""
+    hold: threading.Event | None = None
+    """An answer that broke off keeps its connection open and silent until this is set."""
     ranges: bool = True
     only_agent: str = ""
     """Others are answered 403."""
@@ -80,6 +82,8 @@ def send(request, site, content, asked):
     request.end_headers()
     cut = site.cuts.pop(0) if site.cuts else len(content)
     request.wfile.write(content[start : start + cut])
+    if site.hold and start + cut < len(content):
+        site.hold.wait(60)
 
 
 def sha256(content):
