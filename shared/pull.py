@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from shared.artifacts import fetch, require_space, unpack
 from shared.conversions import File, convert, members, origin_path
 from shared.download import Patience
 from shared.errors import DeadlineExceeded, ReelgraphError
+from shared.locks import FileLock
 from shared.pins import Artifact, ConvertedFile, Member
 
 
@@ -35,13 +35,9 @@ Report = Callable[[PullProgress], None]
 def alone(folder: Path, patience: Patience, report: Report) -> Iterator[None]:
     """Hold the lock of a store; the kernel lets go of it when the process ends, however it ends."""
     deadline = time.monotonic() + patience.deadline_seconds
-    with (folder / ".lock").open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                report(PullProgress("another pull", "waiting"))
+    with FileLock(folder / ".lock") as lock:
+        while not lock.take():
+            report(PullProgress("another pull", "waiting"))
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(f"another pull has held {folder} for {patience.deadline_seconds:g} s")
             time.sleep(0.2)
