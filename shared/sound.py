@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 from types import TracebackType
 
 import numpy as np
@@ -91,7 +92,7 @@ class SoundTracks:
             track.finish()
             track.writer.commit()
 
-    def __enter__(self) -> SoundTracks:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
