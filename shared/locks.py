@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import Self
 from types import TracebackType
+from typing import Self
 
 
 class FileLock:

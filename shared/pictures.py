@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from av.video.frame import VideoFrame

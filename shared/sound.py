@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from av.audio.frame import AudioFrame

@@ -15,8 +15,8 @@ from tasks.analyzers.speech_transcription import (
     _whole_words,
     _without_loops,
 )
-from tests.support.real import clip
 from tests.support.media import run
+from tests.support.real import clip
 from tests.support.sounds import clicks, noise, seconds, tone, write_wav
 from tests.support.stored_model import StoredModel
 
