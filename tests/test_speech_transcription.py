@@ -91,6 +91,13 @@ def test_a_word_is_cut_to_its_voice():
     assert (trimmed.start, trimmed.end) == (3.3, 3.9)
 
 
+def test_no_word_ends_after_the_voice():
+    """Whisper may place the last word past the end of the sound: it ends with the last voice."""
+    (word,) = words(("cane", 40.1, 40.4))
+    trimmed = _trimmed(word, [(0.0, 39.98)])
+    assert (trimmed.start, trimmed.end) == (39.98, 39.98)
+
+
 def test_parts_of_a_word_are_joined():
     """Whisper's parts "0" and ".3" are one word, as sure as its less sure part."""
     parts = [
