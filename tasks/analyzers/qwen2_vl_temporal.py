@@ -72,7 +72,7 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     group = "vlm"
     summary = "a description of every second, its actions and changes, by a vision-language model"
     needs = (PICTURES,)
-    weights: ClassVar[dict[str, str]] = {"gpu": "qwen2-vl-7b-instruct"}
+    weights: ClassVar[dict[str, str]] = {"gpu": "qwen2-vl-7b"}
     cost = 0.3
 
     def load(self, model: ModelContext) -> None:
