@@ -73,7 +73,8 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     if not path.exists():
         raise BadInput(f"{path}: there is no such file.", code="not_found")
     if not path.is_file():
-        raise BadInput(f"{path}: this is not a file.", code="not_a_file")
+        kind = "folder" if path.is_dir() else "device or pipe"
+        raise BadInput(f"{path}: this is a {kind}, not a video.", code="not_a_file")
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: the file is empty.", code="empty_file")
     if is_cut_short(path):

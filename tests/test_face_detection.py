@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tasks.analyzers.face_detection import SIDE, STRIDE, FaceDetection, decode, merge
-from tests.support.real import clip
 from tests.support.drawings import FACE_POINTS, blank, draw_face
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import write_video
+from tests.support.real import clip
 
 COLUMNS = SIDE // STRIDE
 WALL = (190, 195, 200)

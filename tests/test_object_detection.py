@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tasks.analyzers.object_detection import BINS, COCO, STRIDES, ObjectDetection, as_input, canvas_size, decode
-from tests.support.real import clip
 from tests.support.drawings import blank, draw_clock, draw_stop_sign
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import write_video
+from tests.support.real import clip
 
 SKY = (150, 180, 215)
 
