@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.exports.words import between, clock, headline, number, tooltip
 from shared.groups import groups
@@ -205,7 +206,7 @@ def _moments(axis: Axis, track: EventTrack[Event]) -> tuple[Mark, ...]:
     items = sorted(track.items, key=lambda item: item.t)[:MAX_MARKS]
     lefts = [axis.at(item.t) for item in items]
     marks = []
-    for item, left, following in zip(items, lefts, [*lefts[1:], 100.0], strict=True):
+    for item, (left, following) in zip(items, pairwise([*lefts, 100.0]), strict=True):
         room = round(following - left, 3)
         strength = 1.0 if item.confidence is None else item.confidence
         text = headline(item) if room > MIN_TEXT_ROOM else ""
