@@ -25,7 +25,8 @@ class ReelgraphError(Exception):
 
 class BadInput(ReelgraphError):
     """What the caller sent cannot be used as it is. Codes: not_found, not_a_file, empty_file, not_a_video,
-    truncated, no_streams, unknown_analyzer, unknown_option, bad_option, ..."""
+    truncated, no_streams, unknown_analyzer, unknown_option, bad_option, ...
+    """
 
     code = "bad_input"
 

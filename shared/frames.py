@@ -2,57 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Self, TypeVar
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.media import chosen_streams, open_container
+from shared.errors import BadInput, Infrastructure, Skipped
+from shared.eviction import USE_LOCK, touch
+from shared.locks import FileLock
+from shared.passes import BackgroundPass
+from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
 from shared.schema import MediaInfo
+from shared.spans import merged, without
+from shared.windows import Ending, ending, sound, window_frames, window_times
 
+__all__ = [
+    "Audio",
+    "Fit",
+    "FrameBatch",
+    "FrameReader",
+    "FrameStore",
+    "Frames",
+    "ReadStats",
+    "Rendition",
+    "estimate_bytes",
+    "fit",
+]
 
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """A rendition of the pictures.
+WRITE_LOCK = "write.lock"
+POLL_SECONDS = 0.005
+CHECK_SECONDS = 0.1
+"""`check` is called this often while waiting, and for every batch."""
 
-    `fps` None keeps every frame; else the first frame of each 1/fps second. `short_side` in pixels (never enlarged;
-    None keeps the size). Rotation and pixel shape are applied.
-    """
-
-    fps: float | None = None
-    short_side: int | None = None
-    colour: Literal["rgb", "gray"] = "rgb"
-
-    @property
-    def key(self) -> str:
-        """Name of the rendition's folder."""
-        fps = "all" if self.fps is None else f"{self.fps:g}"
-        return f"frames-{fps}fps-{self.short_side or 'full'}-{self.colour}"
-
-    @property
-    def format(self) -> str:
-        """FFmpeg's name of the pixel format."""
-        return "rgb24" if self.colour == "rgb" else "gray"
-
-
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """A rendition of the sound: float32, -1..1. `mono` mixes the channels down."""
-
-    sample_rate: int = 16_000
-    mono: bool = True
-
-    @property
-    def key(self) -> str:
-        """Name of the rendition's folder."""
-        return f"audio-{self.sample_rate}-{'mono' if self.mono else 'all'}"
-
-
-Rendition = Frames | Audio
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +59,15 @@ class FrameBatch:
 
 @dataclass(slots=True)
 class ReadStats:
-    """What reading cost this process: decode passes it made itself, seconds spent decoding or waiting for frames."""
+    """What reading cost this process: decode passes it made itself, seconds spent decoding or waiting for frames.
+
+    `spans`: seconds of the video that were delivered, without what was lost to corrupt packets (`corrupt_packets`).
+    """
 
     decode_passes: int = 0
     decode_seconds: float = 0.0
     spans: list[tuple[float, float]] = field(default_factory=list)
+    corrupt_packets: int = 0
 
 
 class FrameStore:
@@ -98,12 +89,18 @@ class FrameStore:
         *,
         check: Callable[[], None] = lambda: None,
     ) -> FrameReader:
-        """A reader of the renditions of one video. `check` is called often and may raise (cancel, time limit)."""
+        """Open a reader of the renditions of one video. `check` is called often and may raise (cancel, time limit).
+
+        What does not fit the budget is read at a lower rate, as `fit` says for the same arguments.
+        """
         return FrameReader(self, video, info, tuple(wanted), check)
 
 
 class FrameReader:
-    """Reads the renditions of one video; decodes them when no process has."""
+    """Reads the renditions of one video; decodes them when no process has.
+
+    While a reader is open its video is not evicted. `close` it (or use it in `with`); arrays stay valid afterwards.
+    """
 
     def __init__(
         self,
@@ -115,53 +112,204 @@ class FrameReader:
     ) -> None:
         self.store, self.video, self.info, self.wanted, self.check = store, video, info, wanted, check
         self.stats = ReadStats()
+        self.fitted = fit(wanted, info, store.budget_bytes)
+        self.folder = store.folder / info.sha256
+        self._in_use = FileLock(self.folder / USE_LOCK, shared=True)
+        self._pass: BackgroundPass | None = None
+        self._last_check = -CHECK_SECONDS
+        self._times: dict[str, list[NDArray[np.float64]]] = {}
+        self._hold()
 
     def frames(self, need: Frames, *, batch: int = 16) -> Iterator[FrameBatch]:
-        """Batches in time order. Raises BadInput (`undecodable`) when the video breaks in the middle."""
-        times: list[float] = []
-        frames: list[NDArray[np.uint8]] = []
-        for t, frame in self._decode(need):
-            times.append(t)
-            frames.append(frame)
-            if len(times) == batch:
-                yield FrameBatch(np.array(times), np.stack(frames))
-                times, frames = [], []
-        if times:
-            yield FrameBatch(np.array(times), np.stack(frames))
+        """Batches in time order, each of `batch` frames but the last.
 
-    def _decode(self, need: Frames) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        with open_container(self.video) as container:
-            video, _ = chosen_streams(container)
-            video.thread_type = "AUTO"
-            last_bucket = -1
-            for frame in container.decode(video):
-                t = float(frame.time) - self.info.start_seconds
-                if need.fps is not None:
-                    bucket = int(t * need.fps + 1e-6)
-                    if bucket == last_bucket:
-                        continue
-                    last_bucket = bucket
-                scale = min(1.0, (need.short_side or 10**6) / min(frame.width, frame.height))
-                image = frame.reformat(round(frame.width * scale), round(frame.height * scale), need.format)
-                yield t, np.rot90(image.to_ndarray(), self.info.rotation // 90).copy()
+        Raises:
+            Skipped: the video has no pictures (`no_video`).
+            BadInput: none of its pictures can be decoded (`undecodable`).
+            Infrastructure: the store's disk is full (`disk_full`).
+        """
+        return self._batches(self._chosen(need), batch)
 
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
-        """The last frame with a time <= t, else the first, and its time."""
-        shown = None
-        for time, frame in self._decode(need):
-            if shown is not None and time > t:
-                break
-            shown = time, frame
-        assert shown is not None
-        return shown
+        """Return the last frame with a time <= t, else the first, and its time. Raises as `frames`."""
+        chosen = self._chosen(need)
+        number = 0
+        while (times := self._window(chosen, number + 1)) is not None and times[0] <= t:
+            number += 1
+        times = self._window(chosen, number)
+        if times is None:
+            raise self._undecodable()
+        item = max(0, int(np.searchsorted(times, t, side="right")) - 1)
+        self._deliver(chosen, float(times[item]), float(times[item]))
+        return float(times[item]), self._window_frames(chosen, number)[item]
 
     def audio(self, need: Audio) -> NDArray[np.float32]:
-        """All samples from 0 s on, `(samples,)` if mono, else `(samples, channels)`; silence where the stream has gaps."""
-        with open_container(self.video) as container:
-            _, audio = chosen_streams(container)
-            resampler = av.AudioResampler("fltp", "mono" if need.mono else audio.layout.name, need.sample_rate)
-            parts = [
-                out.to_ndarray() for frame in container.decode(audio) for out in resampler.resample(frame)
-            ] + [out.to_ndarray() for out in resampler.resample(None)]
-        samples = np.concatenate(parts, axis=1)
-        return samples[0] if need.mono else samples.T.copy()
+        """All samples from 0 s on, read-only, `(samples,)` if mono, else `(samples, channels)`.
+
+        Silence stands where the stream has gaps.
+
+        Raises:
+            Skipped: the video has no sound (`no_audio`).
+            Infrastructure: the store's disk is full (`disk_full`).
+        """
+        self._declared(need)
+        if not self.info.has_audio:
+            raise Skipped("The video has no audio stream.", code="no_audio")
+        end = self._wait(need, lambda: ending(self.folder / need.key))
+        samples = sound(self.folder / need.key)
+        self._add_spans([(0.0, len(samples) / need.sample_rate)], end)
+        return samples
+
+    def close(self) -> None:
+        """Let the video go. A pass that this reader began is finished for the others."""
+        if self._pass is not None and all(map(self._is_complete, self.fitted.renditions.values())):
+            self._pass.join()
+        if self.folder.exists():
+            touch(self.folder)
+        self._in_use.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _batches(self, need: Frames, batch: int) -> Iterator[FrameBatch]:
+        kept_times: list[NDArray[np.float64]] = []
+        kept_frames: list[NDArray[np.uint8]] = []
+        first, number, waiting = 0.0, 0, 0
+        while (times := self._window(need, number)) is not None:
+            frames = self._window_frames(need, number)
+            first = first if number else float(times[0])
+            at, number = 0, number + 1
+            while at < len(times):
+                taken = min(batch - waiting, len(times) - at)
+                kept_times.append(times[at : at + taken])
+                kept_frames.append(frames[at : at + taken])
+                at, waiting = at + taken, waiting + taken
+                if waiting == batch:
+                    yield self._batch(need, first, kept_times, kept_frames)
+                    kept_times, kept_frames, waiting = [], [], 0
+        if waiting:
+            yield self._batch(need, first, kept_times, kept_frames)
+        elif number == 0:
+            raise self._undecodable()
+
+    def _batch(
+        self, need: Frames, first: float, times: list[NDArray[np.float64]], frames: list[NDArray[np.uint8]]
+    ) -> FrameBatch:
+        self._checked()
+        joined = frames[0] if len(frames) == 1 else np.concatenate(frames)
+        joined.flags.writeable = False
+        result = FrameBatch(times[0] if len(times) == 1 else np.concatenate(times), joined)
+        self._deliver(need, first, float(result.times[-1]))
+        return result
+
+    def _window(self, need: Frames, number: int) -> NDArray[np.float64] | None:
+        """Times of a window, waited for; None when the rendition ends before it."""
+        known = self._times.setdefault(need.key, [])
+        folder = self.folder / need.key
+
+        def look() -> tuple[NDArray[np.float64] | None] | None:
+            # the ending first: windows are committed before it
+            ended = ending(folder) is not None
+            times = window_times(folder, len(known))
+            return (times,) if ended or times is not None else None
+
+        while len(known) <= number:
+            (times,) = self._wait(need, look)
+            if times is None:
+                return None
+            known.append(times)
+        return known[number]
+
+    def _window_frames(self, need: Frames, number: int) -> NDArray[np.uint8]:
+        # waited for: another process whose disk was full may have taken the window back
+        return self._wait(need, lambda: window_frames(self.folder / need.key, number))
+
+    def _wait(self, need: Rendition, look: Callable[[], T | None]) -> T:
+        """Wait until `look` finds something; decode when nobody does. The seconds count as decoding."""
+        started = time.perf_counter()
+        while (found := look()) is None:
+            if self._pass is None or not self._pass.running:
+                self._take_over(need)
+            time.sleep(POLL_SECONDS)
+            now = time.perf_counter()
+            self.stats.decode_seconds += now - started
+            started = now
+            if now - self._last_check >= CHECK_SECONDS:
+                self._checked()
+        return found
+
+    def _checked(self) -> None:
+        """Call `check`; when it raises, the job is cancelled or late and nobody waits for the rest of the pass."""
+        self._last_check = time.perf_counter()
+        try:
+            self.check()
+        except BaseException:
+            if self._pass is not None:
+                self._pass.stop()
+            raise
+
+    def _take_over(self, need: Rendition) -> None:
+        """Become the video's writer when there is none and the rendition is still missing."""
+        if self._pass is not None and self._pass.error is not None:
+            raise self._pass.error
+        lock = FileLock(self.folder / WRITE_LOCK)
+        if not lock.take():
+            return
+        missing = [other for other in dict.fromkeys(self.fitted.renditions.values()) if not self._is_complete(other)]
+        if need not in missing:
+            lock.release()
+            return
+        self._pass = BackgroundPass(lock, self.video, self.info, self.folder, missing, self.store.budget_bytes)
+        self.stats.decode_passes += 1
+        self._pass.start()
+
+    def _is_complete(self, need: Rendition) -> bool:
+        return ending(self.folder / need.key) is not None
+
+    def _hold(self) -> None:
+        """Create the video's folder and keep it from eviction."""
+        try:
+            for _ in range(1000):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    if self._in_use.take():
+                        touch(self.folder)
+                        return
+                except FileNotFoundError:  # evicted between the two lines
+                    continue
+                time.sleep(POLL_SECONDS)
+        except OSError as error:
+            raise Infrastructure(
+                f"The frame store {self.store.folder} cannot be written ({error.strerror})."
+            ) from error
+        raise Infrastructure(f"The frame store {self.store.folder} is locked.")
+
+    def _declared(self, need: Rendition) -> Rendition:
+        if need not in self.fitted.renditions:
+            raise ValueError(f"{need} was not declared when the reader was opened")
+        return self.fitted.renditions[need]
+
+    def _chosen(self, need: Frames) -> Frames:
+        chosen = self._declared(need)
+        if not isinstance(chosen, Frames):
+            raise TypeError(f"{need} is not a rendition of pictures")
+        if not self.info.has_video:
+            raise Skipped("The video has no pictures.", code="no_video")
+        return chosen
+
+    def _undecodable(self) -> BadInput:
+        return BadInput(f"{self.video}: none of its pictures can be decoded.", code="undecodable")
+
+    def _deliver(self, need: Frames, first: float, last: float) -> None:
+        """Note that the frames of `first` to `last` were handed out; the last one is shown for one step."""
+        step = 1 / min(need.fps or np.inf, source_fps(self.info))
+        self._add_spans([(first, last + step)], ending(self.folder / need.key))
+
+    def _add_spans(self, spans: list[tuple[float, float]], end: Ending | None) -> None:
+        if end is not None:
+            spans = without(((start, min(stop, end.end_seconds)) for start, stop in spans), end.holes)
+            self.stats.corrupt_packets = max(self.stats.corrupt_packets, end.corrupt_packets)
+        self.stats.spans = merged([*self.stats.spans, *spans])

@@ -1,20 +1,60 @@
-"""The one place that opens videos: probing facts, and decoders for the frame store."""
+"""The one place that opens videos: probing facts, and containers for the frame store's decode pass."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
+import logging
+import statistics
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from shared.errors import BadInput
 from shared.schema import MediaInfo, StreamInfo
+from shared.truncation import is_cut_short
+
+logger = logging.getLogger(__name__)
+
+FORMATS = (
+    "mov,mp4,3gp,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,ivf,nut,rm,dv,h264,hevc,m4v,"
+    "wav,w64,mp3,flac,aac,aiff,caf"
+)
+"""Demuxers that may be used. Left out on purpose: playlists and scripts (hls, concat, dash), which open other files,
+and text and still pictures (tty, srt, image2), which make a video of anything."""
+
+MAX_PIXELS = 16_384 * 16_384
+"""No codec level allows more (HEVC level 7.2: 16384x8640): a larger header is a decompression bomb."""
+
+SCANNED_PACKETS = 300
+"""Video packets whose distances decide on variable frame rate: 10 s at 30 fps."""
+
+VARIABLE_SHARE = 0.01
+"""More frame distances than this share off the median by over 1 %, one tick and 1 ms: the rate is variable."""
+
+TICK_RATE_FACTOR = 4
+"""A header rate so much above the packets' is that of a clock's ticks (AVI), not of frames."""
+
+Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """What only packets tell: the first frame, the rate, whether it varies."""
+
+    first: VideoFrame
+    fps: Fraction | None
+    vfr: bool | None
 
 
 def sha256_of(path: Path) -> str:
@@ -25,82 +65,175 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
-    """Open a media file for reading.
+    """Open a media file for reading. FFmpeg gets no other protocol than `file` and no format that opens other files.
 
     Raises:
-        BadInput: the file is missing, empty, or no media that FFmpeg knows.
+        BadInput: the file is missing, empty, cut short, or no media that FFmpeg knows.
     """
     if not path.exists():
-        raise BadInput(f"{path}: no such file", code="not_found")
+        raise BadInput(f"{path}: there is no such file.", code="not_found")
     if not path.is_file():
-        raise BadInput(f"{path}: is not a file", code="not_a_file")
+        kind = "folder" if path.is_dir() else "device or pipe"
+        raise BadInput(f"{path}: this is a {kind}, not a video.", code="not_a_file")
     if path.stat().st_size == 0:
-        raise BadInput(f"{path}: the file is empty", code="empty_file")
+        raise BadInput(f"{path}: the file is empty.", code="empty_file")
+    if is_cut_short(path):
+        raise BadInput(f"{path}: the file is cut short, its end is missing.", code="truncated")
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
-        container = av.open(os.fspath(path), mode="r", metadata_errors="replace")
-    except (av.error.FFmpegError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: is not a video that can be read ({error.strerror})", code="not_a_video") from error
+        container = av.open(f"file:{path.absolute()}", mode="r", metadata_errors="replace", options=options)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise BadInput(f"{path}: this is not a video that can be read.", code="not_a_video") from error
     with container:
         yield container
 
 
-def probe(path: Path, *, sha256: str | None = None) -> MediaInfo:
-    """Read the facts about a video from its headers and first frame.
+@contextmanager
+def open_decode_pass(path: Path, *, sha256: str, renditions: Sequence[str]) -> Iterator[InputContainer]:
+    """Open a video to decode all of it, and say so in the log (`decode_pass_opened`).
 
     Raises:
-        BadInput: it is not a video that can be read.
+        BadInput: as `open_container`.
+    """
+    with open_container(path) as container:
+        logger.info("decode_pass_opened", extra={"video": sha256, "renditions": tuple(renditions)})
+        yield container
+
+
+def probe(
+    path: Path, *, sha256: str | None = None, max_pixels: int = MAX_PIXELS, max_seconds: float | None = None
+) -> MediaInfo:
+    """Read the facts about a video from its headers, its first frame and its first packets.
+
+    The duration is the header's; without one all packets are read. When the header is wrong, the spans that reading
+    delivers say where the streams really end.
+
+    Raises:
+        BadInput: it is not a video that can be read (`not_found`, `not_a_file`, `empty_file`, `truncated`,
+            `not_a_video`, `no_streams`), or it is larger or longer than allowed (`too_large`, `too_long`).
     """
     with open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
-            raise BadInput(f"{path}: has neither pictures nor sound", code="no_streams")
+            raise BadInput(f"{path}: the file has neither pictures nor sound.", code="no_streams")
+        if video is not None and video.width * video.height > max_pixels:
+            raise BadInput(f"{path}: pictures of {video.width}x{video.height} are too large.", code="too_large")
+        pictures = _look(path, container, video) if video is not None else None
         start = (container.start_time or 0) / av.time_base
         duration = (container.duration or 0) / av.time_base
-        width = height = None
-        rotation = 0
-        fps = None
-        vfr = None
-        if video is not None:
-            frame = next(container.decode(video))
-            rotation = int(frame.rotation) % 360
-            sar = video.codec_context.sample_aspect_ratio or Fraction(1)
-            width, height = round(frame.width * sar), frame.height
-            if rotation in (90, 270):
-                width, height = height, width
-            rate = video.average_rate
-            fps = f"{rate.numerator}/{rate.denominator}" if rate else None
-            guessed = video.guessed_rate
-            vfr = bool(rate and guessed and abs(float(rate) - float(guessed)) / float(guessed) > 0.01)
+        if duration <= 0:
+            duration = _scanned_end(path) - start
+        if max_seconds is not None and duration > max_seconds:
+            raise BadInput(
+                f"{path}: {duration:.0f} s are longer than the {max_seconds:.0f} s allowed.", code="too_long"
+            )
+        width, height, rotation = _displayed(video, pictures.first) if video and pictures else (None, None, 0)
         return MediaInfo(
             sha256=sha256 or sha256_of(path),
             size_bytes=path.stat().st_size,
             container=container.format.name,
-            duration_seconds=duration,
+            duration_seconds=max(0.0, duration),
             start_seconds=start,
             width=width,
             height=height,
-            fps=fps,
-            vfr=vfr,
+            fps=f"{pictures.fps.numerator}/{pictures.fps.denominator}" if pictures and pictures.fps else None,
+            vfr=pictures.vfr if pictures else None,
             rotation=rotation,
             streams=tuple(_stream_info(stream, chosen=stream in (video, audio)) for stream in container.streams),
         )
 
 
-def chosen_streams(container: InputContainer) -> tuple[Any, Any]:
+def chosen_streams(container: InputContainer) -> Streams:
     """The video and the audio stream that are analysed: FFmpeg's best ones, cover pictures left out."""
-    return container.streams.best("video"), container.streams.best("audio")
+    video = container.streams.best("video")
+    if video is not None and video.disposition & Disposition.attached_pic:
+        moving = (other for other in container.streams.video if not other.disposition & Disposition.attached_pic)
+        video = next(moving, None)
+    audio = container.streams.best("audio", video)
+    # narrowed for mypy: `best` says Stream
+    return video if isinstance(video, VideoStream) else None, audio if isinstance(audio, AudioStream) else None
 
 
-def _stream_info(stream: Any, *, chosen: bool) -> StreamInfo:
-    context = getattr(stream, "codec_context", None)
-    return StreamInfo(
-        index=stream.index,
-        kind=stream.type,
-        codec=context.name if context else None,
-        language=stream.language,
-        chosen=chosen,
-        width=getattr(context, "width", None) if stream.type == "video" else None,
-        height=getattr(context, "height", None) if stream.type == "video" else None,
-        sample_rate=getattr(context, "sample_rate", None) if stream.type == "audio" else None,
-        channels=getattr(context, "channels", None) if stream.type == "audio" else None,
-    )
+def _look(path: Path, container: InputContainer, video: VideoStream) -> _Pictures:
+    """Read the first packets and decode one frame."""
+    first: VideoFrame | None = None
+    stamps: list[int] = []
+    # frame threads would decode a dozen frames to give the first one
+    video.thread_type = "SLICE"
+    try:
+        for number, packet in enumerate(container.demux(video)):
+            if packet.pts is not None:
+                stamps.append(packet.pts)
+            if first is None:
+                first = _first_frame(packet)
+            if number >= SCANNED_PACKETS and first is not None:
+                break
+            if number >= 10 * SCANNED_PACKETS:
+                break
+    except av.error.FFmpegError as error:
+        logger.warning("probe_broke_off", extra={"path": str(path), "reason": str(error)})
+    if first is None:
+        raise BadInput(f"{path}: no picture in it can be decoded.", code="not_a_video")
+    return _Pictures(first, *_rate(video, sorted(set(stamps))))
+
+
+def _first_frame(packet: av.Packet[VideoStream]) -> VideoFrame | None:
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.FFmpegError:
+        return None
+
+
+def _rate(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool | None]:
+    """Frames per second, and whether their distance varies: among the first packets, or between those and the header's
+    average over the whole stream.
+    """
+    average, guessed = video.average_rate, video.guessed_rate
+    gaps = [after - before for before, after in pairwise(stamps)]
+    # the last packets read may still lack neighbours that are shown between them
+    gaps = gaps[:-4] if len(gaps) > SCANNED_PACKETS // 2 else gaps
+    if not gaps or video.time_base is None:
+        return average or guessed, None
+    median = statistics.median(gaps)
+    # a tick, or the millisecond that Matroska rounds to and that survives in files made from it
+    allowed = max(1.0, 0.00101 / float(video.time_base), 0.01 * median)
+    off = sum(abs(gap - median) > allowed for gap in gaps)
+    mean_seconds = float(statistics.fmean(gaps) * video.time_base)
+    vfr = off / len(gaps) > VARIABLE_SHARE or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
+    if not vfr and average and guessed and abs(guessed / average - 1) <= VARIABLE_SHARE:
+        return guessed, vfr
+    if average and float(average) * mean_seconds > TICK_RATE_FACTOR:
+        return Fraction(1 / mean_seconds).limit_denominator(1001), vfr
+    return average or guessed, vfr
+
+
+def _displayed(video: VideoStream, frame: VideoFrame) -> tuple[int, int, int]:
+    """Width, height and counterclockwise rotation in degrees, as shown: pixel shape and display matrix applied."""
+    rotation = round(frame.rotation / 90) * 90 % 360
+    width, height = round(frame.width * (video.sample_aspect_ratio or Fraction(1))), frame.height
+    return (height, width, rotation) if rotation in (90, 270) else (width, height, rotation)
+
+
+def _scanned_end(path: Path) -> float:
+    """Where the last packet ends, in seconds of the container's clock, by reading all of them."""
+    end = 0.0
+    with open_container(path) as container:
+        streams = [stream for stream in chosen_streams(container) if stream is not None]
+        for packet in container.demux(streams):
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return end
+
+
+def _stream_info(stream: Stream, *, chosen: bool) -> StreamInfo:
+    common = {"index": stream.index, "language": stream.language, "chosen": chosen}
+    kind = stream.type if stream.type != "unknown" else "data"
+    codec = stream.codec_context.name if stream.codec_context else None
+    if isinstance(stream, VideoStream):
+        return StreamInfo(**common, kind="video", codec=codec, width=stream.width, height=stream.height)
+    if isinstance(stream, AudioStream):
+        context = stream.codec_context
+        return StreamInfo(
+            **common, kind="audio", codec=codec, sample_rate=context.sample_rate, channels=context.channels
+        )
+    return StreamInfo(**common, kind=kind, codec=codec)

@@ -15,8 +15,10 @@ SCHEMA_VERSION = "1.0"
 
 Seconds = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
 Unit = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 4))]
+Coordinate = Annotated[float, AfterValidator(lambda value: round(value, 4))]
 Confidence = Unit | None
 Box = tuple[Unit, Unit, Unit, Unit]
+Point = tuple[Coordinate, Coordinate]
 Span = tuple[Seconds, Seconds]
 Status = Literal["ok", "partial", "failed", "timeout", "unavailable", "skipped", "cancelled"]
 JobState = Literal["queued", "running", "completed", "completed_with_errors", "failed", "cancelled"]
@@ -83,6 +85,22 @@ class TrackedObject(Segment):
 
     label: str
     boxes: tuple[TimedBox, ...]
+
+
+class FaceBox(TimedBox):
+    """Where a face is at one moment: brow to chin.
+
+    `keypoints` in 0..1 of the picture, beyond it where the picture cuts the face off. In this order, sides as the
+    person has them: right eye, left eye, tip of the nose, middle of the mouth, right ear, left ear.
+    """
+
+    keypoints: tuple[Point, Point, Point, Point, Point, Point]
+
+
+class Face(TrackedObject):
+    """One face followed over time."""
+
+    boxes: tuple[FaceBox, ...]
 
 
 class Word(Frozen):

@@ -118,10 +118,9 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
             if get_origin(base) is Analyzer:
                 cls.options, cls.result = get_args(base)
 
-    def load(self, model: ModelContext) -> None:  # noqa: B027  (an analyzer without a model has nothing to load)
+    def load(self, model: ModelContext) -> None:
         """Import heavy libraries and load models. Called once per process, before the worker takes work."""
 
     @abstractmethod
     def analyze(self, media: Media, options: OptionsT) -> ResultT:
         """Look at the media. Raise nothing on purpose but Skipped, Unavailable or Cancelled."""
-

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.frames import Audio, FrameBatch, Frames, FrameReader, FrameStore
+from shared.frames import Audio, FrameBatch, FrameReader, Frames, FrameStore
 from shared.media import probe
 from shared.schema import BaseTrack, MediaInfo, SeriesTrack, TrackSet
 from tasks.analyzer import Analyzer, ItemT, Options, ResultT

@@ -1,0 +1,73 @@
+# Two commands for a newcomer: `make demo` and `make test`. `make help` lists all of them.
+# A file below .venv marks each finished step of the set-up: a second run has nothing to do.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# every wheel is listed with its hash, so nothing is resolved, compiled or taken from elsewhere
+INSTALL := $(PIP) install --no-deps --require-hashes --only-binary :all:
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
+
+PYTHON ?= python3.13 python3.12 python3.11 python3
+SUITABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+VIDEO ?=
+# through the environment: a path may hold spaces and quotes
+export VIDEO
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check setup lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.weights ## analyse a sample reel, or VIDEO=path, with the models of the local profile
+	@if [ -n "$$VIDEO" ]; then $(BIN)/reelgraph analyze --out demo -- "$$VIDEO"; else $(BIN)/reelgraph demo --out demo; fi
+
+test: $(VENV)/.dev $(VENV)/.weights ## run all tests (ARGS='-k name' for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run before each commit
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m pytest --quiet tests/test_readme.py tests/test_requirements.py tests/test_conventions.py
+
+setup: $(VENV)/.dev ## install everything but the models
+
+lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest versions)
+	$(LOCK) $(ARGS) pyproject.toml requirements/cpu.in --output-file requirements/cpu.txt
+	$(LOCK) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
+
+clean: ## remove what these commands made in this folder
+	rm -rf $(VENV) demo build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.made:
+	@for python in $(PYTHON); do \
+	  if "$$python" -c '$(SUITABLE)' 2>/dev/null; then \
+	    echo "Making $(VENV) with $$("$$python" --version)"; \
+	    "$$python" -m venv $(VENV) && touch $@; exit; \
+	  fi; \
+	done; \
+	echo 'Reelgraph needs Python 3.11, 3.12 or 3.13 with its venv module, and none of these is: $(PYTHON).' >&2; \
+	echo 'Install one (Debian, Ubuntu: apt-get install python3-venv) or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3' >&2; \
+	exit 1
+
+$(VENV)/.cpu: requirements/cpu.txt | $(VENV)/.made
+	$(INSTALL) --requirement requirements/cpu.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(VENV)/.reelgraph
+	$(INSTALL) --requirement requirements/dev.txt
+	@touch $@
+
+# hatchling is in cpu.txt: building the project needs no network
+$(VENV)/.reelgraph: pyproject.toml | $(VENV)/.cpu
+	$(PIP) install --no-index --no-deps --no-build-isolation --quiet --editable .
+	@touch $@
+
+$(VENV)/.weights: shared/weights.toml | $(VENV)/.reelgraph
+	$(BIN)/reelgraph models pull --profile local
+	@touch $@

@@ -1,0 +1,1 @@
+"""What measures. Each script prints JSON lines; docs/performance.md holds what was found."""

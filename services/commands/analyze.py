@@ -1,0 +1,171 @@
+"""`reelgraph analyze`: videos in, a document and a report for each out."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from services.display import Display, display
+from services.results import folders_of, write_results
+from services.stack import Stack, local_stack
+from services.submit import accept
+from shared.errors import BadInput
+from shared.groups import workers
+from shared.ledger import OPEN_STATES, Job
+from shared.media import probe
+from shared.schema import Document, OptionValue
+from shared.settings import settings, use
+from shared.storage import document_key
+from tasks.aggregate import aggregate
+from tasks.node import events, ledger, storage
+from tasks.registry import parse_document, parse_options, select
+
+POLL_SECONDS = 0.5
+OVERDUE_SECONDS = 15.0
+
+
+@click.command()
+@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reelgraph-results"),
+    show_default=True,
+    help="Folder for the results; each video gets a folder of its own in it.",
+)
+@click.option("--analyzers", "names", metavar="A,B", help="Run these and what they require. Default: all.")
+@click.option("--option", "given", multiple=True, metavar="NAME.KEY=VALUE", help="Set an analyzer's option.")
+@click.option("--profile", help="Models and workers: local (CPU) or gpu.  [default: local]")
+@click.option(
+    "--deadline",
+    "deadline_seconds",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Close each job by then with what there is. Default: by the video's length.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data folder: ledger, results of earlier runs, frame store.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the documents to standard output, one a line.")
+def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
+    videos: tuple[Path, ...],
+    out: Path,
+    names: str | None,
+    given: tuple[str, ...],
+    profile: str | None,
+    deadline_seconds: float | None,
+    data: Path | None,
+    as_json: bool,  # noqa: FBT001  (click passes options by name)
+) -> int:
+    r"""Analyze videos: every analyzer looks at each one side by side.
+
+    Each video gets a folder in --out with result.json (the document) and report.html. What an earlier run in the same
+    data folder has found already is not computed again.
+
+    \b
+    Examples:
+      reelgraph analyze reel.mp4
+      reelgraph analyze *.mp4 --analyzers cut_analysis,text_overlay --out results
+      reelgraph analyze talk.mp4 --option object_detection.threshold=0.6
+    """
+    changed = {"profile": profile, "data_dir": data.absolute() if data else None}
+    use(settings().model_copy(update={key: value for key, value in changed.items() if value is not None}))
+    workers(settings().profile)  # refuses a profile that does not exist
+    requested = [name.strip() for name in names.split(",") if name.strip()] if names else []
+    chosen = select(requested or None)
+    options = parse_options(split_options(given))
+    for video in videos:
+        probe(video)
+    return run(videos, out, requested, options, {one.group for one in chosen}, deadline_seconds, as_json=as_json)
+
+
+def run(
+    videos: Sequence[Path],
+    out: Path,
+    requested: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, OptionValue]] | None = None,
+    groups: set[str] | None = None,
+    deadline_seconds: float | None = None,
+    *,
+    as_json: bool = False,
+) -> int:
+    """Analyze videos with workers of this command's own; the command's exit code."""
+    worst = 0
+    with _interruptible(), display() as screen:
+        screen.say("starting broker and workers")
+        with local_stack(groups) as stack:
+            jobs = [
+                accept(video, analyzers=requested, options=options, deadline_seconds=deadline_seconds)
+                for video in videos
+            ]
+            try:
+                for video, job, folder in zip(videos, jobs, folders_of(videos, out), strict=True):
+                    document = follow(job, video, stack, screen)
+                    write_results(document, folder)
+                    screen.close(document, folder)
+                    if as_json:
+                        click.echo(document.model_dump_json())
+                    worst = max(worst, document.job.state != "completed")
+            except BaseException:
+                _abandon(jobs)
+                raise
+    return worst
+
+
+def follow(job: Job, video: Path, stack: Stack, screen: Display) -> Document:
+    """Show a job's events until it has ended; its document."""
+    screen.open(job, video)
+    seen = "0"
+    asked_at = 0.0
+    while True:
+        for event_id, event in events().read(job.id, seen, block_seconds=POLL_SECONDS):
+            seen = event_id
+            screen.show(event)
+        stack.check()
+        if time.monotonic() - asked_at >= POLL_SECONDS:
+            asked_at = time.monotonic()
+            if ledger().job(job.id).state not in OPEN_STATES:
+                break
+            if time.time() > job.deadline_at + OVERDUE_SECONDS:
+                aggregate(job.id)
+    return parse_document(storage().read(document_key(job.id)))
+
+
+def split_options(given: Sequence[str]) -> dict[str, dict[str, object]]:
+    """`name.key=value` texts by analyzer. Raises BadInput for a text of another form."""
+    split: dict[str, dict[str, object]] = {}
+    for text in given:
+        path, equals, value = text.partition("=")
+        name, dot, key = path.partition(".")
+        if not (name and dot and key and equals):
+            raise BadInput(f"--option {text!r} does not have the form NAME.KEY=VALUE", code="bad_option")
+        split.setdefault(name, {})[key] = value
+    return split
+
+
+def _abandon(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if ledger().cancel(job.id):
+            aggregate(job.id)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: with everything it started."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,136 @@
+"""`reelgraph models`: the weights on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from services.cli import COMPLETED, INFRASTRUCTURE
+from services.pulls import shown_pull
+from shared.errors import BadInput
+from shared.groups import profiles
+from shared.settings import settings
+from shared.weights import Weights
+from tasks.registry import analyzers
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One entry as `list` shows it; `state` is complete, partial, absent or not locked."""
+
+    entry: str
+    summary: str
+    sources: tuple[str, ...]
+    size_bytes: int | None
+    licence: str
+    state: str
+    used_by: dict[str, tuple[str, ...]]
+    """Analyzers by profile."""
+
+
+def _store(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> Weights:
+    return Weights(folder or settings().weights_dir)
+
+
+store_option = click.option(
+    "--weights",
+    "weights",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=_store,
+    help="Folder of the model files.  [default: REELGRAPH_WEIGHTS_DIR]",
+)
+entries_argument = click.argument("entries", nargs=-1, metavar="[ENTRY]...")
+
+
+@click.group()
+def models() -> None:
+    """List, pull and verify model weights, each file pinned by its sha256."""
+
+
+@models.command("list")
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_entries(weights: Weights, *, as_json: bool) -> None:
+    """Show every entry: source, size, licence, whether it is here, and which analyzers use it."""
+    listed = [_listed(weights, entry) for entry in weights.entries()]
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in listed], indent=2))
+        return
+    table = Table(box=None, header_style="bold", title_justify="left")
+    for heading in ("entry", "source", "MB", "licence", "here", "used by"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
+    for one in listed:
+        megabytes = f"{one.size_bytes / 1e6:.1f}" if one.size_bytes is not None else "?"
+        users = (f"{name} ({profile})" for profile, names in one.used_by.items() for name in names)
+        table.add_row(one.entry, "\n".join(one.sources), megabytes, one.licence, one.state, "\n".join(users))
+    # nothing is folded in a pipe
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table, highlight=False)
+
+
+@models.command()
+@store_option
+@entries_argument
+@click.option("--profile", help="Without ENTRY: pull what the analyzers of this profile use.  [default: local]")
+def pull(weights: Weights, entries: tuple[str, ...], profile: str | None) -> None:
+    """Bring model files here and check them. What is here already is left alone; an interrupted pull goes on."""
+    if entries and profile:
+        raise BadInput("name entries or a profile, not both", code="bad_option")
+    wanted = entries or declared(profile or settings().profile)
+    with shown_pull() as report:
+        weights.pull(wanted, report=report)
+    for entry in wanted:
+        click.echo(f"{entry}: ready in {weights.folder / entry}")
+
+
+@models.command()
+@store_option
+@entries_argument
+def verify(weights: Weights, entries: tuple[str, ...]) -> int:
+    """Hash every file of the given entries, or of all that are here. Exit code 3 when one is not as pinned."""
+    wanted = entries or [entry for entry in weights.entries() if weights.on_disk(entry) != "absent"]
+    problems = weights.verify(wanted)
+    broken = {problem.entry for problem in problems}
+    for entry in wanted:
+        if entry not in broken:
+            click.echo(f"{entry}: every file is the pinned one")
+    for problem in problems:
+        click.echo(f"reelgraph: {problem.message}", err=True)
+    if not wanted:
+        click.echo(f"no weights in {weights.folder}; `reelgraph models pull` brings them")
+    return INFRASTRUCTURE if problems else COMPLETED
+
+
+def declared(profile: str) -> tuple[str, ...]:
+    """Entries that the analyzers of a profile use. Raises BadInput for an unknown profile."""
+    if profile not in profiles():
+        raise BadInput(f"unknown profile {profile!r}; there are {', '.join(profiles())}", code="unknown_profile")
+    return tuple(sorted({one.weights[profile] for one in analyzers().values() if profile in one.weights}))
+
+
+def _listed(weights: Weights, name: str) -> Listed:
+    entry = weights.entries()[name]
+    sources = (
+        " ".join(filter(None, (artifact.source, artifact.origin, artifact.pinned_version)))
+        for artifact in weights.artifacts(name)
+    )
+    return Listed(
+        entry=name,
+        summary=entry.summary,
+        sources=tuple(sources) if entry.locked else (f"hf {entry.hub}",),
+        size_bytes=entry.size_bytes,
+        licence=entry.licence,
+        state=weights.on_disk(name) if entry.locked else "not locked",
+        used_by={profile: users for profile in profiles() if (users := tuple(_users(name, profile)))},
+    )
+
+
+def _users(entry: str, profile: str) -> Iterable[str]:
+    return (one.name for one in analyzers().values() if one.weights.get(profile) == entry)

@@ -1,0 +1,32 @@
+"""`reelgraph worker`: one Celery worker for some groups."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from shared.errors import BadInput
+from shared.groups import CONTROL, groups
+from shared.settings import settings
+
+
+@click.command()
+@click.option("--groups", "names", required=True, metavar="A,B", help="Groups (queues) to serve.")
+@click.option("--name", help="Unique name of the worker; %h is the host.  [default: the groups and the process id]")
+def worker(names: str, name: str | None) -> None:
+    """Run one Celery worker that preloads its models, then takes work from its groups' queues.
+
+    The broker is REELGRAPH_BROKER_URL. The same by hand: celery -A tasks worker -Q GROUP -n NAME@%h
+    """
+    queues = [one.strip() for one in names.split(",") if one.strip()]
+    unknown = [one for one in queues if one not in groups()]
+    if unknown or not queues:
+        raise BadInput(f"unknown group {', '.join(unknown) or names!r}; there are {', '.join(groups())}")
+    if settings().broker_url is None:
+        raise BadInput("a worker needs a broker: set REELGRAPH_BROKER_URL to its redis:// URL", code="no_broker")
+    node = name or f"{'-'.join(queues)}-{os.getpid()}@%h"
+    beat = ["-B", "-s", str(settings().data_dir / "beat")] if CONTROL in queues else []
+    argv = ["-m", "celery", "-A", "tasks", "worker", "-Q", ",".join(queues), "-n", node, *beat]
+    os.execv(sys.executable, [sys.executable, *argv])  # noqa: S606  (the command becomes the worker)

@@ -1,0 +1,56 @@
+"""Small pictures of single moments of a video, for reports and pages."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from PIL import Image
+
+from shared.errors import BadInput
+from shared.media import chosen_streams, open_container
+from shared.schema import MediaInfo
+
+JPEG_QUALITY = 80
+
+
+def thumbnail(path: Path, info: MediaInfo, t: float, *, width: int) -> bytes:
+    """The picture shown at `t` seconds (the last frame with a time <= t, else the first), as a JPEG.
+
+    `width` in pixels; the height follows from the displayed size in `info`, so rotation and pixel shape are applied.
+
+    Raises:
+        BadInput: the file cannot be read, or has no picture that can be decoded there (`undecodable`).
+    """
+    if info.width is None or info.height is None:
+        raise BadInput(f"{path}: the file has no pictures.", code="undecodable")
+    with open_container(path) as container:
+        frame = _shown_at(container, t + info.start_seconds)
+        if frame is None:
+            raise BadInput(f"{path}: no picture can be decoded at {t:.3f} s.", code="undecodable")
+        upright = Image.fromarray(frame.to_ndarray(format="rgb24")).rotate(info.rotation, expand=True)
+    size = width, max(1, round(width * info.height / info.width))
+    jpeg = BytesIO()
+    upright.resize(size, Image.Resampling.LANCZOS).save(jpeg, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return jpeg.getvalue()
+
+
+def _shown_at(container: InputContainer, time: float) -> VideoFrame | None:
+    """The frame shown at a time of the container's clock."""
+    video, _ = chosen_streams(container)
+    if video is None:
+        return None
+    video.thread_type = "AUTO"
+    shown: VideoFrame | None = None
+    try:
+        container.seek(max(0, int(time * av.time_base)), backward=True)
+        for frame in container.decode(video):
+            if shown is not None and frame.pts is not None and frame.time > time:
+                break
+            shown = frame
+    except av.error.FFmpegError:  # broken from here on: what was shown before stays on screen
+        return shown
+    return shown

@@ -1,0 +1,159 @@
+"""Broker and workers on this machine for as long as one command runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.broker import embedded_broker
+from services.leash import Leashed, start, stop_all
+from shared.errors import Infrastructure
+from shared.groups import CONTROL, workers
+from shared.ledger import new_id
+from shared.log import logger
+from shared.settings import Settings, settings, use
+from tasks.celery import app
+from tasks.node import forget
+
+RESTARTS = 3
+STOP_SECONDS = 1.5
+LAST_LINES = 5
+
+log = logger(__name__)
+
+
+@dataclass(slots=True)
+class LocalWorker:
+    """One worker process that this command started."""
+
+    name: str
+    queues: tuple[str, ...]
+    log_file: Path
+    process: Leashed
+    restarts: int = 0
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        lines = self.log_file.read_text(errors="replace").splitlines() if self.log_file.exists() else []
+        return "\n".join(lines[-LAST_LINES:])
+
+
+@dataclass(slots=True)
+class Stack:
+    """The running broker and workers."""
+
+    settings: Settings
+    logs: Path
+    workers: list[LocalWorker] = field(default_factory=list)
+
+    def start_worker(self, name: str, queues: tuple[str, ...]) -> LocalWorker:
+        """Start one more worker."""
+        log_file = self.logs / f"{name}.log"
+        worker = LocalWorker(name, queues, log_file, self._launch(name, queues, log_file))
+        self.workers.append(worker)
+        return worker
+
+    def check(self) -> None:
+        """Start workers again that have died.
+
+        Raises:
+            Infrastructure: one keeps dying; the message ends with its last words.
+        """
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                continue
+            if worker.restarts >= RESTARTS:
+                words = worker.last_words()
+                raise Infrastructure(f"the worker {worker.name} keeps dying: {words}", code="worker_died")
+            worker.restarts += 1
+            log.warning("worker_restarted", worker=worker.name)
+            worker.process = self._launch(worker.name, worker.queues, worker.log_file)
+
+    def wait_ready(self, seconds: float = 120, *, check: Callable[[], None] = lambda: None) -> None:
+        """Wait until every worker has loaded its models. Raises Infrastructure when one has not by then."""
+        give_up = time.monotonic() + seconds
+        while missing := [worker.name for worker in self.workers if not self._is_ready(worker)]:
+            check()
+            self.check()
+            if time.monotonic() > give_up:
+                raise Infrastructure(f"not ready after {seconds:.0f} s: {', '.join(missing)}", code="worker_not_ready")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop every worker, all at once."""
+        stop_all([worker.process for worker in self.workers])
+
+    def _is_ready(self, worker: LocalWorker) -> bool:
+        return (self.settings.data_dir / "run" / f"ready.{self._node(worker.name)}").exists()
+
+    def _node(self, name: str) -> str:
+        return f"{name}@{self.settings.deployment}"
+
+    def _launch(self, name: str, queues: tuple[str, ...], log_file: Path) -> Leashed:
+        argv = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--without-gossip", "--without-mingle"]
+        argv += ["-Q", ",".join(queues), "-n", self._node(name), "--loglevel", "INFO"]
+        if CONTROL in queues:
+            argv += ["-B", "-s", str(self.logs / "beat")]
+        threads = str(self.settings.threads)
+        environment = {**os.environ, **self.settings.environment(), "OMP_NUM_THREADS": threads}
+        # OpenBLAS and OpenMP threads that spin would take the other worker's core
+        environment |= {"OPENBLAS_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
+        with log_file.open("ab") as output:
+            return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT)
+
+
+@contextmanager
+def local_stack(groups: Iterable[str] | None = None) -> Iterator[Stack]:
+    """Broker, control worker and the workers that serve `groups` (None: all), stopped when the block ends.
+
+    Raises:
+        Infrastructure: no broker can be reached or started.
+    """
+    with ExitStack() as stack:
+        broker = stack.enter_context(embedded_broker(settings().data_dir, configured_url=settings().broker_url))
+        wanted = _wanted(groups)
+        analysing = max(1, sum(CONTROL not in queues for queues in wanted.values()))
+        chosen = settings().model_copy(
+            update={
+                "broker_url": broker.url,
+                "deployment": new_id(),
+                "threads": max(1, (os.cpu_count() or 1) // analysing),
+            }
+        )
+        stack.enter_context(_settings_in_use(chosen))
+        logs = chosen.data_dir / "logs" / chosen.deployment
+        logs.mkdir(parents=True, exist_ok=True)
+        running = Stack(chosen, logs)
+        stack.callback(running.stop)
+        for name, queues in wanted.items():
+            running.start_worker(name, queues)
+        yield running
+
+
+def _wanted(groups: Iterable[str] | None) -> dict[str, tuple[str, ...]]:
+    served = workers(settings().profile)
+    if groups is None:
+        return served
+    needed = {CONTROL, *groups}
+    return {name: queues for name, queues in served.items() if needed & set(queues)}
+
+
+@contextmanager
+def _settings_in_use(chosen: Settings) -> Iterator[None]:
+    before = settings()
+    use(chosen)
+    forget()
+    app.conf.update(broker_url=chosen.broker_url, result_backend=chosen.broker_url)
+    try:
+        yield
+    finally:
+        for name in chosen.environment().keys() - before.environment().keys():
+            os.environ.pop(name, None)
+        use(before)
+        forget()

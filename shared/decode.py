@@ -1,0 +1,141 @@
+"""The decode pass: one opening of a video, pictures and sound in one sweep, into all renditions that are missing."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+from av.audio.frame import AudioFrame
+from av.container import InputContainer
+from av.error import EOFError as StreamEnd
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+
+from shared.errors import Infrastructure
+from shared.media import chosen_streams, open_decode_pass
+from shared.pictures import PictureWriter
+from shared.renditions import DEFAULT_FPS, Audio, Frames, Rendition
+from shared.schema import MediaInfo
+from shared.sound import SoundTracks
+from shared.timing import Clock
+from shared.windows import Ending, complete
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+MAX_READ_ERRORS = 16
+"""So many errors in a row from the container, without a packet between them, end the pass."""
+
+
+def decode_pass(
+    video: Path, info: MediaInfo, folder: Path, missing: Sequence[Rendition], check: Callable[[], None]
+) -> None:
+    """Decode the video once and write the missing renditions into `folder`. `check` is called for every packet.
+
+    Windows that an earlier pass committed are kept. Packets that cannot be decoded are skipped and counted.
+
+    Raises:
+        BadInput: the video cannot be opened.
+        Infrastructure: the disk is full (`disk_full`); what was not committed has been removed.
+    """
+    try:
+        with open_decode_pass(video, sha256=info.sha256, renditions=[need.key for need in missing]) as container:
+            _Pass(container, info, folder, missing).run(check)
+    except OSError as error:
+        if error.errno not in DISK_FULL or isinstance(error, FFmpegError):
+            raise
+        raise Infrastructure(f"The frame store's disk is full ({folder.parent}).", code="disk_full") from error
+
+
+class _Pass:
+    """The state of one sweep."""
+
+    def __init__(self, container: InputContainer, info: MediaInfo, folder: Path, missing: Sequence[Rendition]) -> None:
+        self.container, self.info, self.folder = container, info, folder
+        self.video, self.audio = chosen_streams(container)
+        self.frames = [need for need in missing if isinstance(need, Frames)] if self.video else []
+        self.sounds = [need for need in missing if isinstance(need, Audio)] if self.audio else []
+        self.corrupt = {"video": 0, "audio": 0}
+        step = 1 / float(Fraction(info.fps)) if info.fps else 1 / DEFAULT_FPS
+        self.clocks = {kind: self._clock(step if kind == "video" else 0.0) for kind in self.corrupt}
+
+    def run(self, check: Callable[[], None]) -> None:
+        with ExitStack() as stack:
+            pictures = stack.enter_context(PictureWriter(self.folder, self.frames, self.info)) if self.frames else None
+            sounds = None
+            if self.sounds and self.audio:
+                sounds = stack.enter_context(SoundTracks(self.folder, self.sounds, self.audio))
+            for frame in self._decoded(check):
+                if isinstance(frame, VideoFrame) and pictures:
+                    pictures.add(frame, self.clocks["video"].place(frame))
+                elif isinstance(frame, AudioFrame) and sounds:
+                    sounds.add(frame, self.clocks["audio"].place(frame, frame.samples / frame.sample_rate))
+            if pictures:
+                pictures.commit()
+                for track in pictures.tracks:
+                    self._complete(track.need, "video", track.writer.count)
+            if sounds:
+                sounds.commit()
+                for sound in sounds.tracks:
+                    self._complete(sound.need, "audio", sound.writer.count)
+
+    def _decoded(self, check: Callable[[], None]) -> Iterator[VideoFrame | AudioFrame]:
+        streams: list[Stream] = []
+        if self.video and self.frames:
+            self.video.thread_type = "AUTO"
+            streams.append(self.video)
+        if self.audio and self.sounds:
+            streams.append(self.audio)
+        for packet in self._packets(streams):
+            check()
+            try:
+                for frame in packet.decode():
+                    if isinstance(frame, VideoFrame | AudioFrame):
+                        yield frame
+            except StreamEnd:
+                continue
+            except FFmpegError:
+                self._lose(packet.stream.type)
+
+    def _packets(self, streams: list[Stream]) -> Iterator[Packet[Stream]]:
+        """All packets, then one empty packet a stream that makes its decoder give what it holds."""
+        errors = 0
+        while errors <= MAX_READ_ERRORS:
+            try:
+                for packet in self.container.demux(streams):
+                    errors = 0
+                    yield packet
+                return
+            except FFmpegError:
+                errors += 1
+                for stream in streams:
+                    self._lose(stream.type)
+        for stream in streams:
+            last: Packet[Stream] = Packet()
+            last.stream = stream
+            yield last
+
+    def _lose(self, kind: str) -> None:
+        self.corrupt[kind] += 1
+        self.clocks[kind].lose()
+
+    def _clock(self, step_seconds: float) -> Clock:
+        return Clock(
+            start_seconds=self.info.start_seconds,
+            duration_seconds=self.info.duration_seconds,
+            step_seconds=step_seconds,
+        )
+
+    def _complete(self, need: Rendition, kind: str, count: int) -> None:
+        clock = self.clocks[kind]
+        ending = Ending(
+            count=count,
+            end_seconds=clock.end_seconds,
+            holes=tuple(clock.holes),
+            corrupt_packets=self.corrupt[kind],
+        )
+        complete(self.folder / need.key, ending)

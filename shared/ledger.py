@@ -1,0 +1,293 @@
+"""The ledger: jobs and outcomes in a database, the truth about state. Every state change is a compare-and-set.
+
+SQLite in WAL mode on one machine, PostgreSQL by URL. Times are seconds since the epoch: they cross processes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from filelock import FileLock
+from sqlalchemy import event
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from shared.errors import BadInput, Infrastructure
+from shared.migrations import HEAD
+from shared.schema import AnalyzerReport, JobState
+
+BUSY_SECONDS = 30
+OPEN_STATES: tuple[JobState, ...] = ("queued", "running")
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+    type_annotation_map = {dict[str, Any]: sa.JSON, list[str]: sa.JSON}  # noqa: RUF012  (SQLAlchemy's own pattern)
+
+
+class Job(Base):
+    """One analysis of one video."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(index=True)
+    level: Mapped[int] = mapped_column(default=-1)
+    deployment: Mapped[str]
+    profile: Mapped[str]
+    video_sha256: Mapped[str]
+    source_name: Mapped[str | None]
+    media: Mapped[dict[str, Any]]
+    requested: Mapped[list[str]]
+    options: Mapped[dict[str, Any]]
+    plan: Mapped[dict[str, Any] | None]
+    priority: Mapped[int]
+    submitted_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    deadline_at: Mapped[float] = mapped_column(index=True)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+
+
+class Run(Base):
+    """One analyzer's run in a job and, once `status` is set, the outcome it ended in."""
+
+    __tablename__ = "outcomes"
+
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    analyzer: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[int]
+    status: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    queued_at: Mapped[float | None]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    limit_at: Mapped[float | None]
+    fingerprint: Mapped[str | None]
+    report: Mapped[dict[str, Any] | None]
+
+    @property
+    def outcome(self) -> AnalyzerReport:
+        """The report of a finished run."""
+        return AnalyzerReport.model_validate(self.report)
+
+
+class IdempotencyKey(Base):
+    """A caller's own name for a job, so that a repeated request finds the first one."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"))
+    created_at: Mapped[float]
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time."""
+    value = int(time.time() * 1000) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    digits = f"{value:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+class Ledger:
+    """Jobs and runs in one database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self.engine = sa.create_engine(url, **_engine_options(url))
+        except sa.exc.ArgumentError as error:
+            raise BadInput(f"the ledger's URL is no database URL: {error}", code="bad_ledger_url") from error
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _tune_sqlite)
+
+    def migrate(self) -> None:
+        """Bring the tables to this version; several processes may call it at once.
+
+        Raises:
+            Infrastructure: the database cannot be reached or written.
+        """
+        with _migration_lock(self.engine.url):
+            try:
+                with self.engine.begin() as connection:
+                    if not _is_current(connection):
+                        _upgrade(connection)
+            except sa.exc.OperationalError as error:
+                raise Infrastructure(f"the ledger cannot be opened: {error.orig}", code="ledger_unreachable") from error
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A transaction: committed when the block ends well.
+
+        Raises:
+            Infrastructure: the database cannot be reached or stays locked.
+        """
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except sa.exc.OperationalError as error:
+            raise Infrastructure(f"the ledger cannot be used: {error.orig}", code="ledger_unreachable") from error
+
+    # --- jobs ---
+
+    def create(self, job: Job, *, idempotency_key: str | None = None) -> Job:
+        """Store a new job; with a key that was used before, return the job of then."""
+        try:
+            with self.session() as session:
+                session.add(job)
+                session.flush()
+                if idempotency_key is not None:
+                    session.add(IdempotencyKey(key=idempotency_key, job_id=job.id, created_at=time.time()))
+        except sa.exc.IntegrityError:
+            with self.session() as session:
+                first = session.get(IdempotencyKey, idempotency_key)
+            if first is None:
+                raise
+            return self.job(first.job_id)
+        return job
+
+    def job(self, job_id: str) -> Job:
+        """The job. Raises BadInput (`unknown_job`)."""
+        with self.session() as session:
+            job = session.get(Job, job_id)
+        if job is None:
+            raise BadInput(f"there is no job {job_id}", code="unknown_job")
+        return job
+
+    def open_jobs(self) -> Sequence[Job]:
+        """Jobs that have not ended, oldest first."""
+        with self.session() as session:
+            return session.scalars(sa.select(Job).where(Job.state.in_(OPEN_STATES)).order_by(Job.submitted_at)).all()
+
+    def start(self, job_id: str, plan: Mapping[str, Any], runs: Sequence[Run]) -> bool:
+        """Move a queued job to running with its plan and runs; False when somebody else has started it."""
+        with self.session() as session:
+            started = self._update_job(session, job_id, "queued", state="running", plan=plan, started_at=time.time())
+            if started:
+                session.add_all(runs)
+        return started
+
+    def advance(self, job_id: str, level: int) -> bool:
+        """Move a running job from the level before to `level`; False when somebody else has."""
+        with self.session() as session:
+            query = sa.update(Job).where(Job.id == job_id, Job.state == "running", Job.level == level - 1)
+            return _changed(session, query.values(level=level))
+
+    def finish(self, job_id: str, state: JobState) -> bool:
+        """Close a job that is open; False when it is closed already."""
+        with self.session() as session:
+            return self._update_job(session, job_id, *OPEN_STATES, state=state, finished_at=time.time())
+
+    def cancel(self, job_id: str) -> bool:
+        """Ask a job to stop; False when it has ended already."""
+        with self.session() as session:
+            return self._update_job(session, job_id, *OPEN_STATES, cancel_requested=True)
+
+    def is_cancelled(self, job_id: str) -> bool:
+        """Whether the job was asked to stop or has ended."""
+        with self.session() as session:
+            row = session.execute(sa.select(Job.cancel_requested, Job.state).where(Job.id == job_id)).one()
+        return row.cancel_requested or row.state not in OPEN_STATES
+
+    @staticmethod
+    def _update_job(session: Session, job_id: str, *states: str, **values: object) -> bool:
+        return _changed(session, sa.update(Job).where(Job.id == job_id, Job.state.in_(states)).values(**values))
+
+    # --- runs ---
+
+    def runs(self, job_id: str) -> dict[str, Run]:
+        """All runs of a job by analyzer."""
+        with self.session() as session:
+            rows = session.scalars(sa.select(Run).where(Run.job_id == job_id).order_by(Run.level, Run.analyzer)).all()
+        return {run.analyzer: run for run in rows}
+
+    def queue(self, job_id: str, analyzers: Sequence[str]) -> None:
+        """Note that these runs are queued now."""
+        with self.session() as session:
+            query = sa.update(Run).where(Run.job_id == job_id, Run.analyzer.in_(analyzers), Run.status.is_(None))
+            session.execute(query.values(queued_at=time.time()))
+
+    def begin(self, job_id: str, analyzer: str, *, limit_seconds: float) -> Run | None:
+        """Count an attempt before its work starts; None when the run is done."""
+        now = time.time()
+        with self.session() as session:
+            query = self._open_run(job_id, analyzer).values(
+                attempts=Run.attempts + 1, started_at=now, limit_at=now + limit_seconds
+            )
+            if not _changed(session, query):
+                return None
+            return session.get_one(Run, (job_id, analyzer))
+
+    def end(
+        self, job_id: str, report: AnalyzerReport, *, attempt: int | None = None, fingerprint: str | None = None
+    ) -> bool:
+        """Store how a run ended; False when it is done already or `attempt` is no longer the newest."""
+        query = self._open_run(job_id, report.name)
+        if attempt is not None:
+            query = query.where(Run.attempts == attempt)
+        values = {"status": report.status, "report": report.model_dump(mode="json"), "finished_at": time.time()}
+        with self.session() as session:
+            return _changed(session, query.values(**values, fingerprint=fingerprint))
+
+    @staticmethod
+    def _open_run(job_id: str, analyzer: str) -> sa.Update:
+        return sa.update(Run).where(Run.job_id == job_id, Run.analyzer == analyzer, Run.status.is_(None))
+
+
+def _is_current(connection: sa.Connection) -> bool:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return False
+    return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD)
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command  # slow to import and needed once in a ledger's life
+    from alembic.config import Config
+
+    config = Config()
+    with as_file(files("shared") / "migrations") as scripts:
+        config.set_main_option("script_location", str(scripts))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _changed(session: Session, query: sa.Update) -> bool:
+    result = session.execute(query, execution_options={"synchronize_session": False})
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def _engine_options(url: str) -> dict[str, Any]:
+    # a pooled connection must not cross the fork into a worker's child
+    if url.startswith("sqlite"):
+        return {"poolclass": sa.pool.NullPool, "connect_args": {"timeout": BUSY_SECONDS}}
+    return {"poolclass": sa.pool.NullPool, "connect_args": {"connect_timeout": 5}}
+
+
+def _tune_sqlite(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+@contextmanager
+def _migration_lock(url: sa.URL) -> Iterator[None]:
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield  # PostgreSQL's DDL is transactional: the second migration waits, then finds nothing to do
+        return
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(os.fspath(Path(url.database).with_suffix(".lock")), timeout=BUSY_SECONDS):
+            yield
+    except OSError as error:
+        raise Infrastructure(f"{folder} cannot be written: {error.strerror}", code="disk_error") from error

@@ -1,0 +1,236 @@
+"""Pins: which files there are, where each comes from, and which sha256 it must have.
+
+A pins file is TOML with two tables. `artifacts` are what is downloaded: a wheel, an npm tarball, a hub file, a URL, a
+local file. `entries` are what the product asks for: named groups of files, each a member of an artifact (or the whole
+artifact), or made from members by a converter. An entry with `hub` and without files is not locked: its repository is
+known, its hashes are not. Model files are pinned in `shared/weights.toml`; any other assets can be pinned the same way.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from shared.errors import BadInput
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""One plain name: it becomes a file in the entry's folder, so no separators and no leading dot."""
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("a local file is pinned by its absolute path")
+    return path
+
+
+class Pin(BaseModel):
+    """Base of everything in a pins file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseArtifact(Pin):
+    """Something to download, known by the sha256 of all its bytes."""
+
+    sha256: Sha256
+    size_bytes: PositiveInt
+
+    @property
+    def origin(self) -> str:
+        """The package, repository or address, without its version."""
+        raise NotImplementedError
+
+    @property
+    def pinned_version(self) -> str | None:
+        """Version or revision; None for addresses, which have only their hash."""
+        return None
+
+
+class PypiWheel(BaseArtifact):
+    """A wheel, by its exact file name: wheels of one version may differ by platform.
+
+    Only wheels: asking pip for an sdist's address runs the package's build script.
+    """
+
+    source: Literal["pypi"]
+    package: str
+    version: str
+    file: str = Field(pattern=r"^[^/\\]+-[^-/\\]+-[^-/\\]+-[^-/\\]+\.whl$")
+
+    @property
+    def origin(self) -> str:
+        """The package."""
+        return self.package
+
+    @property
+    def pinned_version(self) -> str:
+        """The package's version."""
+        return self.version
+
+
+class NpmTarball(BaseArtifact):
+    """The tarball of an npm package; its members start with `package/`."""
+
+    source: Literal["npm"]
+    package: str
+    version: str
+
+    @property
+    def origin(self) -> str:
+        """The package."""
+        return self.package
+
+    @property
+    def pinned_version(self) -> str:
+        """The package's version."""
+        return self.version
+
+
+class HubFile(BaseArtifact):
+    """One file of a model hub's repository at one commit."""
+
+    source: Literal["hf"]
+    repository: str
+    revision: str = Field(pattern="^[0-9a-f]{40}$")
+    path: str
+
+    @property
+    def origin(self) -> str:
+        """The repository."""
+        return self.repository
+
+    @property
+    def pinned_version(self) -> str:
+        """The commit."""
+        return self.revision
+
+
+class UrlFile(BaseArtifact):
+    """A file at an http or https address."""
+
+    source: Literal["url"]
+    url: str = Field(pattern="^https?://")
+
+    @property
+    def origin(self) -> str:
+        """The address."""
+        return self.url
+
+
+class LocalFile(BaseArtifact):
+    """A file on this machine."""
+
+    source: Literal["file"]
+    path: Annotated[Path, AfterValidator(_absolute)]
+
+    @property
+    def origin(self) -> str:
+        """The path."""
+        return str(self.path)
+
+
+Artifact = Annotated[PypiWheel | NpmTarball | HubFile | UrlFile | LocalFile, Field(discriminator="source")]
+
+
+class Member(Pin):
+    """A file inside an artifact, or the artifact itself when `member` is left out."""
+
+    artifact: str
+    member: str | None = None
+    sha256: Sha256
+    size_bytes: PositiveInt
+
+
+class PinnedFile(Member):
+    """A file that is stored as it came."""
+
+    name: FileName
+
+
+class Source(Member):
+    """A member that a converter reads, under the last part of its path."""
+
+    member: str
+
+
+class ConvertedFile(Pin):
+    """A file made on this machine from pinned sources. Its own bytes depend on library versions: not pinned."""
+
+    name: FileName
+    convert: Literal["tfjs_to_onnx"]
+    sources: tuple[Source, ...] = Field(min_length=1)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the sources; the converted file's own size is not known before."""
+        return sum(source.size_bytes for source in self.sources)
+
+
+class Entry(Pin):
+    """A named group of files that belong together; they are stored side by side in a folder of that name."""
+
+    summary: str
+    licence: str
+    hub: str | None = None
+    files: tuple[PinnedFile | ConvertedFile, ...] = ()
+
+    @property
+    def locked(self) -> bool:
+        """Whether its files and their hashes are known."""
+        return bool(self.files)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes of all pinned files; None while not locked."""
+        return sum(file.size_bytes for file in self.files) if self.locked else None
+
+    @property
+    def members(self) -> Iterator[Member]:
+        """What has to be taken out of artifacts."""
+        for file in self.files:
+            yield from file.sources if isinstance(file, ConvertedFile) else (file,)
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Entry:
+        if not self.locked and self.hub is None:
+            raise ValueError("an entry has files, or names a hub repository that is not locked yet")
+        names = [file.name for file in self.files]
+        if len(set(names)) < len(names):
+            raise ValueError("two files of one entry have the same name")
+        return self
+
+
+class Pins(Pin):
+    """A whole pins file."""
+
+    artifacts: dict[FileName, Artifact] = {}
+    entries: dict[FileName, Entry]
+
+    @model_validator(mode="after")
+    def _artifacts_fit(self) -> Pins:
+        for name, entry in self.entries.items():
+            for member in entry.members:
+                artifact = self.artifacts.get(member.artifact)
+                if artifact is None:
+                    raise ValueError(f"entry {name} takes a file from {member.artifact!r}, which is not an artifact")
+                if member.member is None and member.sha256 != artifact.sha256:
+                    raise ValueError(f"entry {name} and artifact {member.artifact!r} pin different hashes")
+        return self
+
+
+def load_pins(source: Path | Traversable) -> Pins:
+    """Read a pins file. Raises BadInput (`bad_pins`) with the first thing that is wrong."""
+    try:
+        return Pins.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"{source.name}: {where}: {first['msg']}", code="bad_pins") from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{source.name}: {error}", code="bad_pins") from error

@@ -1,0 +1,64 @@
+"""The one place that reads settings: environment variables `REELGRAPH_*`, with defaults for one machine."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+HOME = platformdirs.user_data_path("reelgraph")
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Every field `x` is read from `REELGRAPH_X`."""
+
+    model_config = SettingsConfigDict(env_prefix="REELGRAPH_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(HOME, description="ledger, stored videos and results, frame store, embedded broker")
+    weights_dir: Path = Field(HOME / "weights", description="model files")
+    frames_dir: Path | None = Field(None, description="frame store; default: inside data_dir")
+    profile: str = Field("local", description="which models and workers: local (CPU) or gpu")
+    broker_url: str | None = Field(None, description="redis:// URL; without one, commands bring their own broker")
+    ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in data_dir")
+    deployment: str = Field("default", description="whose jobs a reconciler may queue again; one per broker")
+    threads: int = Field(1, ge=1, description="CPU threads one model may use")
+    frame_store_bytes: int = Field(8 << 30, ge=1 << 20, description="size at which old renditions are evicted")
+    preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")
+    deadline_seconds: float | None = Field(None, gt=0, description="a job's time; default: from the video's length")
+    max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")
+
+    @property
+    def frames_folder(self) -> Path:
+        """Where the frame store is."""
+        return self.frames_dir or self.data_dir / "frames"
+
+    @property
+    def storage_folder(self) -> Path:
+        """Where videos, outcomes and documents are."""
+        return self.data_dir / "storage"
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's SQLAlchemy URL."""
+        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a child process."""
+        given = self.model_dump(mode="json", exclude_none=True)
+        return {f"REELGRAPH_{name.upper()}": str(value) for name, value in given.items()}
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
+
+
+def use(chosen: Settings) -> None:
+    """Make `chosen` the settings of this process and of its children."""
+    os.environ.update(chosen.environment())
+    settings.cache_clear()

@@ -1,0 +1,100 @@
+"""The sound half of a decode pass: one stream resampled to each wanted rate, aligned so that sample 0 is 0 s."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+
+from shared.renditions import Audio
+from shared.windows import SoundWriter
+
+TOLERANCE_SECONDS = 0.02
+"""Timestamps may be off by less (Matroska and FLV round to 1 ms) before silence is added or samples are dropped."""
+
+SILENCE_SECONDS = 10
+"""Silence is written in pieces of this length."""
+
+
+class _Track:
+    """One rendition being written. A segment is a stretch of sound without a gap: one resampler."""
+
+    def __init__(self, folder: Path, need: Audio, stream: AudioStream) -> None:
+        self.need = need
+        self._layout = "mono" if need.mono else stream.layout.name
+        self._channels = 1 if need.mono else stream.layout.nb_channels
+        self.writer = SoundWriter(folder / need.key, () if need.mono else (self._channels,))
+        self._resampler: AudioResampler | None = None
+        self._source: tuple[int, str, str] | None = None
+        self._segment_start = 0.0
+        self._fed = 0
+        self._skip = 0
+
+    def add(self, frame: AudioFrame, time: float) -> None:
+        source = (frame.sample_rate, frame.format.name, frame.layout.name)
+        expected = self._segment_start + self._fed / frame.sample_rate
+        if self._resampler is None or source != self._source or abs(time - expected) > TOLERANCE_SECONDS:
+            self._begin_segment(time)
+            self._source = source
+        self._fed += frame.samples
+        # sound is placed by `time`; the graph must not place it a second time
+        frame.pts = None
+        self._write(frame)
+
+    def finish(self) -> None:
+        """Write what the resampler still holds."""
+        if self._resampler is not None:
+            self._write(None)
+            self._resampler = None
+
+    def _begin_segment(self, time: float) -> None:
+        self.finish()
+        target = round(time * self.need.sample_rate)
+        self._skip = max(0, self.writer.count - target)
+        while (missing := target - self.writer.count) > 0:
+            self._append(np.zeros((self._channels, min(missing, SILENCE_SECONDS * self.need.sample_rate)), np.float32))
+        self._segment_start, self._fed = time, 0
+        # without a limit FFmpeg mixes down to float at +3 dB for equal channels; with it the mix is their mean
+        options = {"rematrix_maxval": "1.0"}
+        self._resampler = AudioResampler("fltp", self._layout, self.need.sample_rate, options=options)
+
+    def _write(self, frame: AudioFrame | None) -> None:
+        for out in self._resampler.resample(frame) if self._resampler else ():
+            samples = out.to_ndarray().astype(np.float32, copy=False)
+            dropped = min(self._skip, samples.shape[1])
+            self._skip -= dropped
+            self._append(samples[:, dropped:])
+
+    def _append(self, samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+        self.writer.append(samples[0] if self.need.mono else samples.T)
+
+
+class SoundTracks:
+    """Writes all sound renditions of one pass."""
+
+    def __init__(self, folder: Path, wanted: Sequence[Audio], stream: AudioStream) -> None:
+        self.tracks = [_Track(folder, need, stream) for need in wanted]
+
+    def add(self, frame: AudioFrame, time: float) -> None:
+        """Take one decoded frame; it starts at `time`, which may lie before 0 s (what does is left out)."""
+        for track in self.tracks:
+            track.add(frame, time)
+
+    def commit(self) -> None:
+        """Finish and show every rendition."""
+        for track in self.tracks:
+            track.finish()
+            track.writer.commit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for track in self.tracks:
+            track.writer.discard()

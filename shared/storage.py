@@ -1,0 +1,110 @@
+"""Where videos, outcomes and documents lie. Keys are relative paths; every write is atomic and flushed to disk."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from shared.errors import Infrastructure
+
+CHUNK_BYTES = 1 << 20
+
+
+class Storage:
+    """A folder of blobs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """The local path of a key. Raises ValueError when the key would leave the folder."""
+        path = (self.folder / key).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise ValueError(f"the key {key!r} leaves the storage folder")
+        return path
+
+    def exists(self, key: str) -> bool:
+        """Whether something is stored under the key."""
+        return self.path(key).is_file()
+
+    def read(self, key: str) -> bytes:
+        """The stored bytes. Raises FileNotFoundError."""
+        return self.path(key).read_bytes()
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store bytes under a key, replacing what is there.
+
+        Raises:
+            Infrastructure: the disk is full or cannot be written; nothing half-written is left.
+        """
+        with self._replacing(self.path(key)) as file:
+            file.write(content)
+
+    def add_video(self, source: Path) -> str:
+        """Copy a video in under its content's sha256 and return that; a second copy costs only the hashing.
+
+        Raises:
+            Infrastructure: the disk is full or cannot be written; nothing half-written is left.
+        """
+        digest = hashlib.sha256()
+        with source.open("rb") as reader:
+            while chunk := reader.read(CHUNK_BYTES):
+                digest.update(chunk)
+            sha256 = digest.hexdigest()
+            key = video_key(sha256)
+            if not self.exists(key):
+                reader.seek(0)
+                with self._replacing(self.path(key)) as file:
+                    while chunk := reader.read(CHUNK_BYTES):
+                        file.write(chunk)
+        return sha256
+
+    @contextmanager
+    def _replacing(self, path: Path) -> Iterator[BinaryIO]:
+        """A file that takes `path`'s place when the block ends well and vanishes when it does not."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+                part = Path(file.name)
+                try:
+                    yield file  # type: ignore[misc]
+                    file.flush()
+                    os.fsync(file.fileno())
+                    part.replace(path)
+                except BaseException:
+                    part.unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise _infrastructure(error, path) from error
+
+
+def _infrastructure(error: OSError, path: Path) -> Infrastructure:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Infrastructure(f"the disk of {path.parent} is full", code="disk_full")
+    return Infrastructure(f"{path.parent} cannot be written: {error.strerror}", code="disk_error")
+
+
+def video_key(sha256: str) -> str:
+    """Where a video lies."""
+    return f"videos/{sha256[:2]}/{sha256}"
+
+
+def outcome_key(job_id: str, analyzer: str) -> str:
+    """Where a job's outcome of one analyzer lies."""
+    return f"jobs/{job_id}/outcomes/{analyzer}.json"
+
+
+def cache_key(fingerprint: str) -> str:
+    """Where a good outcome lies for later jobs with the same inputs."""
+    return f"cache/{fingerprint[:2]}/{fingerprint}.json"
+
+
+def document_key(job_id: str) -> str:
+    """Where a job's document lies."""
+    return f"jobs/{job_id}/document.json"

@@ -1,0 +1,168 @@
+"""The store of pinned files: a folder per entry, pulled once, each file's sha256 checked before its first use.
+
+    <folder>/<entry>/<file>               a file as pinned
+    <folder>/<entry>/<file>.origin.json   beside a converted file: what it was made from, and its own sha256
+    <folder>/.partial/                    what a pull has not finished; the next one goes on from there
+
+Files are believed only under their final name, and get it by an atomic rename after their hash was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Literal
+
+from shared.artifacts import sha256_of, tampered
+from shared.conversions import File, expected_sha256, recipe
+from shared.download import Patience
+from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
+from shared.pins import Artifact, Entry, Pins, load_pins
+from shared.pull import Pull, PullProgress, Report, alone
+
+__all__ = ["Entry", "Problem", "PullProgress", "Weights"]
+
+PINS = files("shared") / "weights.toml"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that cannot be used. `message` is one sentence; of a tampered file it holds both hashes."""
+
+    entry: str
+    file: str
+    kind: Literal["missing", "tampered"]
+    message: str
+
+
+class Weights:
+    """Files of a pins file, stored in `folder`. Any pins file will do; the default pins the models."""
+
+    def __init__(
+        self, folder: Path, pins: Path | Traversable = PINS, *, command: str = "reelgraph models pull"
+    ) -> None:
+        self.folder = folder
+        self.patience = Patience()
+        self._source = pins
+        self._command = command
+        self._checked: dict[Path, tuple[int, int, int]] = {}
+
+    @cached_property
+    def _pins(self) -> Pins:
+        return load_pins(self._source)
+
+    def entries(self) -> dict[str, Entry]:
+        """All entries by name, locked or not."""
+        return dict(self._pins.entries)
+
+    def artifacts(self, entry: str) -> tuple[Artifact, ...]:
+        """What an entry's files are taken from; empty while it is not locked."""
+        keys = dict.fromkeys(member.artifact for member in self._entry(entry).members)
+        return tuple(self._pins.artifacts[key] for key in keys)
+
+    def digest(self, entry: str) -> str:
+        """Sixteen hex digits that stand for the entry's pinned bytes and conversions. Needs no file on disk.
+
+        Raises:
+            WeightsMissing: the entry is not locked.
+        """
+        pinned = self._locked_entry(entry)
+        recipes = sorted(f"{file.name} {recipe(file)}" for file in pinned.files)
+        return hashlib.sha256("\n".join(recipes).encode()).hexdigest()[:16]
+
+    def path(self, entry: str, file: str) -> Path:
+        """Path of a file whose sha256 this process has checked.
+
+        Raises:
+            WeightsMissing: it is not on this machine; the message names the command that brings it.
+            WeightsTampered: it has other bytes than pinned; the message holds both hashes.
+            BadInput: there is no such entry or file.
+        """
+        pinned = next((one for one in self._locked_entry(entry).files if one.name == file), None)
+        if pinned is None:
+            raise BadInput(f"{entry} has no file {file!r}", code="unknown_weights")
+        path = self.folder / entry / file
+        if (stamp := _stamp(path)) is None or stamp != self._checked.get(path):
+            self._check(entry, pinned)
+            if stamp is not None:
+                self._checked[path] = stamp
+        return path
+
+    def verify(self, names: Iterable[str]) -> list[Problem]:
+        """Hash every file of the named entries; returns what is missing or tampered."""
+        problems = []
+        for entry in names:
+            for file in self._locked_entry(entry).files:
+                try:
+                    self._check(entry, file)
+                except WeightsMissing as error:
+                    problems.append(Problem(entry, file.name, "missing", error.message))
+                except WeightsTampered as error:
+                    problems.append(Problem(entry, file.name, "tampered", error.message))
+        return problems
+
+    def on_disk(self, entry: str) -> Literal["complete", "partial", "absent"]:
+        """How many of the entry's files are there; their bytes are not looked at."""
+        present = [(self.folder / entry / file.name).is_file() for file in self._entry(entry).files]
+        return "complete" if present and all(present) else "partial" if any(present) else "absent"
+
+    def pull(self, names: Iterable[str], *, report: Report = lambda _: None) -> None:
+        """Bring the files of the named entries here: those that are missing, and those that were tampered with.
+
+        A second pull of the same store waits for the first. An interrupted one is resumed by the next.
+
+        Raises:
+            WeightsMissing: an entry is not locked.
+            WeightsTampered: an artifact or a member does not have the pinned sha256; both hashes in the message.
+            Infrastructure, DeadlineExceeded: no network, no client, no room on the disk, or out of time.
+        """
+        wanted = list(dict.fromkeys(names))
+        if not self.verify(wanted):
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with alone(self.folder, self.patience, report):
+                unusable = {(problem.entry, problem.file) for problem in self.verify(wanted)}
+                files = [(name, one) for name in wanted for one in self._entry(name).files]
+                pull = Pull(self.folder, self._pins.artifacts, self.patience, report)
+                pull.run([(name, one) for name, one in files if (name, one.name) in unusable])
+        except OSError as error:
+            raise Infrastructure(f"cannot store weights in {self.folder}: {error.strerror or error}") from error
+
+    def _entry(self, name: str) -> Entry:
+        if name not in self._pins.entries:
+            known = ", ".join(self._pins.entries)
+            raise BadInput(f"unknown weights {name!r}; there are {known}", code="unknown_weights")
+        return self._pins.entries[name]
+
+    def _locked_entry(self, name: str) -> Entry:
+        entry = self._entry(name)
+        if not entry.locked:
+            raise WeightsMissing(
+                f"{name} ({entry.hub}) is not locked: nobody has computed its hashes, so it cannot be pulled; "
+                "locking arrives with the gpu profile",
+                code="weights_unlocked",
+            )
+        return entry
+
+    def _check(self, entry: str, file: File) -> None:
+        path = self.folder / entry / file.name
+        pinned = expected_sha256(file, path)
+        if pinned is None or not path.is_file():
+            raise WeightsMissing(f"{entry}/{file.name} is not on this machine; get it with `{self._command} {entry}`")
+        if (actual := sha256_of(path)) != pinned:
+            raise tampered(str(path), pinned, actual)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes whenever the file is written or replaced."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

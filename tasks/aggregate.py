@@ -1,0 +1,109 @@
+"""Closing a job: one document from all stored outcomes. Safe to call any number of times, from anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from shared.events import Event
+from shared.ledger import OPEN_STATES, Job, Run
+from shared.log import logger
+from shared.schema import (
+    AnalyzerReport,
+    Coverage,
+    Document,
+    ErrorInfo,
+    JobInfo,
+    JobState,
+    MediaInfo,
+    Outcome,
+    Status,
+)
+from shared.storage import document_key, outcome_key
+from tasks.celery import app
+from tasks.inputs import stored_outcome
+from tasks.node import events, ledger, storage
+from tasks.plan import Plan
+from tasks.registry import analyzers
+
+log = logger(__name__)
+
+
+@app.task(name="aggregate")
+def aggregate(job_id: str) -> str:
+    """Write the document and close the job; the state it ended in."""
+    job = ledger().job(job_id)
+    if job.state not in OPEN_STATES:
+        return job.state
+    for run in ledger().runs(job_id).values():
+        if run.status is None:
+            end_without_outcome(job, run)
+    reports = tuple(run.outcome for run in sorted(ledger().runs(job_id).values(), key=lambda run: run.analyzer))
+    state = _state(job, reports)
+    document = _document(job, state, reports)
+    storage().write(document_key(job_id), document.model_dump_json().encode())
+    if ledger().finish(job_id, state):
+        log.info("job_closed", job=job_id, state=state, wall_seconds=document.job.wall_seconds)
+        events().publish(job_id, Event(type="closed", state=state))
+    return ledger().job(job_id).state
+
+
+def end_without_outcome(job: Job, run: Run) -> None:
+    """Give a run that left no outcome an honest one."""
+    status, error = _why_open(job, run)
+    analyzer = analyzers()[run.analyzer]
+    options = job.options.get(run.analyzer, {})
+    report = AnalyzerReport(name=run.analyzer, version=analyzer.version, status=status, options=options, error=error)
+    storage().write(outcome_key(job.id, run.analyzer), Outcome(report=report).model_dump_json().encode())
+    ledger().end(job.id, report)
+
+
+def _why_open(job: Job, run: Run) -> tuple[Status, ErrorInfo]:
+    now = time.time()
+    if job.cancel_requested:
+        return "cancelled", ErrorInfo(code="cancelled", message="the job was cancelled")
+    if now >= job.deadline_at:
+        return "timeout", ErrorInfo(code="deadline", message="not finished by the job's deadline", retryable=True)
+    if run.limit_at is not None and now >= run.limit_at:
+        return "timeout", ErrorInfo(code="time_limit", message="its worker was stopped at the limit", retryable=True)
+    return "failed", ErrorInfo(code="worker_died", message="its worker died and left no outcome", retryable=True)
+
+
+def _state(job: Job, reports: Iterable[AnalyzerReport]) -> JobState:
+    if job.cancel_requested:
+        return "cancelled"
+    return "completed" if all(map(_is_fine, reports)) else "completed_with_errors"
+
+
+def _is_fine(report: AnalyzerReport) -> bool:
+    """What the profile does not promise and what the video does not have are no errors."""
+    by_profile = report.error is not None and report.error.code == "not_in_profile"
+    return report.status in ("ok", "skipped") or (report.status == "unavailable" and by_profile)
+
+
+def _document(job: Job, state: JobState, reports: tuple[AnalyzerReport, ...]) -> Document:
+    media = MediaInfo.model_validate(job.media)
+    wall_seconds = round(time.time() - job.submitted_at, 3)
+    with_result = [report.name for report in reports if report.status in ("ok", "partial")]
+    tracks = [track for name in with_result for track in stored_outcome(storage(), job.id, name).tracks]
+    by_status: dict[Status, list[str]] = {}
+    for report in reports:
+        by_status.setdefault(report.status, []).append(report.name)
+    return Document(
+        job=JobInfo(
+            id=job.id,
+            state=state,
+            profile=job.profile,
+            submitted_at=datetime.fromtimestamp(job.submitted_at, UTC).isoformat(timespec="milliseconds"),
+            decode_passes=sum(report.receipt.decode_passes for report in reports),
+            wall_seconds=wall_seconds,
+            realtime_factor=round(wall_seconds / media.duration_seconds, 4) if media.duration_seconds else None,
+            source_name=job.source_name,
+            notes=Plan.model_validate(job.plan).notes if job.plan else (),
+        ),
+        media=media,
+        coverage=Coverage.model_validate(by_status),
+        analyzers=reports,
+        tracks=tuple(tracks),
+    )

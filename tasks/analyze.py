@@ -1,0 +1,250 @@
+"""Running one analyzer on one job: the only place that catches. Every run ends in a stored outcome.
+
+The outcome is stored before the task returns; what goes through Redis is its status alone.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Task
+from celery.canvas import Signature
+
+from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
+from shared.events import Event
+from shared.frames import ReadStats, Rendition
+from shared.ledger import Job, Run
+from shared.log import logger
+from shared.schema import (
+    AnalyzerReport,
+    BaseTrack,
+    ErrorInfo,
+    MediaInfo,
+    Outcome,
+    Receipt,
+    SeriesTrack,
+    Span,
+    Status,
+    TrackSet,
+)
+from shared.settings import settings
+from shared.storage import cache_key, outcome_key, video_key
+from tasks.celery import app
+from tasks.inputs import JobMedia, stored_tracks
+from tasks.loading import Loaded, loaded
+from tasks.node import events, frame_store, ledger, storage, weights
+from tasks.plan import GRACE_SECONDS, Plan, fingerprint
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
+
+log = logger(__name__)
+
+
+STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
+    (Skipped, "skipped"),
+    (Cancelled, "cancelled"),
+    (Unavailable, "unavailable"),
+)
+
+
+def run(name: str, job_id: str, worker: str | None) -> str:
+    """Run an analyzer on a job and store its outcome; the status, or why there was nothing to do."""
+    job = ledger().job(job_id)
+    plan = Plan.model_validate(job.plan)
+    analyzer = analyzers()[name]
+    attempt = ledger().begin(job_id, name, limit_seconds=plan.limits[name] + GRACE_SECONDS)
+    if attempt is None:
+        return "ended before"
+    events().publish(job_id, Event(type="started", analyzer=name))
+    work = Work(analyzer, job, plan, attempt, worker)
+    outcome = work.outcome()
+    storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())
+    mark = work.fingerprint()
+    if outcome.report.status == "ok":
+        storage().write(cache_key(mark), outcome.model_dump_json().encode())
+    if not ledger().end(job_id, outcome.report, attempt=attempt.attempts, fingerprint=mark):
+        log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=attempt.attempts)
+        return "superseded"
+    announce(job_id, outcome)
+    return outcome.report.status
+
+
+def analysis(job: Job, plan: Plan, name: str) -> Signature[Any]:
+    """The task that runs one analyzer on a job, routed to its group's queue, with its time limits."""
+    signature = app.tasks[task_name(name)].si(job.id).set(queue=analyzers()[name].group, priority=job.priority)
+    soft = plan.limits[name]
+    signature.options.update(soft_time_limit=soft, time_limit=soft + GRACE_SECONDS)
+    return signature
+
+
+def announce(job_id: str, outcome: Outcome) -> None:
+    """Tell the job's followers that an analyzer has ended."""
+    items = sum(map(track_length, outcome.tracks))
+    events().publish(job_id, Event(type="finished", analyzer=outcome.report.name, report=outcome.report, items=items))
+
+
+def track_length(track: BaseTrack) -> int:
+    """How many items or values a track has."""
+    return len(track.values) if isinstance(track, SeriesTrack) else len(getattr(track, "items", ()))
+
+
+class Work:
+    """One attempt of one analyzer."""
+
+    def __init__(self, analyzer: AnyAnalyzer, job: Job, plan: Plan, attempt: Run, worker: str | None) -> None:
+        self.analyzer, self.job, self.plan, self.attempt, self.worker = analyzer, job, plan, attempt, worker
+        self.media = MediaInfo.model_validate(job.media)
+        self.options: Mapping[str, Any] = job.options.get(analyzer.name, {})
+        self.started = time.monotonic()
+        self.load_seconds = 0.0
+        self.stats = ReadStats()
+
+    def outcome(self) -> Outcome:
+        """The outcome, whatever happens."""
+        try:
+            self._refuse()
+            result = self._analyze(self._loaded())
+        except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
+            status, reason = self._ending(error)
+            return Outcome(report=self._report(status, (), reason))
+        return Outcome(report=self._report("ok", self._analysed(result)), tracks=result.tracks(self.analyzer.name))
+
+    def fingerprint(self) -> str:
+        """What the outcome depends on, with the inputs as they really were."""
+        inputs = {}
+        runs = ledger().runs(self.job.id)
+        for name in dependencies(self.analyzer):
+            inputs[name] = runs[name].fingerprint if name in runs and runs[name].status == "ok" else None
+        return fingerprint(
+            self.analyzer,
+            video_sha256=self.job.video_sha256,
+            weights=weights_digest(self.analyzer, self.job.profile),
+            options=self.options,
+            renditions=fitted_renditions(self.analyzer, self.plan),
+            inputs=inputs,
+        )
+
+    def _refuse(self) -> None:
+        if self.attempt.attempts > settings().max_attempts:
+            message = f"its worker died in each of {settings().max_attempts} attempts"
+            raise ReelgraphError(message, code="worker_died")
+        if ledger().is_cancelled(self.job.id):
+            raise Cancelled("the job was cancelled")
+        if time.time() > self.job.deadline_at:
+            raise SoftTimeLimitExceeded
+        runs = ledger().runs(self.job.id)
+        for name in self.analyzer.requires:
+            if name not in runs or runs[name].status not in ("ok", "partial"):
+                raise Skipped(f"{name} brought no result", code="missing_input")
+
+    def _loaded(self) -> Loaded:
+        before = time.monotonic()
+        ready = loaded(self.analyzer)
+        self.load_seconds = time.monotonic() - before
+        return ready
+
+    def _analyze(self, ready: Loaded) -> TrackSet:
+        video = storage().path(video_key(self.job.video_sha256))
+        media = JobMedia(
+            info=self.media,
+            plan=self.plan,
+            open_reader=lambda check: frame_store().open(video, self.media, self.plan.renditions, check=check),
+            tracks=stored_tracks(storage(), ledger(), self.job.id, dependencies(self.analyzer)),
+            cancelled=lambda: ledger().is_cancelled(self.job.id),
+            report=self._progress,
+        )
+        self.stats = media.reader.stats
+        with media.reader:
+            result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
+        return result
+
+    def _progress(self, fraction: float) -> None:
+        event = Event(type="progress", analyzer=self.analyzer.name, fraction=round(fraction, 3))
+        events().publish(self.job.id, event)
+
+    def _analysed(self, result: TrackSet) -> tuple[Span, ...]:
+        if result.analysed is not None:
+            return result.analysed
+        if self.analyzer.needs:
+            return tuple(self.stats.spans)
+        return ((0.0, self.media.duration_seconds),)
+
+    def _ending(self, error: Exception) -> tuple[Status, ErrorInfo]:
+        status: Status = "failed"
+        match error:
+            case SoftTimeLimitExceeded():
+                seconds = self.plan.limits[self.analyzer.name]
+                return "timeout", ErrorInfo(
+                    code="time_limit", message=f"not finished in {seconds:.0f} s", retryable=True
+                )
+            case MemoryError():
+                return "failed", ErrorInfo(code="out_of_memory", message="not enough memory", retryable=True)
+            case ReelgraphError():
+                status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), "failed")
+                reason = ErrorInfo(code=error.code, message=error.message, retryable=error.retryable)
+            case _:
+                reason = ErrorInfo(code="analyzer_error", message=f"{type(error).__name__}: {error}")
+        if status == "failed":
+            log.error("analyzer_failed", job=self.job.id, analyzer=self.analyzer.name, exc_info=error)
+        return status, reason
+
+    def _report(self, status: Status, analysed: tuple[Span, ...], error: ErrorInfo | None = None) -> AnalyzerReport:
+        return AnalyzerReport(
+            name=self.analyzer.name,
+            version=self.analyzer.version,
+            status=status,
+            weights=weights_digest(self.analyzer, self.job.profile),
+            options=dict(self.options),
+            analysed=analysed,
+            error=error,
+            receipt=self._receipt(),
+        )
+
+    def _receipt(self) -> Receipt:
+        seconds = time.monotonic() - self.started
+        queued = self.attempt.queued_at
+        began = self.attempt.started_at
+        return Receipt(
+            queue_seconds=round(max(0.0, began - queued), 3) if queued and began else None,
+            load_seconds=round(self.load_seconds, 3),
+            decode_seconds=round(self.stats.decode_seconds, 3),
+            infer_seconds=round(max(0.0, seconds - self.stats.decode_seconds - self.load_seconds), 3),
+            decode_passes=self.stats.decode_passes,
+            peak_rss_mib=_peak_rss_mib(),
+            device="cpu",
+            precision=None,
+            attempts=self.attempt.attempts,
+            realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
+            worker=self.worker,
+        )
+
+
+def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
+    """The digest of the weights that the analyzer uses in the profile."""
+    entry = analyzer.weights.get(profile)
+    return weights().digest(entry) if entry else None
+
+
+def fitted_renditions(analyzer: AnyAnalyzer, plan: Plan) -> tuple[str, ...]:
+    """Keys of the renditions that the analyzer really reads."""
+    given: dict[str, Rendition] = {**plan.frames, **plan.audio}
+    return tuple(given[need.key].key for need in analyzer.needs if need.key in given)
+
+
+def _peak_rss_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+
+
+def _register(name: str) -> None:
+    @app.task(name=task_name(name), bind=True, autoretry_for=(Infrastructure,), retry_backoff=True, max_retries=5)
+    def analyze(task: Task[[str], str], job_id: str) -> str:
+        return run(name, job_id, task.request.hostname)
+
+
+for _name in analyzers():
+    _register(_name)

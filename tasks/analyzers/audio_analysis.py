@@ -1,0 +1,383 @@
+"""The sound measured: loudness, pitch, spectrum, silence, tempo and beats.
+
+Loudness comes from FFmpeg's ebur128 filter (ITU-R BS.1770-4, EBU R 128), which PyAV carries; pitch is YIN (de Cheveigne
+and Kawahara, JASA 111, 2002); beats are found by dynamic programming (Ellis, JNMR 36, 2007). A value is null where
+there is nothing to measure; tempo and beats are missing where the onsets keep no time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from pydantic import Field
+
+from shared.frames import Audio
+from shared.schema import Event, EventTrack, LabelledSegment, Scalar, ScalarTrack, SegmentTrack, SeriesTrack, TrackSet
+from tasks.analyzer import Analyzer, Media, Options
+
+STEREO = Audio(48_000, mono=False)
+MONO = Audio(16_000)
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""FFmpeg's usual layout of so many channels: it decides which are surround or low-frequency channels."""
+
+LOUDNESS_DT = 0.1
+MOMENTARY_SECONDS = 0.4
+ABSOLUTE_GATE_LUFS = -70.0
+"""BS.1770-4: what is quieter counts as silence."""
+SHORT_TERM_SECONDS = 3.0
+
+DT = 0.05
+"""Seconds between pitch and spectral values."""
+HOP = 256
+WINDOW = 1024
+"""Samples at 16 kHz between onset values (16 ms) and in a spectral frame (64 ms)."""
+PITCH_HZ = (60.0, 1000.0)
+APERIODICITY = 0.15
+"""YIN's threshold (the paper uses 0.1 to 0.15): above it the frame has no pitch."""
+TEMPO_BPM = (55.0, 210.0)
+RHYTHM = 0.3
+"""Least correlation of the onsets with themselves one to four beats later. Measured: noise, random clicks and speech
+stay under 0.1, regular clicks reach over 0.8."""
+GLIDE = 1.2
+"""Largest step of a voice in 50 ms, as a ratio; a value that no neighbour supports is a slip by an octave."""
+ONSET_BANDS = 24
+MIN_ONSET = 1.0
+"""Sum over the bands of the rise in log(1 + magnitude): rounding noise stays far below."""
+BLOCK_SECONDS = 60
+
+Floats = NDArray[np.float64]
+
+
+class AudioOptions(Options):
+    """What counts as silence."""
+
+    silence_dbfs: float = Field(-50.0, le=0, description="quieter than this (RMS of 50 ms) is silence")
+    silence_seconds: float = Field(0.5, gt=0, description="silence shorter than this is not reported")
+
+
+class Sound(TrackSet):
+    """What the sound measures.
+
+    `loudness`: momentary, LUFS, of the 0.4 s around each time; null below -70 LUFS. `pitch`: fundamental in Hz of the
+    64 ms around each time; null where unvoiced. `centroid` (Hz) and `flatness` (0 for a tone, about 0.56 for white
+    noise) of the power spectrum around each time; null in silence. `silence`: spans quieter than the option says.
+    `beats`: only when the onsets keep time. `scalars`: integrated_loudness (LUFS), loudness_range (LU, EBU Tech 3342;
+    null under 3 s), true_peak (dBTP, oversampled), sample_peak (dBFS), silence_share, tempo (BPM) and rhythm_strength
+    (autocorrelation of the onsets at the beat).
+    """
+
+    loudness: SeriesTrack
+    pitch: SeriesTrack
+    centroid: SeriesTrack
+    flatness: SeriesTrack
+    silence: SegmentTrack[LabelledSegment]
+    beats: EventTrack[Event]
+    scalars: ScalarTrack
+
+
+class AudioAnalysis(Analyzer[AudioOptions, Sound]):
+    """Signal measures on the whole sound, block by block."""
+
+    name = "audio_analysis"
+    version = 1
+    group = "light"
+    summary = "loudness (EBU R 128), pitch (YIN), spectrum, silence, tempo and beats"
+    needs = (STEREO, MONO)
+    cost = 0.01
+
+    def analyze(self, media: Media, options: AudioOptions) -> Sound:
+        """Measure; see `Sound`."""
+        loudness = _loudness(media, media.audio(STEREO))
+        media.progress(0.4)
+        signal = _signal(media, media.audio(MONO))
+        quiet = signal.level_dbfs < options.silence_dbfs
+        tempo = _tempo(signal.onsets)
+        silence = _silence(quiet, options.silence_seconds, end=signal.duration)
+        quiet_seconds = sum(segment.end - segment.start for segment in silence)
+        scalars = (
+            *loudness.scalars,
+            Scalar(
+                id="silence_share",
+                name="silence_share",
+                unit="1",
+                value=_rounded(quiet_seconds / signal.duration, 3) if signal.duration else None,
+            ),
+            Scalar(id="tempo", name="tempo", unit="BPM", value=_rounded(tempo.bpm, 1)),
+            Scalar(id="rhythm_strength", name="rhythm_strength", unit="1", value=_rounded(tempo.strength, 3)),
+        )
+        return Sound(
+            loudness=loudness.momentary,
+            pitch=_series("Hz", _supported(np.where(quiet, np.nan, signal.pitch)), 1),
+            centroid=_series("Hz", np.where(quiet, np.nan, signal.centroid), 0),
+            flatness=_series("1", np.where(quiet, np.nan, signal.flatness), 4),
+            silence=SegmentTrack(method="measurement", items=silence),
+            beats=EventTrack(method="measurement", items=_beats(signal.onsets, tempo)),
+            scalars=ScalarTrack(method="measurement", items=scalars),
+        )
+
+
+# --- loudness --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Loudness:
+    momentary: SeriesTrack
+    scalars: tuple[Scalar, ...]
+
+
+def _loudness(media: Media, audio: NDArray[np.float32]) -> _Loudness:
+    """Run samples `(n, channels)` at 48 kHz through the EBU R 128 meter."""
+    meter = _Meter(audio.shape[1])
+    block = BLOCK_SECONDS * STEREO.sample_rate
+    for start in range(0, len(audio), block):
+        meter.push(audio[start : start + block], start)
+        media.progress(0.4 * start / len(audio))
+    meter.finish()
+    measured = np.array([float(values["lavfi.r128.M"]) for values in meter.values])
+    # the meter looks back: its first full window ends with the fourth value
+    momentary = measured[round(MOMENTARY_SECONDS / LOUDNESS_DT) - 1 :]
+    last = meter.values[-1] if meter.values else {}
+    heard = bool((momentary >= ABSOLUTE_GATE_LUFS).any())
+    long_enough = len(measured) * LOUDNESS_DT >= SHORT_TERM_SECONDS
+
+    def scalar(name: str, unit: str, value: float | None) -> Scalar:
+        return Scalar(id=name, name=name, unit=unit, value=_rounded(value, 2))
+
+    return _Loudness(
+        momentary=_series(
+            "LUFS",
+            np.where(momentary < ABSOLUTE_GATE_LUFS, np.nan, momentary),
+            1,
+            t0=MOMENTARY_SECONDS / 2,
+            dt=LOUDNESS_DT,
+        ),
+        scalars=(
+            scalar("integrated_loudness", "LUFS", float(last["lavfi.r128.I"]) if heard else None),
+            scalar("loudness_range", "LU", float(last["lavfi.r128.LRA"]) if heard and long_enough else None),
+            scalar("true_peak", "dBTP", _decibels(float(last.get("lavfi.r128.true_peak", 0)))),
+            scalar("sample_peak", "dBFS", _decibels(float(last.get("lavfi.r128.sample_peak", 0)))),
+        ),
+    )
+
+
+class _Meter:
+    """FFmpeg's ebur128 filter: one set of values every 100 ms."""
+
+    def __init__(self, channels: int) -> None:
+        self.values: list[dict[str, str]] = []
+        self._layout = LAYOUTS.get(channels, f"{channels}c")
+        self._graph = av.filter.Graph()
+        source = self._graph.add_abuffer(sample_rate=STEREO.sample_rate, format="flt", layout=self._layout)
+        meter = self._graph.add("ebur128", "metadata=1:peak=true+sample")
+        source.link_to(meter)
+        meter.link_to(self._graph.add("abuffersink"))
+        self._graph.configure()
+
+    def push(self, samples: NDArray[np.float32], first: int) -> None:
+        packed = np.ascontiguousarray(samples).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = STEREO.sample_rate, first, Fraction(1, STEREO.sample_rate)
+        self._graph.push(frame)
+        self._drain()
+
+    def finish(self) -> None:
+        self._graph.push(None)
+        self._drain()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            if "lavfi.r128.M" in frame.metadata:
+                self.values.append(dict(frame.metadata))
+
+
+# --- pitch, spectrum, onsets -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """Measures of a mono signal: one value every `DT` seconds, onsets one every `HOP` samples."""
+
+    duration: float
+    level_dbfs: Floats
+    pitch: Floats
+    centroid: Floats
+    flatness: Floats
+    onsets: Floats
+
+
+def _signal(media: Media, audio: NDArray[np.float32]) -> _Signal:
+    """Measure samples `(n,)` at 16 kHz."""
+    step, block_samples = round(DT * MONO.sample_rate), BLOCK_SECONDS * MONO.sample_rate
+    rows, onsets = [np.zeros((4, 0))], [np.zeros(0)]
+    bands: Floats | None = None
+    for start in range(0, len(audio), block_samples):
+        count = min(block_samples, len(audio) - start)
+        block = _padded(audio, start, start + count)
+        frames = sliding_window_view(block, WINDOW)[:count:step]
+        rows.append(np.stack((_level(frames), _yin(frames), *_spectrum(frames))))
+        flux, bands = _flux(sliding_window_view(block, WINDOW)[:count:HOP], bands)
+        onsets.append(flux)
+        media.progress(0.4 + 0.5 * start / len(audio))
+    level, pitch, centroid, flatness = np.concatenate(rows, axis=1)
+    return _Signal(len(audio) / MONO.sample_rate, level, pitch, centroid, flatness, np.concatenate(onsets))
+
+
+def _padded(audio: NDArray[np.float32], start: int, stop: int) -> Floats:
+    """Cut out samples from half a window before `start` to half a window after `stop`, zeros outside the sound."""
+    half = WINDOW // 2
+    inside = audio[max(0, start - half) : stop + half].astype(np.float64)
+    before = max(0, half - start)
+    return np.pad(inside, (before, stop - start + 2 * half - before - len(inside)))
+
+
+def _level(frames: Floats) -> Floats:
+    """RMS in dB of full scale (a full-scale sine is -3 dB)."""
+    power: Floats = np.mean(frames**2, axis=1)
+    return 10 * np.log10(power + 1e-12)
+
+
+def _yin(frames: Floats) -> Floats:
+    """Fundamental of frames `(n, WINDOW)` in Hz; NaN where there is none. YIN's steps 1 to 5."""
+    longest = int(MONO.sample_rate / PITCH_HZ[0]) + 2
+    window = WINDOW - longest
+    spectrum = np.fft.rfft(frames, 2 * WINDOW) * np.fft.rfft(frames[:, :window], 2 * WINDOW).conj()
+    correlation = np.fft.irfft(spectrum)[:, :longest]
+    energy = np.pad(np.cumsum(frames**2, axis=1), ((0, 0), (1, 0)))
+    energy = energy[:, window : window + longest] - energy[:, :longest]
+    difference = np.maximum(energy[:, :1] + energy - 2 * correlation, 0)
+    lags = np.arange(longest)
+    normal = difference[:, 1:] * lags[1:] / np.maximum(np.cumsum(difference[:, 1:], axis=1), 1e-12)
+    dip = (normal[:, 1:-1] < APERIODICITY) & (normal[:, 1:-1] <= normal[:, 2:]) & (normal[:, 1:-1] < normal[:, :-2])
+    lag = np.argmax(dip, axis=1) + 2
+    left, centre, right = (difference[np.arange(len(frames)), lag + offset] for offset in (-1, 0, 1))
+    bend = left - 2 * centre + right
+    shift = np.where(bend > 0, 0.5 * (left - right) / np.where(bend > 0, bend, 1), 0)
+    hertz = MONO.sample_rate / (lag + shift)
+    voiced = dip.any(axis=1) & (hertz >= PITCH_HZ[0]) & (hertz <= PITCH_HZ[1])
+    return np.where(voiced, hertz, np.nan)
+
+
+def _supported(pitch: Floats) -> Floats:
+    """Keep the values that the one before or the one after supports."""
+    with np.errstate(invalid="ignore"):
+        close = np.abs(np.diff(np.log(pitch))) <= math.log(GLIDE)
+    return np.where(np.append(close, False) | np.insert(close, 0, False), pitch, np.nan)
+
+
+def _spectrum(frames: Floats) -> tuple[Floats, Floats]:
+    """Centroid in Hz and flatness (geometric over arithmetic mean of the power) of frames `(n, WINDOW)`."""
+    power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW))[:, 1:]) ** 2 + 1e-12
+    hertz = np.fft.rfftfreq(WINDOW, 1 / MONO.sample_rate)[1:]
+    return power @ hertz / power.sum(axis=1), np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)
+
+
+def _flux(frames: Floats, before: Floats | None) -> tuple[Floats, Floats]:
+    """How much louder the frames `(n, WINDOW)` get, summed over bands, and the last frame's bands `(1, bands)`."""
+    edges = np.unique(np.geomspace(2, WINDOW // 2, ONSET_BANDS + 1).astype(int))
+    magnitude = np.abs(np.fft.rfft(frames * np.hanning(WINDOW)))
+    bands = np.log1p(np.add.reduceat(magnitude[:, :-1], edges[:-1], axis=1))
+    rise = np.diff(bands, axis=0, prepend=bands[:1] if before is None else before)
+    return np.maximum(rise, 0).sum(axis=1), bands[-1:]
+
+
+# --- tempo and beats -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Tempo:
+    """`bpm` is None when the onsets keep no time; `strength` is None when there are none."""
+
+    bpm: float | None
+    strength: float | None
+
+
+def _tempo(onsets: Floats) -> _Tempo:
+    """Tempo by autocorrelation of the onsets: the fastest that repeats nearly as well as the best one."""
+    rate = MONO.sample_rate / HOP
+    multiples = np.arange(1, 5)
+    if len(onsets) < 2 * multiples[-1] * rate * 60 / TEMPO_BPM[0] or onsets.max() < MIN_ONSET:
+        return _Tempo(None, None)
+    flat = onsets - onsets.mean()
+    size = 2 ** int(np.ceil(np.log2(2 * len(flat))))
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(flat, size)) ** 2)[: len(flat) // 2]
+    correlation /= correlation[0] * (1 - np.arange(len(correlation)) / len(flat))
+    bpm = np.arange(*TEMPO_BPM, 0.1)
+    lags = 60 * rate / bpm
+    score = np.interp(np.outer(multiples, lags), np.arange(len(correlation)), correlation).mean(axis=0)
+    if score.max() <= 0:
+        return _Tempo(None, 0.0)
+    fastest = np.flatnonzero(score >= 0.9 * score.max())[-1]
+    around = np.abs(np.log2(bpm / bpm[fastest])) < 0.1
+    best = int(np.argmax(np.where(around, score, -1)))
+    strength = float(max(score[best], 0))
+    return _Tempo(float(bpm[best]) if strength >= RHYTHM else None, strength)
+
+
+def _beats(onsets: Floats, tempo: _Tempo) -> tuple[Event, ...]:
+    """Beat times that keep the tempo and fall on onsets (Ellis 2007: tightness 100, transitions of 0.5 to 2 beats)."""
+    if tempo.bpm is None:
+        return ()
+    rate = MONO.sample_rate / HOP
+    period = 60 * rate / tempo.bpm
+    steps = np.arange(-round(2 * period), -round(period / 2) + 1)
+    penalty = -100 * np.log(-steps / period) ** 2
+    lead = -int(steps[0])
+    local = np.concatenate((np.zeros(lead), onsets / onsets.std()))
+    score = local.copy()
+    origin = np.full(len(score), -1)
+    for now in range(lead, len(score)):
+        reached = score[now + steps] + penalty
+        best = int(np.argmax(reached))
+        score[now] += reached[best]
+        origin[now] = now + steps[best]
+    beat = len(score) - 1 - int(np.argmax(score[::-1][: round(period)]))
+    frames: list[int] = []
+    while beat >= lead:
+        frames.append(beat)
+        beat = int(origin[beat])
+    on_beat = local[frames[::-1]]
+    # before the first and after the last struck beat nobody keeps time
+    struck = np.flatnonzero(on_beat >= 0.5 * np.sqrt(np.mean(on_beat**2)))
+    times = [(frame - lead) / rate for frame in frames[::-1][struck[0] : struck[-1] + 1]]
+    return tuple(Event(id=f"b{number}", t=t, type="beat") for number, t in enumerate(times, 1))
+
+
+# --- values ----------------------------------------------------------------------------------------------------
+
+
+def _silence(quiet: NDArray[np.bool_], shortest: float, *, end: float) -> tuple[LabelledSegment, ...]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(int))) * DT
+    spans = [(start, min(stop, end)) for start, stop in edges.reshape(-1, 2)]
+    long = [(start, stop) for start, stop in spans if stop - start >= shortest]
+    return tuple(
+        LabelledSegment(id=f"q{number}", start=start, end=stop, label="silence")
+        for number, (start, stop) in enumerate(long, 1)
+    )
+
+
+def _series(unit: str, values: Floats, digits: int, *, t0: float = 0.0, dt: float = DT) -> SeriesTrack:
+    return SeriesTrack(
+        method="measurement",
+        unit=unit,
+        t0=t0,
+        dt=dt,
+        values=tuple(_rounded(value, digits) for value in values.tolist()),
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None or math.isnan(value) else round(value, digits)
+
+
+def _decibels(amplitude: float) -> float | None:
+    return 20 * math.log10(amplitude) if amplitude > 0 else None

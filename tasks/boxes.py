@@ -1,0 +1,91 @@
+"""Boxes and pictures on their way into a detector and back.
+
+Boxes are float arrays `(n, 4)` of left, top, right, bottom. Their unit is the caller's: pixels or 0..1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.schema import Box
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """A picture scaled to fit a canvas without changing its shape, centred, black around it. All sizes in pixels."""
+
+    width: int
+    height: int
+    left: int
+    top: int
+    inner_width: int
+    inner_height: int
+
+    @classmethod
+    def fit(cls, picture: tuple[int, int], canvas: tuple[int, int]) -> Self:
+        """Letterbox a `(width, height)` picture on a `(width, height)` canvas."""
+        scale = min(canvas[0] / picture[0], canvas[1] / picture[1])
+        inner_width, inner_height = max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale))
+        left, top = (canvas[0] - inner_width) // 2, (canvas[1] - inner_height) // 2
+        return cls(*canvas, left, top, inner_width, inner_height)
+
+    def draw(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Draw the picture on its canvas, uint8 `(height, width, 3)`."""
+        import cv2
+
+        canvas = np.zeros((self.height, self.width, 3), np.uint8)
+        shrinks = self.inner_width < picture.shape[1]
+        inner = cv2.resize(
+            picture,
+            (self.inner_width, self.inner_height),
+            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        )
+        canvas[self.top : self.top + self.inner_height, self.left : self.left + self.inner_width] = inner
+        return canvas
+
+    def to_picture(self, points: Floats) -> Floats:
+        """Turn points `(..., 2)` in canvas pixels into 0..1 of the picture; on the border they lie beyond that."""
+        inside: Floats = (points - np.array([self.left, self.top])) / np.array([self.inner_width, self.inner_height])
+        return inside
+
+
+def overlaps(first: Floats, second: Floats) -> Floats:
+    """Intersection over union of every box of `first` `(n, 4)` with every box of `second` `(m, 4)`: `(n, m)`, 0..1."""
+    corner = np.maximum(first[:, None, :2], second[None, :, :2])
+    opposite = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.clip(opposite - corner, 0, None).prod(axis=2)
+    union = _areas(first)[:, None] + _areas(second)[None, :] - shared
+    ratio: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratio
+
+
+def _areas(boxes: Floats) -> Floats:
+    areas: Floats = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
+    return areas
+
+
+def groups_of_one(boxes: Floats, scores: Floats, max_overlap: float) -> list[NDArray[np.intp]]:
+    """Rows that show the same thing: the best row first, with it all that overlap it by more than `max_overlap`.
+
+    Non-maximum suppression keeps the first row of each group; the weighted kind averages the group.
+    """
+    rest = np.argsort(-scores, kind="stable")
+    groups = []
+    while len(rest):
+        same = overlaps(boxes[rest[:1]], boxes[rest])[0] > max_overlap
+        same[0] = True
+        groups.append(rest[same])
+        rest = rest[~same]
+    return groups
+
+
+def as_document_box(box: Floats) -> Box:
+    """Write a box in 0..1 `(4,)` as the document does: `(x, y, width, height)`."""
+    left, top, right, bottom = (float(edge) for edge in box)
+    return left, top, right - left, bottom - top

@@ -1,0 +1,64 @@
+"""The Celery app and its settings. Why each setting stands as it does is measured in docs/decisions.md."""
+
+from __future__ import annotations
+
+from celery import Celery, signals
+from kombu import Queue
+
+from shared.groups import CONTROL, groups
+from shared.log import configure_logging
+from shared.settings import settings
+from tasks.registry import analyzers, task_name
+
+PRIORITIES = 10
+VISIBILITY_SECONDS = 30
+
+app = Celery(
+    "reelgraph",
+    broker=settings().broker_url or "redis://127.0.0.1:6379/0",
+    backend=settings().broker_url or "redis://127.0.0.1:6379/0",
+    include=["tasks.workflow", "tasks.analyze", "tasks.prepare", "tasks.aggregate", "tasks.reconcile", "tasks.worker"],
+)
+app.conf.update(
+    task_queues=[Queue(name) for name in groups()],
+    task_default_queue=CONTROL,
+    task_routes={task_name(name): {"queue": analyzer.group} for name, analyzer in analyzers().items()},
+    task_create_missing_queues=False,
+    task_default_priority=5,
+    # a task survives its worker: it is acknowledged after its work and comes back when the process dies
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    worker_concurrency=1,
+    worker_proc_alive_timeout=settings().preload_seconds,
+    worker_soft_shutdown_timeout=3.0,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=True,
+    task_send_sent_event=True,
+    task_track_started=True,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "priority_steps": list(range(PRIORITIES)),
+        "queue_order_strategy": "priority",
+        "sep": ":",
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+    },
+    result_backend_transport_options={"socket_timeout": 30},
+    result_backend_always_retry=True,
+    result_backend_max_retries=10,
+    result_expires=24 * 3600,
+    beat_schedule={
+        "reconcile": {"task": "reconcile", "schedule": 5.0, "options": {"queue": CONTROL, "expires": 5, "priority": 0}}
+    },
+    beat_max_loop_interval=5,
+)
+
+
+@signals.setup_logging.connect
+def _configure_logging(loglevel: int | str = "INFO", **_: object) -> None:
+    configure_logging(loglevel if isinstance(loglevel, str) else "INFO")

@@ -1,0 +1,122 @@
+"""Planning a job: which analyzers in which levels, what is known already, which renditions, how much time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.frames import Audio, Frames, Rendition
+from shared.schema import ErrorInfo, MediaInfo, OptionValue, Status
+from tasks.registry import AnyAnalyzer, dependencies, levels
+
+SLACK = 20.0  # a loaded machine was seen to be this many times slower than the measured cost at worst
+LEAST_SECONDS = 60.0
+GRACE_SECONDS = 15.0  # between the soft limit, which ends in an outcome, and the hard one, which kills
+
+OptionsByAnalyzer = Mapping[str, Mapping[str, OptionValue]]
+
+
+class Plan(BaseModel):
+    """What a job is going to do. Stored with the job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    levels: tuple[tuple[str, ...], ...]
+    limits: dict[str, float]
+    """Soft time limit in seconds by analyzer, decoding included."""
+    frames: dict[str, Frames]
+    """What the frame store has room for, by the key of what was asked for."""
+    audio: dict[str, Audio]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        """All renditions that one decode pass has to write."""
+        return tuple(dict.fromkeys((*self.frames.values(), *self.audio.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why an analyzer does not have to run."""
+
+    status: Status
+    error: ErrorInfo
+
+
+def refused(analyzer: AnyAnalyzer, profile: str, media: MediaInfo) -> Refused | None:
+    """Why an analyzer cannot look at this video in this profile, or None."""
+    if analyzer.weights and profile not in analyzer.weights:
+        other = ", ".join(sorted(analyzer.weights))
+        message = (
+            f"no weights for the {profile} profile can be shipped; it runs with `--profile {other}` "
+            f"after `reelgraph models pull {analyzer.weights[min(analyzer.weights)]}`"
+        )
+        return Refused("unavailable", ErrorInfo(code="not_in_profile", message=message))
+    if any(isinstance(need, Frames) for need in analyzer.needs) and not media.has_video:
+        return Refused("skipped", ErrorInfo(code="no_video", message="the file has no video stream"))
+    if any(isinstance(need, Audio) for need in analyzer.needs) and not media.has_audio:
+        return Refused("skipped", ErrorInfo(code="no_audio", message="the file has no audio stream"))
+    return None
+
+
+def fingerprint(
+    analyzer: AnyAnalyzer,
+    *,
+    video_sha256: str,
+    weights: str | None,
+    options: Mapping[str, OptionValue],
+    renditions: Iterable[str],
+    inputs: Mapping[str, str | None],
+) -> str:
+    """What an outcome depends on, as a sha256: the same fingerprint means the same result.
+
+    `inputs` holds the fingerprints of the outcomes it read, None for those that brought no result.
+    """
+    facts: dict[str, Any] = {
+        "video": video_sha256,
+        "analyzer": analyzer.name,
+        "version": analyzer.version,
+        "weights": weights,
+        "options": analyzer.options.model_validate(dict(options)).model_dump(mode="json"),
+        "renditions": sorted(renditions),
+        "inputs": {name: inputs.get(name) for name in sorted(dependencies(analyzer))},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def plan(
+    chosen: Iterable[AnyAnalyzer],
+    *,
+    media: MediaInfo,
+    remaining_seconds: float,
+    fitted: Mapping[Rendition, Rendition],
+    notes: tuple[str, ...] = (),
+) -> Plan:
+    """The plan for the analyzers that have to run.
+
+    `fitted` maps each wanted rendition to the one the frame store has room for.
+    """
+    chosen = tuple(chosen)
+    duration = media.duration_seconds
+    limits = {
+        one.name: min(max(LEAST_SECONDS, one.cost * duration * SLACK + duration), remaining_seconds) for one in chosen
+    }
+    given = {need.key: fitted[need] for one in chosen for need in one.needs if need in fitted}
+    return Plan(
+        levels=tuple(tuple(analyzer.name for analyzer in level) for level in levels(chosen)),
+        limits=limits,
+        frames={key: one for key, one in given.items() if isinstance(one, Frames)},
+        audio={key: one for key, one in given.items() if isinstance(one, Audio)},
+        notes=notes,
+    )
+
+
+def wanted(chosen: Iterable[AnyAnalyzer], media: MediaInfo) -> tuple[Rendition, ...]:
+    """The renditions that these analyzers ask for and the video can give."""
+    needs = dict.fromkeys(need for analyzer in chosen for need in analyzer.needs)
+    return tuple(need for need in needs if (media.has_video if isinstance(need, Frames) else media.has_audio))

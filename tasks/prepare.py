@@ -1,0 +1,111 @@
+"""Planning a job: what is decided already, what is known from earlier jobs, and what has to run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from shared.events import Event
+from shared.frames import Rendition, fit
+from shared.ledger import Job, Run
+from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
+from shared.settings import settings
+from shared.storage import cache_key, outcome_key
+from tasks.analyze import announce, weights_digest
+from tasks.celery import app
+from tasks.inputs import parse_outcome
+from tasks.node import events, ledger, storage
+from tasks.plan import Plan, fingerprint, plan, refused, wanted
+from tasks.registry import AnyAnalyzer, dependencies, levels, select
+
+
+@app.task(name="prepare")
+def prepare(job_id: str) -> None:
+    """Plan a queued job and note the plan in the ledger; nothing happens for a job that was planned before."""
+    job = ledger().job(job_id)
+    if job.state != "queued":
+        return
+    media = MediaInfo.model_validate(job.media)
+    chosen = select(job.requested or None)
+    room = fit(wanted(chosen, media), media, settings().frame_store_bytes)
+    known = _Known(job, media, room.renditions)
+    for level in levels(chosen):
+        for analyzer in level:
+            known.look(analyzer)
+    to_run = [analyzer for analyzer in chosen if analyzer.name not in known.outcomes]
+    drawn = plan(
+        to_run, media=media, remaining_seconds=job.deadline_at - time.time(), fitted=room.renditions, notes=room.notes
+    )
+    for name, outcome in known.outcomes.items():
+        storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())
+    if ledger().start(job_id, drawn.model_dump(mode="json"), [*_runs_to_do(job_id, drawn), *known.runs()]):
+        events().publish(job_id, Event(type="planned", analyzers=tuple(one.name for one in chosen)))
+        for outcome in known.outcomes.values():
+            announce(job_id, outcome)
+
+
+def _runs_to_do(job_id: str, drawn: Plan) -> list[Run]:
+    return [
+        Run(job_id=job_id, analyzer=name, level=number) for number, level in enumerate(drawn.levels) for name in level
+    ]
+
+
+class _Known:
+    """Outcomes that are known before anything runs."""
+
+    def __init__(self, job: Job, media: MediaInfo, fitted: Mapping[Rendition, Rendition]) -> None:
+        self.job, self.media, self.fitted = job, media, fitted
+        self.outcomes: dict[str, Outcome] = {}
+        self.marks: dict[str, str | None] = {}
+
+    def look(self, analyzer: AnyAnalyzer) -> None:
+        """Decide one analyzer; those it depends on were looked at before."""
+        no = refused(analyzer, self.job.profile, self.media)
+        if no is not None:
+            self._decide(analyzer, AnalyzerReport(**self._identity(analyzer), status=no.status, error=no.error))
+            return
+        lost = [name for name in analyzer.requires if name in self.outcomes and self.marks.get(name) is None]
+        if lost:
+            error = ErrorInfo(code="missing_input", message=f"{', '.join(lost)} brought no result")
+            self._decide(analyzer, AnalyzerReport(**self._identity(analyzer), status="skipped", error=error))
+            return
+        mark = self.marks[analyzer.name] = self._fingerprint(analyzer)
+        if storage().exists(cache_key(mark)):
+            cached = parse_outcome(storage().read(cache_key(mark)))
+            report = cached.report.model_copy(update={"receipt": Receipt(cache_hit=True)})
+            self.outcomes[analyzer.name] = cached.model_copy(update={"report": report})
+
+    def runs(self) -> list[Run]:
+        """The ledger's rows of what is known."""
+        now = time.time()
+        return [
+            Run(
+                job_id=self.job.id,
+                analyzer=name,
+                level=-1,
+                status=outcome.report.status,
+                finished_at=now,
+                fingerprint=self.marks.get(name),
+                report=outcome.report.model_dump(mode="json"),
+            )
+            for name, outcome in self.outcomes.items()
+        ]
+
+    def _decide(self, analyzer: AnyAnalyzer, report: AnalyzerReport) -> None:
+        self.outcomes[analyzer.name] = Outcome(report=report)
+        self.marks[analyzer.name] = None
+
+    def _identity(self, analyzer: AnyAnalyzer) -> dict[str, object]:
+        weights = weights_digest(analyzer, self.job.profile)
+        options = self.job.options.get(analyzer.name, {})
+        return {"name": analyzer.name, "version": analyzer.version, "weights": weights, "options": options}
+
+    def _fingerprint(self, analyzer: AnyAnalyzer) -> str:
+        return fingerprint(
+            analyzer,
+            video_sha256=self.job.video_sha256,
+            weights=weights_digest(analyzer, self.job.profile),
+            options=self.job.options.get(analyzer.name, {}),
+            renditions=[self.fitted[need].key for need in analyzer.needs if need in self.fitted],
+            inputs={name: self.marks.get(name) for name in dependencies(analyzer)},
+        )

@@ -1,0 +1,61 @@
+"""Keeping jobs moving from the ledger alone: a wiped broker, a lost chord or a dead worker delays a job, never ends it.
+
+Beat sends `reconcile` to the control queue every few seconds; running it twice at once does no harm.
+"""
+
+from __future__ import annotations
+
+import time
+
+from shared.ledger import Job, Run
+from shared.log import logger
+from shared.settings import settings
+from tasks.aggregate import aggregate
+from tasks.analyze import analysis
+from tasks.celery import VISIBILITY_SECONDS, app
+from tasks.node import events, ledger
+from tasks.plan import Plan
+from tasks.workflow import advance, submit
+
+EPOCH_KEY = "reelgraph:epoch"
+STUCK_SECONDS = 2 * VISIBILITY_SECONDS
+
+log = logger(__name__)
+
+
+@app.task(name="reconcile")
+def reconcile() -> None:
+    """Close overdue jobs; queue again what no broker and no worker holds any more."""
+    wiped = bool(events().client.set(EPOCH_KEY, "1", nx=True))
+    for job in ledger().open_jobs():
+        if time.time() >= job.deadline_at:
+            log.warning("job_overdue", job=job.id)
+            aggregate(job.id)
+        elif job.deployment == settings().deployment:
+            _move(job, wiped=wiped)
+
+
+def _move(job: Job, *, wiped: bool) -> None:
+    if job.state == "queued":
+        if wiped or time.time() - job.submitted_at > STUCK_SECONDS:
+            submit(job)
+        return
+    plan = Plan.model_validate(job.plan)
+    runs = ledger().runs(job.id)
+    if job.level < 0:
+        advance.si(job.id, 0).apply_async(priority=job.priority)
+        return
+    open_runs = [runs[name] for name in plan.levels[job.level]] if job.level < len(plan.levels) else []
+    open_runs = [run for run in open_runs if run.status is None]
+    if not open_runs:
+        advance.si(job.id, job.level + 1).apply_async(priority=job.priority)
+    for run in open_runs:
+        if wiped or _is_lost(run):
+            log.warning("run_queued_again", job=job.id, analyzer=run.analyzer)
+            ledger().queue(job.id, [run.analyzer])
+            analysis(job, plan, run.analyzer).apply_async()
+
+
+def _is_lost(run: Run) -> bool:
+    """Whether the run's worker must be dead: its hard limit has passed and nobody redelivered it since."""
+    return run.limit_at is not None and time.time() > run.limit_at + STUCK_SECONDS

@@ -1,0 +1,175 @@
+"""Which analyzers exist, how they depend on one another, and the document's JSON Schema with all their tracks."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pkgutil
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+import tasks.analyzers
+from shared.errors import BadInput
+from shared.groups import groups
+from shared.schema import BaseTrack, Document, OptionValue
+from tasks.analyzer import Analyzer, Options
+
+AnyAnalyzer = type[Analyzer[Any, Any]]
+
+
+@cache
+def analyzers() -> dict[str, AnyAnalyzer]:
+    """Every analyzer by name, in alphabetical order, found by walking `tasks/analyzers/`.
+
+    Raises:
+        TypeError: an analyzer breaks the contract: two names alike, an unknown group or dependency, a circle.
+    """
+    found: dict[str, AnyAnalyzer] = {}
+    for module in pkgutil.iter_modules(tasks.analyzers.__path__):
+        for value in vars(import_module(f"tasks.analyzers.{module.name}")).values():
+            is_analyzer = inspect.isclass(value) and issubclass(value, Analyzer) and not inspect.isabstract(value)
+            if is_analyzer and found.setdefault(value.name, value) is not value:
+                raise TypeError(f"two analyzers are called {value.name}")
+    for analyzer in found.values():
+        _check(analyzer, found)
+    _levels(found.values())
+    return dict(sorted(found.items()))
+
+
+def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
+    if analyzer.group not in groups():
+        raise TypeError(f"{analyzer.name} is in group {analyzer.group!r}, which groups.toml does not have")
+    missing = [name for name in dependencies(analyzer) if name not in found]
+    if missing:
+        raise TypeError(f"{analyzer.name} depends on {', '.join(missing)}, which do not exist")
+
+
+def task_name(analyzer: str) -> str:
+    """The name of the Celery task that runs an analyzer."""
+    return f"analyze.{analyzer}"
+
+
+def dependencies(analyzer: AnyAnalyzer) -> tuple[str, ...]:
+    """All analyzers whose tracks this one may read."""
+    return (*analyzer.requires, *analyzer.uses)
+
+
+def select(names: Iterable[str] | None) -> tuple[AnyAnalyzer, ...]:
+    """The named analyzers and all that they require; every analyzer for None.
+
+    Raises:
+        BadInput: a name is unknown; the message lists the names that exist.
+    """
+    known = analyzers()
+    if names is None:
+        return tuple(known.values())
+    chosen: dict[str, AnyAnalyzer] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in known:
+            raise BadInput(f"unknown analyzer {name!r}; there are {', '.join(known)}", code="unknown_analyzer")
+        if name not in chosen:
+            chosen[name] = known[name]
+            waiting.extend(known[name].requires)
+    return tuple(chosen[name] for name in sorted(chosen))
+
+
+def levels(chosen: Iterable[AnyAnalyzer]) -> tuple[tuple[AnyAnalyzer, ...], ...]:
+    """Analyzers by level: each depends only on earlier levels; within a level the costliest first."""
+    return tuple(
+        tuple(sorted(level, key=lambda analyzer: (-analyzer.cost, analyzer.name))) for level in _levels(chosen)
+    )
+
+
+def _levels(chosen: Iterable[AnyAnalyzer]) -> list[list[AnyAnalyzer]]:
+    waiting = {analyzer.name: analyzer for analyzer in chosen}
+    ordered = []
+    while waiting:
+        ready = [one for one in waiting.values() if not any(name in waiting for name in dependencies(one))]
+        if not ready:
+            raise TypeError(f"these analyzers depend on one another in a circle: {', '.join(sorted(waiting))}")
+        ordered.append(ready)
+        for analyzer in ready:
+            del waiting[analyzer.name]
+    return ordered
+
+
+def parse_options(given: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, OptionValue]]:
+    """Check options by analyzer; text such as "0.5" is understood as the option's type.
+
+    Raises:
+        BadInput: an analyzer or option is unknown, or a value does not fit.
+    """
+    parsed: dict[str, dict[str, OptionValue]] = {}
+    for name, values in given.items():
+        (analyzer,) = [one for one in select([name]) if one.name == name]
+        try:
+            options: Options = analyzer.options.model_validate(dict(values))
+        except ValidationError as error:
+            raise BadInput(_option_sentence(analyzer, error), code="bad_option") from error
+        parsed[name] = {key: value for key, value in options.model_dump(mode="json").items() if key in values}
+    return parsed
+
+
+def _option_sentence(analyzer: AnyAnalyzer, error: ValidationError) -> str:
+    first = error.errors()[0]
+    option = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(analyzer.options.model_fields) or "no options"
+        return f"unknown option {analyzer.name}.{option}; {analyzer.name} has {known}"
+    return f"option {analyzer.name}.{option}: {first['msg']}"
+
+
+@cache
+def track_types() -> dict[str, type[BaseTrack]]:
+    """The type of every track that may stand in a document, by track id."""
+    return {
+        f"{analyzer.name}/{name}": field.annotation
+        for analyzer in analyzers().values()
+        for name, field in analyzer.result.model_fields.items()
+        if name != "analysed" and field.annotation is not None
+    }
+
+
+@cache
+def _track_adapters() -> dict[str, TypeAdapter[BaseTrack]]:
+    return {track_id: TypeAdapter(kind) for track_id, kind in track_types().items()}
+
+
+def parse_track(raw: Mapping[str, Any]) -> BaseTrack:
+    """A stored track as its analyzer's own type. Raises BadInput for a track that no analyzer here makes."""
+    adapter = _track_adapters().get(raw["id"])
+    if adapter is None:
+        raise BadInput(f"no analyzer here makes the track {raw['id']!r}", code="unknown_track")
+    return adapter.validate_python(raw)
+
+
+def parse_document(content: bytes) -> Document:
+    """A stored document with every track as its analyzer's own type."""
+    raw = json.loads(content)
+    tracks = tuple(parse_track(track) for track in raw.pop("tracks"))
+    return Document.model_validate({**raw, "tracks": ()}).model_copy(update={"tracks": tracks})
+
+
+def document_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the document, with the tracks of every analyzer."""
+    schema = Document.model_json_schema(mode="serialization")
+    definitions = schema["$defs"]
+    variants = []
+    for track_id, kind in track_types().items():
+        one = kind.model_json_schema(mode="serialization", ref_template="#/$defs/{model}")
+        definitions.update(one.pop("$defs", {}))
+        one["properties"]["id"] = {"const": track_id}
+        one["properties"]["analyzer"] = {"const": track_id.split("/", maxsplit=1)[0]}
+        one["title"] = track_id
+        variants.append(one)
+    definitions.pop("BaseTrack", None)
+    schema["properties"]["tracks"]["items"] = {"oneOf": variants} if variants else False
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Reelgraph document"
+    return schema

@@ -1,0 +1,160 @@
+"""Linking what a detector finds frame by frame into objects followed over time.
+
+Boxes are matched by overlap and the Hungarian method (SORT, Bewley et al., 2016), in two rounds: what the detector is
+sure of first, then what it half sees, which may only carry on an object and never start one (ByteTrack, Zhang et al.,
+2022). Nothing is added: no box stands where the detector gave none. A cut ends no object by itself: where the next shot
+shows the same class in the same place, the two are one object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.boxes import Floats, overlaps
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was found in one frame, in 0..1 of the picture: boxes `(n, 4)`, scores `(n,)`, class numbers `(n,)`."""
+
+    t: float
+    boxes: Floats
+    scores: Floats
+    labels: NDArray[np.intp]
+
+    def __post_init__(self) -> None:
+        if not len(self.boxes) == len(self.scores) == len(self.labels):
+            raise ValueError(f"{len(self.boxes)} boxes, {len(self.scores)} scores, {len(self.labels)} labels")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRules:
+    """When two boxes are one object.
+
+    `start_score` is what an object needs once; all weaker boxes may only carry it on. Overlaps are ByteTrack's: 0.2
+    for sure boxes, 0.5 for weak ones. An object ends when it is missing for more than `max_gap_seconds`. Objects of
+    fewer than `min_boxes` boxes are flickers and dropped, unless the video has no more frames than that.
+    """
+
+    start_score: float
+    min_overlap: float = 0.2
+    min_overlap_weak: float = 0.5
+    max_gap_seconds: float = 1.0
+    min_boxes: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a box of an object comes from: row `row` of sighting `frame`."""
+
+    frame: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracklet:
+    """One object followed over time: class number, `[start, end)` in seconds, and its `n` boxes in time order.
+
+    `boxes`: `(n, 4)` in 0..1. `times` and `scores`: `(n,)`. `steps` say where each box comes from.
+    """
+
+    label: int
+    start: float
+    end: float
+    times: tuple[float, ...]
+    boxes: Floats
+    scores: Floats
+    steps: tuple[Step, ...]
+
+
+@dataclass(slots=True)
+class _Path:
+    label: int
+    steps: list[Step] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    boxes: list[Floats] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, step: Step, sighting: Sighting) -> None:
+        self.steps.append(step)
+        self.times.append(sighting.t)
+        self.boxes.append(sighting.boxes[step.row])
+        self.scores.append(float(sighting.scores[step.row]))
+
+    def heading(self, t: float) -> Floats:
+        """Where the object would be at `t` if it kept its last velocity and size."""
+        if len(self.boxes) == 1:
+            return self.boxes[-1]
+        (before, last), (t0, t1) = self.boxes[-2:], self.times[-2:]
+        moved = (last[:2] + last[2:] - before[:2] - before[2:]) / 2
+        return last + np.tile(moved * (t - t1) / (t1 - t0), 2)
+
+
+def link(sightings: Sequence[Sighting], rules: LinkRules, *, interval: float, duration: float) -> list[Tracklet]:
+    """Objects ordered by their first box. Times of sightings must rise.
+
+    An object is taken to last one sampling `interval` past its last box, but not past the next frame that was looked
+    at, nor past the `duration` of the video; all in seconds.
+    """
+    times = [sighting.t for sighting in sightings]
+    needed = min(rules.min_boxes, len(sightings))
+    tracklets = []
+    for path in _paths(sightings, rules):
+        if len(path.steps) >= needed:
+            last = path.steps[-1].frame
+            end = max(times[last], min(times[last] + interval, duration, *times[last + 1 : last + 2]))
+            boxes, scores = np.stack(path.boxes), np.array(path.scores)
+            tracklets.append(
+                Tracklet(path.label, path.times[0], end, tuple(path.times), boxes, scores, tuple(path.steps))
+            )
+    return tracklets
+
+
+def _paths(sightings: Sequence[Sighting], rules: LinkRules) -> list[_Path]:
+    paths: list[_Path] = []
+    alive: list[_Path] = []
+    for index, sighting in enumerate(sightings):
+        alive = [path for path in alive if _may_go_on(path, index, sighting.t, rules)]
+        sure = np.flatnonzero(sighting.scores >= rules.start_score)
+        weak = np.flatnonzero(sighting.scores < rules.start_score)
+        waiting, unmatched = _match(alive, index, sighting, sure, rules.min_overlap)
+        _match(waiting, index, sighting, weak, rules.min_overlap_weak)
+        for row in unmatched:
+            path = _Path(int(sighting.labels[row]))
+            path.add(Step(index, row), sighting)
+            paths.append(path)
+            alive.append(path)
+    return paths
+
+
+def _may_go_on(path: _Path, index: int, t: float, rules: LinkRules) -> bool:
+    # frames of a slow video are further apart than the bound, and still nothing was missed between two of them
+    return path.steps[-1].frame == index - 1 or t - path.times[-1] <= rules.max_gap_seconds
+
+
+def _match(
+    paths: list[_Path], index: int, sighting: Sighting, rows: NDArray[np.intp], min_overlap: float
+) -> tuple[list[_Path], list[int]]:
+    """Give rows to paths where they fit; the paths and rows left over."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not paths or not len(rows):
+        return paths, [int(row) for row in rows]
+    boxes = sighting.boxes[rows]
+    stayed = overlaps(np.stack([path.boxes[-1] for path in paths]), boxes)
+    moved = overlaps(np.stack([path.heading(sighting.t) for path in paths]), boxes)
+    same_label = np.array([path.label for path in paths])[:, None] == sighting.labels[rows][None, :]
+    fits = np.where(same_label, np.maximum(stayed, moved), 0.0)
+    fits[fits < min_overlap] = 0.0
+    pairs = [(int(p), int(r)) for p, r in zip(*linear_sum_assignment(fits, maximize=True), strict=True) if fits[p, r]]
+    for p, r in pairs:
+        paths[p].add(Step(index, int(rows[r])), sighting)
+    matched_paths, matched_rows = {p for p, _ in pairs}, {r for _, r in pairs}
+    return (
+        [path for p, path in enumerate(paths) if p not in matched_paths],
+        [int(row) for r, row in enumerate(rows) if r not in matched_rows],
+    )

@@ -1,0 +1,64 @@
+"""A job's way through the queues: prepare, then a chord per level, then aggregate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Task, chain, chord
+from celery.canvas import Signature
+
+from shared.groups import CONTROL
+from shared.ledger import Job
+from tasks.aggregate import aggregate, end_without_outcome
+from tasks.analyze import analysis
+from tasks.celery import app
+from tasks.node import ledger
+from tasks.plan import Plan
+from tasks.prepare import prepare
+
+
+def submit(job: Job) -> None:
+    """Queue a job that stands in the ledger."""
+    chain(_control(prepare.si(job.id), job), _control(advance.si(job.id, 0), job)).apply_async()
+
+
+@app.task(name="advance", bind=True)
+def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
+    """Begin a level when the one before has ended, or close the job after the last. Only the first call does it."""
+    job = ledger().job(job_id)
+    if job.plan is None or job.state != "running":
+        return
+    plan = Plan.model_validate(job.plan)
+    if level > 0 and not _has_ended(job, plan.levels[level - 1]):
+        return
+    died_on_the_way = bool((task.request.delivery_info or {}).get("redelivered")) and job.level == level
+    if not (ledger().advance(job_id, level) or died_on_the_way):
+        return
+    if level == len(plan.levels):
+        aggregate(job_id)
+        return
+    names = plan.levels[level]
+    ledger().queue(job_id, names)
+    then = _control(advance.si(job_id, level + 1), job)
+    chord([analysis(job, plan, name) for name in names])(then.on_error(then.clone()))
+
+
+def _has_ended(job: Job, names: Sequence[str]) -> bool:
+    """Whether all these runs have ended; one that was killed at its hard limit is ended here.
+
+    A chord that lost its keys may call too early: then the reconciler calls again.
+    """
+    runs = ledger().runs(job.id)
+    for name in names:
+        run = runs[name]
+        if run.status is None and run.limit_at is not None and time.time() >= run.limit_at:
+            end_without_outcome(job, run)
+        elif run.status is None:
+            return False
+    return True
+
+
+def _control(signature: Signature[Any], job: Job) -> Signature[Any]:
+    return signature.set(queue=CONTROL, priority=job.priority)

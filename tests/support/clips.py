@@ -1,0 +1,132 @@
+"""Clips with exact truth, made by the tests: every frame carries its number, sound is what the test says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+BITS = 12
+"""Bars of the upper half, the lowest bit on the left: white is 1. Numbers up to 4095."""
+
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
+"""Bars of the lower half, from the left."""
+
+Picture = Callable[[int, int, int], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Samples `(channels, n)`, float32; `start_seconds` is where they begin on the clip's clock."""
+
+    samples: NDArray[np.float32]
+    sample_rate: int = 48_000
+    start_seconds: float = 0.0
+    codec: str = "aac"
+
+
+def numbered(number: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Draw a frame: its number in black and white bars above, four colours below. `(height, width, 3)`."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for bit in range(BITS):
+        if number >> bit & 1:
+            image[: height // 2, bit * width // BITS : (bit + 1) * width // BITS] = 255
+    for at, colour in enumerate(COLOURS):
+        image[height // 2 :, at * width // 4 : (at + 1) * width // 4] = colour
+    return image
+
+
+def plain(level: int) -> Picture:
+    """Frames of one grey level."""
+    return lambda number, width, height: np.full((height, width, 3), level, np.uint8)
+
+
+def number_of(frame: NDArray[np.uint8]) -> int:
+    """The number in a frame that `numbered` drew, at any size, in rgb or gray."""
+    gray = frame if frame.ndim == 2 else frame.mean(axis=2)
+    height, width = gray.shape
+    row = gray[height // 8 : height * 3 // 8].mean(axis=0)
+    return sum(1 << bit for bit in range(BITS) if row[(2 * bit + 1) * width // (2 * BITS)] > 127)
+
+
+def click(seconds: float, at: Sequence[float], *, sample_rate: int = 48_000, channels: int = 1) -> Sound:
+    """Silence with a click of 1 ms at each of the given times."""
+    samples = np.zeros((channels, round(seconds * sample_rate)), np.float32)
+    for time in at:
+        first = round(time * sample_rate)
+        samples[:, first : first + sample_rate // 1000] = 0.9
+    return Sound(samples, sample_rate)
+
+
+def make_clip(
+    path: Path,
+    *,
+    frames: int = 20,
+    fps: int = 10,
+    size: tuple[int, int] = (160, 120),
+    pts_ms: Sequence[int] | None = None,
+    picture: Picture = numbered,
+    rotation: int = 0,
+    pixel_shape: Fraction = Fraction(1),
+    keyframe_every: int = 10,
+    sound: Sound | None = None,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write a clip; its container follows from the name.
+
+    `pts_ms`: a presentation time for every frame (variable rate), else one frame each 1/fps second. `rotation`: degrees
+    counterclockwise, by display matrix. `frames=0`: no video stream. `options`: of the container.
+    """
+    with av.open(os.fspath(path), "w", options=options or {}) as container:
+        video = audio = None
+        if frames:
+            video = container.add_stream(codec, rate=fps, options={"preset": "ultrafast", "crf": "12"})
+            video.width, video.height, video.pix_fmt = *size, "yuv420p"
+            video.codec_context.sample_aspect_ratio = pixel_shape
+            video.codec_context.time_base = Fraction(1, 1000) if pts_ms else Fraction(1, fps)
+            video.codec_context.gop_size = keyframe_every
+            if rotation:
+                video.set_display_rotation(rotation)
+        if sound is not None:
+            audio = container.add_stream(sound.codec, rate=sound.sample_rate)
+            audio.layout = "mono" if len(sound.samples) == 1 else "stereo"
+        if video is not None:
+            for number in range(frames):
+                frame = av.VideoFrame.from_ndarray(picture(number, *size), "rgb24")
+                frame.pts, frame.time_base = (
+                    (pts_ms[number], Fraction(1, 1000)) if pts_ms else (number, Fraction(1, fps))
+                )
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        if audio is not None and sound is not None:
+            _write_sound(container, audio, sound)
+    return path
+
+
+def _write_sound(container: av.container.OutputContainer, stream: av.audio.AudioStream, sound: Sound) -> None:
+    first = round(sound.start_seconds * sound.sample_rate)
+    for at in range(0, sound.samples.shape[1], 1024):
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(sound.samples[:, at : at + 1024]), "fltp", stream.layout.name
+        )
+        frame.sample_rate, frame.pts, frame.time_base = sound.sample_rate, first + at, Fraction(1, sound.sample_rate)
+        resampler = av.AudioResampler(stream.format.name, stream.layout.name, sound.sample_rate)
+        for part in resampler.resample(frame):
+            container.mux(stream.encode(part))
+    container.mux(stream.encode(None))
+
+
+def real_clip(name: str) -> Path:
+    """A clip of the folder in REELGRAPH_TEST_MEDIA; skips the test without it."""
+    folder = os.environ.get("REELGRAPH_TEST_MEDIA")
+    if not folder or not (Path(folder) / name).exists():
+        pytest.skip(f"set REELGRAPH_TEST_MEDIA to a folder with {name}")
+    return Path(folder) / name

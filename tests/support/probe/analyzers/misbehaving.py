@@ -1,0 +1,82 @@
+"""Analyzers that do on request what real ones do at 3 a.m."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from pydantic import Field
+
+from shared.frames import Frames
+from shared.schema import Scalar, ScalarTrack, TrackSet
+from tasks.analyzer import Analyzer, Media, Options
+
+TINY = Frames(fps=2, short_side=32, colour="gray")
+
+
+class Count(TrackSet):
+    """How many frames there were."""
+
+    frames: ScalarTrack
+
+
+class Behaviour(Options):
+    """What to do instead of working."""
+
+    kill: int = Field(0, description="send this signal to the own process")
+    kill_attempts: int = Field(99, description="in so many attempts")
+    sleep: float = Field(0, description="seconds to work on")
+    error: str = Field("", description="raise this")
+    token: str = Field("", description="a file that counts attempts")
+
+
+def count(media: Media) -> Count:
+    """Look at every frame."""
+    number = sum(len(batch.times) for batch in media.frames(TINY))
+    scalar = Scalar(id="frames", name="frames", value=number, unit="frames")
+    return Count(frames=ScalarTrack(method="measurement", items=(scalar,)))
+
+
+class Misbehaving(Analyzer[Behaviour, Count]):
+    """Counts frames, unless it is told to do something else."""
+
+    name = "misbehaving"
+    version = 1
+    group = "light"
+    summary = "misbehaves on request"
+    needs = (TINY,)
+    cost = 0.01
+
+    def analyze(self, media: Media, options: Behaviour) -> Count:
+        attempt = 1
+        if options.token:
+            with open(options.token, "a+", encoding="utf-8") as file:  # noqa: PTH123
+                file.write("x")
+                attempt = file.tell()
+        if options.kill and attempt <= options.kill_attempts:
+            os.kill(os.getpid(), options.kill)
+            signal.pause()
+        if options.error:
+            raise ValueError(options.error)
+        give_up = time.monotonic() + options.sleep
+        while time.monotonic() < give_up:
+            time.sleep(0.05)
+            media.progress(0.5)
+        return count(media)
+
+
+class Dependent(Analyzer[Options, Count]):
+    """Needs the misbehaving one."""
+
+    name = "dependent"
+    version = 1
+    group = "light"
+    summary = "stands on the misbehaving one"
+    requires = ("misbehaving",)
+    cost = 0.01
+
+    def analyze(self, media: Media, options: Options) -> Count:
+        frames = media.items("misbehaving/frames", Scalar)[0].value
+        scalar = Scalar(id="frames", name="frames", value=frames, unit="frames")
+        return Count(frames=ScalarTrack(method="measurement", items=(scalar,)))

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from shared.frames import Audio
+from shared.schema import SeriesTrack
+from tasks.analyzers.audio_analysis import AudioAnalysis
+from tests.support.media import run
+from tests.support.sounds import clicks, noise, seconds, tone, write_wav
+
+
+@pytest.fixture
+def measure(tmp_path):
+    def measured(samples, sample_rate=16_000, **options):
+        return run(AudioAnalysis(), write_wav(tmp_path / "a.wav", samples, sample_rate), tmp_path, **options)
+
+    return measured
+
+
+def scalars(result) -> dict[str, float | None]:
+    return {scalar.name: scalar.value for scalar in result.scalars.items}
+
+
+def known(series: SeriesTrack) -> np.ndarray:
+    return np.array([value for value in series.values if value is not None])
+
+
+def stereo(left, right):
+    return np.stack([left, right], axis=1)
+
+
+def test_loudness_of_one_full_scale_channel_is_that_of_the_standard(measure):
+    """BS.1770-4: a 997 Hz sine at 0 dBFS in one of two channels reads -3.01 LUFS, momentary and integrated."""
+    sine = tone(997, 5, amplitude=1, sample_rate=48_000)
+    sound = measure(stereo(sine, 0 * sine), 48_000)
+    assert scalars(sound)["integrated_loudness"] == pytest.approx(-3.01, abs=0.1)
+    assert known(sound.loudness) == pytest.approx(-3.01, abs=0.1)
+    assert scalars(sound)["true_peak"] == pytest.approx(0, abs=0.1)
+
+
+def test_loudness_gate_leaves_out_the_silence(measure):
+    """EBU Tech 3341, case 3: quiet spans around a stereo tone at -23 LUFS do not lower the integrated loudness."""
+    level = 10 ** (-23 / 20)
+    parts = [
+        tone(1000, length, amplitude=level * 10 ** (gain / 20), sample_rate=48_000)
+        for length, gain in ((5, -13), (20, 0), (5, -13))
+    ]
+    sine = np.concatenate(parts)
+    assert scalars(measure(stereo(sine, sine), 48_000))["integrated_loudness"] == pytest.approx(-23, abs=0.5)
+
+
+def test_loudness_range_is_the_step_between_two_levels(measure):
+    """EBU Tech 3342, case 1: 20 s at -20 LUFS and 20 s at -30 LUFS have a range of 10 LU."""
+    sine = np.concatenate([tone(1000, 20, amplitude=10 ** (level / 20), sample_rate=48_000) for level in (-20, -30)])
+    assert scalars(measure(stereo(sine, sine), 48_000))["loudness_range"] == pytest.approx(10, abs=1)
+
+
+def test_loudness_values_stand_at_the_middle_of_their_window(measure):
+    """A tone that starts at 2 s reaches half its power in the window around 2 s."""
+    sound = measure(np.concatenate([np.zeros(96_000), tone(997, 2, sample_rate=48_000)]), 48_000)
+    at = {round(sound.loudness.t0 + i * sound.loudness.dt, 1): value for i, value in enumerate(sound.loudness.values)}
+    assert at[1.5] is None
+    assert at[2.0] == pytest.approx(at[3.0] - 3, abs=0.3)
+
+
+def test_silence_has_no_numbers(measure):
+    """Digital silence: one silent span over everything, and null wherever there is nothing to measure."""
+    sound = measure(np.zeros(16_000 * 12))
+    assert [(span.start, span.end) for span in sound.silence.items] == [(0, 12)]
+    assert not any(len(known(series)) for series in (sound.loudness, sound.pitch, sound.centroid, sound.flatness))
+    values = scalars(sound)
+    assert values.pop("silence_share") == 1
+    assert set(values.values()) == {None}
+    assert sound.beats.items == ()
+
+
+def test_silent_spans_are_found_with_their_times(measure):
+    """A gap of 1.5 s between two tones is reported, one of 0.2 s is not."""
+    parts = [tone(300, 2), np.zeros(24_000), tone(300, 1), np.zeros(3200), tone(300, 1)]
+    (gap,) = measure(np.concatenate(parts)).silence.items
+    assert (gap.start, gap.end) == pytest.approx((2, 3.5), abs=0.1)
+
+
+@pytest.mark.parametrize("hertz", [62, 82.4, 196, 440, 880, 990])
+def test_pitch_of_a_tone_is_within_20_cents(measure, hertz):
+    """Every frame of a steady tone has its pitch, also when the tone has strong harmonics."""
+    sawtooth = sum(tone(hertz * n, 2, amplitude=0.4 / n) for n in (1, 2, 3, 4))
+    for sound in (tone(hertz, 2), sawtooth):
+        pitch = known(measure(sound).pitch)
+        assert len(pitch) >= 38
+        assert np.abs(1200 * np.log2(pitch / hertz)).max() < 20
+
+
+@pytest.mark.parametrize("sound", [noise(3), tone(2500, 3)], ids=["noise", "tone above the range"])
+def test_no_pitch_is_made_up(measure, sound):
+    """Noise has no pitch; a tone above the range is not reported an octave lower."""
+    assert len(known(measure(sound).pitch)) == 0
+
+
+def test_spectrum_tells_tone_from_noise(measure):
+    """A tone's centroid is its frequency and its flatness near 0; white noise is centred at 4 kHz and far flatter."""
+    hum, hiss = measure(tone(1000, 2)), measure(noise(2))
+    assert np.median(known(hum.centroid)) == pytest.approx(1000, rel=0.02)
+    assert np.median(known(hum.flatness)) < 0.01
+    assert np.median(known(hiss.centroid)) == pytest.approx(4000, rel=0.05)
+    assert np.median(known(hiss.flatness)) > 0.5
+
+
+@pytest.mark.parametrize("bpm", [60, 75, 90, 120, 128, 150, 180])
+def test_tempo_and_beats_of_clicks(measure, bpm):
+    """Clicks in noise: the tempo is within 2 % and a beat lies within 40 ms of every click."""
+    sound = measure(clicks(bpm, 15) + noise(15, amplitude=0.01))
+    assert scalars(sound)["tempo"] == pytest.approx(bpm, rel=0.02)
+    beats = np.array([beat.t for beat in sound.beats.items])
+    truth = np.arange(0.1, 15 - 0.03, 60 / bpm)
+    assert len(beats) == pytest.approx(len(truth), abs=1)
+    assert np.abs(beats - truth[np.abs(beats[:, None] - truth).argmin(axis=1)]).max() < 0.04
+
+
+def random_clicks() -> np.ndarray:
+    samples = np.zeros(16_000 * 20)
+    for start in np.random.default_rng(3).uniform(0, 19.9, 60):
+        samples[int(start * 16_000) :][:400] += noise(0.025, amplitude=0.3)
+    return samples
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [noise(15), tone(440, 15), tone(300, 15) * (1 + np.sin(2 * seconds(15))) / 2, random_clicks(), clicks(120, 2)],
+    ids=["noise", "tone", "swelling tone", "clicks out of time", "too short"],
+)
+def test_no_tempo_is_made_up(measure, sound):
+    """Without onsets that keep time, or too few of them, there is neither tempo nor beat."""
+    found = measure(sound)
+    assert scalars(found)["tempo"] is None
+    assert found.beats.items == ()
+
+
+def test_sound_shorter_than_every_window_is_no_error(measure):
+    """A tenth of a second has no loudness window and no tempo, and fails nothing."""
+    sound = measure(tone(440, 0.1))
+    assert sound.loudness.values == ()
+    assert scalars(sound)["integrated_loudness"] is None
+    assert len(sound.pitch.values) == 2
+
+
+class LongSound:
+    """Media with nothing but sound of any length, as the frame store hands it out: the samples are not copied."""
+
+    def __init__(self, duration: float) -> None:
+        self.samples = {need: np.broadcast_to(np.float32(0.1), shape) for need, shape in self.shapes(duration)}
+
+    def shapes(self, duration):
+        yield Audio(48_000, mono=False), (round(duration * 48_000), 2)
+        yield Audio(16_000), (round(duration * 16_000),)
+
+    def audio(self, need):
+        return self.samples[need]
+
+    def progress(self, fraction):
+        assert 0 <= fraction <= 1
+
+
+def test_memory_does_not_grow_with_the_length():
+    """Four times the sound needs about the same memory: it is read in blocks."""
+    peaks = []
+    for minutes in (1.5, 6):
+        tracemalloc.start()
+        AudioAnalysis().analyze(LongSound(minutes * 60), AudioAnalysis.options())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < 300e6

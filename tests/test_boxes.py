@@ -1,0 +1,37 @@
+"""Tests of box arithmetic and of the way into a detector's picture and back."""
+
+import numpy as np
+import pytest
+
+from tasks.boxes import Letterbox, as_document_box, groups_of_one, overlaps
+
+
+@pytest.mark.parametrize("picture", [(240, 427), (427, 240), (300, 300), (3000, 10)])
+def test_a_letterbox_keeps_the_shape_and_finds_the_way_back(picture):
+    """A white picture fills exactly its part of the canvas, and that part's corners are 0 and 1 of the picture."""
+    box = Letterbox.fit(picture, (416, 416))
+    drawn = box.draw(np.full((picture[1], picture[0], 3), 255, np.uint8))
+    rows, columns = np.flatnonzero(drawn.any(axis=(1, 2))), np.flatnonzero(drawn.any(axis=(0, 2)))
+    corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], float)
+    np.testing.assert_allclose(box.to_picture(corners), [[0, 0], [1, 1]])
+    assert drawn.shape == (416, 416, 3)
+    assert abs(box.inner_width * picture[1] - box.inner_height * picture[0]) <= max(picture)
+
+
+def test_overlaps_are_intersection_over_union():
+    """Half-covered boxes overlap by a third, apart or empty ones by nothing, equal ones by one."""
+    first = np.array([[0.0, 0.0, 2.0, 2.0], [5.0, 5.0, 5.0, 5.0]])
+    second = np.array([[1.0, 0.0, 3.0, 2.0], [0.0, 0.0, 2.0, 2.0], [8.0, 8.0, 9.0, 9.0]])
+    np.testing.assert_allclose(overlaps(first, second), [[1 / 3, 1, 0], [0, 0, 0]])
+
+
+def test_groups_gather_around_the_best():
+    """Every row is in one group; groups come best first, each led by its own best row."""
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [20, 1, 30, 11], [50, 0, 51, 1]], float)
+    groups = groups_of_one(boxes, np.array([0.5, 0.9, 0.6, 0.4, 0.7]), 0.5)
+    assert [group.tolist() for group in groups] == [[1, 0], [4], [2, 3]]
+
+
+def test_document_boxes_have_width_and_height():
+    """Edges become a corner and a size."""
+    assert as_document_box(np.array([0.1, 0.2, 0.5, 0.8])) == pytest.approx((0.1, 0.2, 0.4, 0.6))

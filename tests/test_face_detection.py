@@ -1,0 +1,125 @@
+"""Tests of face detection: its arithmetic on hand-made tensors, its network on drawn and on real faces."""
+
+import numpy as np
+import pytest
+
+from tasks.analyzers.face_detection import SIDE, STRIDE, FaceDetection, decode, merge
+from tests.support.drawings import FACE_POINTS, blank, draw_face
+from tests.support.media import run
+from tests.support.models import loaded
+from tests.support.moving import write_video
+from tests.support.real import clip
+
+COLUMNS = SIDE // STRIDE
+WALL = (190, 195, 200)
+
+
+def test_decoding_reads_boxes_and_keypoints_from_the_cells_middle():
+    """One sure cell becomes one box and six points, all counted in pixels from the cell's middle."""
+    shapes, logits = np.zeros((COLUMNS**2, 16), np.float32), np.full(COLUMNS**2, -200, np.float32)
+    column, row = 10, 20
+    cell = row * COLUMNS + column
+    logits[cell] = np.log(3)
+    shapes[cell] = [2, -4, 30, 40, *range(12)]
+    points, scores = decode(shapes, logits, 0.6)
+    x, y = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
+    keypoints = [[x + 2 * k, y + 2 * k + 1] for k in range(6)]
+    np.testing.assert_allclose(points, [[[x + 2 - 15, y - 4 - 20], [x + 2 + 15, y - 4 + 20], *keypoints]])
+    assert scores == pytest.approx([0.75])
+
+
+def test_decoding_leaves_out_what_scores_below_the_floor():
+    """A logit of zero is a score of one half: in at that floor, out above it."""
+    shapes, logits = np.zeros((COLUMNS**2, 16), np.float32), np.full(COLUMNS**2, -9, np.float32)
+    logits[7] = 0
+    assert len(decode(shapes, logits, 0.5)[1]) == 1
+    points, scores = decode(shapes, logits, 0.51)
+    assert points.shape == (0, 8, 2)
+    assert scores.shape == (0,)
+
+
+def face_at(x, size=20.0):
+    """Points of a face whose box begins at x."""
+    return np.concatenate([[[x, 10], [x + size, 10 + size]], np.full((6, 2), x + size / 2)])
+
+
+def test_merging_weighs_overlapping_faces_by_score():
+    """Two boxes of one face become their weighted mean with the better score; a face apart stays as it is."""
+    points, scores = merge(np.array([face_at(10), face_at(14), face_at(90)]), np.array([0.9, 0.6, 0.7]))
+    np.testing.assert_allclose(points, [face_at((10 * 0.9 + 14 * 0.6) / 1.5), face_at(90)])
+    assert scores.tolist() == [0.9, 0.7]
+
+
+def test_merging_nothing_gives_nothing():
+    """No faces stay no faces, in arrays of the right shape."""
+    points, scores = merge(np.zeros((0, 8, 2)), np.zeros(0))
+    assert (points.shape, scores.shape) == ((0, 8, 2), (0,))
+
+
+@pytest.fixture(scope="module")
+def detection():
+    return loaded(FaceDetection())
+
+
+def head(index):
+    """Where the drawn face of frame `index` is: x, y and radius in pixels of a 360x640 picture."""
+    return 120 + 3 * index, 220, 60
+
+
+@pytest.fixture(scope="module")
+def walking(detection, tmp_path_factory):
+    """A vertical video of 3 s: a drawn face moves to the right for 2 s, then there is a bare wall."""
+
+    def picture(index):
+        frame = blank(360, 640, WALL)
+        if index < 40:
+            draw_face(frame, *head(index))
+        return frame
+
+    folder = tmp_path_factory.mktemp("walking")
+    video = write_video(folder / "walking.mp4", (picture(index) for index in range(60)), fps=20)
+    return run(detection, video, folder / "frames").faces
+
+
+def test_a_drawn_face_is_found_in_its_seconds(walking):
+    """A face that moves is one face, from its first frame to the first frame without it."""
+    assert [(face.id, face.label, face.start, face.end) for face in walking.items] == [("f1", "face", 0.0, 2.0)]
+    assert walking.method == "model"
+    assert len(walking.items[0].boxes) == 8
+
+
+def test_boxes_and_keypoints_lie_on_the_drawn_face(walking):
+    """The box is around the middle of the face; eyes, nose and mouth are within a fifth of its radius."""
+    for seen in walking.items[0].boxes:
+        x, y, radius = head(round(seen.t * 20))
+        left, top, width, height = seen.box
+        assert ((left + width / 2) * 360, (top + height / 2) * 640) == pytest.approx((x, y), abs=radius / 3)
+        drawn = [((x + dx * radius) / 360, (y + dy * radius) / 640) for dx, dy in FACE_POINTS]
+        for found, expected in zip(seen.keypoints[:4], drawn, strict=True):
+            assert (found[0] * 360, found[1] * 640) == pytest.approx(
+                (expected[0] * 360, expected[1] * 640), abs=radius / 5
+            ), (seen.t, found, expected)
+
+
+def test_confidence_is_the_mean_of_the_boxes(walking):
+    """A face's confidence is what the network gave its boxes, averaged."""
+    (face,) = walking.items
+    assert face.confidence == pytest.approx(np.mean([seen.confidence for seen in face.boxes]), abs=1e-3)
+
+
+def test_a_bare_wall_has_no_face(detection, tmp_path):
+    """A video without anybody is looked at and has no faces."""
+    video = write_video(tmp_path / "wall.mp4", [blank(320, 240, WALL)] * 20, fps=20)
+    assert run(detection, video, tmp_path / "frames").faces.items == ()
+
+
+def test_a_real_reel(detection, tmp_path):
+    """In the sample reel the face is in the first shot only: the person of the last one is seen from behind."""
+    (face,) = run(detection, clip("reel.mp4"), tmp_path / "frames").faces.items
+    assert (face.start, face.end) == pytest.approx((0.0, 3.0), abs=0.3)
+
+
+@pytest.mark.parametrize(("name", "faces"), [("faces.mp4", 2), ("people.mp4", 0), ("slides_talk.mp4", 0)])
+def test_real_clips(detection, tmp_path, name, faces):
+    """Two people side by side are two faces throughout; backs of heads and slides are none."""
+    assert len(run(detection, clip(name), tmp_path / "frames").faces.items) == faces

@@ -1,0 +1,169 @@
+"""Jobs through a real broker and real Celery workers, with analyzers that need no models."""
+
+import signal
+import time
+
+import psutil
+import pytest
+
+from shared.ledger import OPEN_STATES
+from tasks.node import ledger
+from tests.support.jobs import openings, report, running, submit, wait
+from tests.support.moving import texture, write_video
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("jobs") / "data", groups={"light"}, probe=True) as stack:
+        yield stack
+
+
+@pytest.fixture
+def video(tmp_path, request):
+    """Two seconds of a still picture, different for every test: nothing is in the cache."""
+    seed = abs(hash(request.node.name)) % 10_000
+    return write_video(tmp_path / "clip.mp4", [texture(seed, 120, 160)] * 60)
+
+
+def children(stack, name):
+    """The pool processes of a worker."""
+    worker = next(one for one in stack.workers if one.name == name)
+    return [child for child in psutil.Process(worker.process.pid).children() if child.is_running()]
+
+
+def test_a_job_ends_with_its_tracks(stack, video):
+    """A job of two levels completes, and the second level read what the first one found."""
+    document = wait(submit(video, "dependent"))
+    assert document["job"]["state"] == "completed"
+    assert [one["status"] for one in document["analyzers"]] == ["ok", "ok"]
+    values = {track["id"]: track["items"][0]["value"] for track in document["tracks"]}
+    assert values == {"misbehaving/frames": 4, "dependent/frames": 4}
+
+
+def test_a_video_is_decoded_once_and_opened_by_one_process(stack, video):
+    """Several analyzers that need different renditions cause one opening in all worker processes together."""
+    before = len(openings(stack.settings.data_dir))
+    document = wait(submit(video, "misbehaving", "color_analysis", "camera_analysis"))
+    assert document["job"]["decode_passes"] == 1
+    assert len(openings(stack.settings.data_dir)) - before == 1
+
+
+def test_a_second_run_answers_from_the_cache(stack, video):
+    """The same video again: every outcome says that it came from the cache, nothing is decoded."""
+    first = wait(submit(video, "dependent"))
+    second = wait(submit(video, "dependent"))
+    assert [one["receipt"]["cache_hit"] for one in first["analyzers"]] == [False, False]
+    assert [one["receipt"]["cache_hit"] for one in second["analyzers"]] == [True, True]
+    assert second["job"]["decode_passes"] == 0
+    assert second["tracks"] == first["tracks"]
+
+
+def test_other_options_run_only_what_depends_on_them(stack, video):
+    """A changed option runs its analyzer and what reads it again; others come from the cache."""
+    wait(submit(video, "dependent", "color_analysis"))
+    again = wait(submit(video, "dependent", "color_analysis", misbehaving={"sleep": 0.1}))
+    hits = {one["name"]: one["receipt"]["cache_hit"] for one in again["analyzers"]}
+    assert hits["color_analysis"]
+    assert not hits["misbehaving"]
+
+
+def test_an_exception_is_an_outcome(stack, video):
+    """An analyzer that raises ends failed with its message; one that needs it is skipped; the job completes."""
+    document = wait(submit(video, "dependent", misbehaving={"error": "no such luck"}))
+    assert document["job"]["state"] == "completed_with_errors"
+    failed = report(document, "misbehaving")
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "analyzer_error")
+    assert "no such luck" in failed["error"]["message"]
+    assert report(document, "dependent")["status"] == "skipped"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_child_that_dies_once_costs_one_more_attempt(stack, video, tmp_path, number):
+    """A pool process that is killed in its work is replaced, and the analyzer is run again."""
+    behaviour = {"kill": int(number), "kill_attempts": 1, "token": str(tmp_path / "attempts")}
+    document = wait(submit(video, "dependent", misbehaving=behaviour))
+    assert document["job"]["state"] == "completed"
+    assert report(document, "misbehaving")["receipt"]["attempts"] == 2
+
+
+def test_a_poison_video_is_given_up(stack, video, tmp_path):
+    """An analyzer that kills its process every time is tried three times, then failed; the job ends."""
+    token = tmp_path / "attempts"
+    document = wait(submit(video, "dependent", misbehaving={"kill": int(signal.SIGSEGV), "token": str(token)}))
+    failed = report(document, "misbehaving")
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "worker_died")
+    assert token.read_text() == "xxx"
+
+
+def test_cancelling_keeps_the_models(stack, video):
+    """A cancelled job ends within 2 s, its running analyzer too, and the worker's process stays."""
+    job = submit(video, "misbehaving", misbehaving={"sleep": 60.0})
+    give_up = time.monotonic() + 20
+    while "misbehaving" not in (runs := ledger().runs(job.id)) or runs["misbehaving"].started_at is None:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    before = {child.pid for worker in stack.workers for child in children(stack, worker.name)}
+    assert ledger().cancel(job.id)
+    began = time.monotonic()
+    document = wait(job)
+    assert time.monotonic() - began < 4
+    assert document["job"]["state"] == "cancelled"
+    assert report(document, "misbehaving")["status"] == "cancelled"
+    assert {child.pid for worker in stack.workers for child in children(stack, worker.name)} == before
+
+
+def test_a_killed_worker_loses_nothing(stack, video):
+    """A worker killed as a whole in the middle of its work is started again and the job completes."""
+    job = submit(video, "dependent", misbehaving={"sleep": 3.0})
+    give_up = time.monotonic() + 20
+    while "misbehaving" not in (runs := ledger().runs(job.id)) or runs["misbehaving"].started_at is None:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    (held,) = [worker for worker in stack.workers if worker.name != "control"][:1]
+    for worker in stack.workers:
+        if worker.name != "control":
+            worker.process.kill()
+    del held
+    time.sleep(0.2)
+    stack.check()
+    document = wait(job)
+    assert document["job"]["state"] == "completed"
+
+
+def test_a_job_is_closed_at_its_deadline(stack, video):
+    """An analyzer that outlasts the job's deadline ends as timeout and the job ends with what there is."""
+    from services.submit import accept
+
+    job = accept(
+        video, analyzers=["misbehaving", "color_analysis"], options={"misbehaving": {"sleep": 60.0}}, deadline_seconds=4
+    )
+    document = wait(job, seconds=30)
+    assert document["job"]["state"] == "completed_with_errors"
+    assert report(document, "misbehaving")["status"] == "timeout"
+    assert report(document, "color_analysis")["status"] == "ok"
+    assert document["job"]["wall_seconds"] < 15
+
+
+def test_the_same_idempotency_key_is_the_same_job(stack, video):
+    """A repeated request with the same key finds the first job; nothing runs twice."""
+    from services.submit import accept
+
+    first = accept(video, analyzers=["misbehaving"], idempotency_key="once")
+    second = accept(video, analyzers=["misbehaving"], idempotency_key="once")
+    assert first.id == second.id
+    wait(first)
+
+
+def test_a_wiped_broker_delays_a_job_but_does_not_end_it(stack, video):
+    """With every key of the broker deleted in the middle of a job, the reconciler queues the rest again."""
+    from tasks.node import events
+
+    job = submit(video, "dependent", misbehaving={"sleep": 2.0})
+    give_up = time.monotonic() + 20
+    while ledger().job(job.id).state == "queued":
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    events().client.flushall()
+    document = wait(job)
+    assert document["job"]["state"] == "completed"
+    assert ledger().job(job.id).state not in OPEN_STATES

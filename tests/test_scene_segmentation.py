@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from shared.schema import LabelledSegment, SeriesTrack
+from tasks.analyzers.scene_segmentation import SceneSegmentation
+from tests.support.media import run
+from tests.support.plain_video import write_plain_video
+from tests.support.tracks import result, segments, spoken
+
+RED, GREEN, BLUE, DARK = (200, 30, 30), (30, 180, 30), (30, 30, 220), (20, 20, 20)
+
+
+def shots(*lengths: float):
+    starts = [sum(lengths[:i]) for i in range(len(lengths))]
+    items = (
+        LabelledSegment(id=f"h{i}", start=start, end=start + length, label="shot")
+        for i, (start, length) in enumerate(zip(starts, lengths, strict=True), 1)
+    )
+    return result("cut_analysis", shots=segments(*items))
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    def found(*pictures, others=()):
+        video = write_plain_video(tmp_path / "v.mp4", *pictures)
+        lengths = [seconds for seconds, _ in pictures]
+        track = run(SceneSegmentation(), video, tmp_path / "store", shots(*lengths), *others).scenes
+        assert track.method == "heuristic"
+        return [(scene.start, scene.end, scene.evidence) for scene in track.items]
+
+    return found
+
+
+def test_a_dialogue_cut_to_and_fro_is_one_scene(scenes):
+    """Shots red, green, red, green belong together although neighbours differ; blue after them does not."""
+    found = scenes((2, RED), (2, GREEN), (2, RED), (2, GREEN), (2, BLUE))
+    assert found == [
+        (0, 8, ("cut_analysis/shots/h1", "cut_analysis/shots/h2", "cut_analysis/shots/h3", "cut_analysis/shots/h4")),
+        (8, 10, ("cut_analysis/shots/h5",)),
+    ]
+
+
+def test_a_look_that_returns_late_joins_nothing(scenes):
+    """Red comes back after four other shots: too far for one scene."""
+    found = scenes((1, RED), (1, GREEN), (1, BLUE), (1, DARK), (1, (220, 220, 30)), (1, RED))
+    assert len(found) == 6
+
+
+def test_a_shot_too_short_for_a_frame_stays_with_its_neighbour(scenes):
+    """A flash of 0.2 s between sampled frames has no palette and starts no scene."""
+    assert [found[:2] for found in scenes((2.1, RED), (0.2, BLUE), (1.7, RED))] == [(0, 4)]
+
+
+def test_a_sentence_over_the_cut_joins_what_is_nearly_alike(tmp_path):
+    """Two shots just too different to be one scene are joined by a sentence that runs on, and it is cited."""
+    pictures = ((2, RED), (2, GREEN))
+    video = write_plain_video(tmp_path / "v.mp4", *pictures)
+    said = spoken(("and so we go on", 1.5, 2.5))
+    # the flat halves share nothing, the dark corners little: a distance just under 1
+    options = {"max_distance": 0.92}
+    apart = run(SceneSegmentation(), video, tmp_path / "a", shots(2, 2), **options).scenes.items
+    joined = run(SceneSegmentation(), video, tmp_path / "b", shots(2, 2), said, **options).scenes.items
+    assert len(apart) == 2
+    assert [scene.evidence[-1] for scene in joined] == ["speech_transcription/segments/s1"]
+
+
+def test_a_jump_in_loudness_parts_what_looks_alike(tmp_path):
+    """The same look goes on as one scene, unless the sound jumps by 20 LU at the cut and the look differs a little."""
+    video = write_plain_video(tmp_path / "v.mp4", (2, RED), (2, RED))
+
+    def loudness(before: float, after: float):
+        values = (before,) * 20 + (after,) * 20
+        return result(
+            "audio_analysis", loudness=SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=values)
+        )
+
+    options = {"max_distance": 0.05}
+    even = run(SceneSegmentation(), video, tmp_path / "a", shots(2, 2), loudness(-20, -21), **options).scenes.items
+    jump = run(SceneSegmentation(), video, tmp_path / "b", shots(2, 2), loudness(-40, -20), **options).scenes.items
+    assert (len(even), len(jump)) == (1, 2)
+
+
+def test_without_shots_there_are_no_scenes(tmp_path):
+    """An empty shot list gives an empty track, and no frame is read."""
+    video = write_plain_video(tmp_path / "v.mp4", (1, RED))
+    assert run(SceneSegmentation(), video, tmp_path / "a", shots()).scenes.items == ()

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import jiwer
+import numpy as np
+import pytest
+
+from shared.schema import SpeechSegment, Word
+from tasks.analyzers.speech_transcription import (
+    SpeechTranscription,
+    _breaths,
+    _trimmed,
+    _whole_words,
+    _without_loops,
+)
+from tests.support.media import run
+from tests.support.real import clip
+from tests.support.sounds import clicks, noise, seconds, tone, write_wav
+from tests.support.stored_model import StoredModel
+
+JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
+
+
+@pytest.fixture(scope="module")
+def transcriber():
+    analyzer = SpeechTranscription()
+    analyzer.load(StoredModel("whisper-tiny-en"))
+    return analyzer
+
+
+def words(*times: tuple[str, float, float]) -> tuple[Word, ...]:
+    return tuple(Word(text=text, start=start, end=end, confidence=0.5) for text, start, end in times)
+
+
+@pytest.mark.parametrize("name", ["jfk.flac", "reel.mp4"])
+def test_clear_speech_is_written_down_with_times(transcriber, tmp_path, name):
+    """The words of a clear speaker come out with at most one error in ten, and start when they are heard."""
+    said = run(transcriber, clip(name), tmp_path).segments.items
+    text = re.sub(r"[^a-z ]", "", " ".join(segment.text.lower() for segment in said))
+    assert jiwer.wer(JFK, text) <= 0.1
+    starts = [word.start for segment in said for word in segment.words]
+    assert starts == sorted(starts)
+    # heard in the wave form: "And" at 0.3 s, "ask" after a pause at 3.3 s, "what" after another at 5.4 s
+    assert [segment.start for segment in said[:3]] == pytest.approx([0.3, 3.3, 5.4], abs=0.15)
+    assert all(0 < segment.confidence < 1 for segment in said)
+
+
+SILENT = {
+    "silence": np.zeros(16_000 * 8),
+    "white noise": noise(8),
+    "faint noise": noise(8, amplitude=0.002),
+    "tone": tone(440, 8),
+    "chord": sum(tone(hertz, 8, amplitude=0.1) for hertz in (262, 330, 392)),
+    "clicks": clicks(120, 8),
+    "wobbling buzz": (2 * ((120 * seconds(8) + np.sin(18 * seconds(8))) % 1) - 1) * 0.2 * np.sin(9 * seconds(8)) ** 2,
+    "shorter than a window": noise(0.01),
+}
+
+
+@pytest.mark.parametrize("sound", SILENT)
+def test_nothing_is_made_up_where_nobody_speaks(transcriber, tmp_path, sound):
+    """Silence, noise, tones and rhythm give no words."""
+    assert run(transcriber, write_wav(tmp_path / "a.wav", SILENT[sound]), tmp_path).segments.items == ()
+
+
+def test_blocks_keep_the_times(transcriber, tmp_path, monkeypatch):
+    """Sound that is cut into blocks gives the same text, with times counted from the start of the file."""
+    whole = run(transcriber, clip("slides_talk.mp4"), tmp_path / "a").segments.items
+    monkeypatch.setattr("tasks.analyzers.speech_transcription.BLOCK_SAMPLES", 20 * 16_000)
+    parts = run(transcriber, clip("slides_talk.mp4"), tmp_path / "b").segments.items
+    text, again = (" ".join(segment.text.lower() for segment in said) for said in (whole, parts))
+    assert jiwer.wer(text, again) < 0.15
+    assert parts[-1].end == pytest.approx(whole[-1].end, abs=0.3)
+
+
+def test_a_pause_ends_a_segment():
+    """Words on both sides of a long pause are in two segments; a short pause keeps them together."""
+    said = tuple(_breaths(words(("ask", 0, 1), ("not", 1.2, 2), ("what", 3, 4)), 0.7, 0.7, first=4))
+    assert [(segment.id, segment.text, segment.start, segment.end) for segment in said] == [
+        ("s4", "ask not", 0, 2),
+        ("s5", "what", 3, 4),
+    ]
+
+
+def test_a_word_is_cut_to_its_voice():
+    """A word stretched over silence keeps only the part in which somebody speaks."""
+    (word,) = words(("ask", 2.2, 3.9))
+    trimmed = _trimmed(word, [(0.2, 2.25), (3.3, 4.4)])
+    assert (trimmed.start, trimmed.end) == (3.3, 3.9)
+
+
+def test_no_word_ends_after_the_voice():
+    """Whisper may place the last word past the end of the sound: it ends with the last voice."""
+    (word,) = words(("cane", 40.1, 40.4))
+    trimmed = _trimmed(word, [(0.0, 39.98)])
+    assert (trimmed.start, trimmed.end) == (39.98, 39.98)
+
+
+def test_parts_of_a_word_are_joined():
+    """Whisper's parts "0" and ".3" are one word, as sure as its less sure part."""
+    parts = [
+        SimpleNamespace(word=" 0", start=np.float64(1), end=np.float64(1.5), probability=np.float64(0.9)),
+        SimpleNamespace(word=".3.", start=np.float64(1.5), end=np.float64(2), probability=np.float64(0.4)),
+    ]
+    assert list(_whole_words(parts)) == [Word(start=1, end=2, text="0.3.", confidence=0.4)]
+
+
+def test_a_decoding_loop_is_cut_off():
+    """The same segment again and again is kept three times at most; a different one in between is kept."""
+    said = [
+        SpeechSegment(id=f"s{i}", start=i, end=i + 1, text="Thank you." if i != 2 else "Good night.") for i in range(9)
+    ]
+    kept = [segment.text for segment in _without_loops(said)]
+    assert kept == ["Thank you.", "Thank you.", "Good night.", "Thank you.", "Thank you.", "Thank you."]

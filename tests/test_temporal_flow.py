@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from shared.schema import CameraMotion, Caption, Event, EventTrack, ObjectTrack, SeriesTrack, TimedBox, TrackedObject
+from tasks.analyzers.temporal_flow import CALL_TO_ACTION, TemporalFlow
+from tests.support.media import run
+from tests.support.tracks import result, segments, sound_of, spoken
+
+
+@pytest.fixture
+def flow(tmp_path):
+    def found(*others, duration=20.0):
+        return run(TemporalFlow(), sound_of(duration, tmp_path), tmp_path / "store", *others)
+
+    return found
+
+
+def cuts(*times: float):
+    items = tuple(Event(id=f"c{i}", t=t, type="cut") for i, t in enumerate(times))
+    return result("cut_analysis", cuts=EventTrack[Event](method="measurement", items=items))
+
+
+def captions(*shown: tuple[str, float, float]):
+    items = (
+        Caption(id=f"x{i}", start=start, end=end, text=text, box=(0, 0, 1, 0.1))
+        for i, (text, start, end) in enumerate(shown, 1)
+    )
+    return result("text_overlay", captions=segments(*items))
+
+
+def phases(flow) -> list[tuple[str, float, float]]:
+    return [(phase.label, phase.start, phase.end) for phase in flow.phases.items]
+
+
+def means(flow) -> dict[str, float | None]:
+    return {signal.name: signal.value for signal in flow.signals.items}
+
+
+def test_the_busiest_stretch_is_the_peak(flow):
+    """Two cuts a second between 10 and 13 s make the peak; what comes before builds, what comes after releases."""
+    found = flow(cuts(10.1, 10.6, 11.1, 11.6, 12.1, 12.6))
+    assert [label for label, _, _ in phases(found)] == ["hook", "build", "peak", "release"]
+    start, end = next((start, end) for label, start, end in phases(found) if label == "peak")
+    assert (start, end) == pytest.approx((10, 13), abs=1)
+    assert max(found.activity.values) == 1
+    assert found.activity.values[0] == 0
+
+
+def test_phases_tile_the_video(flow):
+    """No gap and no overlap from 0 to the end, with and without a call to action that ends early."""
+    for others in ([], [cuts(10.1, 10.6, 11.1)], [captions(("link in bio", 15, 18))]):
+        found = phases(flow(*others))
+        assert found[0][1] == 0
+        assert found[-1][2] == 20
+        assert all(one[2] == other[1] for one, other in pairwise(found))
+
+
+def test_a_flat_video_has_no_peak(flow):
+    """The same loudness throughout: nothing stands out, so no peak is claimed."""
+    level = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(-25.0,) * 200)
+    found = flow(result("audio_analysis", loudness=level))
+    assert phases(found) == [("hook", 0, 3), ("body", 3, 20)]
+    assert set(found.activity.values) == {0.5}
+
+
+def test_a_call_to_action_cites_its_words(flow):
+    """Late words on screen and said are the call to action, with the evidence; the same words early on are not."""
+    found = flow(captions(("LINK IN BIO", 16, 20), ("Link in bio", 1, 2)), spoken(("please follow us", 14, 15)))
+    last = found.phases.items[-1]
+    assert (last.label, last.start, last.end) == ("call_to_action", 14, 20)
+    assert last.evidence == ("text_overlay/captions/x1", "speech_transcription/segments/s1")
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("LINKIN BIO", True),
+        ("Shop now!", True),
+        ("Subscribe", True),
+        ("use code SAVE10", True),
+        ("Follow @maker", True),
+        ("the results that follow from this", False),
+        ("ask what you can do for your country", False),
+        ("we share a house", False),
+        ("in order to show", False),
+    ],
+)
+def test_words_that_ask(text, asks):
+    """Requests to act are told from the same words in a sentence."""
+    assert bool(CALL_TO_ACTION.search(text)) is asks
+
+
+def test_signals_not_measured_are_null(flow):
+    """Only the analyzers that have a result count; with none, activity is null throughout."""
+    found = flow(spoken(("one two", 0, 10)))
+    assert means(found) == {
+        "cuts": None,
+        "loudness": None,
+        "speech": pytest.approx(0.5, abs=0.02),
+        "text": None,
+        "camera_motion": None,
+        "object_motion": None,
+    }
+    assert set(flow().activity.values) == {None}
+
+
+def test_motion_is_measured_in_screens_a_second(flow):
+    """An object that crosses a quarter of the screen every second is at half scale; a camera that pans is at 1."""
+    boxes = tuple(TimedBox(t=t, box=(t * 0.25, 0.4, 0.0, 0.2)) for t in range(5))
+    thing = TrackedObject(id="o1", label="dog", start=0, end=4, boxes=boxes)
+    pan = CameraMotion(id="m1", start=0, end=4, motion="pan_left")
+    rest = CameraMotion(id="m2", start=4, end=8, motion="static")
+    found = flow(
+        result("object_detection", objects=ObjectTrack[TrackedObject](method="model", items=(thing,))),
+        result("camera_analysis", motion=segments(pan, rest)),
+        duration=8,
+    )
+    # at 2 s: both whole windows; at 7 s: neither moves
+    assert found.activity.values[4] == pytest.approx(0.75, abs=0.01)
+    assert found.activity.values[14] == 0
+
+
+def test_a_clip_shorter_than_the_hook_is_all_hook(flow):
+    """Two seconds hold nothing but the opening."""
+    assert phases(flow(duration=2.0)) == [("hook", 0, 2)]

@@ -1,0 +1,124 @@
+"""Tests of linking boxes to objects, on boxes placed by hand."""
+
+import numpy as np
+import pytest
+
+from tasks.tracking import LinkRules, Sighting, link
+
+RULES = LinkRules(start_score=0.5)
+
+
+def seen(t, *boxes):
+    """A sighting at `t` of `(left, top, right, bottom)` boxes, each with a score and a label if need be."""
+    rows = [(*box, 0.9, 0)[:6] if len(box) == 4 else (*box, 0)[:6] for box in boxes]
+    table = np.array(rows, float).reshape(-1, 6)
+    return Sighting(t, table[:, :4], table[:, 4], table[:, 5].astype(np.intp))
+
+
+def box(x, score=0.9, label=0, width=0.2):
+    """A box of that width whose left edge is at x."""
+    return (x, 0.4, x + width, 0.6, score, label)
+
+
+def linked(sightings, rules=RULES, interval=0.25, duration=100.0):
+    return link(sightings, rules, interval=interval, duration=duration)
+
+
+def test_a_moving_box_is_one_object():
+    """Boxes that overlap from frame to frame become one object with all its boxes, times and scores."""
+    sightings = [seen(i * 0.25, box(0.1 + 0.05 * i, score=0.6 + 0.01 * i)) for i in range(8)]
+    (track,) = linked(sightings)
+    assert (track.start, track.end) == (0.0, 2.0)
+    assert track.times == tuple(i * 0.25 for i in range(8))
+    np.testing.assert_allclose(track.boxes[:, 0], 0.1 + 0.05 * np.arange(8))
+    np.testing.assert_allclose(track.scores, 0.6 + 0.01 * np.arange(8))
+
+
+def test_crossing_objects_keep_their_identity():
+    """Two objects of one class that meet, hide each other for a frame and go on stay the two that they were."""
+    left_to_right = [0.1 + 0.08 * i for i in range(9)]
+    right_to_left = [0.74 - 0.08 * i for i in range(9)]
+    sightings = []
+    for i, (a, b) in enumerate(zip(left_to_right, right_to_left, strict=True)):
+        sightings.append(seen(i * 0.25, box(a)) if i == 4 else seen(i * 0.25, box(a), box(b)))
+    tracks = sorted(linked(sightings), key=lambda track: track.boxes[0, 0])
+    assert len(tracks) == 2
+    assert tracks[0].boxes[-1, 0] == pytest.approx(left_to_right[-1])
+    assert tracks[1].boxes[-1, 0] == pytest.approx(right_to_left[-1])
+
+
+def test_the_best_assignment_wins_over_the_greedy_one():
+    """Where taking the best pair first would leave an object without its box, all get theirs."""
+    # of all pairs the second object and the first new box overlap most, but the first object has no other
+    tracks = linked([seen(0.0, box(0.30), box(0.40)), seen(0.25, box(0.36), box(0.48))])
+    assert [round(float(track.boxes[-1, 0]), 2) for track in tracks] == [0.36, 0.48]
+
+
+@pytest.mark.parametrize(("missing", "objects"), [(3, 1), (4, 2)])
+def test_an_object_breaks_at_gaps_longer_than_the_bound(missing, objects):
+    """An object that is gone for up to one second goes on, one that is gone for longer is a new one."""
+    there = [True, True] + [False] * missing + [True, True]
+    sightings = [seen(i * 0.25, *([box(0.3)] if visible else [])) for i, visible in enumerate(there)]
+    tracks = linked(sightings)
+    assert len(tracks) == objects
+    assert sum(len(track.times) for track in tracks) == 4
+
+
+def test_frames_far_apart_are_still_neighbours():
+    """In a slow video consecutive frames link although more than the bound lies between them."""
+    (track,) = linked([seen(i * 5.0, box(0.3)) for i in range(3)])
+    assert track.times == (0.0, 5.0, 10.0)
+
+
+def test_weak_boxes_carry_on_but_never_start():
+    """A box below the start score continues an object in its place and starts none of its own."""
+    sightings = [
+        seen(0.0, box(0.1, score=0.8), box(0.7, score=0.4)),
+        seen(0.25, box(0.1, score=0.4), box(0.7, score=0.4)),
+        seen(0.5, box(0.1, score=0.4), box(0.7, score=0.4)),
+    ]
+    (track,) = linked(sightings)
+    assert track.scores.tolist() == [0.8, 0.4, 0.4]
+    assert track.boxes[:, 0].tolist() == [0.1, 0.1, 0.1]
+
+
+def test_classes_never_mix():
+    """Boxes in the same place but of different classes are different objects."""
+    tracks = linked([seen(i * 0.25, box(0.3, label=1), box(0.3, label=2)) for i in range(4)])
+    assert sorted((track.label, len(track.times)) for track in tracks) == [(1, 4), (2, 4)]
+
+
+def test_flickers_are_dropped_unless_there_is_one_frame_only():
+    """One box alone is no object in a video of many frames, and is one where a single frame was looked at."""
+    assert linked([seen(0.0), seen(0.25, box(0.3)), seen(0.5)]) == []
+    assert len(linked([seen(0.0, box(0.3))])) == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "last", "duration", "end"),
+    [
+        ((0.0, 0.25, 0.5), 1, 9.0, 0.5),
+        ((0.0, 0.27, 0.48), 1, 9.0, 0.48),
+        ((0.0, 0.25, 3.0), 1, 9.0, 0.5),
+        ((0.0, 0.25), 1, 0.4, 0.4),
+        ((0.0, 0.25), 1, 0.2, 0.25),
+    ],
+    ids=["interval", "next frame", "a hole in the video", "the end", "a header that says less than the frames"],
+)
+def test_an_object_ends_where_it_was_last_known(times, last, duration, end):
+    """The end is one interval after the last box, but never past the next frame or the video's end."""
+    sightings = [seen(t, *([box(0.3)] if i <= last else [])) for i, t in enumerate(times)]
+    (track,) = linked(sightings, duration=duration)
+    assert track.end == pytest.approx(end)
+
+
+def test_nothing_in_nothing_out():
+    """No frames and empty frames give no objects."""
+    assert linked([]) == []
+    assert linked([seen(0.0), seen(0.25)]) == []
+
+
+def test_a_sighting_checks_its_lengths():
+    """Boxes without scores are refused where they are made."""
+    with pytest.raises(ValueError, match="2 boxes, 1 scores"):
+        Sighting(0.0, np.zeros((2, 4)), np.zeros(1), np.zeros(2, np.intp))

@@ -1,0 +1,34 @@
+"""Tests of what is shipped: the wheel that `pip install reelgraph` would bring."""
+
+import subprocess
+import sys
+from zipfile import ZipFile
+
+import pytest
+
+from tests.support.project import PACKAGES, ROOT, pyproject, tracked
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built without a network by the pinned build backend."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (path,) = folder.iterdir()
+    with ZipFile(path) as archive:
+        yield archive
+
+
+def test_wheel_holds_the_three_packages_with_their_data(wheel):
+    """Every tracked file of shared, tasks and services is in it, data files too, and no other folder."""
+    shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert {str(path) for path in tracked(*PACKAGES)} <= shipped
+    assert {name.split("/")[0] for name in shipped} == set(PACKAGES)
+
+
+def test_wheel_brings_the_command_and_the_licence(wheel):
+    """The wheel declares the console script `reelgraph` and carries the licence."""
+    info = f"reelgraph-{pyproject()['project']['version']}.dist-info"
+    assert "reelgraph = services.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
