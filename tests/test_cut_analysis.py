@@ -92,6 +92,7 @@ def test_nothing_is_known_of_confidence(cuts: CutAnalysis, tmp_path: Path) -> No
 def test_the_sample_reel_is_cut_where_it_was_cut(cuts: CutAnalysis, tmp_path: Path) -> None:
     """The real reel has its three cuts within 0.1 s and no others."""
     video = real_clip("reel.mp4")
+    truth = json.loads(video.with_name("truth.json").read_text())["reel.mp4"]
     found = events(run(cuts, video, tmp_path))
     assert {kind for _, kind in found} == {"cut"}
-    assert [t for t, _ in found] == pytest.approx(json.loads(video.with_name("truth.json").read_text())["reel.mp4"]["cuts_seconds"], abs=0.1)
+    assert [t for t, _ in found] == pytest.approx(truth["cuts_seconds"], abs=0.1)
