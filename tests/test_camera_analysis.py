@@ -1,3 +1,4 @@
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from shared.schema import Event, EventTrack, LabelledSegment, SegmentTrack
 from tasks.analyzers.camera_analysis import CameraAnalysis, CameraTracks
 from tasks.analyzers.cut_analysis import CutTracks
+from tests.support.clips import real_clip
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
 
@@ -139,3 +141,13 @@ def test_confidence_is_the_measured_share_of_points(camera: CameraAnalysis, tmp_
     assert mixed is not None
     assert rigid > 0.95
     assert 0.5 < mixed < 0.9
+
+
+def test_the_sample_reel_stands_and_zooms(camera: CameraAnalysis, tmp_path: Path) -> None:
+    """The real reel's second shot is static and its last one zooms in, each as one segment."""
+    video = real_clip("reel.mp4")
+    truth = json.loads(video.with_name("truth.json").read_text())["reel.mp4"]
+    found = run(camera, video, tmp_path, ("cut_analysis", shots(0.0, *truth["cuts_seconds"], 12.0))).motion.items
+    for known in truth["camera"]:
+        (name,) = {m.motion for m in found if m.start < known["end"] - 0.2 and m.end > known["start"] + 0.2}
+        assert name == known["motion"]

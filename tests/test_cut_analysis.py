@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
+from tests.support.clips import real_clip
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
 
@@ -85,3 +87,12 @@ def test_nothing_is_known_of_confidence(cuts: CutAnalysis, tmp_path: Path) -> No
     result = run(cuts, write_video(tmp_path / "v.mp4", drift(1, 20) + drift(2, 20)), tmp_path / "store")
     assert {event.confidence for event in result.cuts.items} == {None}
     assert result.cuts.method == "heuristic"
+
+
+def test_the_sample_reel_is_cut_where_it_was_cut(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """The real reel has its three cuts within 0.1 s and no others."""
+    video = real_clip("reel.mp4")
+    truth = json.loads(video.with_name("truth.json").read_text())["reel.mp4"]
+    found = events(run(cuts, video, tmp_path))
+    assert {kind for _, kind in found} == {"cut"}
+    assert [t for t, _ in found] == pytest.approx(truth["cuts_seconds"], abs=0.1)

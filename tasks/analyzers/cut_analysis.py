@@ -87,7 +87,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = "Cuts, fades through black and shots (AdaptiveDetector of PySceneDetect)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
-    cost: ClassVar[float] = 0.02
+    cost: ClassVar[float] = 0.03
 
     _detectors: Any
 
