@@ -220,8 +220,8 @@ def fitted(start: float, end: float, before: Points, after: Points, shape: tuple
     if len(before) < LEAST_POINTS:
         return Step(start, end, None), IDENTITY
     # OpenCV's type stubs do not know that the matrix may be None.
-    found: Any
-    found, chosen = cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=INLIER_PIXELS)
+    estimate: Any = cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=INLIER_PIXELS)
+    found, chosen = estimate
     if found is None:
         return Step(start, end, None), IDENTITY
     matrix: Matrix = np.asarray(found, np.float64)
