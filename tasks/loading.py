@@ -39,7 +39,7 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
     if known is None:
         known = _ready[analyzer.name] = _load(analyzer)
     if isinstance(known, ReelgraphError):
-        raise known
+        raise known.with_traceback(None)  # else every raise adds its frames to the one error that is kept
     return known
 
 

@@ -16,6 +16,7 @@ from tasks.registry import AnyAnalyzer, dependencies, levels
 
 SLACK = 20.0  # a loaded machine was seen to be this many times slower than the measured cost at worst
 LEAST_SECONDS = 60.0
+LATE_SECONDS = 1.0  # the limit when the deadline is here: Celery takes 0 for none at all
 GRACE_SECONDS = 15.0  # between the soft limit, which ends in an outcome, and the hard one, which kills
 
 OptionsByAnalyzer = Mapping[str, Mapping[str, OptionValue]]
@@ -103,9 +104,8 @@ def plan(
     """
     chosen = tuple(chosen)
     duration = media.duration_seconds
-    limits = {
-        one.name: min(max(LEAST_SECONDS, one.cost * duration * SLACK + duration), remaining_seconds) for one in chosen
-    }
+    most = max(LATE_SECONDS, remaining_seconds)
+    limits = {one.name: min(max(LEAST_SECONDS, one.cost * duration * SLACK + duration), most) for one in chosen}
     given = {need.key: fitted[need] for one in chosen for need in one.needs if need in fitted}
     return Plan(
         levels=tuple(tuple(analyzer.name for analyzer in level) for level in levels(chosen)),

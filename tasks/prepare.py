@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from shared.errors import ReelgraphError, WeightsMissing
 from shared.events import Event
 from shared.frames import Rendition, fit
 from shared.ledger import Job, Run
+from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key
@@ -15,8 +17,10 @@ from tasks.analyze import announce, weights_digest
 from tasks.celery import app
 from tasks.inputs import parse_outcome
 from tasks.node import events, ledger, storage
-from tasks.plan import Plan, fingerprint, plan, refused, wanted
+from tasks.plan import Plan, Refused, fingerprint, plan, refused, wanted
 from tasks.registry import AnyAnalyzer, dependencies, levels, select
+
+log = logger(__name__)
 
 
 @app.task(name="prepare")
@@ -60,18 +64,19 @@ class _Known:
 
     def look(self, analyzer: AnyAnalyzer) -> None:
         """Decide one analyzer; those it depends on were looked at before."""
-        no = refused(analyzer, self.job.profile, self.media)
-        if no is not None:
-            self._decide(analyzer, AnalyzerReport(**self._identity(analyzer), status=no.status, error=no.error))
-            return
+        weights, no = None, refused(analyzer, self.job.profile, self.media)
+        try:
+            weights = weights_digest(analyzer, self.job.profile)
+        except WeightsMissing as error:  # an entry of weights.toml that nobody has locked
+            no = no or Refused("unavailable", ErrorInfo(code=error.code, message=error.message))
         lost = [name for name in analyzer.requires if name in self.outcomes and self.marks.get(name) is None]
-        if lost:
-            error = ErrorInfo(code="missing_input", message=f"{', '.join(lost)} brought no result")
-            self._decide(analyzer, AnalyzerReport(**self._identity(analyzer), status="skipped", error=error))
+        if no is None and lost:
+            no = Refused("skipped", ErrorInfo(code="missing_input", message=f"{', '.join(lost)} brought no result"))
+        if no is not None:
+            self._decide(analyzer, weights, no)
             return
-        mark = self.marks[analyzer.name] = self._fingerprint(analyzer)
-        if storage().exists(cache_key(mark)):
-            cached = parse_outcome(storage().read(cache_key(mark)))
+        mark = self.marks[analyzer.name] = self._fingerprint(analyzer, weights)
+        if (cached := _cached(mark)) is not None:
             report = cached.report.model_copy(update={"receipt": Receipt(cache_hit=True)})
             self.outcomes[analyzer.name] = cached.model_copy(update={"report": report})
 
@@ -91,21 +96,35 @@ class _Known:
             for name, outcome in self.outcomes.items()
         ]
 
-    def _decide(self, analyzer: AnyAnalyzer, report: AnalyzerReport) -> None:
+    def _decide(self, analyzer: AnyAnalyzer, weights: str | None, no: Refused) -> None:
+        report = AnalyzerReport(
+            name=analyzer.name,
+            version=analyzer.version,
+            status=no.status,
+            weights=weights,
+            options=self.job.options.get(analyzer.name, {}),
+            error=no.error,
+        )
         self.outcomes[analyzer.name] = Outcome(report=report)
         self.marks[analyzer.name] = None
 
-    def _identity(self, analyzer: AnyAnalyzer) -> dict[str, object]:
-        weights = weights_digest(analyzer, self.job.profile)
-        options = self.job.options.get(analyzer.name, {})
-        return {"name": analyzer.name, "version": analyzer.version, "weights": weights, "options": options}
-
-    def _fingerprint(self, analyzer: AnyAnalyzer) -> str:
+    def _fingerprint(self, analyzer: AnyAnalyzer, weights: str | None) -> str:
         return fingerprint(
             analyzer,
             video_sha256=self.job.video_sha256,
-            weights=weights_digest(analyzer, self.job.profile),
+            weights=weights,
             options=self.job.options.get(analyzer.name, {}),
             renditions=[self.fitted[need].key for need in analyzer.needs if need in self.fitted],
             inputs={name: self.marks.get(name) for name in dependencies(analyzer)},
         )
+
+
+def _cached(mark: str) -> Outcome | None:
+    """The good outcome of an earlier job with that fingerprint. One that cannot be read is made anew."""
+    try:
+        return parse_outcome(storage().read(cache_key(mark)))
+    except FileNotFoundError:
+        return None
+    except (ValueError, LookupError, ReelgraphError) as error:
+        log.warning("cache_unreadable", fingerprint=mark, error=str(error))
+        return None
