@@ -14,7 +14,7 @@ from shared.schema import Document
 from shared.storage import video_key
 from tasks.node import storage
 
-THUMBNAIL_WIDTH = 160
+THUMBNAIL_WIDTH = 240
 
 
 def folders_of(videos: Sequence[Path], out: Path) -> tuple[Path, ...]:
@@ -39,8 +39,8 @@ def write_results(document: Document, folder: Path) -> None:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(document.model_dump_json(indent=2) + "\n")
-        (folder / "report.html").write_text(render(document, thumbnail=picture))
+        (folder / "result.json").write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / "report.html").write_text(render(document, thumbnail=picture), encoding="utf-8")
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
         raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,6 +14,7 @@ from shared.schema import AnalyzerReport, JobState
 
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 24 * 3600
+SILENT_SECONDS = 5.0  # a server that does not answer costs each try its timeout, and an analyzer has events to tell
 
 log = logger(__name__)
 
@@ -36,6 +38,7 @@ class Events:
 
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2)
+        self._silent_until = 0.0
 
     @staticmethod
     def key(job_id: str) -> str:
@@ -43,7 +46,12 @@ class Events:
         return f"reelgraph:events:{job_id}"
 
     def publish(self, job_id: str, event: Event) -> None:
-        """Append an event; a lost one is logged, since a job must not fail for its display."""
+        """Append an event; a lost one is logged, since a job must not fail for its display.
+
+        For a while after a loss nothing is sent: a job must not wait for its display either.
+        """
+        if time.monotonic() < self._silent_until:
+            return
         key = self.key(job_id)
         try:
             pipe = self.client.pipeline(transaction=False)
@@ -51,6 +59,7 @@ class Events:
             pipe.expire(key, KEEP_SECONDS)
             pipe.execute()
         except redis.RedisError as error:
+            self._silent_until = time.monotonic() + SILENT_SECONDS
             log.warning("event_lost", job=job_id, type=event.type, error=str(error))
 
     def read(self, job_id: str, after: str = "0", *, block_seconds: float = 1.0) -> Iterator[tuple[str, Event]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -24,6 +24,7 @@ from shared.migrations import HEAD
 from shared.schema import AnalyzerReport, JobState
 
 BUSY_SECONDS = 30
+MIGRATION_LOCK = 0x7265656C  # "reel": the advisory lock that PostgreSQL's migrations take
 OPEN_STATES: tuple[JobState, ...] = ("queued", "running")
 
 
@@ -103,11 +104,16 @@ class Ledger:
     """Jobs and runs in one database."""
 
     def __init__(self, url: str) -> None:
+        """Raises BadInput (`bad_ledger_url`); no connection is made."""
         self.url = url
         try:
             self.engine = sa.create_engine(url, **_engine_options(url))
-        except sa.exc.ArgumentError as error:
+        except (sa.exc.ArgumentError, ValueError) as error:
             raise BadInput(f"the ledger's URL is no database URL: {error}", code="bad_ledger_url") from error
+        except ModuleNotFoundError as error:
+            help_ = "; get it with: pip install 'reelgraph[postgres]'" if error.name == "psycopg" else ""
+            message = f"the ledger's URL asks for the driver {error.name}, which is not installed{help_}"
+            raise BadInput(message, code="bad_ledger_url") from error
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _tune_sqlite)
 
@@ -117,13 +123,12 @@ class Ledger:
         Raises:
             Infrastructure: the database cannot be reached or written.
         """
-        with _migration_lock(self.engine.url):
-            try:
-                with self.engine.begin() as connection:
-                    if not _is_current(connection):
-                        _upgrade(connection)
-            except sa.exc.OperationalError as error:
-                raise Infrastructure(f"the ledger cannot be opened: {error.orig}", code="ledger_unreachable") from error
+        with _migration_lock(self.engine.url), _as_infrastructure("opened"), self.engine.begin() as connection:
+            if _is_current(connection):
+                return
+            if connection.dialect.name == "postgresql":  # without it, two that create a table at once collide
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            _upgrade(connection)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -132,11 +137,8 @@ class Ledger:
         Raises:
             Infrastructure: the database cannot be reached or stays locked.
         """
-        try:
-            with Session(self.engine, expire_on_commit=False) as session, session.begin():
-                yield session
-        except sa.exc.OperationalError as error:
-            raise Infrastructure(f"the ledger cannot be used: {error.orig}", code="ledger_unreachable") from error
+        with _as_infrastructure("used"), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
 
     # --- jobs ---
 
@@ -149,6 +151,8 @@ class Ledger:
                 if idempotency_key is not None:
                     session.add(IdempotencyKey(key=idempotency_key, job_id=job.id, created_at=time.time()))
         except sa.exc.IntegrityError:
+            if idempotency_key is None:
+                raise
             with self.session() as session:
                 first = session.get(IdempotencyKey, idempotency_key)
             if first is None:
@@ -244,6 +248,18 @@ class Ledger:
         return sa.update(Run).where(Run.job_id == job_id, Run.analyzer == analyzer, Run.status.is_(None))
 
 
+@contextmanager
+def _as_infrastructure(verb: str) -> Iterator[None]:
+    """Turn what the database itself is to blame for into Infrastructure; a broken constraint is the caller's."""
+    try:
+        yield
+    except sa.exc.DatabaseError as error:
+        # the base class itself: a file that is no SQLite database
+        if type(error) not in {sa.exc.DatabaseError, sa.exc.OperationalError}:
+            raise
+        raise Infrastructure(f"the ledger cannot be {verb}: {error.orig}", code="ledger_unreachable") from error
+
+
 def _is_current(connection: sa.Connection) -> bool:
     if not sa.inspect(connection).has_table("alembic_version"):
         return False
@@ -282,12 +298,15 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
 @contextmanager
 def _migration_lock(url: sa.URL) -> Iterator[None]:
     if url.get_backend_name() != "sqlite" or not url.database:
-        yield  # PostgreSQL's DDL is transactional: the second migration waits, then finds nothing to do
+        yield  # a server has locks of its own
         return
     folder = Path(url.database).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(os.fspath(Path(url.database).with_suffix(".lock")), timeout=BUSY_SECONDS):
             yield
+    except Timeout as error:
+        message = f"another process has been migrating the ledger for {BUSY_SECONDS} s"
+        raise Infrastructure(message, code="ledger_busy") from error
     except OSError as error:
         raise Infrastructure(f"{folder} cannot be written: {error.strerror}", code="disk_error") from error

@@ -228,7 +228,7 @@ def _scanned_end(path: Path) -> float:
 def _stream_info(stream: Stream, *, chosen: bool) -> StreamInfo:
     common = {"index": stream.index, "language": stream.language, "chosen": chosen}
     kind = stream.type if stream.type != "unknown" else "data"
-    codec = stream.codec_context.name if stream.codec_context else None
+    codec = getattr(stream.codec_context, "name", None)  # data streams have no codec
     if isinstance(stream, VideoStream):
         return StreamInfo(**common, kind="video", codec=codec, width=stream.width, height=stream.height)
     if isinstance(stream, AudioStream):

@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import BadInput
 
 HOME = platformdirs.user_data_path("reelgraph")
 
@@ -16,7 +18,8 @@ HOME = platformdirs.user_data_path("reelgraph")
 class Settings(BaseSettings):
     """Settings of one process. Every field `x` is read from `REELGRAPH_X`."""
 
-    model_config = SettingsConfigDict(env_prefix="REELGRAPH_", frozen=True, extra="ignore")
+    # compose files hand on a variable that is not set as an empty one
+    model_config = SettingsConfigDict(env_prefix="REELGRAPH_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     data_dir: Path = Field(HOME, description="ledger, stored videos and results, frame store, embedded broker")
     weights_dir: Path = Field(HOME / "weights", description="model files")
@@ -54,11 +57,22 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once.
+
+    Raises:
+        BadInput: an environment variable does not hold what it should.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = f"REELGRAPH_{str(first['loc'][0]).upper()}"
+        raise BadInput(f"{variable}={first['input']!s}: {first['msg']}", code="bad_setting") from error
 
 
 def use(chosen: Settings) -> None:
     """Make `chosen` the settings of this process and of its children."""
+    for name in Settings.model_fields:
+        os.environ.pop(f"REELGRAPH_{name.upper()}", None)
     os.environ.update(chosen.environment())
     settings.cache_clear()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from shared.errors import Infrastructure
+from shared.errors import BadInput, Infrastructure
 
 CHUNK_BYTES = 1 << 20
 
@@ -50,19 +50,21 @@ class Storage:
         """Copy a video in under its content's sha256 and return that; a second copy costs only the hashing.
 
         Raises:
+            BadInput: somebody wrote to the video meanwhile (`changed`).
             Infrastructure: the disk is full or cannot be written; nothing half-written is left.
         """
-        digest = hashlib.sha256()
         with source.open("rb") as reader:
-            while chunk := reader.read(CHUNK_BYTES):
-                digest.update(chunk)
-            sha256 = digest.hexdigest()
+            sha256 = hashlib.file_digest(reader, "sha256").hexdigest()
             key = video_key(sha256)
             if not self.exists(key):
                 reader.seek(0)
+                copied = hashlib.sha256()
                 with self._replacing(self.path(key)) as file:
                     while chunk := reader.read(CHUNK_BYTES):
+                        copied.update(chunk)
                         file.write(chunk)
+                    if copied.hexdigest() != sha256:
+                        raise BadInput(f"{source} changed while it was read", code="changed")
         return sha256
 
     @contextmanager
@@ -77,11 +79,21 @@ class Storage:
                     file.flush()
                     os.fsync(file.fileno())
                     part.replace(path)
+                    _flush_folder(path.parent)
                 except BaseException:
                     part.unlink(missing_ok=True)
                     raise
         except OSError as error:
             raise _infrastructure(error, path) from error
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last: the file's new name is the folder's content."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _infrastructure(error: OSError, path: Path) -> Infrastructure:

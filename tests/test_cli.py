@@ -103,7 +103,9 @@ def test_unknown_names_are_answered_with_the_known_ones(reelgraph, video, argume
 
 def test_analyze_writes_document_and_report(reelgraph, video, tmp_path):
     """`analyze` leaves result.json and report.html in the video's folder, exits 0, and leaves no process."""
-    ended = reelgraph("analyze", video, "--analyzers", "color_analysis,cut_analysis", "--out", tmp_path / "out", "--json")
+    ended = reelgraph(
+        "analyze", video, "--analyzers", "color_analysis,cut_analysis", "--out", tmp_path / "out", "--json"
+    )
     assert ended.returncode == 0, ended.stderr
     folder = tmp_path / "out" / "clip with space"
     document = json.loads((folder / "result.json").read_text())
@@ -119,7 +121,9 @@ def test_videos_of_the_same_name_get_folders_of_their_own(reelgraph, video, tmp_
     other = write_video(tmp_path / "other" / video.name, [texture(3, 120, 160)] * 30)
     ended = reelgraph("analyze", video, other, "--analyzers", "color_analysis", "--out", tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
-    durations = [json.loads(path.read_text())["media"]["duration_seconds"] for path in tmp_path.glob("out/*/result.json")]
+    durations = [
+        json.loads(path.read_text())["media"]["duration_seconds"] for path in tmp_path.glob("out/*/result.json")
+    ]
     assert sorted(durations) == [1.0, 2.0]
 
 

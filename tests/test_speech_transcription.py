@@ -15,8 +15,8 @@ from tasks.analyzers.speech_transcription import (
     _whole_words,
     _without_loops,
 )
-from tests.support.real import clip
 from tests.support.media import run
+from tests.support.real import clip
 from tests.support.sounds import clicks, noise, seconds, tone, write_wav
 from tests.support.stored_model import StoredModel
 
@@ -89,6 +89,13 @@ def test_a_word_is_cut_to_its_voice():
     (word,) = words(("ask", 2.2, 3.9))
     trimmed = _trimmed(word, [(0.2, 2.25), (3.3, 4.4)])
     assert (trimmed.start, trimmed.end) == (3.3, 3.9)
+
+
+def test_no_word_ends_after_the_voice():
+    """Whisper may place the last word past the end of the sound: it ends with the last voice."""
+    (word,) = words(("cane", 40.1, 40.4))
+    trimmed = _trimmed(word, [(0.0, 39.98)])
+    assert (trimmed.start, trimmed.end) == (39.98, 39.98)
 
 
 def test_parts_of_a_word_are_joined():

@@ -36,7 +36,7 @@ def texture(seed: int, height: int, width: int) -> Picture:
     """A colourful picture with structure at every scale, like a photograph: summed octaves of smooth noise."""
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width, 3), np.float32)
-    for octave in range(2, 7):
+    for octave in range(2, 9):
         coarse = rng.uniform(-1, 1, (2**octave, 2**octave, 3)).astype(np.float32)
         total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / octave
     tint = rng.uniform(70, 180, 3)

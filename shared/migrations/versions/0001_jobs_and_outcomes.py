@@ -25,10 +25,10 @@ def upgrade() -> None:
         sa.Column("options", sa.JSON, nullable=False),
         sa.Column("plan", sa.JSON),
         sa.Column("priority", sa.Integer, nullable=False),
-        sa.Column("submitted_at", sa.Float, nullable=False),
-        sa.Column("started_at", sa.Float),
-        sa.Column("finished_at", sa.Float),
-        sa.Column("deadline_at", sa.Float, nullable=False, index=True),
+        sa.Column("submitted_at", sa.Double, nullable=False),
+        sa.Column("started_at", sa.Double),
+        sa.Column("finished_at", sa.Double),
+        sa.Column("deadline_at", sa.Double, nullable=False, index=True),
         sa.Column("cancel_requested", sa.Boolean, nullable=False),
     )
     op.create_table(
@@ -38,10 +38,10 @@ def upgrade() -> None:
         sa.Column("level", sa.Integer, nullable=False),
         sa.Column("status", sa.String),
         sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("queued_at", sa.Float),
-        sa.Column("started_at", sa.Float),
-        sa.Column("finished_at", sa.Float),
-        sa.Column("limit_at", sa.Float),
+        sa.Column("queued_at", sa.Double),
+        sa.Column("started_at", sa.Double),
+        sa.Column("finished_at", sa.Double),
+        sa.Column("limit_at", sa.Double),
         sa.Column("fingerprint", sa.String),
         sa.Column("report", sa.JSON),
     )
@@ -49,5 +49,5 @@ def upgrade() -> None:
         "idempotency_keys",
         sa.Column("key", sa.String, primary_key=True),
         sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
     )

@@ -1,0 +1,55 @@
+"""A PostgreSQL server of a test's own, on a socket in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.system import missing
+
+SERVER_USER = "nobody"  # PostgreSQL refuses to run as root
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database."""
+    programs = _programs()
+    with tempfile.TemporaryDirectory(prefix="reelgraph-pg-") as name:  # short: a socket's path has 107 bytes at most
+        folder = Path(name)
+        _hand_over(folder)
+        data = str(folder / "data")
+        _run([programs / "initdb", "--auth=trust", "--username=reelgraph", "--no-sync", "--pgdata", data], folder)
+        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=40"
+        control = [programs / "pg_ctl", "--wait", "--pgdata", data]
+        _run([*control, "--log", str(folder / "log"), "--options", options, "start"], folder)
+        try:
+            yield f"postgresql+psycopg://reelgraph@/postgres?host={folder}"
+        finally:
+            _run([*control, "--mode=immediate", "stop"], folder)
+
+
+def _programs() -> Path:
+    """The folder of initdb and pg_ctl, which Debian keeps out of PATH."""
+    in_path = shutil.which("pg_ctl")
+    folders = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    folders += [Path(in_path).resolve().parent] if in_path else []
+    found = [folder for folder in folders if (folder / "pg_ctl").exists() and (folder / "initdb").exists()]
+    return found[0] if found else missing("no PostgreSQL server is installed; get it with: apt-get install postgresql")
+
+
+def _hand_over(folder: Path) -> None:
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam(SERVER_USER)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+
+
+def _run(command: list[str | Path], folder: Path) -> None:
+    as_user = ["runuser", "-u", SERVER_USER, "--"] if os.geteuid() == 0 else []
+    with (folder / "output").open("ab") as output:  # no pipe: the server would hold it open
+        subprocess.run([*as_user, *command], cwd=folder, stdout=output, stderr=output, check=True, timeout=60)

@@ -1,0 +1,361 @@
+"""Tests of the ledger: migrations, compare-and-set, idempotency, on SQLite and on a real PostgreSQL."""
+
+import multiprocessing
+import sqlite3
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import shared.ledger
+from shared.errors import BadInput, Infrastructure
+from shared.ledger import Base, Job, Ledger, Run, new_id
+from shared.migrations import HEAD
+from shared.schema import AnalyzerReport
+from tests.support.postgres import postgres
+
+RACERS = 8
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """An empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    server = request.getfixturevalue("server")
+    name = f"t{uuid.uuid4().hex}"
+    with sa.create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def ledger(url):
+    opened = Ledger(url)
+    opened.migrate()
+    return opened
+
+
+def a_job(**changed):
+    given = {
+        "id": new_id(),
+        "state": "queued",
+        "deployment": "test",
+        "profile": "local",
+        "video_sha256": "0" * 64,
+        "media": {"duration_seconds": 1.5},
+        "requested": ["cut_analysis"],
+        "options": {},
+        "priority": 5,
+        "submitted_at": time.time(),
+        "deadline_at": time.time() + 60,
+    }
+    return Job(**{**given, **changed})
+
+
+def a_running_job(ledger, *analyzers):
+    job = ledger.create(a_job())
+    assert ledger.start(job.id, {}, [Run(job_id=job.id, analyzer=name, level=0) for name in analyzers])
+    return job.id
+
+
+def report(name, status="ok"):
+    return AnalyzerReport(name=name, version=1, status=status)
+
+
+def race(action):
+    """What each of several threads got that did the same at the same moment."""
+    together = threading.Barrier(RACERS)
+
+    def run(number):
+        together.wait()
+        return action(number)
+
+    with ThreadPoolExecutor(RACERS) as pool:
+        return list(pool.map(run, range(RACERS)))
+
+
+# --- migrations ---
+
+
+def test_head_is_alembics_head():
+    """The revision that is known without Alembic is the newest of its scripts, and there is only one newest."""
+    config = Config()
+    config.set_main_option("script_location", str(files("shared") / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_the_migrated_tables_are_those_of_the_code(ledger):
+    """After all migrations the database has exactly the tables, columns and indexes that the classes declare."""
+    with ledger.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def _migrate(url, together, answers):
+    together.wait()
+    try:
+        Ledger(url).migrate()
+        answers.put("done")
+    except Exception as error:  # noqa: BLE001  (the parent shall see whatever it is)
+        answers.put(repr(error))
+
+
+def test_processes_migrate_at_once(url):
+    """Several processes that open a new ledger at the same moment all succeed, and it is migrated once."""
+    fork = multiprocessing.get_context("fork")
+    together, answers = fork.Barrier(3), fork.Queue()
+    processes = [fork.Process(target=_migrate, args=(url, together, answers)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    assert [answers.get(timeout=60) for _ in processes] == ["done"] * 3
+    for process in processes:
+        process.join()
+    with Ledger(url).engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).all() == [(HEAD,)]
+
+
+def test_threads_migrate_at_once(url):
+    """The same race within a process, many times closer together."""
+    assert race(lambda _: Ledger(url).migrate()) == [None] * RACERS
+
+
+def test_migrating_again_changes_nothing(ledger):
+    """A job survives the next start's migration."""
+    job = ledger.create(a_job())
+    ledger.migrate()
+    assert ledger.job(job.id).id == job.id
+
+
+# --- compare-and-set ---
+
+
+def test_a_job_comes_back_as_it_was_stored(ledger):
+    """Numbers, text beyond ASCII, JSON and nulls survive the database."""
+    stored = ledger.create(a_job(source_name="Überblick 概要.mp4", options={"a": {"b": [1, 0.5, None]}}))
+    job = ledger.job(stored.id)
+    columns = sa.inspect(Job).columns.keys()
+    assert {name: getattr(job, name) for name in columns} == {name: getattr(stored, name) for name in columns}
+    assert (job.level, job.cancel_requested, job.plan) == (-1, False, None)
+
+
+@pytest.mark.parametrize("change", ["start", "advance", "finish", "end"])
+def test_of_many_one_wins(ledger, change):
+    """Threads that make the same change of state at the same moment: exactly one is told that it did."""
+    job_id = ledger.create(a_job()).id if change == "start" else a_running_job(ledger, "a")
+    actions = {
+        "start": lambda number: ledger.start(job_id, {"by": number}, [Run(job_id=job_id, analyzer="a", level=0)]),
+        "advance": lambda number: ledger.advance(job_id, 0),
+        "finish": lambda number: ledger.finish(job_id, "completed" if number % 2 else "failed"),
+        "end": lambda number: ledger.end(
+            job_id, report("a", "ok" if number % 2 else "failed"), fingerprint=str(number)
+        ),
+    }
+    won = race(actions[change])
+    assert won.count(True) == 1
+    winner = won.index(True)
+    job, run = ledger.job(job_id), ledger.runs(job_id)["a"]
+    if change == "start":
+        assert (job.state, job.plan) == ("running", {"by": winner})
+    elif change == "advance":
+        assert job.level == 0
+    elif change == "finish":
+        assert job.state == ("completed" if winner % 2 else "failed")
+    else:
+        assert (run.status, run.fingerprint) == ("ok" if winner % 2 else "failed", str(winner))
+        assert run.outcome.status == run.status
+
+
+def test_attempts_are_counted_one_by_one(ledger):
+    """Threads that begin the same run at the same moment each get an attempt number of their own."""
+    job_id = a_running_job(ledger, "a")
+    assert sorted(race(lambda _: ledger.begin(job_id, "a", limit_seconds=9).attempts)) == [*range(1, RACERS + 1)]
+
+
+def test_only_the_newest_attempt_may_end_a_run(ledger):
+    """A worker that was thought dead comes back after its successor began: its outcome is refused."""
+    job_id = a_running_job(ledger, "a")
+    first = ledger.begin(job_id, "a", limit_seconds=9)
+    second = ledger.begin(job_id, "a", limit_seconds=9)
+    assert not ledger.end(job_id, report("a", "failed"), attempt=first.attempts)
+    assert ledger.end(job_id, report("a"), attempt=second.attempts)
+    assert ledger.runs(job_id)["a"].status == "ok"
+
+
+def test_a_run_that_ended_does_not_begin_again(ledger):
+    """A redelivered task of a finished run finds nothing to do and counts no attempt."""
+    job_id = a_running_job(ledger, "a")
+    ledger.begin(job_id, "a", limit_seconds=9)
+    ledger.end(job_id, report("a"))
+    assert ledger.begin(job_id, "a", limit_seconds=9) is None
+    assert ledger.begin(job_id, "unplanned", limit_seconds=9) is None
+    assert ledger.runs(job_id)["a"].attempts == 1
+
+
+def test_states_do_not_go_back(ledger):
+    """A closed job cannot be started, advanced, cancelled or closed again; a level is not skipped."""
+    job_id = a_running_job(ledger, "a")
+    assert not ledger.start(job_id, {"other": 1}, [])
+    assert not ledger.advance(job_id, 1)
+    assert ledger.advance(job_id, 0)
+    assert ledger.finish(job_id, "completed")
+    assert not ledger.advance(job_id, 1)
+    assert not ledger.cancel(job_id)
+    assert not ledger.finish(job_id, "failed")
+    job = ledger.job(job_id)
+    assert (job.state, job.level, job.plan, job.cancel_requested) == ("completed", 0, {}, False)
+
+
+def test_a_start_that_lost_leaves_no_runs(ledger):
+    """The runs of a plan that came second are not stored."""
+    job_id = a_running_job(ledger, "a")
+    assert not ledger.start(job_id, {}, [Run(job_id=job_id, analyzer="b", level=0)])
+    assert list(ledger.runs(job_id)) == ["a"]
+
+
+def test_cancelled_means_asked_or_ended(ledger):
+    """Work stops when the job was cancelled, and also when it was closed without it."""
+    asked, closed = a_running_job(ledger, "a"), a_running_job(ledger, "a")
+    assert not ledger.is_cancelled(asked)
+    assert ledger.cancel(asked)
+    assert ledger.finish(closed, "completed_with_errors")
+    assert ledger.is_cancelled(asked)
+    assert ledger.is_cancelled(closed)
+
+
+def test_queueing_leaves_ended_runs_alone(ledger):
+    """Only runs without a status get the time at which they were queued."""
+    job_id = a_running_job(ledger, "a", "b")
+    ledger.end(job_id, report("a"))
+    ledger.queue(job_id, ["a", "b"])
+    runs = ledger.runs(job_id)
+    assert runs["a"].queued_at is None
+    assert runs["b"].queued_at == pytest.approx(time.time(), abs=10)
+
+
+def test_open_jobs_come_oldest_first(ledger):
+    """The reconciler sees exactly the jobs that have not ended, in the order of their submission."""
+    late, early, done = (ledger.create(a_job(submitted_at=t)).id for t in (3.0, 1.0, 2.0))
+    ledger.finish(done, "failed")
+    assert [job.id for job in ledger.open_jobs()] == [early, late]
+
+
+# --- identity ---
+
+
+def test_one_key_is_one_job(ledger):
+    """Requests with the same idempotency key at the same moment: one job is stored, and all get that one."""
+    got = {job.id for job in race(lambda _: ledger.create(a_job(), idempotency_key="once"))}
+    assert {job.id for job in ledger.open_jobs()} == got
+    assert len(got) == 1
+    assert ledger.create(a_job(), idempotency_key="twice").id not in got
+
+
+def test_an_id_that_exists_is_no_idempotency(ledger):
+    """A job whose id is taken is a defect that is seen, with and without a key."""
+    job = ledger.create(a_job())
+    for key in (None, "new"):
+        with pytest.raises(sa.exc.IntegrityError):
+            ledger.create(a_job(id=job.id), idempotency_key=key)
+
+
+def test_an_unknown_job_is_bad_input(ledger):
+    """Asking for a job that does not exist is the caller's error."""
+    with pytest.raises(BadInput, match="there is no job nothing"):
+        ledger.job("nothing")
+
+
+def test_ids_are_uuids_of_version_7_that_sort_by_time(monkeypatch):
+    """Ids carry their millisecond, are of version 7 and RFC 9562's variant, sort by time, and do not repeat."""
+    ids = []
+    for milliseconds in (1, 1_700_000_000_000, 1_700_000_000_001, 2**48 - 1):
+        monkeypatch.setattr(time, "time", lambda now=milliseconds: now / 1000)
+        ids.append(new_id())
+        parsed = uuid.UUID(ids[-1])
+        assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+        assert parsed.int >> 80 == pytest.approx(milliseconds, abs=1)
+    assert ids == sorted(ids)
+    assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+# --- trouble ---
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path):
+    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    opened.migrate()
+    return opened
+
+
+def test_a_locked_sqlite_is_waited_for(sqlite_ledger):
+    """A write waits while another process holds the database, and reads go on meanwhile."""
+    job = sqlite_ledger.create(a_job())
+    with sqlite3.connect(sqlite_ledger.engine.url.database, isolation_level=None, check_same_thread=False) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.6, other.execute, ["COMMIT"])
+        release.start()
+        began = time.monotonic()
+        assert sqlite_ledger.job(job.id).state == "queued"
+        assert time.monotonic() - began < 0.5
+        assert sqlite_ledger.cancel(job.id)
+        assert time.monotonic() - began > 0.4
+        release.join()
+
+
+def test_a_sqlite_locked_for_good_is_an_infrastructure_error(sqlite_ledger, monkeypatch):
+    """A database that stays locked ends in an error that can be retried, not in a hang."""
+    monkeypatch.setattr(shared.ledger, "BUSY_SECONDS", 0.2)
+    impatient = Ledger(sqlite_ledger.url)
+    job = impatient.create(a_job())
+    with sqlite3.connect(sqlite_ledger.engine.url.database, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Infrastructure, match="locked") as caught:
+            impatient.cancel(job.id)
+        other.execute("ROLLBACK")
+    assert caught.value.retryable
+    assert impatient.cancel(job.id)
+
+
+def test_a_migration_that_hangs_elsewhere_is_not_waited_for_forever(tmp_path, monkeypatch):
+    """Who cannot get the migration's lock says so."""
+    monkeypatch.setattr(shared.ledger, "BUSY_SECONDS", 0.2)
+    with shared.ledger.FileLock(tmp_path / "ledger.lock"), pytest.raises(Infrastructure, match="another process"):
+        Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}").migrate()
+
+
+def test_a_file_that_is_no_database_is_an_infrastructure_error(tmp_path):
+    """A ledger that was overwritten by something else is reported in a sentence."""
+    (tmp_path / "ledger.sqlite3").write_bytes(b"no database" * 1000)
+    with pytest.raises(Infrastructure, match="not a database"):
+        Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}").migrate()
+
+
+def test_a_server_that_is_gone_is_an_infrastructure_error():
+    """A PostgreSQL that does not answer: an error in a sentence, without the password."""
+    with pytest.raises(Infrastructure, match="cannot be opened") as caught:
+        Ledger("postgresql+psycopg://reelgraph:s3cret@127.0.0.1:1/ledger").migrate()
+    assert "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://me:s3cret@host:port/x", "mysql+nothere://me:s3cret@host/x"])
+def test_a_bad_url_is_bad_input_without_its_password(url):
+    """A ledger URL that cannot be used is refused at once, and its password is not shown."""
+    with pytest.raises(BadInput) as caught:
+        Ledger(url)
+    assert caught.value.code == "bad_ledger_url"
+    assert "s3cret" not in caught.value.message

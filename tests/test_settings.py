@@ -1,0 +1,93 @@
+"""Tests of the settings: environment in, environment for children out, and bad values said in a sentence."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.errors import BadInput
+from shared.settings import Settings, settings, use
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    """No variable of ours, before and after."""
+
+    def forget():
+        for name in Settings.model_fields:
+            os.environ.pop(f"REELGRAPH_{name.upper()}", None)
+        settings.cache_clear()
+
+    saved = {name: value for name, value in os.environ.items() if name.startswith("REELGRAPH_")}
+    forget()
+    yield
+    forget()
+    os.environ.update(saved)
+
+
+def test_nothing_has_to_be_set():
+    """Without any variable everything lies in one folder and no broker is configured."""
+    chosen = settings()
+    assert chosen.broker_url is None
+    assert chosen.frames_folder.parent == chosen.storage_folder.parent == chosen.data_dir
+    assert chosen.ledger == f"sqlite:///{chosen.data_dir}/ledger.sqlite3"
+
+
+def test_every_setting_reaches_a_child(monkeypatch):
+    """Settings written into the environment are read back the same, whatever their types."""
+    chosen = Settings(
+        data_dir=Path("/a b"),
+        weights_dir=Path("/w"),
+        frames_dir=Path("/f"),
+        profile="gpu",
+        broker_url="redis://:p%40ss@h:1/0",
+        ledger_url="postgresql://h/d",
+        deployment="d",
+        threads=3,
+        frame_store_bytes=1 << 33,
+        preload_seconds=1.5,
+        deadline_seconds=2.25,
+        max_attempts=7,
+    )
+    assert set(chosen.environment()) == {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields}
+    use(chosen)
+    assert settings() == chosen == Settings()
+
+
+def test_a_setting_can_be_taken_back():
+    """Settings chosen later replace those chosen before, also with nothing."""
+    use(Settings(broker_url="redis://h:1/0", deadline_seconds=5))
+    use(Settings(broker_url=None, deadline_seconds=None))
+    assert (settings().broker_url, settings().deadline_seconds) == (None, None)
+    assert "REELGRAPH_BROKER_URL" not in os.environ
+
+
+def test_an_empty_variable_is_none(monkeypatch):
+    """An empty variable, as compose files make, means the default: not the working folder."""
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"REELGRAPH_{name.upper()}", "")
+    assert settings() == Settings.model_construct()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("THREADS", "two", "valid integer"),
+        ("THREADS", "0", "greater than or equal to 1"),
+        ("DEADLINE_SECONDS", "-1", ">"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch, name, value, reason):
+    """A value that does not fit is bad input; the sentence names variable, value and reason."""
+    monkeypatch.setenv(f"REELGRAPH_{name}", value)
+    with pytest.raises(BadInput) as caught:
+        settings()
+    assert caught.value.message.startswith(f"REELGRAPH_{name}={value}: ")
+    assert reason.replace(">", "greater than 0") in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_settings_do_not_change():
+    """A process cannot change a setting behind the others' backs."""
+    with pytest.raises(ValueError, match="frozen"):
+        settings().threads = 4
