@@ -160,10 +160,13 @@ class Source(Member):
 
 
 class ConvertedFile(Pin):
-    """A file made on this machine from pinned sources. Its own bytes depend on library versions: not pinned."""
+    """A file made on this machine from pinned sources. Its own bytes depend on library versions: not pinned.
+
+    `tfjs_to_onnx_any_size` leaves the height and width of the network's picture open; `tfjs_to_onnx` keeps its size.
+    """
 
     name: FileName
-    convert: Literal["tfjs_to_onnx"]
+    convert: Literal["tfjs_to_onnx", "tfjs_to_onnx_any_size"]
     sources: tuple[Source, ...] = Field(min_length=1)
 
     @property

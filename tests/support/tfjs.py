@@ -24,8 +24,10 @@ CONSTANTS = {
     "rank": np.array([3], np.int32),
     "what": np.array([1, 2], np.int32),
     "zero": np.array(0, np.int32),
-    "more": np.array([0, 16, 1], np.int32),
-    "boxes_shape": np.array([1, 16, 5], np.int32),
+    "more": np.array([0, -1, 1], np.int32),
+    "boxes_shape": np.array([1, -1, 5], np.int32),
+    "fixed_shape": np.array([1, 16, 5], np.int32),
+    "odd_size": np.array([6, 6], np.int32),
 }
 
 
@@ -96,25 +98,25 @@ def windows(image, reduce):
     )
 
 
-def grown(image, size):
+def grown(image, height, width):
     """Bilinear resize with half-pixel centres, edges repeated."""
 
-    def axis(values):
+    def axis(values, size):
         places = np.clip((np.arange(size) + 0.5) * len(values) / size - 0.5, 0, len(values) - 1)
         low = np.floor(places).astype(int)
         high, share = np.minimum(low + 1, len(values) - 1), (places - low)[:, None, None]
         return values[low] * (1 - share) + values[high] * share
 
-    return axis(axis(image).swapaxes(0, 1)).swapaxes(0, 1)
+    return axis(axis(image, height).swapaxes(0, 1), width).swapaxes(0, 1)
 
 
 def reference(x):
-    """`scores` and `boxes` of the graph, computed by numpy in float64."""
+    """`scores` and `boxes` of the graph at any size that 4 divides, computed by numpy in float64."""
     image = np.pad(x[0].transpose(1, 2, 0).astype(np.float64), ((1, 1), (1, 1), (0, 0)))
     active = windows(image, lambda window: np.tensordot(window, KERNEL.astype(np.float64), 3)) + BIAS
     active = np.where(active > 0, active, 0.1 * active)
     framed = np.pad(active, ((0, 1), (0, 1), (0, 0)), constant_values=-9)
     pooled = windows(framed, lambda window: window.max(axis=(0, 1)))
-    joined = np.concatenate([active, grown(pooled, 4)], axis=2)
+    joined = np.concatenate([active, grown(pooled, *active.shape[:2])], axis=2)
     scores = 1 / (1 + np.exp(-joined[..., :3]))
-    return scores.reshape(SCORES_SHAPE), joined[..., 3:].reshape(BOXES_SHAPE)
+    return scores.reshape(1, -1, 3), joined[..., 3:].reshape(1, -1, 5)
