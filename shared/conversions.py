@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import tfjs
-from shared.artifacts import sha256_of
+from shared.digests import sha256_of
 from shared.pins import ConvertedFile, Member, PinnedFile
 
 File = PinnedFile | ConvertedFile

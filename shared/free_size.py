@@ -13,8 +13,8 @@ from shared.errors import BadInput
 def free_size(model: Any) -> Any:
     """The fully convolutional ONNX model with `height` and `width` left open; at its own size it computes the same.
 
-    Its one input is `(n, 3, height, width)`. A resize to a fixed size becomes one by the same factor, and what depends
-    on the size is left open in the outputs' shapes. Height and width must be multiples of the network's coarsest stride.
+    Its one input is `(n, 3, height, width)`. A resize to a fixed size becomes one by the same factor, and outputs leave
+    open what depends on the size. Pictures must have multiples of the network's coarsest stride as height and width.
 
     Raises:
         BadInput: `unsupported_graph`: another input, a resize by no power of two, or a reshape to a fixed size.

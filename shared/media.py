@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import statistics
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from shared.digests import sha256_of
 from shared.errors import BadInput
 from shared.schema import MediaInfo, StreamInfo
 from shared.truncation import is_cut_short
@@ -55,12 +55,6 @@ class _Pictures:
     first: VideoFrame
     fps: Fraction | None
     vfr: bool | None
-
-
-def sha256_of(path: Path) -> str:
-    """The file's sha256 as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Celery, signals
 from kombu import Queue
 
+from shared.errors import Infrastructure
 from shared.groups import CONTROL, groups
 from shared.log import configure_logging
 from shared.settings import settings
@@ -19,6 +20,9 @@ app = Celery(
     backend=settings().broker_url or "redis://127.0.0.1:6379/0",
     include=["tasks.workflow", "tasks.analyze", "tasks.prepare", "tasks.aggregate", "tasks.reconcile", "tasks.worker"],
 )
+RETRY = {"autoretry_for": (Infrastructure,), "retry_backoff": True, "max_retries": 5}
+"""For every task: a full disk or a locked ledger may be over in a minute."""
+
 app.conf.update(
     task_queues=[Queue(name) for name in groups()],
     task_default_queue=CONTROL,

@@ -8,9 +8,9 @@ import pytest
 from shared.schema import Event, EventTrack, LabelledSegment, SegmentTrack
 from tasks.analyzers.camera_analysis import CameraAnalysis, CameraTracks
 from tasks.analyzers.cut_analysis import CutTracks
-from tests.support.clips import real_clip
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
+from tests.support.real import real_clip
 
 H, W, FPS = 270, 360, 30
 Pose = tuple[float, float, float]  # x and y of the camera over the picture in pixels, zoom

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
-from tests.support.clips import real_clip
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
+from tests.support.real import real_clip
 
 H, W = 180, 320
 

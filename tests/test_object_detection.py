@@ -8,7 +8,7 @@ from tests.support.drawings import blank, draw_clock, draw_stop_sign
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import write_video
-from tests.support.real import clip
+from tests.support.real import real_clip
 
 SKY = (150, 180, 215)
 
@@ -137,7 +137,7 @@ def test_black_frames_hold_nothing(detection, tmp_path):
 
 def test_a_real_reel(detection, tmp_path):
     """In the sample reel there are a person, then bottles, then a person, within a sampling interval of the cuts."""
-    items = run(detection, clip("reel.mp4"), tmp_path / "frames").objects.items
+    items = run(detection, real_clip("reel.mp4"), tmp_path / "frames").objects.items
     spans = {(item.label, item.start, item.end) for item in items}
     expected = [("person", 0.0, 3.0), ("bottle", 3.0, 6.0), ("person", 8.5, 12.0)]
     for label, start, end in expected:

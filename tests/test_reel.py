@@ -12,7 +12,7 @@ from shared.weights import Weights
 from tasks.node import storage
 from tasks.registry import analyzers, document_schema, parse_document
 from tests.support.jobs import running, wait
-from tests.support.real import clip
+from tests.support.real import real_clip
 from tests.support.truth import (
     cut_times,
     items,
@@ -42,7 +42,7 @@ def judged(request, stack, tmp_path_factory):
         video = tmp_path_factory.mktemp("sample") / "sample.mp4"
         truth = compose_sample(video, Assets.pinned(assets.path)).model_dump(mode="json")
     else:
-        video = clip(request.param)
+        video = real_clip(request.param)
         truth = json.loads((video.parent / "truth.json").read_text())[video.name]
     job = accept(video)
     return wait(job), truth

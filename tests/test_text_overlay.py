@@ -9,9 +9,9 @@ import pytest
 
 from shared.schema import Caption
 from tasks.analyzers.text_overlay import STILL_THERE, Line, TextOverlay, edge_map, grow, overlap, plain, span
-from tests.support.clips import real_clip
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
+from tests.support.real import real_clip
 
 H, W, FPS = 480, 640, 12
 
