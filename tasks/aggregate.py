@@ -21,7 +21,7 @@ from shared.schema import (
     Status,
 )
 from shared.storage import document_key, outcome_key
-from tasks.celery import RETRY, app
+from tasks.celery import app
 from tasks.inputs import stored_outcome
 from tasks.node import events, ledger, storage
 from tasks.plan import Plan
@@ -30,7 +30,7 @@ from tasks.registry import analyzers, select
 log = logger(__name__)
 
 
-@app.task(name="aggregate", **RETRY)
+@app.task(name="aggregate")
 def aggregate(job_id: str) -> str:
     """Write the document and close the job; the state it ended in."""
     job = ledger().job(job_id)

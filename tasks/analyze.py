@@ -34,7 +34,7 @@ from shared.schema import (
 )
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
-from tasks.celery import RETRY, app
+from tasks.celery import app
 from tasks.inputs import JobMedia, stored_tracks
 from tasks.loading import Loaded, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
@@ -244,7 +244,7 @@ def _peak_rss_mib() -> float:
 
 
 def _register(name: str) -> None:
-    @app.task(name=task_name(name), bind=True, **RETRY)
+    @app.task(name=task_name(name), bind=True)
     def analyze(task: Task[[str], str], job_id: str) -> str:
         return run(name, job_id, task.request.hostname)
 

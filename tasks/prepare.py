@@ -14,7 +14,7 @@ from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key
 from tasks.analyze import announce, weights_digest
-from tasks.celery import RETRY, app
+from tasks.celery import app
 from tasks.inputs import parse_outcome
 from tasks.node import events, ledger, storage
 from tasks.plan import Plan, Refused, fingerprint, plan, refused, wanted
@@ -23,7 +23,7 @@ from tasks.registry import AnyAnalyzer, dependencies, levels, select
 log = logger(__name__)
 
 
-@app.task(name="prepare", **RETRY)
+@app.task(name="prepare")
 def prepare(job_id: str) -> None:
     """Plan a queued job and note the plan in the ledger; nothing happens for a job that was planned before."""
     job = ledger().job(job_id)

@@ -13,7 +13,7 @@ from shared.groups import CONTROL
 from shared.ledger import Job
 from tasks.aggregate import aggregate, end_without_outcome
 from tasks.analyze import analysis
-from tasks.celery import RETRY, app
+from tasks.celery import app
 from tasks.node import ledger
 from tasks.plan import Plan
 from tasks.prepare import prepare
@@ -24,7 +24,7 @@ def submit(job: Job) -> None:
     chain(_control(prepare.si(job.id), job), _control(advance.si(job.id, 0), job)).apply_async()
 
 
-@app.task(name="advance", bind=True, **RETRY)
+@app.task(name="advance", bind=True)
 def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
     """Begin a level when the one before has ended, or close the job after the last. Only the first call does it."""
     job = ledger().job(job_id)
