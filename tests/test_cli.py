@@ -2,10 +2,12 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -180,3 +182,20 @@ def test_help_teaches(reelgraph):
         ended = reelgraph(*arguments, "--help")
         assert ended.returncode == 0
         assert "Usage: reelgraph" in ended.stdout
+
+
+def test_a_terminal_shows_one_row_an_analyzer(video, environment, tmp_path):
+    """On a terminal the display is a live table that names the analyzers and ends with the closing table."""
+    terminal, far_end = pty.openpty()
+    command = [str(REELGRAPH), "analyze", str(video), "--analyzers", "color_analysis", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, env=environment | {"TERM": "xterm"}, stderr=far_end, stdout=far_end)
+    os.close(far_end)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal
+        while part := os.read(terminal, 65536):
+            shown += part
+    os.close(terminal)
+    assert process.wait(60) == 0, shown.decode()
+    assert b"starting broker and workers" in shown
+    assert b"queued" in shown
+    assert "completed in" in shown.decode()
