@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Self
 
 import click
 import psutil
@@ -39,7 +40,7 @@ class Memory:
         self._stack, self._over = stack, threading.Event()
         self._thread = threading.Thread(target=self._sample)
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

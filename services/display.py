@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -89,11 +89,11 @@ class Rows(Display):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self.live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._table)
         self.title = ""
         self.note = ""
         self.began = time.monotonic()
         self.states: dict[str, Text] = {}
+        self.live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._picture)
         self.live.start()
 
     def say(self, text: str) -> None:
@@ -124,14 +124,12 @@ class Rows(Display):
         self.live.stop()
         super().close(document, folder)
 
-    def _table(self) -> Table:
-        seconds = f"{time.monotonic() - self.began:.0f} s"
-        table = Table(title=Text(f"{self.title}  {seconds}"), title_justify="left", box=None, show_header=False)
+    def _picture(self) -> Group:
+        heading = f"{self.title}  {time.monotonic() - self.began:.0f} s".strip()
+        table = Table(box=None, show_header=False)
         for name, state in self.states.items():
             table.add_row(name, state)
-        if self.note:
-            table.caption = Text(self.note)
-        return table
+        return Group(Text(heading, "bold"), table, Text(self.note, "bright_black"))
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class Leashed:
         self._process = process
         self._lifeline = lifeline
         self._held = True
+        self._gone = False
         self.grace_seconds = grace_seconds
 
     def __repr__(self) -> str:
@@ -96,10 +97,11 @@ class Leashed:
         """Whether the child is gone and SIGKILL went to whatever it had left, the watcher among them."""
         if self.poll() is None:
             return False
-        try:
-            return self._lifeline.recv(1) == b""
-        except BlockingIOError:
-            return False
+        with suppress(BlockingIOError):
+            if not self._gone and self._lifeline.recv(1) == b"":
+                self._gone = True
+                self._lifeline.close()
+        return self._gone
 
     def stop(self) -> int | None:
         """Terminate, wait until all is gone, and return the exit code."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from services.exports.html import render
@@ -12,11 +14,20 @@ from shared.schema import Document
 from shared.storage import video_key
 from tasks.node import storage
 
-THUMBNAIL_WIDTH = 160
+THUMBNAIL_WIDTH = 240
 
 
-def write_results(document: Document, video: Path, out: Path) -> Path:
-    """Write document and report; the folder, named after the video.
+def folders_of(videos: Sequence[Path], out: Path) -> tuple[Path, ...]:
+    """A folder for each video, named after it; later ones of the same name are numbered."""
+    folders: list[Path] = []
+    for video in videos:
+        names = (f"{video.stem or video.name}{suffix}" for suffix in chain([""], (f"-{n}" for n in count(2))))
+        folders.append(next(out / name for name in names if out / name not in folders))
+    return tuple(folders)
+
+
+def write_results(document: Document, folder: Path) -> None:
+    """Write document and report into the folder.
 
     Raises:
         Infrastructure: the folder cannot be written.
@@ -26,12 +37,10 @@ def write_results(document: Document, video: Path, out: Path) -> Path:
     def picture(t: float) -> bytes | None:
         return thumbnail(stored, document.media, t, width=THUMBNAIL_WIDTH) if document.media.has_video else None
 
-    folder = out / (video.stem or video.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(document.model_dump_json(indent=2) + "\n")
-        (folder / "report.html").write_text(render(document, thumbnail=picture))
+        (folder / "result.json").write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / "report.html").write_text(render(document, thumbnail=picture), encoding="utf-8")
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
         raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error
-    return folder

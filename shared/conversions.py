@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import tfjs
-from shared.artifacts import sha256_of
+from shared.digests import sha256_of
 from shared.pins import ConvertedFile, Member, PinnedFile
 
 File = PinnedFile | ConvertedFile
@@ -46,7 +46,7 @@ def members(file: File, path: Path) -> Iterator[tuple[Path, Member]]:
 def convert(file: ConvertedFile, path: Path) -> None:
     """Make the file at `path` from its unpacked members, and note its origin beside it."""
     (model,) = (source for source, _ in members(file, path) if source.suffix == ".json")
-    tfjs.convert(model, path)
+    tfjs.convert(model, path, any_size=file.convert == "tfjs_to_onnx_any_size")
     made = Origin(recipe=recipe(file), sha256=sha256_of(path))
     origin_path(path).write_text(made.model_dump_json(), encoding="utf-8")
 

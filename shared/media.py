@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import statistics
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from shared.digests import sha256_of
 from shared.errors import BadInput
 from shared.schema import MediaInfo, StreamInfo
 from shared.truncation import is_cut_short
@@ -57,12 +57,6 @@ class _Pictures:
     vfr: bool | None
 
 
-def sha256_of(path: Path) -> str:
-    """The file's sha256 as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading. FFmpeg gets no other protocol than `file` and no format that opens other files.
@@ -73,7 +67,8 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     if not path.exists():
         raise BadInput(f"{path}: there is no such file.", code="not_found")
     if not path.is_file():
-        raise BadInput(f"{path}: this is not a file.", code="not_a_file")
+        kind = "folder" if path.is_dir() else "device or pipe"
+        raise BadInput(f"{path}: this is a {kind}, not a video.", code="not_a_file")
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: the file is empty.", code="empty_file")
     if is_cut_short(path):
@@ -227,7 +222,7 @@ def _scanned_end(path: Path) -> float:
 def _stream_info(stream: Stream, *, chosen: bool) -> StreamInfo:
     common = {"index": stream.index, "language": stream.language, "chosen": chosen}
     kind = stream.type if stream.type != "unknown" else "data"
-    codec = stream.codec_context.name if stream.codec_context else None
+    codec = getattr(stream.codec_context, "name", None)  # data streams have no codec
     if isinstance(stream, VideoStream):
         return StreamInfo(**common, kind="video", codec=codec, width=stream.width, height=stream.height)
     if isinstance(stream, AudioStream):

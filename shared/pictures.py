@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -138,7 +139,7 @@ class PictureWriter:
         view = rows[:, : width * 3].reshape(height, width, 3) if shape.format == "rgb24" else rows[:, :width]
         return np.ascontiguousarray(np.rot90(view, self._quarter_turns))
 
-    def __enter__(self) -> PictureWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -14,13 +14,19 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from shared.errors import BadInput
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """One plain name: it becomes a file in the entry's folder, so no separators and no leading dot."""
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("a local file is pinned by its absolute path")
+    return path
 
 
 class Pin(BaseModel):
@@ -118,10 +124,10 @@ class UrlFile(BaseArtifact):
 
 
 class LocalFile(BaseArtifact):
-    """A file on this machine; a relative path starts in the current folder."""
+    """A file on this machine."""
 
     source: Literal["file"]
-    path: Path
+    path: Annotated[Path, AfterValidator(_absolute)]
 
     @property
     def origin(self) -> str:
@@ -154,10 +160,13 @@ class Source(Member):
 
 
 class ConvertedFile(Pin):
-    """A file made on this machine from pinned sources. Its own bytes depend on library versions: not pinned."""
+    """A file made on this machine from pinned sources. Its own bytes depend on library versions: not pinned.
+
+    `tfjs_to_onnx_any_size` leaves the height and width of the network's picture open; `tfjs_to_onnx` keeps its size.
+    """
 
     name: FileName
-    convert: Literal["tfjs_to_onnx"]
+    convert: Literal["tfjs_to_onnx", "tfjs_to_onnx_any_size"]
     sources: tuple[Source, ...] = Field(min_length=1)
 
     @property

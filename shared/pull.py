@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,8 @@ from typing import Literal
 from shared.artifacts import fetch, require_space, unpack
 from shared.conversions import File, convert, members, origin_path
 from shared.download import Patience
-from shared.errors import DeadlineExceeded
+from shared.errors import DeadlineExceeded, ReelgraphError
+from shared.locks import FileLock
 from shared.pins import Artifact, ConvertedFile, Member
 
 
@@ -35,13 +35,9 @@ Report = Callable[[PullProgress], None]
 def alone(folder: Path, patience: Patience, report: Report) -> Iterator[None]:
     """Hold the lock of a store; the kernel lets go of it when the process ends, however it ends."""
     deadline = time.monotonic() + patience.deadline_seconds
-    with (folder / ".lock").open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                report(PullProgress("another pull", "waiting"))
+    with FileLock(folder / ".lock") as lock:
+        while not lock.take():
+            report(PullProgress("another pull", "waiting"))
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(f"another pull has held {folder} for {patience.deadline_seconds:g} s")
             time.sleep(0.2)
@@ -96,7 +92,12 @@ class Pull:
         report(held)
         fetch(artifact, part, patience=self._patience, report=report)
         self._report(PullProgress(key, "unpacking", total, total))
-        unpack(part, wanted)
+        try:
+            unpack(part, wanted)
+        except ReelgraphError:
+            # not what the pins say: trying again with the same bytes cannot help
+            part.unlink()
+            raise
         part.unlink()
 
     def _part(self, key: str) -> Path:

@@ -26,6 +26,21 @@ ANSWER_SECONDS = 180
 """How long a client may take to name an address."""
 
 
+PATIENCE = {"NPM_CONFIG_FETCH_RETRY_MINTIMEOUT": "1000", "NPM_CONFIG_FETCH_RETRY_MAXTIMEOUT": "5000"}
+"""npm alone would try for 70 s where there is no network; the user's own setting wins."""
+OUTPUT = {
+    "NO_COLOR": "1",
+    "NPM_CONFIG_UPDATE_NOTIFIER": "0",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_QUIET": "1",
+    # these three cannot be combined with the options below
+    "PIP_NO_BINARY": "",
+    "PIP_REQUIRE_VIRTUALENV": "0",
+    "PIP_USER": "0",
+}
+
+
 def locate(artifact: PypiWheel | NpmTarball) -> str:
     """The artifact's address: http, https or file. Raises Infrastructure when the client cannot tell."""
     with TemporaryDirectory() as folder:
@@ -42,7 +57,14 @@ def download(artifact: PypiWheel | NpmTarball, target: Path, deadline_seconds: f
     """Let the client download the artifact to `target`, without resuming. Raises Infrastructure."""
     with TemporaryDirectory(dir=target.parent) as folder:
         if isinstance(artifact, NpmTarball):
-            command = [_npm(artifact), "pack", f"{artifact.package}@{artifact.version}", "--pack-destination", folder]
+            command = [
+                _npm(artifact),
+                "pack",
+                f"{artifact.package}@{artifact.version}",
+                "--json",
+                "--pack-destination",
+                folder,
+            ]
         else:
             command = [*_pip(artifact), "download", "--dest", folder, *_selection(artifact)]
         _run(command, artifact, folder, deadline_seconds)
@@ -91,15 +113,13 @@ def _npm(artifact: NpmTarball) -> str:
 
 
 def _run(command: Sequence[str], artifact: PypiWheel | NpmTarball, folder: str, seconds: float = ANSWER_SECONDS) -> str:
-    quiet = {"PIP_QUIET": "1", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
-    # settings that cannot be combined with the options above
-    neutral = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_BINARY": "", "NPM_CONFIG_UPDATE_NOTIFIER": "0"}
+    """Standard output of a client. Raises Infrastructure with the client's own complaint."""
     subject = f"{artifact.package} {artifact.version}"
     try:
         done = subprocess.run(  # noqa: S603  (names and versions come from the pins file, no shell reads them)
             command,
             cwd=folder,
-            env={**os.environ, **quiet, **neutral},
+            env={**PATIENCE, **os.environ, **OUTPUT},
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -108,14 +128,19 @@ def _run(command: Sequence[str], artifact: PypiWheel | NpmTarball, folder: str, 
     except subprocess.TimeoutExpired as error:
         raise Infrastructure(f"{artifact.source} did not answer within {seconds:g} s for {subject}") from error
     if done.returncode:
-        raise Infrastructure(f"cannot get {subject} from {artifact.source}: {_complaint(done.stderr)}")
+        complaint = _pip_complaint(done.stderr) if isinstance(artifact, PypiWheel) else _npm_complaint(done.stdout)
+        raise Infrastructure(f"cannot get {subject} from {artifact.source}: {complaint}")
     return done.stdout
 
 
-def _complaint(stderr: str) -> str:
-    """The last thing that a client calls an error."""
+def _pip_complaint(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("ERROR:", "npm error"))]
-    # npm ends with where its log file is
-    told = [line for line in errors if "log" not in line.lower()]
-    return (told or lines or ["it gave no reason"])[-1].removeprefix("ERROR:").removeprefix("npm error").strip()
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    return (errors or lines or ["pip gave no reason"])[-1].removeprefix("ERROR:").strip()
+
+
+def _npm_complaint(stdout: str) -> str:
+    try:
+        return str(json.loads(stdout)["error"]["summary"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return "npm gave no reason"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -91,7 +92,7 @@ class SoundTracks:
             track.finish()
             track.writer.commit()
 
-    def __enter__(self) -> SoundTracks:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import BadInput
+from shared.free_size import free_size
 
 VERSION = 1
 """Raise it when converted files change: stores then convert anew."""
@@ -29,10 +30,11 @@ IR_VERSION = 10
 Array = NDArray[Any]
 
 
-def convert(model: Path, target: Path) -> None:
+def convert(model: Path, target: Path, *, any_size: bool = False) -> None:
     """Write the graph model `model` (a `.json` with its shards beside it) as an ONNX file.
 
-    Inputs and outputs keep the graph's names, types and shapes. Float16 weights become float32.
+    Inputs and outputs keep the graph's names, types and shapes, with `any_size` all but the height and width that
+    `free_size` leaves open. Float16 weights become float32.
 
     Raises:
         BadInput: `unsupported_graph`: an operator, an attribute or a weight type that is not known here.
@@ -45,7 +47,8 @@ def convert(model: Path, target: Path) -> None:
     outputs = [tensor.removesuffix(":0") for tensor in sorted(document["signature"]["outputs"])]
     for name in _order(nodes, outputs):
         graph.add(nodes[name])
-    onnx.save(graph.finish(document["signature"]), str(target))
+    finished = graph.finish(document["signature"])
+    onnx.save(free_size(finished) if any_size else finished, str(target))
 
 
 @dataclass(frozen=True)

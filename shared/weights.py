@@ -18,8 +18,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 
-from shared.artifacts import sha256_of, tampered
+from shared.artifacts import tampered
 from shared.conversions import File, expected_sha256, recipe
+from shared.digests import sha256_of
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
 from shared.pins import Artifact, Entry, Pins, load_pins

@@ -25,7 +25,7 @@ from tasks.celery import app
 from tasks.inputs import stored_outcome
 from tasks.node import events, ledger, storage
 from tasks.plan import Plan
-from tasks.registry import analyzers
+from tasks.registry import analyzers, select
 
 log = logger(__name__)
 
@@ -36,6 +36,8 @@ def aggregate(job_id: str) -> str:
     job = ledger().job(job_id)
     if job.state not in OPEN_STATES:
         return job.state
+    if job.plan is None:
+        _plan_nothing(job)
     for run in ledger().runs(job_id).values():
         if run.status is None:
             end_without_outcome(job, run)
@@ -47,6 +49,14 @@ def aggregate(job_id: str) -> str:
         log.info("job_closed", job=job_id, state=state, wall_seconds=document.job.wall_seconds)
         events().publish(job_id, Event(type="closed", state=state))
     return ledger().job(job_id).state
+
+
+def _plan_nothing(job: Job) -> None:
+    """A job that was never planned: its analyzers are named all the same, each without an outcome."""
+    log.error("job_never_planned", job=job.id)
+    empty = Plan(levels=(), limits={}, frames={}, audio={})
+    runs = [Run(job_id=job.id, analyzer=one.name, level=0) for one in select(job.requested or None)]
+    ledger().start(job.id, empty.model_dump(mode="json"), runs)
 
 
 def end_without_outcome(job: Job, run: Run) -> None:

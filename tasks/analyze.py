@@ -15,7 +15,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.canvas import Signature
 
-from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
+from shared.errors import Cancelled, ReelgraphError, Skipped, Unavailable, WeightsMissing
 from shared.events import Event
 from shared.frames import ReadStats, Rendition
 from shared.ledger import Job, Run
@@ -224,9 +224,12 @@ class Work:
 
 
 def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
-    """The digest of the weights that the analyzer uses in the profile."""
+    """The digest of the weights that the analyzer uses in the profile; None without weights and for unlocked ones."""
     entry = analyzer.weights.get(profile)
-    return weights().digest(entry) if entry else None
+    try:
+        return weights().digest(entry) if entry else None
+    except WeightsMissing:
+        return None
 
 
 def fitted_renditions(analyzer: AnyAnalyzer, plan: Plan) -> tuple[str, ...]:
@@ -241,7 +244,7 @@ def _peak_rss_mib() -> float:
 
 
 def _register(name: str) -> None:
-    @app.task(name=task_name(name), bind=True, autoretry_for=(Infrastructure,), retry_backoff=True, max_retries=5)
+    @app.task(name=task_name(name), bind=True)
     def analyze(task: Task[[str], str], job_id: str) -> str:
         return run(name, job_id, task.request.hostname)
 

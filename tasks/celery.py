@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from celery import Celery, signals
+from typing import Any
+
+from celery import Celery, Task, signals
 from kombu import Queue
 
+from shared.errors import Infrastructure
 from shared.groups import CONTROL, groups
 from shared.log import configure_logging
 from shared.settings import settings
@@ -13,8 +16,18 @@ from tasks.registry import analyzers, task_name
 PRIORITIES = 10
 VISIBILITY_SECONDS = 30
 
+
+class Durable(Task[Any, Any]):
+    """A full disk or a locked ledger may be over in a minute: every task is tried again."""
+
+    autoretry_for = (Infrastructure,)
+    retry_backoff = True
+    max_retries = 5
+
+
 app = Celery(
     "reelgraph",
+    task_cls=Durable,
     broker=settings().broker_url or "redis://127.0.0.1:6379/0",
     backend=settings().broker_url or "redis://127.0.0.1:6379/0",
     include=["tasks.workflow", "tasks.analyze", "tasks.prepare", "tasks.aggregate", "tasks.reconcile", "tasks.worker"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from shared.errors import ReelgraphError
 from shared.ledger import Job, Run
 from shared.log import logger
 from shared.settings import settings
@@ -27,11 +28,18 @@ def reconcile() -> None:
     """Close overdue jobs; queue again what no broker and no worker holds any more."""
     since = broker_since()
     for job in ledger().open_jobs():
-        if time.time() >= job.deadline_at:
-            log.warning("job_overdue", job=job.id)
-            aggregate(job.id)
-        elif job.deployment == settings().deployment:
-            _move(job, since)
+        try:
+            _look(job, since)
+        except (ReelgraphError, ValueError):  # one broken job must not stop the others
+            log.exception("job_not_reconciled", job=job.id)
+
+
+def _look(job: Job, since: float) -> None:
+    if time.time() >= job.deadline_at:
+        log.warning("job_overdue", job=job.id)
+        aggregate(job.id)
+    elif job.deployment == settings().deployment:
+        _move(job, since)
 
 
 def _move(job: Job, since: float) -> None:

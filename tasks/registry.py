@@ -43,7 +43,7 @@ def analyzers() -> dict[str, AnyAnalyzer]:
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
     if analyzer.group not in groups():
         raise TypeError(f"{analyzer.name} is in group {analyzer.group!r}, which groups.toml does not have")
-    missing = [name for name in analyzer.requires if name not in found]
+    missing = [name for name in dependencies(analyzer) if name not in found]
     if missing:
         raise TypeError(f"{analyzer.name} depends on {', '.join(missing)}, which do not exist")
 

@@ -2,7 +2,8 @@
 
 Boxes are matched by overlap and the Hungarian method (SORT, Bewley et al., 2016), in two rounds: what the detector is
 sure of first, then what it half sees, which may only carry on an object and never start one (ByteTrack, Zhang et al.,
-2022). Whole videos are linked at once and nothing is added: no box stands where the detector gave none.
+2022). Nothing is added: no box stands where the detector gave none. A cut ends no object by itself: where the next shot
+shows the same class in the same place, the two are one object.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
+from tests.support.real import real_clip
 
 H, W = 180, 320
 
@@ -60,13 +62,14 @@ def test_a_flash_is_no_cut(cuts: CutAnalysis, tmp_path: Path, length: int) -> No
 
 def test_a_fade_through_black_is_two_events_and_one_boundary(cuts: CutAnalysis, tmp_path: Path) -> None:
     """A fade is `fade_out` where black is reached and `fade_in` where it ends, never `cut`."""
-    down = [(p * (1 - i / 30)).astype(np.uint8) for i, p in enumerate(drift(6, 30))]
-    up = [(p * (i / 30)).astype(np.uint8) for i, p in enumerate(drift(7, 30))]
-    frames = [*drift(6, 30), *down, *[np.zeros((H, W, 3), np.uint8)] * 15, *up, *drift(7, 30)]
+    before, after = drift(6, 60), drift(7, 60)
+    before[30:] = [(p * (1 - i / 30)).astype(np.uint8) for i, p in enumerate(before[30:])]
+    after[:30] = [(p * (i / 30)).astype(np.uint8) for i, p in enumerate(after[:30])]
+    frames = [*before, *[np.zeros((H, W, 3), np.uint8)] * 15, *after]
     result = run(cuts, write_video(tmp_path / "v.mp4", frames), tmp_path / "store")
     (out, first), (back, second) = events(result)
     assert (first, second) == ("fade_out", "fade_in")
-    # The ramp is 1 s from about 150 to 0, and the last 16 steps of it count as black.
+    # The ramp lasts 1 s from about 150 to 0, and its last 16 levels count as black.
     assert out == pytest.approx(2.0, abs=0.15)
     assert back == pytest.approx(2.5, abs=0.15)
     assert [shot.start for shot in result.shots.items] == [0.0, back]
@@ -84,3 +87,12 @@ def test_nothing_is_known_of_confidence(cuts: CutAnalysis, tmp_path: Path) -> No
     result = run(cuts, write_video(tmp_path / "v.mp4", drift(1, 20) + drift(2, 20)), tmp_path / "store")
     assert {event.confidence for event in result.cuts.items} == {None}
     assert result.cuts.method == "heuristic"
+
+
+def test_the_sample_reel_is_cut_where_it_was_cut(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """The real reel has its three cuts within 0.1 s and no others."""
+    video = real_clip("reel.mp4")
+    truth = json.loads(video.with_name("truth.json").read_text())["reel.mp4"]
+    found = events(run(cuts, video, tmp_path))
+    assert {kind for _, kind in found} == {"cut"}
+    assert [t for t, _ in found] == pytest.approx(truth["cuts_seconds"], abs=0.1)

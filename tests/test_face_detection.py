@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tasks.analyzers.face_detection import SIDE, STRIDE, FaceDetection, decode, merge
-from tests.support.real import clip
 from tests.support.drawings import FACE_POINTS, blank, draw_face
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import write_video
+from tests.support.real import real_clip
 
 COLUMNS = SIDE // STRIDE
 WALL = (190, 195, 200)
@@ -115,11 +115,11 @@ def test_a_bare_wall_has_no_face(detection, tmp_path):
 
 def test_a_real_reel(detection, tmp_path):
     """In the sample reel the face is in the first shot only: the person of the last one is seen from behind."""
-    (face,) = run(detection, clip("reel.mp4"), tmp_path / "frames").faces.items
+    (face,) = run(detection, real_clip("reel.mp4"), tmp_path / "frames").faces.items
     assert (face.start, face.end) == pytest.approx((0.0, 3.0), abs=0.3)
 
 
 @pytest.mark.parametrize(("name", "faces"), [("faces.mp4", 2), ("people.mp4", 0), ("slides_talk.mp4", 0)])
 def test_real_clips(detection, tmp_path, name, faces):
     """Two people side by side are two faces throughout; backs of heads and slides are none."""
-    assert len(run(detection, clip(name), tmp_path / "frames").faces.items) == faces
+    assert len(run(detection, real_clip(name), tmp_path / "frames").faces.items) == faces

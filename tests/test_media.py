@@ -15,7 +15,8 @@ import pytest
 
 from shared.errors import BadInput
 from shared.media import open_decode_pass, probe
-from tests.support.clips import click, make_clip, numbered, real_clip
+from tests.support.clips import click, make_clip, numbered
+from tests.support.real import real_clip
 
 
 def cut(path: Path, share: float) -> Path:

@@ -14,6 +14,8 @@ from tests.support.project import PACKAGES, ROOT, pyproject, tracked
 FOLDER = ROOT / "requirements"
 COMPILED = sorted(FOLDER.glob("*.txt"))
 PYTHONS = ("3.11.2", "3.12.1", "3.13.0")
+GPU_IMAGES = frozenset(("torch", "transformers"))
+"""Asked for by the images of GPU workers alone; imported inside `load` of analyzers that no other worker runs."""
 PLACE = re.compile(r"://|file:|(?:^|\s)(?:/|~|\.\.?/)|--(?:extra-)?index|--find-links", re.MULTILINE)
 
 
@@ -120,4 +122,4 @@ def test_every_import_is_asked_for(folders, files):
     known = {canonicalize_name(requirement.name) for name in files for requirement in direct(name)}
     imported = imported_by(path for path in tracked(*folders) if path.suffix == ".py")
     assert imported
-    assert {root for root, names in imported.items() if not names & known} == set()
+    assert {root for root, names in imported.items() if not names & known} <= GPU_IMAGES

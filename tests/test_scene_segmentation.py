@@ -1,14 +1,27 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shared.schema import LabelledSegment, SeriesTrack
 from tasks.analyzers.scene_segmentation import SceneSegmentation
+from tests.support.drawings import blank
 from tests.support.media import run
-from tests.support.plain_video import write_plain_video
+from tests.support.moving import write_video
 from tests.support.tracks import result, segments, spoken
 
 RED, GREEN, BLUE, DARK = (200, 30, 30), (30, 180, 30), (30, 30, 220), (20, 20, 20)
+
+
+def write_shots(path: Path, *plain: tuple[float, tuple[int, int, int]]) -> Path:
+    """Plain shots `(seconds, rgb)` one after another; a darker corner keeps them from being one flat colour."""
+    frames = []
+    for seconds, colour in plain:
+        picture = blank(160, 96, colour)
+        picture[:24, :40] //= 2
+        frames += [picture] * round(seconds * 20)
+    return write_video(path, frames, fps=20)
 
 
 def shots(*lengths: float):
@@ -23,7 +36,7 @@ def shots(*lengths: float):
 @pytest.fixture
 def scenes(tmp_path):
     def found(*pictures, others=()):
-        video = write_plain_video(tmp_path / "v.mp4", *pictures)
+        video = write_shots(tmp_path / "v.mp4", *pictures)
         lengths = [seconds for seconds, _ in pictures]
         track = run(SceneSegmentation(), video, tmp_path / "store", shots(*lengths), *others).scenes
         assert track.method == "heuristic"
@@ -55,7 +68,7 @@ def test_a_shot_too_short_for_a_frame_stays_with_its_neighbour(scenes):
 def test_a_sentence_over_the_cut_joins_what_is_nearly_alike(tmp_path):
     """Two shots just too different to be one scene are joined by a sentence that runs on, and it is cited."""
     pictures = ((2, RED), (2, GREEN))
-    video = write_plain_video(tmp_path / "v.mp4", *pictures)
+    video = write_shots(tmp_path / "v.mp4", *pictures)
     said = spoken(("and so we go on", 1.5, 2.5))
     # the flat halves share nothing, the dark corners little: a distance just under 1
     options = {"max_distance": 0.92}
@@ -67,7 +80,7 @@ def test_a_sentence_over_the_cut_joins_what_is_nearly_alike(tmp_path):
 
 def test_a_jump_in_loudness_parts_what_looks_alike(tmp_path):
     """The same look goes on as one scene, unless the sound jumps by 20 LU at the cut and the look differs a little."""
-    video = write_plain_video(tmp_path / "v.mp4", (2, RED), (2, RED))
+    video = write_shots(tmp_path / "v.mp4", (2, RED), (2, RED))
 
     def loudness(before: float, after: float):
         values = (before,) * 20 + (after,) * 20
@@ -83,5 +96,5 @@ def test_a_jump_in_loudness_parts_what_looks_alike(tmp_path):
 
 def test_without_shots_there_are_no_scenes(tmp_path):
     """An empty shot list gives an empty track, and no frame is read."""
-    video = write_plain_video(tmp_path / "v.mp4", (1, RED))
+    video = write_shots(tmp_path / "v.mp4", (1, RED))
     assert run(SceneSegmentation(), video, tmp_path / "a", shots()).scenes.items == ()

@@ -1,5 +1,4 @@
 import json
-import os
 from difflib import SequenceMatcher
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from shared.schema import Caption
 from tasks.analyzers.text_overlay import STILL_THERE, Line, TextOverlay, edge_map, grow, overlap, plain, span
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
+from tests.support.real import real_clip
 
 H, W, FPS = 480, 640, 12
 
@@ -133,16 +133,11 @@ def test_other_text_does_not_keep_a_line_alive() -> None:
     assert line.agreement(grow(other)) < STILL_THERE / 2
 
 
-def test_the_sample_reel_is_read() -> None:
+def test_the_sample_reel_is_read(reader: TextOverlay, tmp_path: Path) -> None:
     """The real reel's three captions come out with at most two wrong letters and times within 0.5 s."""
-    folder = os.environ.get("REELGRAPH_TEST_MEDIA")
-    if not folder:
-        pytest.skip("set REELGRAPH_TEST_MEDIA to the folder of the sample clips")
-    reader = TextOverlay()
-    reader.load(PackagedWeights())  # type: ignore[arg-type]
-    truth = json.loads((Path(folder) / "truth.json").read_text())["reel.mp4"]["texts"]
-    items = run(reader, Path(folder) / "reel.mp4", Path(folder)).captions.items
-    for caption in truth:
+    video = real_clip("reel.mp4")
+    items = run(reader, video, tmp_path).captions.items
+    for caption in json.loads(video.with_name("truth.json").read_text())["reel.mp4"]["texts"]:
         best = max(items, key=lambda item: SequenceMatcher(None, item.text, caption["text"]).ratio())
         wrong = sum(a != b for a, b in zip(best.text, caption["text"], strict=False))
         assert wrong + abs(len(best.text) - len(caption["text"])) <= 2

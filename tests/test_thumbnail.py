@@ -19,7 +19,7 @@ GREYS = (30, 80, 130, 180, 230)
 
 
 def write_steps(path: Path, *, start: int = 0, pixel_shape: Fraction | None = None) -> Path:
-    """One grey a second at 10 fps, one key frame in all, the upper left quarter white. `start` in tenths of a second."""
+    """One grey a second at 10 fps, one key frame in all, upper left quarter white. `start` in tenths of a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"g": "999", "crf": "10"})
         stream.width, stream.height, stream.pix_fmt = 160, 80, "yuv420p"

@@ -12,10 +12,11 @@ from types import FrameType
 import click
 
 from services.display import Display, display
-from services.results import write_results
+from services.results import folders_of, write_results
 from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.errors import BadInput
+from shared.groups import workers
 from shared.ledger import OPEN_STATES, Job
 from shared.media import probe
 from shared.schema import Document, OptionValue
@@ -77,6 +78,7 @@ def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
     """
     changed = {"profile": profile, "data_dir": data.absolute() if data else None}
     use(settings().model_copy(update={key: value for key, value in changed.items() if value is not None}))
+    workers(settings().profile)  # refuses a profile that does not exist
     requested = [name.strip() for name in names.split(",") if name.strip()] if names else []
     chosen = select(requested or None)
     options = parse_options(split_options(given))
@@ -105,9 +107,9 @@ def run(
                 for video in videos
             ]
             try:
-                for video, job in zip(videos, jobs, strict=True):
+                for video, job, folder in zip(videos, jobs, folders_of(videos, out), strict=True):
                     document = follow(job, video, stack, screen)
-                    folder = write_results(document, video, out)
+                    write_results(document, folder)
                     screen.close(document, folder)
                     if as_json:
                         click.echo(document.model_dump_json())

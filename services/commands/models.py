@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,9 +70,9 @@ def list_entries(weights: Weights, *, as_json: bool) -> None:
         megabytes = f"{one.size_bytes / 1e6:.1f}" if one.size_bytes is not None else "?"
         users = (f"{name} ({profile})" for profile, names in one.used_by.items() for name in names)
         table.add_row(one.entry, "\n".join(one.sources), megabytes, one.licence, one.state, "\n".join(users))
-    console = Console()
     # nothing is folded in a pipe
-    console.print(table, highlight=False, width=console.width if console.is_terminal else 200)
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table, highlight=False)
 
 
 @models.command()

@@ -89,7 +89,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
     group = "light"
     summary = "loudness (EBU R 128), pitch (YIN), spectrum, silence, tempo and beats"
     needs = (STEREO, MONO)
-    cost = 0.02
+    cost = 0.01
 
     def analyze(self, media: Media, options: AudioOptions) -> Sound:
         """Measure; see `Sound`."""

@@ -3,7 +3,7 @@
 The network is MediaPipe's full-range BlazeFace (192x192, Bazarevsky et al., 2019). Anchors, decoding and weighted
 suppression follow MediaPipe's graph `face_detection`, its numbers `face_detection_full_range`.
 
-Measured at 4 frames a second on seven clips against the short-range network (128x128) and against square tiles: full
+Measured at 4 frames a second on six clips against the short-range network (128x128) and against square tiles: full
 range saw a signer from the waist up (score 0.92, short range 0.65), and it alone kept backs of heads apart from faces
 (0.65 at most against 0.66 at least). Tiles cost three times as much and lowered the scores of near faces.
 """

@@ -162,7 +162,8 @@ def _whole_words(parts: Iterable[Any]) -> Iterator[Word]:
 
 def _trimmed(word: Word, spans: Spans) -> Word:
     """Whisper stretches a word over the silence beside it: keep the part in which there is voice."""
-    start, end = word.start, word.end
+    end = min(word.end, spans[-1][1])
+    start = min(word.start, end)
     voiced = [(max(start, a), min(end, b)) for a, b in spans if a < end and b > start]
     # a sliver is the neighbour's voice, not this word's
     voiced = [(a, b) for a, b in voiced if b - a >= SLIVER_SECONDS] or voiced

@@ -151,7 +151,7 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
             media.progress(min(1.0, last[0] / max(media.info.duration_seconds, 1e-3)))
         if last is not None:
             reading.finish(*last)
-        return TextTracks(captions=SegmentTrack[Caption](method="model", items=captions(reading, media, options)))
+        return TextTracks(captions=SegmentTrack[Caption](method="model", items=captions(reading, media)))
 
 
 class Reading:
@@ -357,7 +357,7 @@ def similarity(a: str, b: str) -> float:
     return SequenceMatcher(None, plain(a), plain(b), autojunk=False).ratio()
 
 
-def captions(reading: Reading, media: Media, options: TextOptions) -> tuple[Caption, ...]:
+def captions(reading: Reading, media: Media) -> tuple[Caption, ...]:
     """All lines, ordered by start and then from top to bottom."""
     lines = sorted(reading.done + reading.live, key=lambda line: (line.first, line.box[1]))
     items = []

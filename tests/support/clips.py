@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 BITS = 12
@@ -19,7 +18,8 @@ BITS = 12
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 """Bars of the lower half, from the left."""
 
-Picture = Callable[[int, int, int], NDArray[np.uint8]]
+Drawing = Callable[[int, int, int], NDArray[np.uint8]]
+"""Draws the frame of a number at a width and height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def numbered(number: int, width: int, height: int) -> NDArray[np.uint8]:
     return image
 
 
-def plain(level: int) -> Picture:
+def plain(level: int) -> Drawing:
     """Frames of one grey level."""
     return lambda number, width, height: np.full((height, width, 3), level, np.uint8)
 
@@ -72,7 +72,7 @@ def make_clip(
     fps: int = 10,
     size: tuple[int, int] = (160, 120),
     pts_ms: Sequence[int] | None = None,
-    picture: Picture = numbered,
+    picture: Drawing = numbered,
     rotation: int = 0,
     pixel_shape: Fraction = Fraction(1),
     keyframe_every: int = 10,
@@ -91,7 +91,7 @@ def make_clip(
             video = container.add_stream(codec, rate=fps, options={"preset": "ultrafast", "crf": "12"})
             video.width, video.height, video.pix_fmt = *size, "yuv420p"
             video.codec_context.sample_aspect_ratio = pixel_shape
-            video.codec_context.time_base = Fraction(1, 1000) if pts_ms else Fraction(1, fps)
+            video.codec_context.time_base = tick = Fraction(1, 1000) if pts_ms else Fraction(1, fps)
             video.codec_context.gop_size = keyframe_every
             if rotation:
                 video.set_display_rotation(rotation)
@@ -99,16 +99,25 @@ def make_clip(
             audio = container.add_stream(sound.codec, rate=sound.sample_rate)
             audio.layout = "mono" if len(sound.samples) == 1 else "stereo"
         if video is not None:
-            for number in range(frames):
-                frame = av.VideoFrame.from_ndarray(picture(number, *size), "rgb24")
-                frame.pts, frame.time_base = (
-                    (pts_ms[number], Fraction(1, 1000)) if pts_ms else (number, Fraction(1, fps))
-                )
-                container.mux(video.encode(frame))
-            container.mux(video.encode(None))
+            drawn = (picture(number, *size) for number in range(frames))
+            write_pictures(container, video, zip(pts_ms or range(frames), drawn, strict=False), tick)
         if audio is not None and sound is not None:
             _write_sound(container, audio, sound)
     return path
+
+
+def write_pictures(
+    container: av.container.OutputContainer,
+    stream: av.VideoStream,
+    pictures: Iterable[tuple[int, NDArray[np.uint8]]],
+    tick: Fraction,
+) -> None:
+    """Encode rgb frames `(height, width, 3)`, each with its presentation time in ticks of so many seconds."""
+    for pts, picture in pictures:
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+        frame.pts, frame.time_base = pts, tick
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
 
 
 def _write_sound(container: av.container.OutputContainer, stream: av.audio.AudioStream, sound: Sound) -> None:
@@ -122,11 +131,3 @@ def _write_sound(container: av.container.OutputContainer, stream: av.audio.Audio
         for part in resampler.resample(frame):
             container.mux(stream.encode(part))
     container.mux(stream.encode(None))
-
-
-def real_clip(name: str) -> Path:
-    """A clip of the folder in REELGRAPH_TEST_MEDIA; skips the test without it."""
-    folder = os.environ.get("REELGRAPH_TEST_MEDIA")
-    if not folder or not (Path(folder) / name).exists():
-        pytest.skip(f"set REELGRAPH_TEST_MEDIA to a folder with {name}")
-    return Path(folder) / name

@@ -27,7 +27,7 @@ def running(data: Path, *, groups: set[str] | None = None, probe: bool = False, 
     use(before.model_copy(update={"data_dir": data, **changed}))
     try:
         if probe:
-            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROBE), os.getcwd(), path]))
+            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROBE), str(Path.cwd()), path]))
             os.environ["REELGRAPH_PROBE_LOG"] = str(data.parent / f"{data.name}-openings.log")
         with local_stack(groups) as stack:
             stack.wait_ready()

@@ -1,23 +1,27 @@
-"""The real models for one analyzer's test, where the machine has them: the weights store of REELGRAPH_WEIGHTS_DIR."""
+"""The real models for one analyzer's test, where the machine has them: in the folder of REELGRAPH_WEIGHTS_DIR."""
 
 from __future__ import annotations
 
-import os
-
-import pytest
+from typing import Any, TypeVar
 
 from shared.errors import WeightsMissing
-from shared.settings import Settings
+from shared.settings import settings
 from shared.weights import Weights
-from tasks.analyzer import Analyzer, Options
+from tasks.analyzer import Analyzer
 from tasks.models import LocalModels
+from tests.support.system import missing
+
+AnalyzerT = TypeVar("AnalyzerT", bound=Analyzer[Any, Any])
 
 
-def loaded(analyzer: Analyzer[Options, object]) -> Analyzer[Options, object]:
-    """The analyzer with its local models loaded; skips the test on a machine that has not pulled them."""
-    models = LocalModels(Weights(Settings().weights_dir), analyzer.weights["local"], profile="local", threads=1)
+def loaded(analyzer: AnalyzerT) -> AnalyzerT:
+    """The analyzer with its local models loaded; without them the test is skipped with the command that gets them.
+
+    Fails instead when REELGRAPH_REQUIRE_ALL=1.
+    """
+    models = LocalModels(Weights(settings().weights_dir), analyzer.weights["local"], profile="local", threads=1)
     try:
         analyzer.load(models)
     except WeightsMissing as error:
-        (pytest.fail if os.environ.get("REELGRAPH_REQUIRE_ALL") == "1" else pytest.skip)(error.message)
+        missing(error.message)
     return analyzer

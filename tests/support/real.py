@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-def clip(name: str) -> Path:
+def real_clip(name: str) -> Path:
     """Path of a real clip; skips the test when there is none."""
     folder = os.environ.get("REELGRAPH_TEST_MEDIA")
     path = Path(folder or "") / name

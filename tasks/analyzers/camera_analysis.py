@@ -1,0 +1,319 @@
+"""How the camera moves: pans, tilts, zooms, shake, or none of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from shared.frames import Frames
+from shared.schema import CameraMotion, LabelledSegment, SegmentTrack, Span, TrackSet
+from tasks.analyzer import Analyzer, Media, ModelContext, Options
+
+PICTURES = Frames(fps=10, short_side=240, colour="gray")
+
+Motion = Literal["static", "pan_left", "pan_right", "tilt_up", "tilt_down", "zoom_in", "zoom_out", "shake", "mixed"]
+Points = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+IDENTITY: Matrix = np.eye(2, 3)
+STILL = (0.0, 0.0, 0.0, 0.0)
+NAMES: tuple[tuple[Motion, Motion], ...] = (
+    ("pan_right", "pan_left"),
+    ("tilt_down", "tilt_up"),
+    ("zoom_out", "zoom_in"),
+)
+"""Names of a motion of the content along x, y and zoom: when negative, when positive."""
+TURN = 3
+
+CHAIN = 5
+"""Steps over which points are followed before new ones are chosen: half a second."""
+GRID, PER_CELL = 8, 5
+"""Points are spread over 8 x 8 cells, 5 in each at most, so that captions and people count by their area."""
+CORNER_STRENGTH, CORNER_DISTANCE, WINDOW = 5e-5, 5, 15
+"""Least corner strength (smaller eigenvalue of the gradient matrix: Shi and Tomasi, Good Features to Track, 1994; white
+noise of 2 levels has 2e-5), side in pixels of the patch in which a corner is the strongest, and of the one tracked."""
+RETURN_PIXELS = 0.5
+"""A point counts when tracking it forth and back ends where it began (Kalal et al., Forward-Backward Error, 2010)."""
+INLIER_PIXELS, CHAIN_PIXELS = 0.7, 1.5
+"""How far a point may lie from where the motion found takes it, in one step and over a chain: bodies sway slowly and
+bend, scenes do not."""
+LEAST_POINTS, LEAST_SHARE, LEAST_CELLS, LEAST_SPREAD = 12, 0.5, 8, 3
+"""With fewer points, a smaller share that agrees, or agreement in fewer of the 64 cells or 3 rows and columns of them
+(a caption is one or two rows), it cannot be told how the camera moves."""
+STILL_PIXELS, STILL_SHARE = 0.5, 0.35
+"""With this share of points never off their place by more than this in a chain, the camera stands and things move. At
+the slowest zoom that counts, about 15 % of the points (those in the middle) stand still."""
+SMOOTH = 5
+"""Steps of the running median that separates intended motion from jitter."""
+JITTER = 7
+"""Steps over which the strength of jitter is measured."""
+DOMINANT = 2.0
+"""A motion gives the segment its name when it is this many times as large as each other; else it is mixed."""
+SLOW_TURN = 0.1
+"""A turn slower than this, in short sides a second, is how heads and bodies sway before a plain wall, not how cameras
+are moved: it is not told which of them it was."""
+SHORTEST_SECONDS = 0.35
+"""Shorter runs of a label, or of not knowing, are given to the longer neighbour."""
+
+
+class CameraOptions(Options):
+    """When motion counts. All in shares of the short side per second, meant over the picture."""
+
+    moving: float = Field(0.02, gt=0, description="Least speed of a pan, tilt or zoom")
+    shaking: float = Field(0.1, gt=0, description="Least root mean square speed of jitter")
+
+
+class CameraTracks(TrackSet):
+    """`motion`: how the camera moved; spans in which it could not be told are missing here and in `analysed`.
+
+    Directions are the camera's: `pan_right` turns it right (the picture's content moves left), `tilt_up` turns it up
+    (content moves down), `zoom_in` makes content larger. `confidence` is the mean share of tracked points that agree
+    with the motion found, a measurement.
+    """
+
+    motion: SegmentTrack[CameraMotion]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Motion of the picture's content between two frames, in short sides per second; None where it cannot be told.
+
+    `x` to the right, `y` down, `zoom` and `turn` as root mean square speed over the picture (enlarging and clockwise
+    are positive). `agreement`: share of points that follow it.
+    """
+
+    start: float
+    end: float
+    velocity: tuple[float, float, float, float] | None
+    agreement: float = 0.0
+
+
+class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
+    """Corners tracked from frame to frame (Lucas-Kanade), a similarity fitted by RANSAC, its four parts named.
+
+    Ten frames a second. A running median of half a second is the intended motion, the rest is jitter. No step crosses
+    a cut.
+    """
+
+    name: ClassVar[str] = "camera_analysis"
+    version: ClassVar[int] = 1
+    group: ClassVar[str] = "segment"
+    summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
+    needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
+    requires: ClassVar[tuple[str, ...]] = ("cut_analysis",)
+    cost: ClassVar[float] = 0.05
+
+    def load(self, model: ModelContext) -> None:
+        """Import OpenCV."""
+        import cv2  # noqa: F401
+
+    def analyze(self, media: Media, options: CameraOptions) -> CameraTracks:
+        """Measure shot by shot."""
+        shots = media.items("cut_analysis/shots", LabelledSegment)
+        items: list[CameraMotion] = []
+        for index, group in groupby(measured(media, shots), key=lambda pair: pair[0]):
+            shot, steps = shots[index], [step for _, step in group]
+            for label, first, last in runs(steps, labels(steps, options)):
+                if label is None:
+                    continue
+                items.append(
+                    CameraMotion(
+                        id=f"m{len(items) + 1}",
+                        start=shot.start if first == 0 else steps[first].start,
+                        end=shot.end if last == len(steps) - 1 else steps[last].end,
+                        motion=label,
+                        confidence=agreement(steps[first : last + 1]),
+                    )
+                )
+        motion = SegmentTrack[CameraMotion](method="measurement", items=tuple(items))
+        return CameraTracks(analysed=joined(items), motion=motion)
+
+
+def measured(media: Media, shots: Sequence[LabelledSegment]) -> Iterator[tuple[int, Step]]:
+    """Yield the steps of all shots in order, each with its shot's index."""
+    chain: list[tuple[float, Picture]] = []
+    shot = 0
+    for batch in media.frames(PICTURES, batch=32):
+        for t, frame in zip(batch.times, batch.frames, strict=True):
+            ended = shot
+            # Times of shots are rounded to a millisecond, those of frames are not.
+            while shot < len(shots) - 1 and t >= shots[shot].end - 0.001:
+                shot += 1
+            if shot != ended or len(chain) > CHAIN:
+                yield from ((ended, step) for step in follow(chain))
+                chain = chain[-1:] if shot == ended else []
+            chain.append((float(t), frame))
+        media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
+    yield from ((shot, step) for step in follow(chain))
+
+
+def follow(chain: Sequence[tuple[float, Picture]]) -> list[Step]:
+    """Motion between the consecutive frames, `(seconds, uint8 (height, width))`, of one chain."""
+    if len(chain) < 2:
+        return []
+    shape = chain[0][1].shape
+    origin = points = corners(chain[0][1])
+    predicted = origin.astype(np.float64)
+    tracked = np.ones(len(points), np.bool_)
+    strayed = np.zeros(len(points), np.float32)
+    steps = []
+    for (start, a), (end, b) in pairwise(chain):
+        moved, found = flow(a, b, points)
+        tracked &= found
+        strayed = np.maximum(strayed, np.linalg.norm(moved - origin, axis=1))
+        step, matrix = fitted(start, end, points[tracked], moved[tracked], shape)
+        predicted = predicted @ matrix[:, :2].T + matrix[:, 2]
+        steps.append(step)
+        points = moved
+    still = tracked & (strayed < STILL_PIXELS)
+    rigid = tracked & (np.linalg.norm(points - predicted, axis=1) < CHAIN_PIXELS)
+    count = max(1, int(tracked.sum()))
+    if still.sum() >= STILL_SHARE * count and spread(origin[still], shape):
+        return [Step(step.start, step.end, STILL, float(still.sum() / count)) for step in steps]
+    if rigid.sum() < LEAST_SHARE * count:
+        return [Step(step.start, step.end, None) for step in steps]
+    return steps
+
+
+def corners(picture: Picture) -> Points:
+    """Corners worth tracking, float32 `(n, 2)` x and y in pixels, the strongest of each cell."""
+    import cv2
+
+    strength = cv2.cornerMinEigenVal(picture, 3)
+    strongest = cv2.dilate(strength, np.ones((CORNER_DISTANCE, CORNER_DISTANCE), np.uint8))
+    rows, columns = np.nonzero((strength == strongest) & (strength > CORNER_STRENGTH))
+    order = np.argsort(-strength[rows, columns], kind="stable")
+    points = np.stack([columns[order], rows[order]], axis=1).astype(np.float32)
+    taken: Counter[int] = Counter()
+    kept = []
+    for index, cell in enumerate(cells(points, picture.shape).tolist()):
+        taken[cell] += 1
+        if taken[cell] <= PER_CELL:
+            kept.append(index)
+    return points[kept]
+
+
+def flow(a: Picture, b: Picture, points: Points) -> tuple[Points, NDArray[np.bool_]]:
+    """Where the points of `a` are in `b`, and for which of them that is certain."""
+    import cv2
+
+    if len(points) == 0:
+        return points, np.zeros(0, np.bool_)
+    size = (WINDOW, WINDOW)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(a, b, points, np.empty_like(points), winSize=size)
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(b, a, there, np.empty_like(points), winSize=size)
+    close = np.linalg.norm(back - points, axis=1) < RETURN_PIXELS
+    return np.asarray(there, np.float32), close & (found.ravel() == 1) & (returned.ravel() == 1)
+
+
+def fitted(start: float, end: float, before: Points, after: Points, shape: tuple[int, ...]) -> tuple[Step, Matrix]:
+    """Fit a similarity `(2, 3)` to points that moved between two times; unknown when too few agree."""
+    import cv2
+
+    if len(before) < LEAST_POINTS:
+        return Step(start, end, None), IDENTITY
+    # OpenCV's type stubs do not know that the matrix may be None.
+    estimate: Any = cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=INLIER_PIXELS)
+    found, chosen = estimate
+    if found is None:
+        return Step(start, end, None), IDENTITY
+    matrix: Matrix = np.asarray(found, np.float64)
+    agrees = chosen.ravel() == 1
+    share = float(agrees.mean())
+    if share < LEAST_SHARE or not spread(before[agrees], shape):
+        return Step(start, end, None), matrix
+    height, width = shape
+    centre = np.array([width / 2, height / 2])
+    x, y = matrix[:, :2] @ centre + matrix[:, 2] - centre
+    # Root mean square distance of a rectangle's points from its centre.
+    radius = float(np.hypot(width, height) / np.sqrt(12))
+    zoom = float(np.log(np.hypot(matrix[0, 0], matrix[1, 0]))) * radius
+    turn = float(np.arctan2(matrix[1, 0], matrix[0, 0])) * radius
+    unit = min(height, width) * (end - start)
+    return Step(start, end, (float(x) / unit, float(y) / unit, zoom / unit, turn / unit), share), matrix
+
+
+def cells(points: Points, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Find the number of the grid's cell that each point lies in, row by row."""
+    scale = np.array([GRID / shape[1], GRID / shape[0]])
+    column, row = np.clip((points * scale).astype(np.intp), 0, GRID - 1).T
+    numbers: NDArray[np.intp] = row * GRID + column
+    return numbers
+
+
+def spread(points: Points, shape: tuple[int, ...]) -> bool:
+    """Whether points cover enough of the picture to speak for the camera."""
+    numbers = np.unique(cells(points, shape))
+    rows, columns = np.unique(numbers // GRID), np.unique(numbers % GRID)
+    return len(numbers) >= LEAST_CELLS and min(len(rows), len(columns)) >= LEAST_SPREAD
+
+
+def labels(steps: Sequence[Step], options: CameraOptions) -> list[Motion | None]:
+    """Name each step's motion after smoothing; None where it is unknown."""
+    velocity = np.array([step.velocity or (np.nan,) * 4 for step in steps])
+    smooth = np.array([around(velocity, i, SMOOTH, np.nanmedian) for i in range(len(steps))])
+    rough = np.square(velocity[:, :2] - smooth[:, :2]).sum(1)
+    jitter = np.sqrt([around(rough, i, JITTER, np.nanmean) for i in range(len(steps))])
+    return [
+        None if step.velocity is None else name(smooth[i], float(jitter[i]), options) for i, step in enumerate(steps)
+    ]
+
+
+def around(values: NDArray[np.float64], index: int, width: int, of: Callable[..., Any]) -> Any:
+    """Apply `of` to the values at most `width // 2` away; NaN when there is none."""
+    near = values[max(0, index - width // 2) : index + width // 2 + 1]
+    return np.full(values.shape[1:], np.nan) if np.isnan(near).all() else of(near, axis=0)
+
+
+def name(velocity: NDArray[np.float64], jitter: float, options: CameraOptions) -> Motion | None:
+    """Name one smoothed motion `(x, y, zoom, turn)` of the content; None when it is more likely a body's."""
+    speed = float(np.linalg.norm(velocity))
+    if jitter >= options.shaking and jitter > speed:
+        return "shake"
+    if speed < options.moving:
+        return "static"
+    strength = np.abs(velocity)
+    part = int(strength.argmax())
+    others = np.delete(strength, part)
+    if part != TURN and strength[part] >= DOMINANT * others.max():
+        return NAMES[part][int(velocity[part] > 0)]
+    swaying = speed < SLOW_TURN and DOMINANT * strength[TURN] >= strength[part]
+    return None if swaying else "mixed"
+
+
+def runs(steps: Sequence[Step], names: Sequence[Motion | None]) -> list[tuple[Motion | None, int, int]]:
+    """Collect the runs of equal labels as (label, first step, last step), none too short unless it is the only one."""
+    found = [(label, [i for i, _ in group]) for label, group in groupby(enumerate(names), key=lambda pair: pair[1])]
+    while len(found) > 1:
+        seconds = [steps[run[-1]].end - steps[run[0]].start for _, run in found]
+        short = int(np.argmin(seconds))
+        if seconds[short] >= SHORTEST_SECONDS:
+            break
+        neighbours = [i for i in (short - 1, short + 1) if 0 <= i < len(found)]
+        heir = max(neighbours, key=lambda i: seconds[i])
+        names = [found[heir][0] if i in found[short][1] else label for i, label in enumerate(names)]
+        found = [(label, [i for i, _ in group]) for label, group in groupby(enumerate(names), key=lambda p: p[1])]
+    return [(label, run[0], run[-1]) for label, run in found]
+
+
+def agreement(steps: Sequence[Step]) -> float:
+    """Mean share of points that follow the motion, over the steps in which it is known."""
+    return float(np.mean([step.agreement for step in steps if step.velocity is not None]))
+
+
+def joined(items: Sequence[CameraMotion]) -> tuple[Span, ...]:
+    """Join the segments' spans where they touch."""
+    spans: list[Span] = []
+    for item in items:
+        if spans and item.start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], item.end)
+        else:
+            spans.append((item.start, item.end))
+    return tuple(spans)

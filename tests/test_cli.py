@@ -1,0 +1,201 @@
+"""The `reelgraph` command as its users meet it: a real process, its output and its exit code."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.groups import groups
+from tasks.registry import analyzers, document_schema
+from tests.support.moving import texture, write_video
+from tests.support.processes import eventually
+
+REELGRAPH = Path(sys.executable).with_name("reelgraph")
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {**os.environ, "REELGRAPH_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def reelgraph(environment, tmp_path):
+    """Runs the command in an empty folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+
+    def run(*arguments, seconds=100):
+        command = [str(REELGRAPH), *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, env=environment, cwd=folder, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A second of a still picture, then a second of another."""
+    pictures = [texture(1, 120, 160)] * 30 + [texture(2, 120, 160)] * 30
+    return write_video(tmp_path / "clip with space.mp4", pictures)
+
+
+def truncated(folder):
+    whole = write_video(folder / "whole.mp4", [texture(seed, 240, 320) for seed in range(60)])
+    cut = folder / "truncated.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    return cut
+
+
+def written(folder, name, content):
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+BAD = {
+    "missing file": (lambda folder: folder / "no.mp4", "no such file"),
+    "folder": (lambda folder: folder, "folder"),
+    "empty file": (lambda folder: written(folder, "empty.mp4", b""), "empty"),
+    "text named .mp4": (lambda folder: written(folder, "text.mp4", b"not a video\n" * 99), "not a video"),
+    "truncated file": (truncated, "truncated.mp4"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence(reelgraph, tmp_path, case):
+    """Bad input ends with exit code 2 and one sentence that names the file; nothing is left behind."""
+    make, words = BAD[case]
+    path = make(tmp_path)
+    before = {*tmp_path.rglob("*")}
+    ended = reelgraph("analyze", path)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert str(path) in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in ended.stderr
+    assert {*tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--analyzers", "nonsense"], "cut_analysis"),
+        (["--option", "cut_analysis.nonsense=1"], "min_content"),
+        (["--option", "nonsense.x=1"], "cut_analysis"),
+        (["--option", "nonsense"], "NAME.KEY=VALUE"),
+        (["--option", "cut_analysis.min_content=many"], "min_content"),
+        (["--profile", "nonsense"], "local"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_known_ones(reelgraph, video, arguments, names):
+    """An unknown analyzer, option or profile ends with exit code 2 and the names that exist."""
+    ended = reelgraph("analyze", video, *arguments)
+    assert ended.returncode == 2
+    assert names in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_analyze_writes_document_and_report(reelgraph, video, tmp_path):
+    """`analyze` leaves result.json and report.html in the video's folder, exits 0, and leaves no process."""
+    ended = reelgraph(
+        "analyze", video, "--analyzers", "color_analysis,cut_analysis", "--out", tmp_path / "out", "--json"
+    )
+    assert ended.returncode == 0, ended.stderr
+    folder = tmp_path / "out" / "clip with space"
+    document = json.loads((folder / "result.json").read_text())
+    assert document["job"]["state"] == "completed"
+    assert json.loads(ended.stdout) == document
+    assert "clip with space.mp4" in (folder / "report.html").read_text()
+    assert left_running(tmp_path) == []
+
+
+def test_videos_of_the_same_name_get_folders_of_their_own(reelgraph, video, tmp_path):
+    """Two videos called alike in one command do not overwrite each other's results."""
+    (tmp_path / "other").mkdir()
+    other = write_video(tmp_path / "other" / video.name, [texture(3, 120, 160)] * 30)
+    ended = reelgraph("analyze", video, other, "--analyzers", "color_analysis", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    durations = [
+        json.loads(path.read_text())["media"]["duration_seconds"] for path in tmp_path.glob("out/*/result.json")
+    ]
+    assert sorted(durations) == [1.0, 2.0]
+
+
+def left_running(tmp_path):
+    """Command lines of processes that work in this test's data folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and str(tmp_path / "data") in process.environ().get("REELGRAPH_DATA_DIR", ""):
+                found.append(process.cmdline())
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_command_leaves_nothing(video, environment, tmp_path, number):
+    """Within 3 s of Ctrl-C, of SIGTERM, and of SIGKILL, everything the command started is gone."""
+    command = [str(REELGRAPH), "analyze", str(video), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert eventually(lambda: len(left_running(tmp_path)) >= 6, 60)
+    process.send_signal(number)
+    began = time.monotonic()
+    assert eventually(lambda: left_running(tmp_path) == [], 10)
+    assert time.monotonic() - began < 3
+    _, errors = process.communicate(timeout=5)
+    assert "Traceback" not in errors
+
+
+def test_schema_is_the_documents(reelgraph):
+    """`schema` prints the JSON Schema that documents are checked against."""
+    assert json.loads(reelgraph("schema").stdout) == document_schema()
+
+
+def test_analyzers_lists_all(reelgraph):
+    """`analyzers --json` names every analyzer with its group, options and tracks."""
+    listed = json.loads(reelgraph("analyzers", "--json").stdout)
+    assert [one["name"] for one in listed] == list(analyzers())
+    assert all(one["group"] in groups() and one["tracks"] and one["summary"] for one in listed)
+
+
+def test_doctor_says_what_is_missing(reelgraph, environment, tmp_path):
+    """Without weights `doctor` names the command that pulls them, and still finds the machine ready."""
+    environment["REELGRAPH_WEIGHTS_DIR"] = str(tmp_path / "none")
+    ended = reelgraph("doctor")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "reelgraph models pull whisper-tiny-en" in ended.stdout
+    assert "ready" in ended.stdout
+
+
+def test_help_teaches(reelgraph):
+    """`--help` of the group and of every command has a summary and examples or options, and is quick."""
+    for arguments in ([], ["analyze"], ["models"], ["models", "pull"], ["doctor"], ["demo"], ["worker"]):
+        ended = reelgraph(*arguments, "--help")
+        assert ended.returncode == 0
+        assert "Usage: reelgraph" in ended.stdout
+
+
+def test_a_terminal_shows_one_row_an_analyzer(video, environment, tmp_path):
+    """On a terminal the display is a live table that names the analyzers and ends with the closing table."""
+    terminal, far_end = pty.openpty()
+    command = [str(REELGRAPH), "analyze", str(video), "--analyzers", "color_analysis", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, env=environment | {"TERM": "xterm"}, stderr=far_end, stdout=far_end)
+    os.close(far_end)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal
+        while part := os.read(terminal, 65536):
+            shown += part
+    os.close(terminal)
+    assert process.wait(60) == 0, shown.decode()
+    assert b"starting broker and workers" in shown
+    assert b"queued" in shown
+    assert "completed in" in shown.decode()

