@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from shared.errors import ReelgraphError, WeightsMissing
+from shared.errors import ReelgraphError
 from shared.events import Event
 from shared.frames import Rendition, fit
 from shared.ledger import Job, Run
@@ -64,11 +64,8 @@ class _Known:
 
     def look(self, analyzer: AnyAnalyzer) -> None:
         """Decide one analyzer; those it depends on were looked at before."""
-        weights, no = None, refused(analyzer, self.job.profile, self.media)
-        try:
-            weights = weights_digest(analyzer, self.job.profile)
-        except WeightsMissing as error:  # an entry of weights.toml that nobody has locked
-            no = no or Refused("unavailable", ErrorInfo(code=error.code, message=error.message))
+        weights = weights_digest(analyzer, self.job.profile)
+        no = refused(analyzer, self.job.profile, self.media)
         lost = [name for name in analyzer.requires if name in self.outcomes and self.marks.get(name) is None]
         if no is None and lost:
             no = Refused("skipped", ErrorInfo(code="missing_input", message=f"{', '.join(lost)} brought no result"))

@@ -27,11 +27,11 @@ def test_control_stands_alone(profile):
     assert [queues for queues in workers(profile).values() if CONTROL in queues] == [(CONTROL,)]
 
 
-def test_a_worker_serves_its_groups_in_the_file_s_order():
-    """Queues of a shared worker come in the order of the file, and a queue may have several workers."""
-    local = workers("local")
-    assert local["vision"] == ("detect", "segment", "people", "light")
-    assert local["sound"] == ("speech", "light")
+@pytest.mark.parametrize("profile", ["local", "gpu"])
+def test_a_worker_serves_exactly_the_groups_that_name_it(profile):
+    """Whichever groups name a worker in the profile, it serves those, in the file's order."""
+    for worker, queues in workers(profile).items():
+        assert queues == tuple(name for name, group in groups().items() if worker in group.worker[profile])
 
 
 def test_an_unknown_profile_is_bad_input():

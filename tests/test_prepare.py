@@ -105,15 +105,15 @@ def test_a_profile_without_weights_is_said():
     assert plan.levels == ()
 
 
-def test_weights_that_nobody_has_locked_are_said(tmp_path):
-    """An analyzer whose pinned entry has no hashes yet ends unavailable; the job is planned all the same."""
+def test_weights_that_nobody_has_locked_do_not_stop_a_job(tmp_path):
+    """An analyzer whose pinned entry has no hashes yet is planned like the others: its worker says what is missing."""
     write(tmp_path, "unlocked")
     with (tmp_path / "unlocked.py").open("a") as file:
         file.write('    weights = {"local": "qwen2-vl-7b"}\n')
     with plugged(tmp_path):
         job_id, plan, runs = prepared("unlocked", "cut_analysis")
-    assert decided(runs) == {"unlocked": ("unavailable", "weights_unlocked")}
-    assert plan.levels == (("cut_analysis",),)
+    assert decided(runs) == {}
+    assert {name for level in plan.levels for name in level} == {"unlocked", "cut_analysis"}
     assert ledger().job(job_id).state == "running"
 
 
