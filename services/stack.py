@@ -18,7 +18,7 @@ from shared.groups import CONTROL, workers
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import Settings, settings, use
-from tasks.celery import app
+from tasks.celery import connect
 from tasks.node import forget
 
 RESTARTS = 3
@@ -151,7 +151,7 @@ def _settings_in_use(chosen: Settings) -> Iterator[None]:
     before = settings()
     use(chosen)
     forget()
-    app.conf.update(broker_url=chosen.broker_url, result_backend=chosen.broker_url)
+    connect(chosen.broker_url)
     try:
         yield
     finally:
@@ -159,3 +159,4 @@ def _settings_in_use(chosen: Settings) -> Iterator[None]:
             os.environ.pop(name, None)
         use(before)
         forget()
+        connect(before.broker_url)

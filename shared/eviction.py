@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 
@@ -20,7 +21,10 @@ TRASH = ".trash-"
 
 def touch(video: Path) -> None:
     """Note that the video is being used now."""
-    (video / USED).touch()
+    mark = video / USED
+    mark.touch()
+    now = time.time_ns()
+    os.utime(mark, ns=(now, now))  # the kernel's own stamps are milliseconds apart
 
 
 def reserve(video: Path, bytes_: int) -> None:

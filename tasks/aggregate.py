@@ -30,7 +30,7 @@ from tasks.registry import analyzers, select
 log = logger(__name__)
 
 
-@app.task(name="aggregate")
+@app.task(name="aggregate", ignore_result=True)
 def aggregate(job_id: str) -> str:
     """Write the document and close the job; the state it ended in."""
     job = ledger().job(job_id)

@@ -72,6 +72,14 @@ app.conf.update(
 )
 
 
+def connect(broker_url: str | None) -> None:
+    """Point this process at another broker; connections to the one before are dropped."""
+    app.conf.update(broker_url=broker_url, result_backend=broker_url)
+    app.pool.force_close_all()
+    app.close()
+    del app.amqp
+
+
 @signals.setup_logging.connect
 def _configure_logging(loglevel: int | str = "INFO", **_: object) -> None:
     configure_logging(loglevel if isinstance(loglevel, str) else "INFO")

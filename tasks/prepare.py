@@ -23,7 +23,7 @@ from tasks.registry import AnyAnalyzer, dependencies, levels, select
 log = logger(__name__)
 
 
-@app.task(name="prepare")
+@app.task(name="prepare", ignore_result=True)
 def prepare(job_id: str) -> None:
     """Plan a queued job and note the plan in the ledger; nothing happens for a job that was planned before."""
     job = ledger().job(job_id)

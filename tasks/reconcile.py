@@ -23,7 +23,7 @@ STUCK_SECONDS = 2 * VISIBILITY_SECONDS
 log = logger(__name__)
 
 
-@app.task(name="reconcile")
+@app.task(name="reconcile", ignore_result=True)
 def reconcile() -> None:
     """Close overdue jobs; queue again what no broker and no worker holds any more."""
     since = broker_since()

@@ -34,7 +34,7 @@ def broker_since() -> float:
     return float(cast("bytes", client.get(SINCE_KEY)))
 
 
-@app.task(name="advance", bind=True)
+@app.task(name="advance", bind=True, ignore_result=True)
 def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
     """Begin a level when the one before has ended, or close the job after the last. Only the first call does it."""
     job = ledger().job(job_id)
