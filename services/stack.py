@@ -18,7 +18,7 @@ from shared.groups import CONTROL, workers
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import Settings, settings, use
-from tasks.celery import connect
+from tasks.celery import reconnect
 from tasks.node import forget
 
 RESTARTS = 3
@@ -151,7 +151,7 @@ def _settings_in_use(chosen: Settings) -> Iterator[None]:
     before = settings()
     use(chosen)
     forget()
-    connect(chosen.broker_url)
+    reconnect()
     try:
         yield
     finally:
@@ -159,4 +159,4 @@ def _settings_in_use(chosen: Settings) -> Iterator[None]:
             os.environ.pop(name, None)
         use(before)
         forget()
-        connect(before.broker_url)
+        reconnect()

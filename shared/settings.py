@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         return self.data_dir / "storage"
 
     @property
+    def broker(self) -> str:
+        """The broker's URL: a Redis of this machine when none is configured."""
+        return self.broker_url or "redis://127.0.0.1:6379/0"
+
+    @property
     def ledger(self) -> str:
         """The ledger's SQLAlchemy URL."""
         return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"

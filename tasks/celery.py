@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery, Task, signals
-from kombu import Queue
+from kombu import Queue, pools
 
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, groups
@@ -28,8 +28,8 @@ class Durable(Task[Any, Any]):
 app = Celery(
     "reelgraph",
     task_cls=Durable,
-    broker=settings().broker_url or "redis://127.0.0.1:6379/0",
-    backend=settings().broker_url or "redis://127.0.0.1:6379/0",
+    broker=settings().broker,
+    backend=settings().broker,
     include=["tasks.workflow", "tasks.analyze", "tasks.prepare", "tasks.aggregate", "tasks.reconcile", "tasks.worker"],
 )
 app.conf.update(
@@ -72,11 +72,11 @@ app.conf.update(
 )
 
 
-def connect(broker_url: str | None) -> None:
-    """Point this process at another broker; connections to the one before are dropped."""
-    app.conf.update(broker_url=broker_url, result_backend=broker_url)
-    app.pool.force_close_all()
+def reconnect() -> None:
+    """Use the broker of the settings as they are now; connections to the one before are dropped."""
+    pools.reset()
     app.close()
+    app.conf.update(broker_url=settings().broker, result_backend=settings().broker)
     del app.amqp
 
 

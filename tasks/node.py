@@ -35,7 +35,7 @@ def frame_store() -> FrameStore:
 @cache
 def events() -> Events:
     """The event streams on the broker's Redis. Needs `broker_url`."""
-    return Events(settings().broker_url or "redis://127.0.0.1:6379/0")
+    return Events(settings().broker)
 
 
 @cache
