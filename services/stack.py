@@ -74,6 +74,7 @@ class Stack:
                 raise Infrastructure(f"the worker {worker.name} keeps dying: {words}", code="worker_died")
             worker.restarts += 1
             log.warning("worker_restarted", worker=worker.name)
+            worker.process.stop()
             worker.process = self._launch(worker.name, worker.queues, worker.log_file)
 
     def wait_ready(self, seconds: float = 120, *, check: Callable[[], None] = lambda: None) -> None:
@@ -89,9 +90,14 @@ class Stack:
     def stop(self) -> None:
         """Stop every worker, all at once."""
         stop_all([worker.process for worker in self.workers])
+        for worker in self.workers:  # a worker that had to be killed could not
+            self._mark(worker).unlink(missing_ok=True)
 
     def _is_ready(self, worker: LocalWorker) -> bool:
-        return (self.settings.data_dir / "run" / f"ready.{self._node(worker.name)}").exists()
+        return self._mark(worker).exists()
+
+    def _mark(self, worker: LocalWorker) -> Path:
+        return self.settings.data_dir / "run" / f"ready.{self._node(worker.name)}"
 
     def _node(self, name: str) -> str:
         return f"{name}@{self.run_id}"

@@ -174,7 +174,7 @@ def _trimmed(word: Word, spans: Spans) -> Word:
 
 
 def _led(words: list[Word], spans: Spans) -> Iterator[Word]:
-    """Let a word begin with the voice it begins in: Whisper sets the first one after a pause up to half a second late."""
+    """Let a word begin with the voice it begins in: Whisper sets the first one after a pause too late."""
     end = 0.0
     for word in words:
         voice = next((a for a, b in spans if a <= word.start < b), word.start)
