@@ -87,9 +87,9 @@ def _state(job: Job, reports: Iterable[AnalyzerReport]) -> JobState:
 
 
 def _is_fine(report: AnalyzerReport) -> bool:
-    """What the profile does not promise and what the video does not have are no errors."""
-    by_profile = report.error is not None and report.error.code == "not_in_profile"
-    return report.status in ("ok", "skipped") or (report.status == "unavailable" and by_profile)
+    """What the profile does not promise, what is switched off and what the video does not have are no errors."""
+    by_choice = report.error is not None and report.error.code in ("not_in_profile", "switched_off")
+    return report.status in ("ok", "skipped") or (report.status == "unavailable" and by_choice)
 
 
 def _document(job: Job, state: JobState, reports: tuple[AnalyzerReport, ...]) -> Document:

@@ -111,6 +111,8 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Profile to entry of `weights.toml`. Empty: needs no weights. A profile left out: unavailable there."""
     cost: ClassVar[float] = 0.05
     """Seconds of work per second of video on one CPU core, measured; orders the queue and sets time limits."""
+    infers_personal_traits: ClassVar[bool] = False
+    """Whether it says what somebody is like: their age, how they feel. A deployment may switch all of these off."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

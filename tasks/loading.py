@@ -12,6 +12,7 @@ from shared.settings import settings
 from tasks.analyzer import Analyzer, Options
 from tasks.models import LocalModels
 from tasks.node import weights
+from tasks.plan import SWITCHED_OFF
 from tasks.registry import AnyAnalyzer, analyzers
 
 log = logger(__name__)
@@ -56,6 +57,8 @@ def preload(queues: tuple[str, ...]) -> None:
 
 
 def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
+    if analyzer.infers_personal_traits and not settings().infer_personal_traits:
+        return Unavailable(SWITCHED_OFF, code="switched_off")
     profile = settings().profile
     entry = analyzer.weights.get(profile)
     if analyzer.weights and entry is None:

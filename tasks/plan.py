@@ -19,6 +19,8 @@ LEAST_SECONDS = 60.0
 LATE_SECONDS = 1.0  # the limit when the deadline is here: Celery takes 0 for none at all
 GRACE_SECONDS = 15.0  # between the soft limit, which ends in an outcome, and the hard one, which kills
 
+SWITCHED_OFF = "switched off here, because it profiles people (REELGRAPH_INFER_PERSONAL_TRAITS=false)"
+
 OptionsByAnalyzer = Mapping[str, Mapping[str, OptionValue]]
 
 
@@ -49,8 +51,12 @@ class Refused:
     error: ErrorInfo
 
 
-def refused(analyzer: AnyAnalyzer, profile: str, media: MediaInfo) -> Refused | None:
-    """Why an analyzer cannot look at this video in this profile, or None."""
+def refused(
+    analyzer: AnyAnalyzer, profile: str, media: MediaInfo, *, infer_personal_traits: bool = True
+) -> Refused | None:
+    """Why an analyzer cannot or may not look at this video in this profile, or None."""
+    if analyzer.infers_personal_traits and not infer_personal_traits:
+        return Refused("unavailable", ErrorInfo(code="switched_off", message=SWITCHED_OFF))
     if analyzer.weights and profile not in analyzer.weights:
         other = ", ".join(sorted(analyzer.weights))
         message = (

@@ -65,7 +65,8 @@ class _Known:
     def look(self, analyzer: AnyAnalyzer) -> None:
         """Decide one analyzer; those it depends on were looked at before."""
         weights = weights_digest(analyzer, self.job.profile)
-        no = refused(analyzer, self.job.profile, self.media)
+        traits = settings().infer_personal_traits
+        no = refused(analyzer, self.job.profile, self.media, infer_personal_traits=traits)
         lost = [name for name in analyzer.requires if name in self.outcomes and self.marks.get(name) is None]
         if no is None and lost:
             no = Refused("skipped", ErrorInfo(code="missing_input", message=f"{', '.join(lost)} brought no result"))

@@ -50,8 +50,12 @@ def describe(analyzer: AnyAnalyzer) -> dict[str, object]:
 
 
 def runs_here(analyzer: AnyAnalyzer) -> bool:
-    """Whether the profile has weights for it or it needs none."""
-    return not analyzer.weights or settings().profile in analyzer.weights
+    """Whether it is not switched off, and the profile has weights for it or it needs none."""
+    return not _is_off(analyzer) and (not analyzer.weights or settings().profile in analyzer.weights)
+
+
+def _is_off(analyzer: AnyAnalyzer) -> bool:
+    return analyzer.infers_personal_traits and not settings().infer_personal_traits
 
 
 def _tracks(analyzer: AnyAnalyzer) -> list[str]:
@@ -61,8 +65,12 @@ def _tracks(analyzer: AnyAnalyzer) -> list[str]:
 def _list(chosen: list[AnyAnalyzer]) -> None:
     table = Table("analyzer", "group", "finds", f"in {settings().profile}")
     for one in chosen:
-        table.add_row(one.name, one.group, one.summary, "yes" if runs_here(one) else "no weights")
+        table.add_row(one.name, one.group, one.summary, _answer(one))
     Console().print(table)
+
+
+def _answer(analyzer: AnyAnalyzer) -> str:
+    return "switched off" if _is_off(analyzer) else "yes" if runs_here(analyzer) else "no weights"
 
 
 def _show(analyzer: AnyAnalyzer) -> None:
