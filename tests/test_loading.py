@@ -107,6 +107,13 @@ def test_a_profile_without_weights_is_unavailable(tmp_path):
     assert caught.value.code == "not_in_profile"
 
 
+def test_what_is_switched_off_loads_nothing(tmp_path):
+    """A worker of a deployment that infers no personal traits does not even look for the weights."""
+    with node(tmp_path / "off", infer_personal_traits=False), pytest.raises(Unavailable) as caught:
+        loaded(analyzers()["age_estimation"])
+    assert caught.value.code == "switched_off"
+
+
 def test_preloading_goes_on_after_a_failure(monkeypatch, fresh):
     """One analyzer that cannot be loaded does not keep the others of its queue from it; other queues wait."""
     broken = type("Broken", (Loads,), {"name": "broken", "trouble": ValueError("no"), "times": 0})

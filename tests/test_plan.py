@@ -86,6 +86,19 @@ def test_what_cannot_look_is_refused(name, profile, streams, ending):
         assert "`reelgraph models pull whisper-tiny-en`" in no.error.message
 
 
+def test_only_personal_traits_can_be_switched_off():
+    """The setting ends the two analyzers that infer traits and no other, whatever the profile has."""
+    off = {name for name, one in analyzers().items() if code(one, infer_personal_traits=False) == "switched_off"}
+    assert off == {"age_estimation", "face_emotion"}
+    assert {code(analyzers()[name], infer_personal_traits=True) for name in off} == {None}
+
+
+def code(analyzer, **given):
+    """Why it is refused, or None."""
+    no = refused(analyzer, "local", media(VIDEO, AUDIO), **given)
+    return no and no.error.code
+
+
 BASE = {
     "video_sha256": "a",
     "weights": "w",

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from shared.ledger import Job, new_id
-from shared.schema import MediaInfo, Outcome, StreamInfo
+from shared.schema import AnalyzerReport, MediaInfo, Outcome, StreamInfo
 from shared.storage import cache_key, outcome_key
+from tasks.aggregate import aggregate
 from tasks.inputs import stored_outcome
 from tasks.node import ledger, storage
 from tasks.plan import Plan, fingerprint
@@ -103,6 +104,20 @@ def test_a_profile_without_weights_is_said():
     assert decided(runs) == {"object_detection": ("unavailable", "not_in_profile")}
     assert "reelgraph models pull" in runs["object_detection"].outcome.error.message
     assert plan.levels == ()
+
+
+def test_what_profiles_people_can_be_switched_off(tmp_path):
+    """One setting ends all that infer personal traits as unavailable, before anything runs; the job is fine."""
+    with node(tmp_path / "discreet", infer_personal_traits=False):
+        job_id, plan, runs = prepared("age_estimation", "face_emotion")
+        assert decided(runs) == dict.fromkeys(["age_estimation", "face_emotion"], ("unavailable", "switched_off"))
+        assert "REELGRAPH_INFER_PERSONAL_TRAITS" in runs["face_emotion"].outcome.error.message
+        assert plan.levels == (("face_detection",),)
+        face = AnalyzerReport(name="face_detection", version=1, status="ok")
+        storage().write(outcome_key(job_id, "face_detection"), Outcome(report=face).model_dump_json().encode())
+        ledger().begin(job_id, "face_detection", limit_seconds=9)
+        ledger().end(job_id, face)
+        assert aggregate(job_id) == "completed"
 
 
 def test_weights_that_nobody_has_locked_do_not_stop_a_job(tmp_path):

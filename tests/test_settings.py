@@ -47,6 +47,7 @@ def test_every_setting_reaches_a_child(monkeypatch):
         frame_store_bytes=1 << 33,
         preload_seconds=1.5,
         deadline_seconds=2.25,
+        infer_personal_traits=False,
         max_attempts=7,
     )
     assert set(chosen.environment()) == {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields}

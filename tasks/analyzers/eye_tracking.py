@@ -33,13 +33,14 @@ MIRROR = np.array([(-1.0, 0.0, SIDE - 1.0), (0.0, 1.0, 0.0)])
 LIDS, IRIS = 71, 5
 OUTER, INNER = 0, 8
 ASPECT = (OUTER, 11, 13, INNER, 5, 3)
-"""Of the lid points, the six of the eye aspect ratio: corner, two above, corner, two below."""
+"""Of the lid points, those of the eye aspect ratio: corner, two above, corner, two below."""
 LEAST_EYE_DISTANCE = 24
 """Pixels between the eyes. Faces of four clips, scaled down to it, moved by 0.06 eye widths at most and their aspect
 ratio by 0.05; at 12 pixels by 0.11 and 0.13."""
-ASIDE, BESIDE = 0.12, 0.1
-"""Of the eye's width, how far the iris is off its place when eyes look aside, and up or down. The iris moves on a ball
-of 12 mm before a slit of 30 mm: 17 and 15 degrees."""
+ASIDE, BESIDE = 0.08, 0.06
+"""How far the network's iris is off its place when eyes look aside, and up or down. It moves less than the true one:
+half as far when the irises of a frame of reel.mp4 were moved sideways, a fifth as far up and down (the lids stayed).
+So aside is 0.15 in truth, 22 degrees on a ball of 12 mm; up and down are strong ones."""
 REST = -0.04
 """The iris of eyes that look ahead stands this far above the line between the corners: seen in three clips."""
 FIXATION_SECONDS = 0.3
@@ -186,7 +187,7 @@ def _frames(media: Media) -> Iterator[tuple[float, Picture]]:
 
 
 def measure(t: float, eyes: Eyes) -> Look:
-    """The mean of both eyes. The irises stand 0.1 eye widths outwards of the middle, which the mean takes out."""
+    """The mean of both eyes: irises stand 0.1 eye widths outwards of the middle, which the mean takes out."""
     measures = []
     for lids, iris, left_corner, right_corner in zip(
         eyes.lids, eyes.irises, (OUTER, INNER), (INNER, OUTER), strict=True
@@ -274,9 +275,8 @@ def _blinks(faces: Sequence[Face], looks: Sequence[Sequence[Look]], options: Eye
 def _between_open(looks: Sequence[Look], rows: Sequence[int]) -> bool:
     """Whether the looks right before and after were measured: without them nobody saw the eyes close and open."""
     before, after = rows[0] - 1, rows[-1] + 1
-    if before < 0 or after >= len(looks):
-        return False
-    return looks[rows[0]].t - looks[before].t <= NEXT and looks[after].t - looks[rows[-1]].t <= NEXT
+    there = before >= 0 and after < len(looks)
+    return there and looks[rows[0]].t - looks[before].t <= NEXT and looks[after].t - looks[rows[-1]].t <= NEXT
 
 
 def _series(faces: Sequence[Face], looks: Sequence[Sequence[Look]]) -> SegmentTrack[EyeSeries]:

@@ -44,8 +44,13 @@ FACE_POINTS = ((-0.36, -0.1), (0.36, -0.1), (0.0, 0.28), (0.0, 0.62))
 """Right eye, left eye, nose and mouth of a drawn face, in radii from its middle."""
 
 
-def draw_face(picture: Picture, x: float, y: float, radius: float) -> None:
-    """A front face with hair, neck and shoulders, its middle at `(x, y)`; all in pixels."""
+def draw_face(
+    picture: Picture, x: float, y: float, radius: float, *, gaze: float = 0.0, eyes_open: bool = True
+) -> None:
+    """A front face with hair, neck and shoulders, its middle at `(x, y)`; all in pixels.
+
+    `gaze` moves the irises to the right, in radii.
+    """
 
     def oval(dx: float, dy: float, width: float, height: float, colour: tuple[int, int, int]) -> None:
         middle = int(x + dx * radius), int(y + dy * radius)
@@ -58,8 +63,11 @@ def draw_face(picture: Picture, x: float, y: float, radius: float) -> None:
     oval(0, -0.15, 1.02, 1.3, (60, 40, 30))
     oval(0, 0.08, 0.85, 1.1, (224, 180, 150))
     for eye in (right_eye, left_eye):
-        oval(*eye, 0.17, 0.09, (245, 245, 245))
-        oval(*eye, 0.08, 0.08, (50, 30, 20))
+        if eyes_open:
+            oval(*eye, 0.17, 0.09, (245, 245, 245))
+            oval(eye[0] + gaze, eye[1], 0.08, 0.08, (50, 30, 20))
+        else:
+            oval(eye[0], eye[1] + 0.03, 0.17, 0.02, (90, 60, 50))
         oval(eye[0], eye[1] - 0.2, 0.22, 0.06, (60, 40, 30))
     oval(*nose, 0.11, 0.1, (205, 155, 125))
     oval(*mouth, 0.3, 0.1, (180, 80, 80))
