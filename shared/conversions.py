@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared import tfjs
+from shared import keras, tfjs
 from shared.digests import sha256_of
 from shared.pins import ConvertedFile, Member, PinnedFile
 
@@ -31,7 +31,8 @@ def recipe(file: File) -> str:
     """What determines a file's content: its pinned sha256, or the converter and the sha256 of its sources."""
     if isinstance(file, PinnedFile):
         return file.sha256
-    return " ".join([f"{file.convert}@{tfjs.VERSION}", *(source.sha256 for source in file.sources)])
+    version = keras.VERSION if file.convert == "keras_to_onnx" else tfjs.VERSION
+    return " ".join([f"{file.convert}@{version}", *(source.sha256 for source in file.sources)])
 
 
 def members(file: File, path: Path) -> Iterator[tuple[Path, Member]]:
@@ -45,8 +46,13 @@ def members(file: File, path: Path) -> Iterator[tuple[Path, Member]]:
 
 def convert(file: ConvertedFile, path: Path) -> None:
     """Make the file at `path` from its unpacked members, and note its origin beside it."""
-    (model,) = (source for source, _ in members(file, path) if source.suffix == ".json")
-    tfjs.convert(model, path, any_size=file.convert == "tfjs_to_onnx_any_size")
+    sources = [source for source, _ in members(file, path)]
+    if file.convert == "keras_to_onnx":
+        (model,) = sources
+        keras.convert(model, path)
+    else:
+        (model,) = (source for source in sources if source.suffix == ".json")
+        tfjs.convert(model, path, any_size=file.convert == "tfjs_to_onnx_any_size")
     made = Origin(recipe=recipe(file), sha256=sha256_of(path))
     origin_path(path).write_text(made.model_dump_json(), encoding="utf-8")
 

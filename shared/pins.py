@@ -163,10 +163,11 @@ class ConvertedFile(Pin):
     """A file made on this machine from pinned sources. Its own bytes depend on library versions: not pinned.
 
     `tfjs_to_onnx_any_size` leaves the height and width of the network's picture open; `tfjs_to_onnx` keeps its size.
+    `keras_to_onnx` reads one HDF5 file.
     """
 
     name: FileName
-    convert: Literal["tfjs_to_onnx", "tfjs_to_onnx_any_size"]
+    convert: Literal["keras_to_onnx", "tfjs_to_onnx", "tfjs_to_onnx_any_size"]
     sources: tuple[Source, ...] = Field(min_length=1)
 
     @property

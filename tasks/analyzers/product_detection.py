@@ -1,0 +1,218 @@
+"""Goods that are shown, with the words that hint at prices and offers while they are.
+
+Goods are the objects of those COCO classes that are bought and carried home; nothing here tells a brand or whether the
+thing is for sale. Vehicles, animals, furniture, appliances and cutlery are left out: they are mostly surroundings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from shared.schema import (
+    Caption,
+    ObjectTrack,
+    Scalar,
+    ScalarTrack,
+    Segment,
+    SegmentTrack,
+    SpeechSegment,
+    TrackedObject,
+    TrackSet,
+)
+from shared.spans import merged
+from tasks.analyzer import Analyzer, Media, Options
+
+OBJECTS = "object_detection/objects"
+CAPTIONS, SPEECH = "text_overlay/captions", "speech_transcription/segments"
+
+# fmt: off
+GOODS = frozenset((
+    "backpack", "umbrella", "handbag", "tie", "suitcase",
+    "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket",
+    "bottle", "wine glass", "cup", "bowl", "vase",
+    "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake",
+    "laptop", "mouse", "remote", "keyboard", "cell phone",
+    "book", "clock", "scissors", "teddy bear", "hair drier", "toothbrush",
+))
+# fmt: on
+NEAR_SECONDS = 1.0
+"""Words that belong to what is seen may come or go so much earlier or later."""
+
+Kind = Literal["price", "discount", "scarcity", "sale", "order"]
+AMOUNT, SIGN = r"\d+(?:[.,]\d+)*", "[$\u20ac\u00a3\u00a5\u20b9]"
+
+
+def _pattern(*ways: str) -> re.Pattern[str]:
+    return re.compile("|".join(ways), re.IGNORECASE)
+
+
+PATTERNS: dict[Kind, re.Pattern[str]] = {
+    # spaces may be missing in text that is read from a picture
+    "discount": _pattern(
+        rf"{AMOUNT}\s*(?:%|percent)\s*(?:off|discount)", r"half\s*price", r"buy\s*one,?\s*get\s*one", r"\bdiscount"
+    ),
+    "price": _pattern(
+        rf"{SIGN}\s*{AMOUNT}", rf"{AMOUNT}\s*{SIGN}", rf"{AMOUNT}\s*(?:dollars?|euros?|bucks|USD|EUR|GBP)\b"
+    ),
+    "scarcity": _pattern(
+        r"only\s*\d+\s*left",
+        r"almost\s*gone",
+        r"sold\s*out",
+        r"last\s*chance",
+        r"limited\s*(?:time|offer|edition|stock)",
+        r"while\s*(?:stocks?|supplies)\s*lasts?",
+    ),
+    "sale": _pattern(
+        r"\b(?:sale|clearance|coupon)\b", r"special\s*offer", r"promo\s*code", r"free\s*shipping", r"black\s*friday"
+    ),
+    "order": _pattern(
+        r"\b(?:shop|buy|order|get\s*yours)\s*(?:now|today|here|online)\b", r"add\s*to\s*(?:cart|bag|basket)"
+    ),
+}
+"""What each kind of hint looks like, in English, in the order in which they are tried."""
+OTHER_NAMES = {"cell phone": ("phone", "smartphone"), "sports ball": ("ball",), "hair drier": ("hair dryer",)}
+
+
+class ProductOptions(Options):
+    """What is kept."""
+
+    least_seconds: float = Field(0.5, ge=0, description="goods seen for a shorter time are left out")
+
+
+class Product(TrackedObject):
+    """Goods, with the boxes and confidence of the detector.
+
+    `evidence`: the object first, then captions and speech segments within a second of it that offer something (see
+    `OfferHint`) or name it. `hinted`: whether there is any of the latter.
+    """
+
+    hinted: bool
+
+
+class OfferHint(Segment):
+    """Words that speak of a price or an offer, on screen or spoken; `words` as they were read or heard.
+
+    `confidence` is that of the caption or the speech segment.
+    """
+
+    kind: Kind
+    words: str
+    text: str
+
+
+class ProductTracks(TrackSet):
+    """`products`. `hints`: all of them, goods or not. `scalars`: products, products_hinted, product_share (of the
+    video's length) and hints; products_hinted and hints are null where neither text nor speech was looked at.
+    """
+
+    products: ObjectTrack[Product]
+    hints: SegmentTrack[OfferHint]
+    scalars: ScalarTrack
+
+
+class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
+    """Picks goods among the objects and looks for words about them nearby."""
+
+    name = "product_detection"
+    version = 1
+    group = "detect"
+    summary = "goods among the COCO classes, with words on screen or spoken that name or offer them"
+    requires = ("object_detection",)
+    uses = ("text_overlay", "speech_transcription")
+    cost = 0.002
+
+    def analyze(self, media: Media, options: ProductOptions) -> ProductTracks:
+        """Filter and compare."""
+        goods = [
+            thing
+            for thing in media.items(OBJECTS, TrackedObject)
+            if thing.label in GOODS and thing.end - thing.start >= options.least_seconds
+        ]
+        texts: dict[str, Caption | SpeechSegment] = {
+            **{f"{CAPTIONS}/{caption.id}": caption for caption in media.items(CAPTIONS, Caption)},
+            **{f"{SPEECH}/{said.id}": said for said in media.items(SPEECH, SpeechSegment)},
+        }
+        hints = tuple(find_hints(texts))
+        products = tuple(_product(number, thing, texts, hints) for number, thing in enumerate(goods, 1))
+        looked = media.has("text_overlay") or media.has("speech_transcription")
+        seen = sum(end - start for start, end in merged((one.start, one.end) for one in products))
+        length = media.info.duration_seconds
+        scalars = (
+            _scalar("products", len(products)),
+            _scalar("products_hinted", sum(one.hinted for one in products) if looked else None),
+            _scalar("product_share", min(1.0, seen / length) if length else None),
+            _scalar("hints", len(hints) if looked else None),
+        )
+        return ProductTracks(
+            products=ObjectTrack(method="model", items=products),
+            hints=SegmentTrack(method="heuristic", items=hints),
+            scalars=ScalarTrack(method="heuristic", items=scalars),
+        )
+
+
+def find_hints(texts: dict[str, Caption | SpeechSegment]) -> Iterator[OfferHint]:
+    """Yield, by start, the first words of each kind in every text; a price within a discount is not told again."""
+    number = 0
+    for cited, item in sorted(texts.items(), key=lambda pair: (pair[1].start, pair[0])):
+        taken: list[tuple[int, int]] = []
+        for kind, pattern in PATTERNS.items():
+            found = next((m for m in pattern.finditer(item.text) if not any(_meet(m.span(), t) for t in taken)), None)
+            if found is None:
+                continue
+            taken.append(found.span())
+            number += 1
+            start, end = _when(item, found.span())
+            yield OfferHint(
+                id=f"h{number}",
+                start=start,
+                end=end,
+                confidence=item.confidence,
+                kind=kind,
+                words=found.group(),
+                text=item.text,
+                evidence=(cited,),
+            )
+
+
+def _when(item: Caption | SpeechSegment, span: tuple[int, int]) -> tuple[float, float]:
+    """When the characters are seen or heard: a caption as long as it stands, speech from word to word."""
+    if isinstance(item, Caption) or " ".join(word.text for word in item.words) != item.text:
+        return item.start, item.end
+    first, last = item.text[: span[0]].count(" "), item.text[: span[1]].count(" ")
+    return item.words[first].start, max(item.words[first].start, item.words[last].end)
+
+
+def _product(
+    number: int, thing: TrackedObject, texts: dict[str, Caption | SpeechSegment], hints: tuple[OfferHint, ...]
+) -> Product:
+    names = "|".join(re.escape(name) for name in (thing.label, *OTHER_NAMES.get(thing.label, ())))
+    named = re.compile(rf"\b(?:{names})(?:e?s)?\b", re.IGNORECASE)
+    naming = [cited for cited, item in texts.items() if _near(thing, item) and named.search(item.text)]
+    offering = [cited for hint in hints if _near(thing, hint) for cited in hint.evidence]
+    return Product(
+        id=f"g{number}",
+        label=thing.label,
+        start=thing.start,
+        end=thing.end,
+        confidence=thing.confidence,
+        boxes=thing.boxes,
+        hinted=bool(naming or offering),
+        evidence=tuple(dict.fromkeys((f"{OBJECTS}/{thing.id}", *offering, *naming))),
+    )
+
+
+def _near(one: Segment, other: Segment) -> bool:
+    return other.start < one.end + NEAR_SECONDS and other.end > one.start - NEAR_SECONDS
+
+
+def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _scalar(name: str, value: float | None) -> Scalar:
+    return Scalar(id=name, name=name, unit="1", value=None if value is None else round(value, 3))
