@@ -42,7 +42,7 @@ def path(motion: str, frames: int, start: Pose = (500, 400, 1.0), seed: int = 0,
 
 
 def film(poses: Sequence[Pose], seed: int = 21) -> list[Picture]:
-    """What a camera sees on that way over one picture."""
+    """What a camera sees on that way over one picture; beyond 1000 x 800 pixels it would see a mirror."""
     picture = texture(seed, 800, 1000)
     return [window(picture, x, y, zoom, HEIGHT, WIDTH) for x, y, zoom in poses]
 

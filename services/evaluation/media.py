@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import ReelgraphError, Skipped, Unavailable
 from shared.frames import Audio, FrameBatch, FrameReader, Frames, FrameStore
 from shared.media import probe
 from shared.schema import BaseTrack, MediaInfo, SeriesTrack, TrackSet
 from tasks.analyzer import Analyzer, ItemT, OptionsT, ResultT
+from tasks.loading import loaded
+from tasks.registry import levels, select
 
+AnalyzerT = TypeVar("AnalyzerT", bound=Analyzer[Any, Any])
 STORE_BYTES = 4 << 30
 
 
@@ -68,3 +73,31 @@ def run(
     tracks = [track for name, result in others for track in result.tracks(name)]
     media = LocalMedia(video, FrameStore(folder, budget_bytes=STORE_BYTES), analyzer.needs, tracks)
     return analyzer.analyze(media, analyzer.options(**options))
+
+
+def ready(kind: type[AnalyzerT]) -> AnalyzerT:
+    """An analyzer with its model loaded, now or before. Raises Unavailable where its weights are missing."""
+    analyzer = loaded(kind).analyzer
+    if not isinstance(analyzer, kind):
+        raise TypeError(f"{kind.name} was loaded as {type(analyzer).__name__}")
+    return analyzer
+
+
+def look(video: Path, folder: Path, names: Sequence[str]) -> dict[str, TrackSet | ReelgraphError]:
+    """Run the named analyzers and what they require on a video; by name, what each found or why it could not look.
+
+    What they merely use is not run.
+    """
+    chosen = select(names)
+    store = FrameStore(folder, budget_bytes=STORE_BYTES)
+    found: dict[str, TrackSet | ReelgraphError] = {}
+    for one in (analyzer for level in levels(chosen) for analyzer in level):
+        tracks = [
+            track for name, result in found.items() if isinstance(result, TrackSet) for track in result.tracks(name)
+        ]
+        try:
+            analyzer = loaded(one).analyzer
+            found[one.name] = analyzer.analyze(LocalMedia(video, store, one.needs, tracks), analyzer.options())
+        except (Unavailable, Skipped) as error:
+            found[one.name] = error
+    return found

@@ -269,11 +269,13 @@ def fades(signals: Signals) -> Iterator[Fade]:
 def is_ramp(signals: Signals, away: range) -> bool:
     """Whether brightness rises gradually along `away`, frame indices that lead out of black."""
     near = [i for i in away if abs(signals.times[i] - signals.times[away[0]]) <= FADE_SECONDS]
-    if len(near) < 3:
+    bright = np.array([signals.bright[i] for i in near])
+    # up to the brightest: a short shot may be on its way back to black within that time
+    bright = bright[: int(bright.argmax()) + 1]
+    if len(bright) < 3:
         return False
-    steps = np.diff([signals.bright[i] for i in near])
-    rise = signals.bright[near[-1]] - signals.bright[near[0]]
-    return bool(rise > BLACK and steps.max() <= FADE_LARGEST_STEP * rise)
+    rise = bright[-1] - bright[0]
+    return bool(rise > BLACK and np.diff(bright).max() <= FADE_LARGEST_STEP * rise)
 
 
 def tracks(events: Sequence[tuple[float, str]], first: float, duration: float) -> CutTracks:
