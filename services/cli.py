@@ -16,6 +16,7 @@ COMMANDS = {
     "analyzers": "List the analyzers: what each finds, its group, options and weights.",
     "demo": "Compose a sample reel from packaged media and analyze it.",
     "doctor": "Check this machine: what is missing and how to get it.",
+    "eval": "Judge the analyzers by clips with known truth.",
     "models": "List, pull and verify model weights.",
     "schema": "Print the JSON Schema of the document.",
     "worker": "Run a worker for some groups against a configured broker.",
@@ -33,7 +34,8 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"services.commands.{cmd_name}"), cmd_name)
+        module = import_module(f"services.commands.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

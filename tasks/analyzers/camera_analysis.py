@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -44,12 +44,12 @@ RETURN_PIXELS = 0.5
 INLIER_PIXELS, CHAIN_PIXELS = 0.7, 1.5
 """How far a point may lie from where the motion found takes it, in one step and over a chain: bodies sway slowly and
 bend, scenes do not."""
-LEAST_POINTS, LEAST_SHARE, LEAST_CELLS, LEAST_SPREAD = 12, 0.5, 8, 3
+LEAST_POINTS, LEAST_SHARE, LEAST_CELLS, LEAST_SPREAD = 12, 0.4, 8, 3
 """With fewer points, a smaller share that agrees, or agreement in fewer of the 64 cells or 3 rows and columns of them
-(a caption is one or two rows), it cannot be told how the camera moves."""
+(a caption is one or two rows), it cannot be told how the camera moves. Shares are of the cells that have points."""
 STILL_PIXELS, STILL_SHARE = 0.5, 0.35
-"""With this share of points never off their place by more than this in a chain, the camera stands and things move. At
-the slowest zoom that counts, about 15 % of the points (those in the middle) stand still."""
+"""With this share of the cells never off their place by more than this in a chain, the camera stands and things move.
+At the slowest zoom that counts, about 15 % of them (those in the middle) stand still."""
 SMOOTH = 5
 """Steps of the running median that separates intended motion from jitter."""
 JITTER = 7
@@ -74,8 +74,8 @@ class CameraTracks(TrackSet):
     """`motion`: how the camera moved; spans in which it could not be told are missing here and in `analysed`.
 
     Directions are the camera's: `pan_right` turns it right (the picture's content moves left), `tilt_up` turns it up
-    (content moves down), `zoom_in` makes content larger. `confidence` is the mean share of tracked points that agree
-    with the motion found, a measurement.
+    (content moves down), `zoom_in` makes content larger. `confidence` is the mean share of the picture's textured
+    part that agrees with the motion found, a measurement.
     """
 
     motion: SegmentTrack[CameraMotion]
@@ -86,7 +86,7 @@ class Step:
     """Motion of the picture's content between two frames, in short sides per second; None where it cannot be told.
 
     `x` to the right, `y` down, `zoom` and `turn` as root mean square speed over the picture (enlarging and clockwise
-    are positive). `agreement`: share of points that follow it.
+    are positive). `agreement`: share of the textured cells that follow it.
     """
 
     start: float
@@ -103,7 +103,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -174,10 +174,10 @@ def follow(chain: Sequence[tuple[float, Picture]]) -> list[Step]:
         points = moved
     still = tracked & (strayed < STILL_PIXELS)
     rigid = tracked & (np.linalg.norm(points - predicted, axis=1) < CHAIN_PIXELS)
-    count = max(1, int(tracked.sum()))
-    if still.sum() >= STILL_SHARE * count and spread(origin[still], shape):
-        return [Step(step.start, step.end, STILL, float(still.sum() / count)) for step in steps]
-    if rigid.sum() < LEAST_SHARE * count:
+    standing = area(origin[tracked], still[tracked], shape)
+    if standing >= STILL_SHARE and spread(origin[still], shape):
+        return [Step(step.start, step.end, STILL, standing) for step in steps]
+    if area(origin[tracked], rigid[tracked], shape) < LEAST_SHARE:
         return [Step(step.start, step.end, None) for step in steps]
     return steps
 
@@ -214,19 +214,16 @@ def flow(a: Picture, b: Picture, points: Points) -> tuple[Points, NDArray[np.boo
 
 
 def fitted(start: float, end: float, before: Points, after: Points, shape: tuple[int, ...]) -> tuple[Step, Matrix]:
-    """Fit a similarity `(2, 3)` to points that moved between two times; unknown when too few agree."""
-    import cv2
+    """Fit a similarity `(2, 3)` to points that moved between two times; unknown when too little of the picture agrees.
 
-    if len(before) < LEAST_POINTS:
+    Two motions are looked for, as of a thing before a ground. The camera's is that which reaches more of the picture's
+    edge: a ground surrounds what moves before it, however many corners that has.
+    """
+    found = list(islice(similarities(before, after), 2))
+    if not found:
         return Step(start, end, None), IDENTITY
-    # OpenCV's type stubs do not know that the matrix may be None.
-    estimate: Any = cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=INLIER_PIXELS)
-    found, chosen = estimate
-    if found is None:
-        return Step(start, end, None), IDENTITY
-    matrix: Matrix = np.asarray(found, np.float64)
-    agrees = chosen.ravel() == 1
-    share = float(agrees.mean())
+    matrix, agrees = max(found, key=lambda motion: at_edge(before[motion[1]], shape))
+    share = area(before, agrees, shape)
     if share < LEAST_SHARE or not spread(before[agrees], shape):
         return Step(start, end, None), matrix
     height, width = shape
@@ -238,6 +235,39 @@ def fitted(start: float, end: float, before: Points, after: Points, shape: tuple
     turn = float(np.arctan2(matrix[1, 0], matrix[0, 0])) * radius
     unit = min(height, width) * (end - start)
     return Step(start, end, (float(x) / unit, float(y) / unit, zoom / unit, turn / unit), share), matrix
+
+
+def similarities(before: Points, after: Points) -> Iterator[tuple[Matrix, NDArray[np.bool_]]]:
+    """Yield similarities by RANSAC, each fitted to the points that the ones before left over, and who follows them."""
+    import cv2
+
+    left = np.arange(len(before))
+    while len(left) >= LEAST_POINTS:
+        # OpenCV's type stubs do not know that the matrix may be None.
+        estimate: Any = cv2.estimateAffinePartial2D(before[left], after[left], ransacReprojThreshold=INLIER_PIXELS)
+        matrix, chosen = estimate
+        if matrix is None:
+            return
+        agrees = np.zeros(len(before), np.bool_)
+        agrees[left[chosen.ravel() == 1]] = True
+        yield np.asarray(matrix, np.float64), agrees
+        left = left[chosen.ravel() == 0]
+
+
+def at_edge(points: Points, shape: tuple[int, ...]) -> int:
+    """How many of the grid's 28 outer cells have one of the points."""
+    numbers = np.unique(cells(points, shape))
+    rows, columns = numbers // GRID, numbers % GRID
+    return int((np.isin(rows, (0, GRID - 1)) | np.isin(columns, (0, GRID - 1))).sum())
+
+
+def area(points: Points, chosen: NDArray[np.bool_], shape: tuple[int, ...]) -> float:
+    """Share of the cells with points that the chosen points hold, 0..1; a cell is shared out among its points."""
+    if not len(points):
+        return 0.0
+    numbers = cells(points, shape)
+    weights = 1 / np.bincount(numbers, minlength=GRID * GRID)[numbers]
+    return float(weights[chosen].sum() / weights.sum())
 
 
 def cells(points: Points, shape: tuple[int, ...]) -> NDArray[np.intp]:
@@ -304,7 +334,7 @@ def runs(steps: Sequence[Step], names: Sequence[Motion | None]) -> list[tuple[Mo
 
 
 def agreement(steps: Sequence[Step]) -> float:
-    """Mean share of points that follow the motion, over the steps in which it is known."""
+    """Mean share of the picture that follows the motion, over the steps in which it is known."""
     return float(np.mean([step.agreement for step in steps if step.velocity is not None]))
 
 

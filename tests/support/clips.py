@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from services.evaluation.pictures import write_pictures
 
 BITS = 12
 """Bars of the upper half, the lowest bit on the left: white is 1. Numbers up to 4095."""
@@ -104,20 +106,6 @@ def make_clip(
         if audio is not None and sound is not None:
             _write_sound(container, audio, sound)
     return path
-
-
-def write_pictures(
-    container: av.container.OutputContainer,
-    stream: av.VideoStream,
-    pictures: Iterable[tuple[int, NDArray[np.uint8]]],
-    tick: Fraction,
-) -> None:
-    """Encode rgb frames `(height, width, 3)`, each with its presentation time in ticks of so many seconds."""
-    for pts, picture in pictures:
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
-        frame.pts, frame.time_base = pts, tick
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
 
 
 def _write_sound(container: av.container.OutputContainer, stream: av.audio.AudioStream, sound: Sound) -> None:

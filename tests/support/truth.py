@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-import jiwer
+from services.evaluation.figures import letters_wrong
+from services.evaluation.figures import word_error_rate as error_rate
+
+__all__ = ["cut_times", "items", "letters_wrong", "motion_share", "share_covered", "word_error_rate"]
 
 Document = dict[str, Any]
 
@@ -20,17 +22,9 @@ def cut_times(document: Document) -> list[float]:
     return [one["t"] for one in items(document, "cut_analysis/cuts") if one["type"] == "cut"]
 
 
-def letters_wrong(said: str, truth: str) -> int:
-    """Edit distance of two captions, case and spaces aside."""
-    first, second = (re.sub(r"\s", "", text.upper()) for text in (said, truth))
-    return round(jiwer.cer(second, first) * len(second)) if first else len(second)
-
-
 def word_error_rate(document: Document, truth: str) -> float:
     """Of everything that was said, lower-cased and without punctuation."""
-    said = " ".join(one["text"] for one in items(document, "speech_transcription/segments"))
-    first, second = (re.sub(r"[^a-z ]", "", text.lower()) for text in (said, truth))
-    return float(jiwer.wer(second, first))
+    return error_rate(" ".join(one["text"] for one in items(document, "speech_transcription/segments")), truth)
 
 
 def share_covered(document: Document, track: str, label: str, start: float, end: float) -> float:

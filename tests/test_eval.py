@@ -1,0 +1,161 @@
+"""`reelgraph eval`: its measures are right, its figures hold, and it can fail."""
+
+import json
+
+import jiwer
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.commands.eval import CHECKS, eval_, measured
+from services.evaluation.figures import (
+    Figure,
+    at_least,
+    at_most,
+    edits,
+    hits,
+    letters_wrong,
+    share_covered,
+    word_error_rate,
+)
+from services.evaluation.films import FPS, edited, moving_shot
+from services.evaluation.media import look
+from services.evaluation.pictures import texture, write_video
+from services.evaluation.reel_checks import reels, truths
+from shared.errors import BadInput
+from shared.schema import Segment, TrackSet
+from tests.support.real import real_clip
+
+WORDS = st.lists(st.sampled_from(["ask", "not", "what", "you", "can"]), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_figures_hold(name):
+    """One round of every check on made clips reaches every goal: what CI keeps from getting worse."""
+    figures = list(measured(1, names=[name]))
+    assert figures
+    assert [figure for figure in figures if figure.holds is False] == []
+    assert all(figure.value is not None for figure in figures)
+
+
+def test_sample_reel_figures_hold():
+    """On the real reel every figure reaches its goal; analyzers without weights say so instead of passing."""
+    folder = real_clip("reel.mp4").parent
+    figures = [figure for figure in measured(1, folder, names=[]) if figure.on == "reel.mp4"]
+    assert {figure.holds for figure in figures if figure.value is not None} == {True}
+    assert all(figure.note for figure in figures if figure.value is None)
+
+
+def test_a_wrong_truth_is_missed(tmp_path):
+    """A reel whose truth names a cut and a motion that are not there fails its goals: the figures can fail."""
+    write_video(tmp_path / "still.mp4", [texture(1, 180, 320)] * 45)
+    truth = {"cuts_seconds": [0.7], "camera": [{"motion": "pan_left", "start": 0, "end": 1.5}]}
+    (tmp_path / "truth.json").write_text(json.dumps({"still.mp4": truth}))
+    figures = list(reels(tmp_path / "store", tmp_path))
+    assert {figure.analyzer: (figure.value, figure.holds) for figure in figures} == {
+        "cut_analysis": (0.0, False),
+        "camera_analysis": (0.0, False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        ("{", "truth.json"),
+        ('{"a.mp4": {"cuts": []}}', "truth.json"),
+        ('{"a.mp4": {"cuts_seconds": [1]}}', "a.mp4"),
+        ('{"cuts_seconds": [1]}', "the folder has 0"),
+    ],
+)
+def test_bad_truth_is_one_sentence(tmp_path, content, words):
+    """A missing, broken or unfitting truth.json is named in one sentence."""
+    if content is not None:
+        (tmp_path / "truth.json").write_text(content)
+    with pytest.raises(BadInput, match=words):
+        truths(tmp_path)
+
+
+def test_truth_of_the_demo_is_understood(tmp_path):
+    """A truth.json about the only video of its folder, as `demo --compose-only` writes it, needs no file name."""
+    (tmp_path / "truth.json").write_text('{"cuts_seconds": [1.5]}')
+    (tmp_path / "sample-reel.mp4").touch()
+    ((video, truth),) = truths(tmp_path).items()
+    assert (video.name, truth.cuts_seconds) == ("sample-reel.mp4", (1.5,))
+
+
+def test_look_runs_what_is_required(tmp_path):
+    """Looking with camera_analysis runs cut_analysis first; an analyzer that has no weights here says why."""
+    video = write_video(tmp_path / "v.mp4", [texture(1, 90, 160)] * 30)
+    found = look(video, tmp_path / "store", ["camera_analysis", "blip2_caption"])
+    assert sorted(found) == ["blip2_caption", "camera_analysis", "cut_analysis"]
+    assert isinstance(found["camera_analysis"], TrackSet)
+    assert "profile" in str(found["blip2_caption"])
+
+
+def test_unknown_analyzer_is_refused():
+    """An analyzer that nothing here judges ends with one sentence, not with an empty table."""
+    with pytest.raises(BadInput, match="nothing here judges speech_rate"):
+        eval_.main(["--analyzers", "speech_rate"], standalone_mode=False)
+
+
+def test_films_are_what_they_say():
+    """An edited film changes most where it says it is cut, and a moving shot has a truth for every frame."""
+    edit = edited(5, shots=6)
+    change = [float(np.abs(b.astype(int) - a).mean()) for a, b in zip(edit.frames, edit.frames[1:], strict=False)]
+    assert np.median([change[cut - 1] for cut in edit.cuts]) > 5 * np.median(change)
+    faded = edited(5, shots=6, joints=("fade",))
+    assert all(faded.frames[first].max() == 0 for first in faded.fades_out)
+    assert all(faded.frames[first - 1].max() == 0 < faded.frames[first].max() for first in faded.fades_in)
+    pictures, truth = moving_shot(("static", "pan_left"), frames=FPS)
+    assert len(pictures) == len(truth) == 2 * FPS
+    assert np.array_equal(pictures[0], pictures[FPS - 1])
+    assert not np.array_equal(pictures[FPS], pictures[-1])
+
+
+# --- measures --------------------------------------------------------------------------------------------------
+
+
+@given(WORDS, WORDS)
+def test_word_error_rate_is_jiwers(said, truth):
+    """The word error rate is the one that jiwer gives."""
+    one, other = " ".join(said), " ".join(truth)
+    assert word_error_rate(one, other) == pytest.approx(jiwer.wer(other, one))
+
+
+@given(st.text("AB C", max_size=8), st.text("AB C", max_size=8))
+def test_edit_distance_is_symmetric_and_zero_for_equals_only(one, other):
+    """Edit distance is a metric's: symmetric, zero for equal texts only, at most the longer text."""
+    assert edits(one, other) == edits(other, one)
+    assert (edits(one, other) == 0) == (one == other)
+    assert edits(one, other) <= max(len(one), len(other))
+
+
+def test_letters_forgive_case_and_spaces():
+    """`Link inbio` is LINK IN BIO; one letter off is one."""
+    assert letters_wrong("Link inbio", "LINK IN BIO") == 0
+    assert letters_wrong("LINK IN B1O", "LINK IN BIO") == 1
+    assert letters_wrong("", "LINK") == 4
+
+
+def test_hits_match_one_to_one():
+    """Two findings at one true moment are one right and one wrong; F1 is the harmonic mean."""
+    found = hits([1.0, 1.05, 5.0], [1.0, 3.0], 0.1)
+    assert (found.right, found.wrong, found.missed) == (1, 2, 1)
+    assert found.f1 == pytest.approx(2 / 5)
+    assert hits([], [], 0.1).f1 == 1
+
+
+def test_share_covered_counts_overlaps_once():
+    """Overlapping segments cover their union, clipped to the span."""
+    segments = [Segment(id="a", start=0, end=2), Segment(id="b", start=1, end=3)]
+    assert share_covered(segments, 1, 5) == 0.5
+
+
+def test_goals_hold_at_their_bound():
+    """A goal is reached at its bound; without a goal or a value nothing is said."""
+    assert Figure("a", "m", "x", 0.95, goal=at_least(0.95)).holds is True
+    assert Figure("a", "m", "x", 2.1, goal=at_most(2)).holds is False
+    assert Figure("a", "m", "x", 1.0).holds is None
+    assert Figure("a", "m", "x", None, goal=at_most(2)).holds is None
