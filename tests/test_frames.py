@@ -15,7 +15,7 @@ from shared.errors import BadInput, Skipped
 from shared.frames import Audio, FrameReader, Frames, FrameStore, Rendition, estimate_bytes, fit
 from shared.media import probe
 from shared.spans import merged, without
-from shared.timing import Clock
+from shared.timing import Clock, Timeline
 from tests.support.clips import Sound, click, make_clip, number_of, numbered, plain
 
 GIB = 1 << 30
@@ -274,7 +274,7 @@ def test_pictures_that_cannot_be_decoded_are_an_error(tmp_path: Path) -> None:
 )
 def test_clock(stamps: list[int | None], expected: list[float]) -> None:
     """Missing timestamps are filled in, resets continue, and what is there is never changed."""
-    clock = Clock(start_seconds=0, duration_seconds=60, step_seconds=0.1)
+    clock = Clock(Timeline(start_seconds=0, duration_seconds=60), step_seconds=0.1)
     placed = []
     for stamp in stamps:
         frame = av.VideoFrame(16, 16)
