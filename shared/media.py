@@ -16,6 +16,7 @@ from typing import TypeAlias
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.buffer import Buffer
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
@@ -185,7 +186,9 @@ def _look(path: Path, container: InputContainer, video: VideoStream) -> _Picture
     except av.error.FFmpegError as error:
         logger.warning("probe_broke_off", extra={"path": str(path), "reason": str(error)})
     if first is None:
-        raise BadInput(f"{path}: no picture in it can be decoded.", code="not_a_video")
+        # FFmpeg forgets a size that it cannot decode
+        reason = "" if video.width else ": their size is missing or too large"
+        raise BadInput(f"{path}: no picture in it can be decoded{reason}.", code="not_a_video")
     return _Pictures(first, *_rate(video, sorted(set(stamps))))
 
 
@@ -233,9 +236,9 @@ def _turn(frame: VideoFrame) -> tuple[int, bool]:
     The matrix is that of ISO/IEC 14496-12, section 6.2.2: x' = ax + cy, y' = bx + dy, y down.
     """
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
+    if not isinstance(matrix, Buffer):
         return 0, False
-    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).astype(float)
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).astype(float)
     mirrored = a * d - b * c < 0
     # mirroring comes last and swaps the sign of x'
     degrees = math.degrees(math.atan2(-b, -a if mirrored else a))

@@ -90,8 +90,8 @@ def make_clip(
     """Write a clip; its container follows from the name.
 
     `pts_ms`: a presentation time for every frame (variable rate), else one frame each 1/fps second. `rotation`: degrees
-    counterclockwise, by display matrix, `mirrored` left to right after it. `frames=0`: no video stream. `options`: of the container.
-    `encoder`: options of the codec.
+    counterclockwise, by display matrix; `mirrored`: left to right after it. `frames=0`: no video stream. `options`: of
+    the container, `encoder`: of the codec.
     """
     with av.open(os.fspath(path), "w", options=options or {}) as container:
         video = audio = None
@@ -130,12 +130,12 @@ def write_pictures(
 
 def _write_sound(container: av.container.OutputContainer, stream: av.audio.AudioStream, sound: Sound) -> None:
     first = round(sound.start_seconds * sound.sample_rate)
+    resampler = av.AudioResampler(stream.format.name, stream.layout.name, sound.sample_rate)
     for at in range(0, sound.samples.shape[1], 1024):
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(sound.samples[:, at : at + 1024]), "fltp", stream.layout.name
         )
         frame.sample_rate, frame.pts, frame.time_base = sound.sample_rate, first + at, Fraction(1, sound.sample_rate)
-        resampler = av.AudioResampler(stream.format.name, stream.layout.name, sound.sample_rate)
         for part in resampler.resample(frame):
             container.mux(stream.encode(part))
     container.mux(stream.encode(None))
