@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -206,7 +207,7 @@ def test_a_strange_name_is_one_line_everywhere(
 
 
 def test_the_default_of_several_streams_is_analysed(tmp_path: Path) -> None:
-    """Of two videos and two sounds those are read that the file calls its default."""
+    """Of two videos and two sounds those are read that the file calls its default; subtitles are listed."""
     path = tmp_path / "several.mkv"
     with av.open(str(path), "w") as container:
         small, large = (container.add_stream("libx264", rate=10) for _ in range(2))
@@ -216,6 +217,11 @@ def test_the_default_of_several_streams_is_analysed(tmp_path: Path) -> None:
         mono.layout, stereo.layout = "mono", "stereo"
         stereo.metadata["language"] = "deu"
         large.disposition = stereo.disposition = Disposition.default
+        subtitles = container.add_mux_stream("subrip")
+        container.start_encoding()
+        line = av.Packet(b"Hello")
+        line.stream, line.pts, line.dts, line.duration, line.time_base = subtitles, 0, 0, 1000, Fraction(1, 1000)
+        container.mux(line)
         for number in range(20):
             for stream, drawn in ((small, 100 + number), (large, number)):
                 frame = av.VideoFrame.from_ndarray(numbered(drawn, stream.width, stream.height), "rgb24")
@@ -232,7 +238,8 @@ def test_the_default_of_several_streams_is_analysed(tmp_path: Path) -> None:
             container.mux(stream.encode(None))
     need, sound_need = Frames(None, None), Audio()
     reader = opened(path, need, sound_need)
-    assert [stream.chosen for stream in reader.info.streams] == [False, True, False, True]
+    assert [stream.chosen for stream in reader.info.streams] == [False, True, False, True, False]
+    assert reader.info.streams[4].kind == "subtitle"
     assert reader.info.streams[3].language == "deu"
     assert seen(reader, need) == [(number, number / 10) for number in range(20)]
     assert clicks_in(reader.audio(sound_need), sound_need) == pytest.approx([1.5], abs=0.002)
