@@ -17,6 +17,7 @@ from rich.text import Text
 from shared.events import Event
 from shared.ledger import Job
 from shared.schema import AnalyzerReport, Document
+from shared.text import one_line
 from tasks.analyze import track_length
 
 BAR_WIDTH = 20
@@ -60,7 +61,7 @@ class Display(ABC):
         passes = f"{job.decode_passes} decode pass{'' if job.decode_passes == 1 else 'es'}"
         self.console.print(f"{job.state} in {job.wall_seconds:.1f} s{factor}; {passes}", highlight=False)
         for name in ("result.json", "report.html"):
-            self.console.print(f"  {folder / name}", highlight=False, soft_wrap=True)
+            self.console.print(f"  {one_line(str(folder / name))}", highlight=False, soft_wrap=True)
 
 
 class Lines(Display):
@@ -72,7 +73,7 @@ class Lines(Display):
 
     def open(self, job: Job, video: Path) -> None:
         """Name the video."""
-        self.say(f"{video}: job {job.id}")
+        self.say(f"{one_line(str(video))}: job {job.id}")
 
     def show(self, event: Event) -> None:
         """A line for everything but progress."""
@@ -102,7 +103,7 @@ class Rows(Display):
 
     def open(self, job: Job, video: Path) -> None:
         """Begin a table."""
-        self.title, self.states, self.began = video.name, {}, time.monotonic()
+        self.title, self.states, self.began = one_line(video.name), {}, time.monotonic()
         self.note = "waiting for the workers to load their models"
         if not self.live.is_started:
             self.live.start()
@@ -135,7 +136,7 @@ class Rows(Display):
 @contextmanager
 def display() -> Iterator[Display]:
     """The display that fits standard error."""
-    console = Console(file=sys.stderr)
+    console = Console(file=sys.stderr, markup=False, emoji=False)
     if not console.is_terminal:
         yield Lines(console)
         return

@@ -10,6 +10,7 @@ from shared.ledger import Job, new_id
 from shared.media import probe
 from shared.schema import MediaInfo, OptionValue
 from shared.settings import settings
+from shared.text import one_line
 from tasks.node import ledger, storage
 from tasks.workflow import submit
 
@@ -42,7 +43,7 @@ def accept(
         deployment=settings().deployment,
         profile=settings().profile,
         video_sha256=sha256,
-        source_name=video.name,
+        source_name=one_line(video.name),
         media=media.model_copy(update={"sha256": sha256}).model_dump(mode="json"),
         requested=list(analyzers),
         options={name: dict(values) for name, values in (options or {}).items()},

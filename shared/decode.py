@@ -14,18 +14,25 @@ from av.error import EOFError as StreamEnd
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 from shared.errors import Infrastructure
+from shared.length import restarts
 from shared.media import chosen_streams, open_decode_pass
 from shared.pictures import PictureWriter
 from shared.renditions import DEFAULT_FPS, Audio, Frames, Rendition
 from shared.schema import MediaInfo
 from shared.sound import SoundTracks
-from shared.timing import Clock
+from shared.timing import Clock, Timeline
 from shared.windows import Ending, complete
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+FRAME_THREADS_PIXELS = 7680 * 4320
+"""Decoders of larger pictures work on one at a time: with frame threads each core would hold some of them."""
+
+STARTS_ANYWHERE = {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"}
+"""FFmpeg's decoders that deliver pictures from a stream's middle on; the others wait for a key frame."""
 
 MAX_READ_ERRORS = 16
 """So many errors in a row from the container, without a packet between them, end the pass."""
@@ -61,7 +68,11 @@ class _Pass:
         self.sounds = [need for need in missing if isinstance(need, Audio)] if self.audio else []
         self.corrupt = {"video": 0, "audio": 0}
         step = 1 / float(Fraction(info.fps)) if info.fps else 1 / DEFAULT_FPS
-        self.clocks = {kind: self._clock(step if kind == "video" else 0.0) for kind in self.corrupt}
+        timeline = Timeline(
+            start_seconds=info.start_seconds, duration_seconds=info.duration_seconds, restarts=restarts(container)
+        )
+        self.clocks = {kind: Clock(timeline, step_seconds=step if kind == "video" else 0.0) for kind in self.corrupt}
+        self.codec, self.begun = self.video.codec_context.name if self.video else None, False
 
     def run(self, check: Callable[[], None]) -> None:
         with ExitStack() as stack:
@@ -86,7 +97,8 @@ class _Pass:
     def _decoded(self, check: Callable[[], None]) -> Iterator[VideoFrame | AudioFrame]:
         streams: list[Stream] = []
         if self.video and self.frames:
-            self.video.thread_type = "AUTO"
+            large = self.video.width * self.video.height > FRAME_THREADS_PIXELS
+            self.video.thread_type = "SLICE" if large else "AUTO"
             streams.append(self.video)
         if self.audio and self.sounds:
             streams.append(self.audio)
@@ -94,7 +106,9 @@ class _Pass:
             check()
             try:
                 for frame in packet.decode():
-                    if isinstance(frame, VideoFrame | AudioFrame):
+                    if isinstance(frame, VideoFrame) and self._is_guesswork(frame):
+                        self._lose("video")
+                    elif isinstance(frame, VideoFrame | AudioFrame):
                         yield frame
             except StreamEnd:
                 continue
@@ -119,16 +133,15 @@ class _Pass:
             last.stream = stream
             yield last
 
+    def _is_guesswork(self, frame: VideoFrame) -> bool:
+        """Whether the frame comes before the first whole picture and its decoder shows the changes on grey."""
+        whole = frame.key_frame or frame.pict_type == PictureType.I
+        self.begun = self.begun or whole or self.codec not in STARTS_ANYWHERE
+        return not self.begun
+
     def _lose(self, kind: str) -> None:
         self.corrupt[kind] += 1
         self.clocks[kind].lose()
-
-    def _clock(self, step_seconds: float) -> Clock:
-        return Clock(
-            start_seconds=self.info.start_seconds,
-            duration_seconds=self.info.duration_seconds,
-            step_seconds=step_seconds,
-        )
 
     def _complete(self, need: Rendition, kind: str, count: int) -> None:
         clock = self.clocks[kind]

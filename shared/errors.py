@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from shared.text import one_line
+
 
 class ReelgraphError(Exception):
     """Base of all errors that Reelgraph raises on purpose.
 
-    `code` is stable and machine-readable; `str(error)` is one sentence for a person.
+    `code` is stable and machine-readable; `str(error)` is one sentence for a person, on one line whatever it names.
     """
 
     code = "internal_error"
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
-        super().__init__(message)
+        super().__init__(one_line(message))
         self.code = code or self.code
         self.retryable = self.retryable if retryable is None else retryable
 

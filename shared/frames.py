@@ -154,7 +154,7 @@ class FrameReader:
         """
         self._declared(need)
         if not self.info.has_audio:
-            raise Skipped("The video has no audio stream.", code="no_audio")
+            raise Skipped("The video has no audio stream that can be read.", code="no_audio")
         end = self._wait(need, lambda: ending(self.folder / need.key))
         samples = sound(self.folder / need.key)
         self._add_spans([(0.0, len(samples) / need.sample_rate)], end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
+from av.buffer import Buffer
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
@@ -21,8 +24,11 @@ from av.video.stream import VideoStream
 
 from shared.digests import sha256_of
 from shared.errors import BadInput
+from shared.length import length_seconds
+from shared.renditions import DEFAULT_FPS
 from shared.schema import MediaInfo, StreamInfo
-from shared.truncation import is_cut_short
+from shared.stills import still_picture
+from shared.truncation import missing_part
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +39,8 @@ FORMATS = (
 """Demuxers that may be used. Left out on purpose: playlists and scripts (hls, concat, dash), which open other files,
 and text and still pictures (tty, srt, image2), which make a video of anything."""
 
-MAX_PIXELS = 16_384 * 16_384
-"""No codec level allows more (HEVC level 7.2: 16384x8640): a larger header is a decompression bomb."""
+MAX_PIXELS = 142_606_336
+"""No codec level allows more (HEVC 7.2 and AV1 7.3: 16384x8704): a larger header is a decompression bomb."""
 
 SCANNED_PACKETS = 300
 """Video packets whose distances decide on variable frame rate: 10 s at 30 fps."""
@@ -57,6 +63,16 @@ class _Pictures:
     vfr: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How a picture is displayed: see MediaInfo."""
+
+    width: int | None = None
+    height: int | None = None
+    rotation: int = 0
+    mirrored: bool = False
+
+
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading. FFmpeg gets no other protocol than `file` and no format that opens other files.
@@ -71,8 +87,10 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         raise BadInput(f"{path}: this is a {kind}, not a video.", code="not_a_file")
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: the file is empty.", code="empty_file")
-    if is_cut_short(path):
-        raise BadInput(f"{path}: the file is cut short, its end is missing.", code="truncated")
+    if still := still_picture(path):
+        raise BadInput(f"{path}: this is a picture ({still}), not a video.", code="still_picture")
+    if missing := missing_part(path):
+        raise BadInput(f"{path}: the file is cut short, {missing} is missing.", code="truncated")
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         container = av.open(f"file:{path.absolute()}", mode="r", metadata_errors="replace", options=options)
@@ -99,51 +117,52 @@ def probe(
 ) -> MediaInfo:
     """Read the facts about a video from its headers, its first frame and its first packets.
 
-    The duration is the header's; without one all packets are read. When the header is wrong, the spans that reading
-    delivers say where the streams really end.
+    The duration is the header's where the last packets agree, else that of the packets (`shared/length.py`).
 
     Raises:
         BadInput: it is not a video that can be read (`not_found`, `not_a_file`, `empty_file`, `truncated`,
-            `not_a_video`, `no_streams`), or it is larger or longer than allowed (`too_large`, `too_long`).
+            `still_picture`, `not_a_video`, `undecodable`, `no_streams`, `no_duration`), or larger or longer than
+            allowed (`too_large`, `too_long`).
     """
     with open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
             raise BadInput(f"{path}: the file has neither pictures nor sound.", code="no_streams")
-        if video is not None and video.width * video.height > max_pixels:
-            raise BadInput(f"{path}: pictures of {video.width}x{video.height} are too large.", code="too_large")
+        if video is not None:
+            _refuse_pictures(path, video, max_pixels)
         pictures = _look(path, container, video) if video is not None else None
-        start = (container.start_time or 0) / av.time_base
-        duration = (container.duration or 0) / av.time_base
+        duration = _length(path, pictures.fps if pictures else None)
         if duration <= 0:
-            duration = _scanned_end(path) - start
+            raise BadInput(f"{path}: there is nothing in it, its length is zero.", code="no_duration")
         if max_seconds is not None and duration > max_seconds:
             raise BadInput(
                 f"{path}: {duration:.0f} s are longer than the {max_seconds:.0f} s allowed.", code="too_long"
             )
-        width, height, rotation = _displayed(video, pictures.first) if video and pictures else (None, None, 0)
+        shown = _displayed(video, pictures.first) if video and pictures else _Shown()
         return MediaInfo(
             sha256=sha256 or sha256_of(path),
             size_bytes=path.stat().st_size,
             container=container.format.name,
-            duration_seconds=max(0.0, duration),
-            start_seconds=start,
-            width=width,
-            height=height,
+            duration_seconds=duration,
+            start_seconds=(container.start_time or 0) / av.time_base,
+            width=shown.width,
+            height=shown.height,
             fps=f"{pictures.fps.numerator}/{pictures.fps.denominator}" if pictures and pictures.fps else None,
             vfr=pictures.vfr if pictures else None,
-            rotation=rotation,
+            rotation=shown.rotation,
+            mirrored=shown.mirrored,
             streams=tuple(_stream_info(stream, chosen=stream in (video, audio)) for stream in container.streams),
         )
 
 
 def chosen_streams(container: InputContainer) -> Streams:
-    """The video and the audio stream that are analysed: FFmpeg's best ones, cover pictures left out."""
+    """The video and the audio stream that are analysed: FFmpeg's best ones; no cover pictures, no unknown sound."""
     video = container.streams.best("video")
     if video is not None and video.disposition & Disposition.attached_pic:
         moving = (other for other in container.streams.video if not other.disposition & Disposition.attached_pic)
         video = next(moving, None)
     audio = container.streams.best("audio", video)
+    audio = next((other for other in (audio, *container.streams.audio) if other and _decoder(other)), None)
     # narrowed for mypy: `best` says Stream
     return video if isinstance(video, VideoStream) else None, audio if isinstance(audio, AudioStream) else None
 
@@ -167,7 +186,9 @@ def _look(path: Path, container: InputContainer, video: VideoStream) -> _Picture
     except av.error.FFmpegError as error:
         logger.warning("probe_broke_off", extra={"path": str(path), "reason": str(error)})
     if first is None:
-        raise BadInput(f"{path}: no picture in it can be decoded.", code="not_a_video")
+        # FFmpeg forgets a size that it cannot decode
+        reason = "" if video.width else ": their size is missing or too large"
+        raise BadInput(f"{path}: no picture in it can be decoded{reason}.", code="not_a_video")
     return _Pictures(first, *_rate(video, sorted(set(stamps))))
 
 
@@ -201,31 +222,58 @@ def _rate(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool 
     return average or guessed, vfr
 
 
-def _displayed(video: VideoStream, frame: VideoFrame) -> tuple[int, int, int]:
-    """Width, height and counterclockwise rotation in degrees, as shown: pixel shape and display matrix applied."""
-    rotation = round(frame.rotation / 90) * 90 % 360
-    width, height = round(frame.width * (video.sample_aspect_ratio or Fraction(1))), frame.height
-    return (height, width, rotation) if rotation in (90, 270) else (width, height, rotation)
+def _displayed(video: VideoStream, frame: VideoFrame) -> _Shown:
+    """Pixel shape and display matrix applied."""
+    width = max(1, round(frame.width * (video.sample_aspect_ratio or Fraction(1))))
+    rotation, mirrored = _turn(frame)
+    width, height = (frame.height, width) if rotation in (90, 270) else (width, frame.height)
+    return _Shown(width, height, rotation, mirrored)
 
 
-def _scanned_end(path: Path) -> float:
-    """Where the last packet ends, in seconds of the container's clock, by reading all of them."""
-    end = 0.0
+def _turn(frame: VideoFrame) -> tuple[int, bool]:
+    """Counterclockwise rotation in degrees, and whether the picture is mirrored after it, by the display matrix.
+
+    The matrix is that of ISO/IEC 14496-12, section 6.2.2: x' = ax + cy, y' = bx + dy, y down.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, Buffer):
+        return 0, False
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).astype(float)
+    mirrored = a * d - b * c < 0
+    # mirroring comes last and swaps the sign of x'
+    degrees = math.degrees(math.atan2(-b, -a if mirrored else a))
+    return round(degrees / 90) * 90 % 360, mirrored
+
+
+def _refuse_pictures(path: Path, video: VideoStream, max_pixels: int) -> None:
+    """Raise BadInput for pictures that cannot be decoded here, or are too large, as stored or as displayed."""
+    if not _decoder(video):
+        raise BadInput(f"{path}: its pictures are in a format that cannot be decoded.", code="undecodable")
+    shape = max(1.0, float(video.sample_aspect_ratio or 1))
+    if video.width * video.height * shape > max_pixels:
+        size = f"{round(video.width * shape)}x{video.height}"
+        raise BadInput(f"{path}: pictures of {size} are too large.", code="too_large")
+
+
+def _length(path: Path, fps: Fraction | None) -> float:
+    """Seconds that the chosen streams last; a frame without a duration is shown for one step."""
     with open_container(path) as container:
         streams = [stream for stream in chosen_streams(container) if stream is not None]
-        for packet in container.demux(streams):
-            if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    return end
+        return length_seconds(container, streams, float(1 / fps) if fps else 1 / DEFAULT_FPS)
+
+
+def _decoder(stream: Stream) -> str | None:
+    """Name of the decoder; None for data, and for a codec that FFmpeg does not know."""
+    return getattr(stream.codec_context, "name", None)
 
 
 def _stream_info(stream: Stream, *, chosen: bool) -> StreamInfo:
     common = {"index": stream.index, "language": stream.language, "chosen": chosen}
     kind = stream.type if stream.type != "unknown" else "data"
-    codec = getattr(stream.codec_context, "name", None)  # data streams have no codec
-    if isinstance(stream, VideoStream):
+    codec = _decoder(stream)
+    if codec and isinstance(stream, VideoStream):
         return StreamInfo(**common, kind="video", codec=codec, width=stream.width, height=stream.height)
-    if isinstance(stream, AudioStream):
+    if codec and isinstance(stream, AudioStream):
         context = stream.codec_context
         return StreamInfo(
             **common, kind="audio", codec=codec, sample_rate=context.sample_rate, channels=context.channels

@@ -27,6 +27,9 @@ SHORTEST_WINDOW_SECONDS = 1.0
 
 MAX_THREADS = 8
 
+IN_FLIGHT_PIXELS = 8 * 7680 * 4320
+"""Decoded pictures that wait to be converted: eight of 8K, 400 MB."""
+
 Place = tuple[ArrayFile, int]
 
 
@@ -60,12 +63,13 @@ class _Shape:
 class PictureWriter:
     """Writes all frame renditions of one pass. Frames must come with strictly increasing times.
 
-    A frame is converted only when a rendition keeps it, once per size and colour. At most two frames per thread wait.
+    A frame is converted only when a rendition keeps it, once per size and colour. At most two frames per thread wait,
+    fewer of very large ones.
     """
 
     def __init__(self, folder: Path, wanted: Sequence[Frames], info: MediaInfo) -> None:
         self._shapes: dict[tuple[tuple[int, int], str], _Shape] = {}
-        self._quarter_turns = info.rotation // 90
+        self._quarter_turns, self._mirrored = info.rotation // 90, info.mirrored
         self.tracks: list[_Track] = []
         for need in wanted:
             width, height = need.size(info)
@@ -79,6 +83,8 @@ class PictureWriter:
         self._pending: deque[Future[None]] = deque()
         self._local = threading.local()
         self._threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
+        source = max((stream.width or 1) * (stream.height or 1) for stream in info.streams if stream.kind == "video")
+        self._waiting = max(1, min(2 * self._threads, IN_FLIGHT_PIXELS // source))
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="convert")
 
     def add(self, frame: VideoFrame, time: float) -> None:
@@ -97,7 +103,7 @@ class PictureWriter:
                 work.append((shape, places))
         if work:
             self._pending.append(self._pool.submit(self._convert, frame, work))
-        while len(self._pending) > 2 * self._threads:
+        while len(self._pending) > self._waiting:
             self._pending.popleft().result()
 
     def commit(self) -> None:
@@ -137,7 +143,8 @@ class PictureWriter:
         (width, height), plane = shape.size, image.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height]
         view = rows[:, : width * 3].reshape(height, width, 3) if shape.format == "rgb24" else rows[:, :width]
-        return np.ascontiguousarray(np.rot90(view, self._quarter_turns))
+        upright = np.rot90(view, self._quarter_turns)
+        return np.ascontiguousarray(upright[:, ::-1] if self._mirrored else upright)
 
     def __enter__(self) -> Self:
         return self

@@ -274,7 +274,11 @@ class StreamInfo(Frozen):
 
 
 class MediaInfo(Frozen):
-    """Facts about the video file. Width and height are as displayed: rotation and pixel shape applied."""
+    """Facts about the video file. Width and height are as displayed: rotation and pixel shape applied.
+
+    `rotation`: degrees counterclockwise by which the stored picture was turned; `mirrored`: left and right were swapped
+    after that.
+    """
 
     sha256: str
     size_bytes: int
@@ -286,6 +290,7 @@ class MediaInfo(Frozen):
     fps: str | None = None
     vfr: bool | None = None
     rotation: int = 0
+    mirrored: bool = False
     streams: tuple[StreamInfo, ...] = ()
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from numpy.typing import NDArray
 
 from shared.renditions import Audio
 from shared.windows import SoundWriter
@@ -58,21 +59,23 @@ class _Track:
         target = round(time * self.need.sample_rate)
         self._skip = max(0, self.writer.count - target)
         while (missing := target - self.writer.count) > 0:
-            self._append(np.zeros((self._channels, min(missing, SILENCE_SECONDS * self.need.sample_rate)), np.float32))
+            self._append(np.zeros((min(missing, SILENCE_SECONDS * self.need.sample_rate), self._channels), np.float32))
         self._segment_start, self._fed = time, 0
         # without a limit FFmpeg mixes down to float at +3 dB for equal channels; with it the mix is their mean
         options = {"rematrix_maxval": "1.0"}
-        self._resampler = AudioResampler("fltp", self._layout, self.need.sample_rate, options=options)
+        # packed: reading planes of 8 channels and more crashes PyAV 18.1
+        self._resampler = AudioResampler("flt", self._layout, self.need.sample_rate, options=options)
 
     def _write(self, frame: AudioFrame | None) -> None:
         for out in self._resampler.resample(frame) if self._resampler else ():
-            samples = out.to_ndarray().astype(np.float32, copy=False)
-            dropped = min(self._skip, samples.shape[1])
+            samples = out.to_ndarray().reshape(-1, self._channels).astype(np.float32, copy=False)
+            dropped = min(self._skip, len(samples))
             self._skip -= dropped
-            self._append(samples[:, dropped:])
+            # floating-point sound may hold infinities and what is no number: silence
+            self._append(np.nan_to_num(samples[dropped:], copy=False, posinf=0.0, neginf=0.0))
 
-    def _append(self, samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-        self.writer.append(samples[0] if self.need.mono else samples.T)
+    def _append(self, samples: NDArray[np.float32]) -> None:
+        self.writer.append(samples[:, 0] if self.need.mono else samples)
 
 
 class SoundTracks:

@@ -9,10 +9,11 @@ from typing import IO
 MATROSKA_SEGMENT = bytes.fromhex("18538067")
 
 
-def is_cut_short(path: Path) -> bool:
-    """Whether an MP4 or MOV lacks boxes it announces, or a Matroska segment or AVI list runs past the file's end.
+def missing_part(path: Path) -> str | None:
+    """What is missing when an MP4 or MOV lacks its index or boxes it announces, or when a Matroska segment or AVI list
+    runs past the file's end; None when nothing is.
 
-    Reads a few hundred bytes. Other formats carry no length: False. Boxes: ISO/IEC 14496-12, section 4.2; EBML:
+    Reads a few hundred bytes. Other formats carry no length: None. Boxes: ISO/IEC 14496-12, section 4.2; EBML:
     RFC 8794, section 4.
     """
     size = path.stat().st_size
@@ -20,13 +21,15 @@ def is_cut_short(path: Path) -> bool:
         head = file.read(64)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free"):
             boxes = dict(_boxes(file, size))
-            return b"moov" not in boxes or any(end > size for name, end in boxes.items() if name != b"free")
+            if any(end > size for name, end in boxes.items() if name != b"free"):
+                return "its end"
+            return None if b"moov" in boxes else "its index (moov)"
         if head.startswith(bytes.fromhex("1a45dfa3")):
-            return _matroska_end(head) > size
+            return "its end" if _matroska_end(head) > size else None
         if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
             length = int.from_bytes(head[4:8], "little")
-            return length < 2**31 and length + 8 > size
-    return False
+            return "its end" if length < 2**31 and length + 8 > size else None
+    return None
 
 
 def _boxes(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int]]:

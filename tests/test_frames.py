@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,26 +11,13 @@ import numpy as np
 import pytest
 
 from shared.errors import BadInput, Skipped
-from shared.frames import Audio, FrameReader, Frames, FrameStore, Rendition, estimate_bytes, fit
+from shared.frames import Audio, Frames, FrameStore, estimate_bytes, fit
 from shared.media import probe
 from shared.spans import merged, without
-from shared.timing import Clock
+from shared.timing import Clock, Timeline
 from tests.support.clips import Sound, click, make_clip, number_of, numbered, plain
-
-GIB = 1 << 30
-
-
-def opened(video: Path, *wanted: Rendition) -> FrameReader:
-    return FrameStore(video.parent / "store", budget_bytes=GIB).open(video, probe(video), wanted)
-
-
-def seen(reader: FrameReader, need: Frames, batch: int = 16) -> list[tuple[int, float]]:
-    """Number and time of every frame."""
-    return [
-        (number_of(frame), round(float(time), 3))
-        for part in reader.frames(need, batch=batch)
-        for time, frame in zip(part.times, part.frames, strict=True)
-    ]
+from tests.support.reading import GIB, opened, seen
+from tests.support.remux import copy
 
 
 def test_every_frame_comes_with_its_time(tmp_path: Path) -> None:
@@ -183,7 +169,7 @@ def test_a_gap_in_the_sound_is_silence(tmp_path: Path) -> None:
     times = [0.5, 2.5, 4.5]
     whole = make_clip(tmp_path / "whole.mkv", frames=50, sound=_with_codec(click(5, times), "flac"))
     video = tmp_path / "gap.mkv"
-    _copy(
+    copy(
         whole,
         video,
         lambda packet: packet.stream.type == "video" or not 2.0 <= float(packet.pts * packet.time_base) < 3.0,
@@ -274,7 +260,7 @@ def test_pictures_that_cannot_be_decoded_are_an_error(tmp_path: Path) -> None:
 )
 def test_clock(stamps: list[int | None], expected: list[float]) -> None:
     """Missing timestamps are filled in, resets continue, and what is there is never changed."""
-    clock = Clock(start_seconds=0, duration_seconds=60, step_seconds=0.1)
+    clock = Clock(Timeline(start_seconds=0, duration_seconds=60), step_seconds=0.1)
     placed = []
     for stamp in stamps:
         frame = av.VideoFrame(16, 16)
@@ -328,16 +314,6 @@ def test_spans_join_and_cut() -> None:
 
 def _with_codec(sound: Sound, codec: str) -> Sound:
     return Sound(sound.samples, sound.sample_rate, sound.start_seconds, codec)
-
-
-def _copy(source: Path, target: Path, keep: Callable[[av.Packet], bool]) -> None:
-    """Copy the packets that `keep` accepts."""
-    with av.open(str(source)) as read, av.open(str(target), "w") as write:
-        streams = {stream.index: write.add_stream_from_template(stream) for stream in read.streams}
-        for packet in read.demux():
-            if packet.dts is not None and keep(packet):
-                packet.stream = streams[packet.stream.index]
-                write.mux(packet)
 
 
 def _move(source: Path, target: Path, times_ms: dict[int, int]) -> None:

@@ -142,6 +142,7 @@ def _facts(document: Document) -> tuple[tuple[str, str], ...]:
     facts = [("Length", clock(media.duration_seconds))]
     if media.width and media.height:
         turned = f", turned by {media.rotation}\N{DEGREE SIGN}" if media.rotation else ""
+        turned += ", mirrored" if media.mirrored else ""
         facts.append(("Picture", f"{media.width}\N{MULTIPLICATION SIGN}{media.height}{turned}"))
     if media.fps:
         facts.append(("Frames", f"{number(float(Fraction(media.fps)))} fps{', varying' if media.vfr else ''}"))

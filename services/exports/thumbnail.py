@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from PIL import Image
+from PIL import Image, ImageOps
 
 from shared.errors import BadInput
 from shared.media import chosen_streams, open_container
@@ -32,6 +32,7 @@ def thumbnail(path: Path, info: MediaInfo, t: float, *, width: int) -> bytes:
         if frame is None:
             raise BadInput(f"{path}: no picture can be decoded at {t:.3f} s.", code="undecodable")
         upright = Image.fromarray(frame.to_ndarray(format="rgb24")).rotate(info.rotation, expand=True)
+        upright = ImageOps.mirror(upright) if info.mirrored else upright
     size = width, max(1, round(width * info.height / info.width))
     jpeg = BytesIO()
     upright.resize(size, Image.Resampling.LANCZOS).save(jpeg, "JPEG", quality=JPEG_QUALITY, optimize=True)

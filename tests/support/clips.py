@@ -20,6 +20,10 @@ BITS = 12
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 """Bars of the lower half, from the left."""
 
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+
+FAST = {"preset": "ultrafast", "crf": "12"}
+
 Drawing = Callable[[int, int, int], NDArray[np.uint8]]
 """Draws the frame of a number at a width and height."""
 
@@ -76,30 +80,34 @@ def make_clip(
     pts_ms: Sequence[int] | None = None,
     picture: Drawing = numbered,
     rotation: int = 0,
+    mirrored: bool = False,
     pixel_shape: Fraction = Fraction(1),
     keyframe_every: int = 10,
     sound: Sound | None = None,
     codec: str = "libx264",
     options: dict[str, str] | None = None,
+    pix_fmt: str = "yuv420p",
+    encoder: dict[str, str] | None = None,
 ) -> Path:
     """Write a clip; its container follows from the name.
 
     `pts_ms`: a presentation time for every frame (variable rate), else one frame each 1/fps second. `rotation`: degrees
-    counterclockwise, by display matrix. `frames=0`: no video stream. `options`: of the container.
+    counterclockwise, by display matrix; `mirrored`: left to right after it. `frames=0`: no video stream. `options`: of
+    the container, `encoder`: of the codec.
     """
     with av.open(os.fspath(path), "w", options=options or {}) as container:
         video = audio = None
         if frames:
-            video = container.add_stream(codec, rate=fps, options={"preset": "ultrafast", "crf": "12"})
-            video.width, video.height, video.pix_fmt = *size, "yuv420p"
+            video = container.add_stream(codec, rate=fps, options=FAST if encoder is None else encoder)
+            video.width, video.height, video.pix_fmt = *size, pix_fmt
             video.codec_context.sample_aspect_ratio = pixel_shape
             video.codec_context.time_base = tick = Fraction(1, 1000) if pts_ms else Fraction(1, fps)
             video.codec_context.gop_size = keyframe_every
-            if rotation:
-                video.set_display_rotation(rotation)
+            if rotation or mirrored:
+                video.set_display_rotation(rotation, hflip=mirrored)
         if sound is not None:
             audio = container.add_stream(sound.codec, rate=sound.sample_rate)
-            audio.layout = "mono" if len(sound.samples) == 1 else "stereo"
+            audio.layout = LAYOUTS[len(sound.samples)]
         if video is not None:
             drawn = (picture(number, *size) for number in range(frames))
             write_pictures(container, video, zip(pts_ms or range(frames), drawn, strict=False), tick)
@@ -110,12 +118,12 @@ def make_clip(
 
 def _write_sound(container: av.container.OutputContainer, stream: av.audio.AudioStream, sound: Sound) -> None:
     first = round(sound.start_seconds * sound.sample_rate)
+    resampler = av.AudioResampler(stream.format.name, stream.layout.name, sound.sample_rate)
     for at in range(0, sound.samples.shape[1], 1024):
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(sound.samples[:, at : at + 1024]), "fltp", stream.layout.name
         )
         frame.sample_rate, frame.pts, frame.time_base = sound.sample_rate, first + at, Fraction(1, sound.sample_rate)
-        resampler = av.AudioResampler(stream.format.name, stream.layout.name, sound.sample_rate)
         for part in resampler.resample(frame):
             container.mux(stream.encode(part))
     container.mux(stream.encode(None))
