@@ -5,7 +5,8 @@ detection framework", ICASSP 2018; its authors measured the speech/music variant
 Every constant without another source is that package's (version 0.6.8): 24 mel bands of which the lower 21 are used,
 patches of 68 frames judged every 20 ms, an energy gate, and Viterbi decoding with a price on every change.
 
-One name at a time: speech over music is mostly called speech. Singing is mostly called music.
+One name at a time. Measured with chords below a voice: 20 dB softer the mixture is speech, 10 dB softer it is mostly
+music. So `music` does not say that nobody speaks, nor `speech` that there is no music.
 """
 
 from __future__ import annotations
