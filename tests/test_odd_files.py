@@ -98,7 +98,7 @@ def test_every_still_picture_is_named(ending: str, tmp_path: Path) -> None:
 def test_pictures_that_only_phones_write_are_named(head: bytes, tmp_path: Path) -> None:
     """HEIC and JPEG XL are known by their first bytes."""
     (tmp_path / "a.mp4").write_bytes(head + bytes(100))
-    with pytest.raises(BadInput, match="picture \\((HEIC|JPEG XL)\\)"):
+    with pytest.raises(BadInput, match=r"picture \((HEIC|JPEG XL)\)"):
         probe(tmp_path / "a.mp4")
 
 
