@@ -94,6 +94,14 @@ def test_every_still_picture_is_named(ending: str, tmp_path: Path) -> None:
     assert caught.value.code == "still_picture"
 
 
+@pytest.mark.parametrize("head", [b"\0\0\0\x18ftypheic", b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a\xfa\x1f"])
+def test_pictures_that_only_phones_write_are_named(head: bytes, tmp_path: Path) -> None:
+    """HEIC and JPEG XL are known by their first bytes."""
+    (tmp_path / "a.mp4").write_bytes(head + bytes(100))
+    with pytest.raises(BadInput, match=r"picture \((HEIC|JPEG XL)\)"):
+        probe(tmp_path / "a.mp4")
+
+
 # --- analysed --------------------------------------------------------------------------------------------------
 
 
