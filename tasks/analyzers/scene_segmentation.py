@@ -26,8 +26,8 @@ LOUDNESS = "audio_analysis/loudness"
 CENTROID = "audio_analysis/centroid"
 
 BOUNDS = (16, 64, 144)
-"""Where the four levels of a colour channel part, of 255: even steps of the square root, about as the eye has them. Even
-steps of the value put all dark scenes of a film into one of the 64 colours."""
+"""Where the four levels of a colour channel part, of 255: even steps of the square root, nearly as the eye has them.
+Even steps of the value put all dark scenes of a film into one of the 64 colours."""
 LEVELS = len(BOUNDS) + 1
 BLACK = 16
 """A frame is left out as black when 98 % of its values are at most this: all shots that fade would look alike."""
