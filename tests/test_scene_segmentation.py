@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.schema import LabelledSegment, SeriesTrack
+from shared.schema import Event, EventTrack, LabelledSegment, SeriesTrack
 from tasks.analyzers.scene_segmentation import SceneSegmentation
 from tests.support.drawings import blank
 from tests.support.media import run
@@ -98,3 +98,44 @@ def test_without_shots_there_are_no_scenes(tmp_path):
     """An empty shot list gives an empty track, and no frame is read."""
     video = write_shots(tmp_path / "v.mp4", (1, RED))
     assert run(SceneSegmentation(), video, tmp_path / "a", shots()).scenes.items == ()
+
+
+def test_an_octave_in_timbre_parts_what_looks_nearly_alike(tmp_path):
+    """The same look under a hum and under a hiss two octaves brighter is two scenes when looks are judged narrowly."""
+    video = write_video_of_reds(tmp_path)
+
+    def timbre(before: float, after: float):
+        values = (before,) * 40 + (after,) * 40
+        return result(
+            "audio_analysis", centroid=SeriesTrack(method="measurement", unit="Hz", t0=0, dt=0.05, values=values)
+        )
+
+    options = {"max_distance": 0.05}
+    even = run(SceneSegmentation(), video, tmp_path / "a", shots(2, 2), timbre(900, 1100), **options).scenes.items
+    step = run(SceneSegmentation(), video, tmp_path / "b", shots(2, 2), timbre(500, 2000), **options).scenes.items
+    assert (len(even), len(step)) == (1, 2)
+
+
+def write_video_of_reds(folder):
+    return write_shots(folder / "v.mp4", (2, RED), (2, RED))
+
+
+def test_black_between_shots_joins_nothing(scenes):
+    """A black shot belongs to the shot before it; the scenes before and after it do not become one through it."""
+    found = scenes((2, RED), (1, (0, 0, 0)), (2, GREEN), (1, (0, 0, 0)), (2, GREEN))
+    assert [span[:2] for span in found] == [(0, 3), (3, 8)]
+
+
+def test_dark_scenes_are_told_apart(scenes):
+    """Two dark places of other colours are two scenes: night is not one colour."""
+    assert len(scenes((2, (40, 24, 20)), (2, (10, 24, 50)))) == 2
+
+
+def test_a_fade_ends_links_over_several_shots(tmp_path):
+    """Red, green, red cut hard is one scene; with a fade from black before the second red it is three."""
+    video = write_shots(tmp_path / "v.mp4", (2, RED), (2, GREEN), (2, RED))
+    name, cut = shots(2, 2, 2)
+    fade = EventTrack[Event](method="measurement", items=(Event(id="c1", t=4, type="fade_in"),))
+    faded = result("cut_analysis", shots=cut.tracks_by_name["shots"], cuts=fade)
+    for given, count in (((name, cut), 1), (faded, 3)):
+        assert len(run(SceneSegmentation(), video, tmp_path / str(count), given).scenes.items) == count

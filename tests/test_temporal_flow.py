@@ -4,7 +4,18 @@ from itertools import pairwise
 
 import pytest
 
-from shared.schema import CameraMotion, Caption, Event, EventTrack, ObjectTrack, SeriesTrack, TimedBox, TrackedObject
+from shared.schema import (
+    CameraMotion,
+    Caption,
+    Event,
+    EventTrack,
+    ObjectTrack,
+    Scalar,
+    ScalarTrack,
+    SeriesTrack,
+    TimedBox,
+    TrackedObject,
+)
 from tasks.analyzers.temporal_flow import CALL_TO_ACTION, TemporalFlow
 from tests.support.media import run
 from tests.support.tracks import result, segments, sound_of, spoken
@@ -126,3 +137,49 @@ def test_motion_is_measured_in_screens_a_second(flow):
 def test_a_clip_shorter_than_the_hook_is_all_hook(flow):
     """Two seconds hold nothing but the opening."""
     assert phases(flow(duration=2.0)) == [("hook", 0, 2)]
+
+
+def pack(flow) -> dict[str, float | None]:
+    return {one.name: one.value for one in flow.short_form.items}
+
+
+def test_the_short_form_pack_follows_its_formulas(flow):
+    """Every number of the pack is what its formula gives by hand on tracks that are known."""
+    face = TrackedObject(id="f1", label="face", start=0, end=6, boxes=())
+    other = TrackedObject(id="f2", label="face", start=4, end=10, boxes=())
+    found = pack(
+        flow(
+            cuts(0.5, 1.5, 2.5, 12.0),
+            captions(("FRESH BREAD", 2, 4.2)),
+            spoken(("fresh bread today", 1, 4)),
+            result("face_detection", faces=ObjectTrack[TrackedObject](method="model", items=(face, other))),
+            result(
+                "audio_analysis",
+                scalars=ScalarTrack(
+                    method="measurement", items=(Scalar(id="r", name="loudness_range", value=7.5, unit="LU"),)
+                ),
+            ),
+        )
+    )
+    assert found.pop("hook_strength") > 1
+    assert found == {
+        "cuts_per_minute": 12.0,
+        "text_dwell": 4.0,  # 11 letters in 2.2 s, at 20 a second
+        "text_to_speech_lag": 0.5,  # shown at 2; "fresh" is said at 1, "bread" at 2
+        "loudness_range": 7.5,
+        "face_share": 0.5,
+    }
+
+
+def test_what_cannot_be_measured_is_null(flow):
+    """Without tracks the whole pack is null; looked and nothing found is 0 where 0 is meant."""
+    assert set(pack(flow()).values()) == {None}
+    nobody = result("face_detection", faces=ObjectTrack[TrackedObject](method="model"))
+    found = pack(flow(cuts(), captions(), nobody))
+    assert (found["cuts_per_minute"], found["face_share"], found["text_dwell"]) == (0, 0, None)
+
+
+def test_an_even_video_has_a_hook_as_strong_as_the_rest(flow):
+    """The same loudness throughout: hook strength is 1."""
+    level = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(-25.0,) * 200)
+    assert pack(flow(result("audio_analysis", loudness=level)))["hook_strength"] == 1

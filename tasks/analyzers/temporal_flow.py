@@ -27,6 +27,7 @@ from shared.schema import (
     TrackedObject,
     TrackSet,
 )
+from tasks import short_form
 from tasks.analyzer import Analyzer, Media, Options
 
 CUTS = "cut_analysis/cuts"
@@ -72,19 +73,21 @@ class Flow(TrackSet):
     a screen a second = 1). `signals`: their means, null for those not measured. `phases`, in order and without overlap:
     `hook` (the first seconds), `build`, `peak` (most active stretch, if one stands out by 15 %), `release`, or `body`
     where none stands out, and `call_to_action`, which needs words on screen or said in the second half, cited as
-    evidence.
+    evidence. `short_form`: hook_strength, cuts_per_minute, text_dwell, text_to_speech_lag (s), loudness_range (LU) and
+    face_share, by the formulas in `tasks.short_form.scalars`; null where they cannot be measured.
     """
 
     activity: SeriesTrack
     signals: ScalarTrack
     phases: SegmentTrack[LabelledSegment]
+    short_form: ScalarTrack
 
 
 class TemporalFlow(Analyzer[FlowOptions, Flow]):
     """Combines what other analyzers measured; looks at no picture itself."""
 
     name = "temporal_flow"
-    version = 1
+    version = 2
     group = "light"
     summary = "activity curve and phases (hook, build, peak, release, call to action) from other analyzers' tracks"
     uses = (
@@ -94,6 +97,7 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
         "object_detection",
         "text_overlay",
         "speech_transcription",
+        "face_detection",
     )
     cost = 0.005
 
@@ -104,6 +108,7 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
         signals = _signals(media, times, duration)
         known = [curve for curve in signals.values() if curve is not None]
         activity = np.mean(known, axis=0) if known else None
+        hook_values = round(options.hook_seconds / DT)
         values = (None,) * len(times) if activity is None else tuple(round(value, 3) for value in activity.tolist())
         return Flow(
             activity=SeriesTrack(method="heuristic", unit="1", t0=0.0, dt=DT, values=values),
@@ -118,6 +123,7 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
                 method="heuristic",
                 items=_phases(activity, duration, options.hook_seconds, _calls(media, duration)),
             ),
+            short_form=ScalarTrack(method="heuristic", items=short_form.scalars(media, activity, hook_values)),
         )
 
 

@@ -1,0 +1,99 @@
+"""What the rules see, what they say, and the spans that they reckon with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from shared.schema import Caption, Event, Item, Segment, SpeechSegment, TrackedObject
+from tasks.analyzer import Media
+
+NEAR_SECONDS = 1.0
+"""Words, text and pictures that mean the same thing may be this far apart."""
+
+ItemT = TypeVar("ItemT", bound=Item)
+SegmentT = TypeVar("SegmentT", bound=Segment)
+
+FindingType = Literal[
+    "text_is_said",
+    "number_differs",
+    "text_too_fast",
+    "face_with_speech",
+    "voice_over",
+    "object_named",
+    "named_but_unseen",
+    "cuts_on_beats",
+]
+Verdict = Literal["agreement", "contradiction", "observation"]
+
+
+class Finding(Segment):
+    """One agreement, contradiction or observation; `evidence` cites the items, `message` says it to a person."""
+
+    type: FindingType
+    verdict: Verdict
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the other analyzers found, by evidence id; None where they did not look."""
+
+    captions: dict[str, Caption] | None
+    speech: dict[str, SpeechSegment] | None
+    faces: dict[str, TrackedObject] | None
+    objects: dict[str, TrackedObject] | None
+    cuts: dict[str, Event] | None
+    beats: dict[str, Event] | None
+    reading_speed: float
+
+
+def by_evidence(media: Media, track: str, kind: type[ItemT]) -> dict[str, ItemT] | None:
+    """Items of a track by what evidence calls them; None where its analyzer has no result."""
+    if not media.has(track.partition("/")[0]):
+        return None
+    return {f"{track}/{item.id}": item for item in media.items(track, kind)}
+
+
+def finding(kind: FindingType, verdict: Verdict, span: Segment, message: str, *evidence: str) -> Finding:
+    """A finding over a span; its number is given when all are known."""
+    return Finding(
+        id="unnumbered",
+        start=span.start,
+        end=span.end,
+        type=kind,
+        verdict=verdict,
+        message=message,
+        evidence=tuple(dict.fromkeys(evidence)),
+    )
+
+
+def nearby(span: Segment, others: dict[str, SegmentT]) -> dict[str, SegmentT]:
+    """Those of the others that hold during a span or up to a second before or after it."""
+    return {
+        key: other
+        for key, other in others.items()
+        if other.start < span.end + NEAR_SECONDS and other.end > span.start - NEAR_SECONDS
+    }
+
+
+def overlap(one: Segment, other: Segment) -> float:
+    """Seconds that two spans share."""
+    return max(0.0, min(one.end, other.end) - max(one.start, other.start))
+
+
+def covered(span: Segment, others: Iterable[Segment]) -> float:
+    """Share of a span in which at least one other holds, 0..1."""
+    reached, covered = span.start, 0.0
+    for other in sorted(others, key=lambda item: item.start):
+        start, end = max(reached, other.start), min(span.end, other.end)
+        if end > start:
+            covered, reached = covered + end - start, end
+    return covered / (span.end - span.start) if span.end > span.start else 0.0
+
+
+def span_of(segments: Iterable[Segment]) -> Segment:
+    """From the first start to the last end."""
+    found = list(segments)
+    return Segment(id="", start=min(item.start for item in found), end=max(item.end for item in found))
