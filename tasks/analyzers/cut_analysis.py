@@ -15,12 +15,10 @@ from shared.errors import Skipped
 from shared.frames import Frames
 from shared.schema import Event, EventTrack, LabelledSegment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.effects.fades import ends
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 
-BLACK = 16
-"""A frame is black when 98 % of its values (0..255) are at most this: black is 0, the rest leaves room for noise.
-A small title on black counts as black too."""
 MIN_CHANGE = 4.0
 """Least mean absolute RGB difference (0..255) across a cut. PySceneDetect's score weighs hue, which is noise in
 near-black frames: the first frame of a fade-in scores 36 while the picture changes by less than 1."""
@@ -30,10 +28,6 @@ FLASH_RETURN = 0.35
 """It is back when it differs from the picture before by at most this share of the interruption's difference."""
 MIN_SHOT_SECONDS = 0.2
 """Cuts closer than this are one: six frames at 30 fps, under the shortest shots that editors use."""
-FADE_SECONDS = 0.5
-"""How far beside a black span to look for the ramp; shorter ramps count too."""
-FADE_LARGEST_STEP = 0.5
-"""In a fade no single frame takes more than this share of the change of brightness; else it is a cut."""
 THUMBNAIL = 8
 
 
@@ -105,7 +99,9 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         if not signals.times:
             raise Skipped("there is no picture to look for cuts in")
         cuts = list(confirmed(candidates, signals))
-        events = [(signals.times[i], "cut") for i in cuts] + list(fades(signals, cuts))
+        events = [(signals.times[i], "cut") for i in cuts] + [
+            (signals.times[i], kind) for i, kind in ends(signals.times, signals.bright, set(cuts))
+        ]
         return tracks(sorted(events), signals.times[0], media.info.duration_seconds)
 
     def _candidates(self, media: Media, options: CutOptions, signals: Signals) -> Iterator[int]:
@@ -157,29 +153,6 @@ def confirmed(candidates: Sequence[int], signals: Signals) -> Iterator[int]:
             continue
         last = times[index]
         yield index
-
-
-def fades(signals: Signals, cuts: Sequence[int]) -> Iterator[tuple[float, str]]:
-    """Yield the ends of black spans that brightness reaches or leaves by a ramp, as (seconds, type)."""
-    bright = np.array(signals.bright)
-    black = np.concatenate([[False], bright <= BLACK, [False]])
-    edges = np.flatnonzero(black[1:] != black[:-1])
-    at_cut = set(cuts)
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        if start > 0 and start not in at_cut and is_ramp(signals, range(start, -1, -1)):
-            yield signals.times[start], "fade_out"
-        if end < len(bright) and end not in at_cut and is_ramp(signals, range(end - 1, len(bright))):
-            yield signals.times[end], "fade_in"
-
-
-def is_ramp(signals: Signals, away: range) -> bool:
-    """Whether brightness rises gradually along `away`, frame indices that lead out of black."""
-    near = [i for i in away if abs(signals.times[i] - signals.times[away[0]]) <= FADE_SECONDS]
-    if len(near) < 3:
-        return False
-    steps = np.diff([signals.bright[i] for i in near])
-    rise = signals.bright[near[-1]] - signals.bright[near[0]]
-    return bool(rise > BLACK and steps.max() <= FADE_LARGEST_STEP * rise)
 
 
 def tracks(events: Sequence[tuple[float, str]], first: float, duration: float) -> CutTracks:
