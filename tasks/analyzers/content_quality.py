@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.frames import Frames
-from shared.schema import LabelledSegment, Scalar, ScalarTrack, Segment, SegmentTrack, Span, TrackSet
+from shared.schema import Scalar, ScalarTrack, Segment, SegmentTrack, TrackSet
+from shared.spans import merged
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.brisque import Brisque
+from tasks.shots import Part, parts, spread
 
 PICTURES = Frames(fps=2, short_side=None, colour="gray")
 """Every pixel as it is: scaling would wipe out noise and move the coder's grid of 8 pixels."""
-SHOTS = "cut_analysis/shots"
 
 DARK, LIGHT = 4, 251
 """Luma 0..255 at or beyond which a value counts as clipped: 0 and 255, and what coding makes of them."""
@@ -81,15 +82,6 @@ class Measures:
     brisque: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A shot, or the whole video where no shots are known."""
-
-    start: float
-    end: float
-    evidence: tuple[str, ...]
-
-
 UNITS = {
     "sharpness": "ratio",
     "tenengrad": "levels^2",
@@ -122,17 +114,15 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
 
     def analyze(self, media: Media, options: QualityOptions) -> ContentQuality:
         """Measure shot by shot."""
-        shots = media.items(SHOTS, LabelledSegment)
-        whole = Part(0.0, media.info.duration_seconds, ())
-        parts = [Part(shot.start, shot.end, (f"{SHOTS}/{shot.id}",)) for shot in shots] or [whole]
         items: list[ShotQuality] = []
-        for part in parts:
-            found = [self.measure(picture) for picture in pictures(media, part, options.frames)]
+        for part in parts(media):
+            count = max(options.frames, int(part.seconds / SECONDS_APART))
+            found = [self.measure(picture) for picture in spread(media, PICTURES, part, count)]
             if found:
                 items.append(_item(len(items) + 1, part, found))
             media.progress(min(1.0, part.end / max(media.info.duration_seconds, 1e-3)))
         return ContentQuality(
-            analysed=_joined([(item.start, item.end) for item in items]),
+            analysed=tuple(merged((item.start, item.end) for item in items)),
             shots=SegmentTrack[ShotQuality](method="measurement", items=tuple(items)),
             overall=ScalarTrack(method="measurement", items=tuple(_overall(items))),
         )
@@ -159,19 +149,6 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
             blocking=blocking(values),
             brisque=self.brisque.score(small) if variance >= 1 else None,
         )
-
-
-def pictures(media: Media, part: Part, count: int) -> list[NDArray[np.uint8]]:
-    """Frames of a shot, spread evenly, each once."""
-    length = part.end - part.start
-    wanted = max(count, int(length / SECONDS_APART))
-    chosen: dict[float, NDArray[np.uint8]] = {}
-    for number in range(wanted):
-        t, frame = media.frame_at(PICTURES, part.start + (number + 0.5) / wanted * length)
-        # Times of shots are rounded to a millisecond, those of frames are not.
-        if part.start - 0.001 <= t < max(part.end - 0.001, part.start + 0.001):
-            chosen[t] = frame
-    return list(chosen.values())
 
 
 def noise(luma: NDArray[np.float32]) -> float | None:
@@ -225,13 +202,3 @@ def _overall(items: Sequence[ShotQuality]) -> list[Scalar]:
         mean = round(sum(value * length for value, length in known) / seconds, 4) if seconds > 0 else None
         scalars.append(Scalar(id=f"o{number}", name=name, value=mean, unit=unit))
     return scalars
-
-
-def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
-    joined: list[Span] = []
-    for start, end in spans:
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return tuple(joined)
