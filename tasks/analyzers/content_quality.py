@@ -1,0 +1,204 @@
+"""Picture quality of every shot: sharpness, exposure, noise, blocking, BRISQUE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from shared.frames import Frames
+from shared.schema import Scalar, ScalarTrack, Segment, SegmentTrack, TrackSet
+from shared.spans import merged
+from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.brisque import Brisque
+from tasks.shots import Part, parts, spread
+
+PICTURES = Frames(fps=2, short_side=None, colour="gray")
+"""Every pixel as it is: scaling would wipe out noise and move the coder's grid of 8 pixels."""
+
+DARK, LIGHT = 4, 251
+"""Luma 0..255 at or beyond which a value counts as clipped: 0 and 255, and what coding makes of them."""
+BLOCK = 8
+"""Side of the transform blocks of JPEG and MPEG-2, and of most of H.264's."""
+BLOCK_LEAST = 0.25
+"""Mean step between pixels, in levels, below which a picture is too flat to see a grid in."""
+BRISQUE_SIDE = 512
+"""Short side in pixels that pictures are scaled down to for BRISQUE: that of LIVE, on which it was trained."""
+SECONDS_APART = 10.0
+"""A long shot is measured at least this often."""
+
+
+class QualityOptions(Options):
+    """How closely a shot is looked at."""
+
+    frames: int = Field(3, ge=1, le=20, description="Frames measured in a shot; more in shots longer than 10 s each")
+
+
+class ShotQuality(Segment):
+    """Medians over the measured frames of one shot; null where a picture is too flat or too small to tell.
+
+    sharpness: variance of the Laplacian over the variance of the picture (Pech-Pacheco et al., 2000, divided by the
+    contrast so that dull shots are not blurred ones); more is sharper. tenengrad: mean squared Sobel gradient, levels
+    squared per pixel (Krotkov, 1987). mean: mean luma 0..255. clipped_dark, clipped_light: share of values at most 4
+    and at least 251. noise: standard deviation of noise in levels (Immerkaer, Fast Noise Variance Estimation, 1996);
+    fine texture counts as well. blocking: mean step across the borders of 8 x 8 blocks over the mean step between
+    (after Wang, Sheikh and Bovik, 2002); 1 is none. brisque: about 0 (best) to 100. `frames`: how many were measured.
+    """
+
+    sharpness: float | None
+    tenengrad: float
+    mean: float
+    clipped_dark: float
+    clipped_light: float
+    noise: float | None
+    blocking: float | None
+    brisque: float | None
+    frames: int
+
+
+class ContentQuality(TrackSet):
+    """`shots`: quality of each, citing it. `overall`: means over shots, weighted by their length."""
+
+    shots: SegmentTrack[ShotQuality]
+    overall: ScalarTrack
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What is measured of one picture; in the order of `ShotQuality`."""
+
+    sharpness: float | None
+    tenengrad: float
+    mean: float
+    clipped_dark: float
+    clipped_light: float
+    noise: float | None
+    blocking: float | None
+    brisque: float | None
+
+
+UNITS = {
+    "sharpness": "ratio",
+    "tenengrad": "levels^2",
+    "mean": "levels",
+    "clipped_dark": "share",
+    "clipped_light": "share",
+    "noise": "levels",
+    "blocking": "ratio",
+    "brisque": "score",
+}
+
+
+class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
+    """Measures a few frames of each shot at full size. Shots without a frame of their own are not in `analysed`."""
+
+    name: ClassVar[str] = "content_quality"
+    version: ClassVar[int] = 1
+    group: ClassVar[str] = "light"
+    summary: ClassVar[str] = "Sharpness, exposure, noise, blocking of shots (measured) and BRISQUE (SVM)"
+    needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
+    uses: ClassVar[tuple[str, ...]] = ("cut_analysis",)
+    weights: ClassVar[dict[str, str]] = {"local": "brisque", "gpu": "brisque"}
+    cost: ClassVar[float] = 0.05
+
+    def load(self, model: ModelContext) -> None:
+        """Import OpenCV and read the support vectors."""
+        import cv2  # noqa: F401
+
+        self.brisque = Brisque.read(Path(model.path("svm.txt")))
+
+    def analyze(self, media: Media, options: QualityOptions) -> ContentQuality:
+        """Measure shot by shot."""
+        items: list[ShotQuality] = []
+        for part in parts(media):
+            count = max(options.frames, int(part.seconds / SECONDS_APART))
+            found = [self.measure(picture) for picture in spread(media, PICTURES, part, count)]
+            if found:
+                items.append(_item(len(items) + 1, part, found))
+            media.progress(min(1.0, part.end / max(media.info.duration_seconds, 1e-3)))
+        return ContentQuality(
+            analysed=tuple(merged((item.start, item.end) for item in items)),
+            shots=SegmentTrack[ShotQuality](method="measurement", items=tuple(items)),
+            overall=ScalarTrack(method="measurement", items=tuple(_overall(items))),
+        )
+
+    def measure(self, luma: NDArray[np.uint8]) -> Measures:
+        """Measure one picture, uint8 `(height, width)`."""
+        import cv2
+
+        values = luma.astype(np.float32)
+        variance = float(values.var())
+        laplacian = float(cv2.Laplacian(values, cv2.CV_32F).var())
+        right, down = cv2.Sobel(values, cv2.CV_32F, 1, 0), cv2.Sobel(values, cv2.CV_32F, 0, 1)
+        scale = min(1.0, BRISQUE_SIDE / min(luma.shape))
+        small = luma
+        if scale < 1:
+            small = np.asarray(cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        return Measures(
+            sharpness=laplacian / variance if variance >= 1 else None,
+            tenengrad=float((right * right + down * down).mean()),
+            mean=float(values.mean()),
+            clipped_dark=float((luma <= DARK).mean()),
+            clipped_light=float((luma >= LIGHT).mean()),
+            noise=noise(values),
+            blocking=blocking(values),
+            brisque=self.brisque.score(small) if variance >= 1 else None,
+        )
+
+
+def noise(luma: NDArray[np.float32]) -> float | None:
+    """Standard deviation of noise in levels, by Immerkaer's mask, which no plane or straight edge answers to.
+
+    None for pictures that are too small.
+    """
+    import cv2
+
+    height, width = luma.shape
+    if min(height, width) < BLOCK:
+        return None
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    answer = cv2.filter2D(luma, cv2.CV_32F, mask)[1:-1, 1:-1]
+    return float(np.sqrt(np.pi / 2) * np.abs(answer).mean() / 6)
+
+
+def blocking(luma: NDArray[np.float32]) -> float | None:
+    """Mean step across borders of 8 x 8 blocks over the mean step elsewhere, rows and columns together; 1 is none.
+
+    None when the picture is too small or too flat.
+    """
+    if min(luma.shape) < 3 * BLOCK:
+        return None
+    at_border, elsewhere = [], []
+    for picture in (luma, luma.T):
+        steps = np.abs(np.diff(picture, axis=1)).mean(0)
+        border = np.arange(1, len(steps) + 1) % BLOCK == 0
+        at_border.append(steps[border].mean())
+        elsewhere.append(steps[~border].mean())
+    between = float(np.mean(elsewhere))
+    return float(np.mean(at_border)) / between if between >= BLOCK_LEAST else None
+
+
+def _item(number: int, part: Part, found: Sequence[Measures]) -> ShotQuality:
+    columns = zip(*(astuple(one) for one in found), strict=True)
+    values = {name: _median(column) for name, column in zip(UNITS, columns, strict=True)}
+    return ShotQuality.model_validate({"id": f"q{number}", **asdict(part), "frames": len(found), **values})
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(float(np.median(known)), 4) if known else None
+
+
+def _overall(items: Sequence[ShotQuality]) -> list[Scalar]:
+    scalars = []
+    for number, (name, unit) in enumerate(UNITS.items(), start=1):
+        known = [(value, item.end - item.start) for item in items if (value := getattr(item, name)) is not None]
+        seconds = sum(length for _, length in known)
+        mean = round(sum(value * length for value, length in known) / seconds, 4) if seconds > 0 else None
+        scalars.append(Scalar(id=f"o{number}", name=name, value=mean, unit=unit))
+    return scalars

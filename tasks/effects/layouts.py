@@ -1,0 +1,262 @@
+"""Signs of editing in space: bars, vignettes, overlays, split screens, from sums over the frames of each shot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.schema import Box
+from tasks.boxes import overlaps
+from tasks.effects.signals import Finding, Levels, Shot, Sums
+
+BAR_LEVEL = 24
+"""Brightest that bars may be, 0..255: the limit of FFmpeg's `cropdetect`."""
+BAR_LEAST, BAR_UNEVEN = 0.02, 0.02
+"""Least height of a bar and most difference between the two, as shares of the picture."""
+BAR_EDGE = 24
+"""How many levels brighter the picture beside a bar gets than the bar: dark scenery fades out, bars end."""
+VIGNETTE_SHOTS, VIGNETTE_CORNER, VIGNETTE_FIT = 4, 0.7, 0.6
+"""Least number of shots that share it, most light in the corners against the middle (half a stop is 0.71), and least
+share of the mean picture's variance that a falloff with the square of the radius explains. One shot can be lit so."""
+OVERLAY_SHOTS = 3
+"""Least number of neighbouring shots in which the same edges stand. The idea is Dekel, Rubinstein, Liu and Freeman,
+On the Effectiveness of Visible Watermarks, 2017: the median gradient over pictures is the watermark's."""
+OVERLAY_EDGE, OVERLAY_ALIKE = 8.0, 0.6
+"""Least gradient in levels per pixel of the median, and most that a shot may be off it, as a share of it."""
+OVERLAY_PIXELS, OVERLAY_LARGEST = 12, 0.3
+"""Least number of edge pixels (at 90 pixels of short side) and largest share of the picture."""
+OTHER_PICTURE = 8.0
+"""Least median difference of the mean pictures of neighbouring shots: else the scene persists, not an overlay."""
+SEAM_SHARE, SEAM_SHARPER, SEAM_MARGIN = 0.7, 1.8, 0.15
+"""Share of pixels along a seam with a step across it, in the mean over a shot; how many times the same share a few
+pixels beside it; nearest it may be to the border. Random halves step in 0.8 to 0.9 of the pixels."""
+SEAM_MOTION, SEAM_REACH = 1.0, 12
+"""Least change per frame, in levels, within so many pixels on either side of a seam: a post before a wall has none."""
+SEAM_FRAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A shot of which something could be seen."""
+
+    start: float
+    end: float
+    evidence: str
+    sums: Sums
+
+
+def bars(shots: Sequence[Shot]) -> Iterator[Finding]:
+    """Yield spans with black bars above and below (`letterbox`) or left and right (`pillarbox`).
+
+    Measure: their height (width) as a share of the picture's, both together; box: the picture between them. A span
+    goes on through shots that are dark where the bars are: they say nothing against them.
+    """
+    for label in ("letterbox", "pillarbox"):
+        open_: Finding | None = None
+        waiting: list[Shot] = []
+        for shot in shots:
+            lit, size = (0, 0), 0
+            if shot.sums is not None:
+                peak = shot.sums.peak if label == "letterbox" else shot.sums.peak.T
+                lit, size = _lit(peak), len(peak)
+            found = _bar(label, shot, lit, size)
+            if open_ and found and _same(open_, found):
+                cited = (*open_.evidence, *(s.evidence for s in waiting), shot.evidence)
+                open_, waiting = replace(open_, end=shot.end, evidence=cited), []
+            elif open_ and found is None and _fits(open_, lit, size):
+                waiting.append(shot)
+            else:
+                if open_:
+                    yield open_
+                open_, waiting = found, []
+        if open_:
+            yield open_
+
+
+def _lit(peak: NDArray[np.uint8]) -> tuple[int, int]:
+    """First lit row and the row after the last lit one, of the brightest luma each pixel ever had."""
+    # Titles may stand in bars; then the picture between them has to be lit all along its edges.
+    first, last = _extent(np.percentile(peak, 50, axis=1))
+    edges = np.percentile(peak, 20, axis=1)
+    if last and min(edges[first : first + 2].max(), edges[last - 2 : last].max()) >= BAR_LEVEL + BAR_EDGE:
+        return first, last
+    return _extent(np.percentile(peak, 98, axis=1))
+
+
+def _extent(rows: NDArray[np.float64]) -> tuple[int, int]:
+    """First lit row and the row after the last lit one, `(0, 0)` when the light does not begin and end at an edge."""
+    lit = np.flatnonzero(rows > BAR_LEVEL)
+    if len(lit) < 4:
+        return 0, 0
+    first, last = int(lit[0]), int(lit[-1])
+    # A row of which most is bar belongs to the bar.
+    first += int(rows[first] < rows[first + 1] / 2)
+    last -= int(rows[last] < rows[last - 1] / 2)
+    above = rows[first : first + 3].max() >= BAR_LEVEL + BAR_EDGE
+    below = rows[last - 2 : last + 1].max() >= BAR_LEVEL + BAR_EDGE
+    return (first, last + 1) if above and below else (0, 0)
+
+
+def _bar(label: str, shot: Shot, lit: tuple[int, int], size: int) -> Finding | None:
+    first, after = lit[0], size - lit[1]
+    if lit == (0, 0) or min(first, after) < BAR_LEAST * size or abs(first - after) > max(1, BAR_UNEVEN * size):
+        return None
+    start, length = first / size, (lit[1] - first) / size
+    box = (0.0, start, 1.0, length) if label == "letterbox" else (start, 0.0, length, 1.0)
+    return Finding(label, shot.start, shot.end, (first + after) / size, 2 * BAR_LEAST, box, (shot.evidence,))
+
+
+def _same(a: Finding, b: Finding) -> bool:
+    return a.box is not None and b.box is not None and bool(np.allclose(a.box, b.box, atol=BAR_UNEVEN))
+
+
+def _fits(bar: Finding, lit: tuple[int, int], size: int) -> bool:
+    """Whether the lit rows of a shot stay between the bars; a shot without light does."""
+    if lit == (0, 0) or bar.box is None:
+        return True
+    start, length = (bar.box[1], bar.box[3]) if bar.label == "letterbox" else (bar.box[0], bar.box[2])
+    return lit[0] / size >= start - BAR_UNEVEN and lit[1] / size <= start + length + BAR_UNEVEN
+
+
+def vignette(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
+    """Yield one finding over all shots when their mean picture falls off towards all four corners alike.
+
+    Measure: light in the corners against the middle of the fitted falloff, 1 for none. `inside`: without bars.
+    """
+    if len(shots) < VIGNETTE_SHOTS:
+        return
+    x, y, w, h = inside
+    height, width = shots[0].sums.mean.shape
+    top, left = round(y * height) + 1, round(x * width) + 1
+    part = slice(top, round((y + h) * height) - 1), slice(left, round((x + w) * width) - 1)
+    # Each shot weighs the same, however bright it is.
+    mean = np.mean([shot.sums.mean[part] / max(float(shot.sums.mean[part].mean()), 1.0) for shot in shots], axis=0)
+    rows, columns = (np.linspace(-1, 1, n) for n in mean.shape)
+    radius = (rows[:, None] ** 2 + columns[None] ** 2) / 2
+    slope, base = np.polyfit(radius.ravel(), mean.ravel(), 1)
+    left_over = mean - (base + slope * radius)
+    fit = 1 - float(left_over.var() / max(float(mean.var()), 1e-9))
+    quarters = [mean[:: s or 1, :: t or 1][: len(rows) // 6, : len(columns) // 6] for s in (1, -1) for t in (1, -1)]
+    middle = mean[len(rows) // 3 : -len(rows) // 3, len(columns) // 3 : -len(columns) // 3].mean()
+    darkest_rule = max(float(corner.mean()) for corner in quarters) <= VIGNETTE_CORNER * middle
+    corner = float((base + slope) / base) if base > 0 else 1.0
+    if fit >= VIGNETTE_FIT and darkest_rule and corner <= VIGNETTE_CORNER:
+        yield Finding("vignette", shots[0].start, shots[-1].end, max(corner, 0.0), VIGNETTE_CORNER)
+
+
+@dataclass(slots=True)
+class Mark:
+    """An overlay while it is followed over shots."""
+
+    box: NDArray[np.float64]
+    first: int
+    last: int
+    """Numbers of the first and the last shot with it."""
+    strength: float
+
+
+def overlays(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
+    """Yield graphics that stand in one place while the pictures change: edges common to neighbouring shots.
+
+    Measure: their mean gradient, levels per pixel; box: around them. `inside`: without bars, whose edges persist too.
+    """
+    marks: list[Mark] = []
+    gradients: list[tuple[Levels, Levels]] = [_gradient(shot.sums.mean) for shot in shots[: OVERLAY_SHOTS - 1]]
+    for first in range(len(shots) - OVERLAY_SHOTS + 1):
+        window = shots[first : first + OVERLAY_SHOTS]
+        gradients = [*gradients[-(OVERLAY_SHOTS - 1) :], _gradient(window[-1].sums.mean)]
+        if not all(
+            float(np.median(np.abs(a.sums.mean - b.sums.mean))) >= OTHER_PICTURE
+            for i, a in enumerate(window)
+            for b in window[i + 1 :]
+        ):
+            continue
+        for box, strength in _common(gradients, inside):
+            known = next((m for m in marks if m.last >= first and overlaps(m.box[None], box[None])[0, 0] >= 0.3), None)
+            if known is None:
+                marks.append(Mark(box, first, first + OVERLAY_SHOTS - 1, strength))
+            else:
+                known.last, known.strength = first + OVERLAY_SHOTS - 1, min(known.strength, strength)
+    height, width = shots[0].sums.mean.shape if shots else (1, 1)
+    for mark in marks:
+        left, top, right, bottom = mark.box / (width, height, width, height)
+        evidence = tuple(shot.evidence for shot in shots[mark.first : mark.last + 1])
+        place = (float(left), float(top), float(right - left), float(bottom - top))
+        span = shots[mark.first].start, shots[mark.last].end
+        yield Finding("overlay", *span, mark.strength, OVERLAY_EDGE, place, evidence)
+
+
+def _gradient(mean: Levels) -> tuple[Levels, Levels]:
+    down, right = np.gradient(mean)
+    return np.asarray(right, np.float32), np.asarray(down, np.float32)
+
+
+def _common(gradients: Sequence[tuple[Levels, Levels]], inside: Box) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """Yield box (left, top, right, bottom in pixels) and strength of each group of edges that all pictures share."""
+    import cv2
+
+    stacked = np.array(gradients)  # (shots, 2, height, width)
+    middle = np.median(stacked, axis=0)
+    strength = np.hypot(*middle)
+    off = np.hypot(*(stacked - middle).transpose(1, 0, 2, 3)).max(0)
+    mask = (strength >= OVERLAY_EDGE) & (off <= OVERLAY_ALIKE * strength)
+    height, width = mask.shape
+    x, y, w, h = inside
+    kept = np.zeros_like(mask)
+    part = (
+        slice(round(y * height) + 2, round((y + h) * height) - 2),
+        slice(round(x * width) + 2, round((x + w) * width) - 2),
+    )
+    kept[part] = mask[part]
+    grown = cv2.dilate(kept.astype(np.uint8), np.ones((5, 5), np.uint8))
+    count, labels = cv2.connectedComponents(grown)
+    for label in range(1, count):
+        rows, columns = np.nonzero(kept & (labels == label))
+        if len(rows) < OVERLAY_PIXELS:
+            continue
+        box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], np.float64)
+        if (box[2] - box[0]) * (box[3] - box[1]) <= OVERLAY_LARGEST * mask.size:
+            yield box, float(strength[rows, columns].mean())
+
+
+def split_screens(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
+    """Yield shots with a straight seam from border to border and motion on both sides of it.
+
+    Measure: share of the seam with a step across it; box: the part left of it or above it.
+    """
+    x, y, w, h = inside
+    for shot in shots:
+        if shot.sums.frames < SEAM_FRAMES:
+            continue
+        height, width = shot.sums.activity.shape
+        rows, columns = (
+            slice(round(y * height), round((y + h) * height)),
+            slice(round(x * width), round((x + w) * width)),
+        )
+        activity = shot.sums.activity[rows, columns] / np.float32(shot.sums.frames)
+        evidence = (shot.evidence,)
+        for share, moved, upright in (
+            (shot.sums.columns[columns] / shot.sums.frames, activity, True),
+            (shot.sums.rows[rows] / shot.sums.frames, activity.T, False),
+        ):
+            at = _seam(share, moved)
+            if at is None:
+                continue
+            position, strength = (at + 0.5) / len(share), float(share[at])
+            box = (x, y, w * position, h) if upright else (x, y, w, h * position)
+            yield Finding("split_screen", shot.start, shot.end, min(strength, 1.0), SEAM_SHARE, box, evidence)
+
+
+def _seam(share: NDArray[np.float64], moved: Levels) -> int | None:
+    """Column of the seam; None when there is none. `share` is per column, `moved` `(rows, columns)` in levels."""
+    margin = max(SEAM_REACH, round(SEAM_MARGIN * len(share)))
+    if len(share) <= 2 * margin:
+        return None
+    at = margin + int(share[margin:-margin].argmax())
+    beside = max(float(np.median(share[at - 8 : at - 3])), float(np.median(share[at + 4 : at + 9])))
+    left, right = (moved[:, at - SEAM_REACH : at - 2].mean(), moved[:, at + 3 : at + 1 + SEAM_REACH].mean())
+    seamed = share[at] >= SEAM_SHARE and share[at] >= SEAM_SHARPER * beside
+    return at if seamed and min(left, right) >= SEAM_MOTION else None

@@ -1,0 +1,49 @@
+"""The shots of a video, for analyzers that measure shot by shot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.frames import Frames
+from shared.schema import LabelledSegment
+from tasks.analyzer import Media
+
+SHOTS = "cut_analysis/shots"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A shot, or the whole video where no shots are known; seconds."""
+
+    start: float
+    end: float
+    evidence: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.start
+
+    def holds(self, t: float) -> bool:
+        """Whether a frame of that time is in it; times of shots are rounded to a millisecond, those of frames not."""
+        return self.start - 0.001 <= t < max(self.end - 0.001, self.start + 0.001)
+
+
+def parts(media: Media) -> list[Part]:
+    """The shots that cut_analysis found, each citing its own; the whole video without it."""
+    shots = media.items(SHOTS, LabelledSegment)
+    whole = Part(0.0, media.info.duration_seconds, ())
+    return [Part(shot.start, shot.end, (f"{SHOTS}/{shot.id}",)) for shot in shots] or [whole]
+
+
+def spread(media: Media, need: Frames, part: Part, count: int) -> list[NDArray[np.uint8]]:
+    """At most `count` frames of a part, spread evenly, each once; none when the rendition has none in it."""
+    found: dict[float, NDArray[np.uint8]] = {}
+    for number in range(count):
+        t, frame = media.frame_at(need, part.start + (number + 0.5) / count * part.seconds)
+        if part.holds(t):
+            found[t] = frame
+    return list(found.values())

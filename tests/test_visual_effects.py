@@ -1,0 +1,246 @@
+"""Tests of visual effects on clips whose effects the test made itself, frame by frame."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from shared.errors import Skipped
+from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
+from tasks.analyzers.visual_effects import Effect, VisualEffects, VisualEffectsAnalysis
+from tests.support.media import run
+from tests.support.moving import Picture, texture, window, write_video
+from tests.support.real import real_clip
+
+H, W, FPS = 180, 320, 30
+FRAME = 1 / FPS
+
+
+def drift(seed: int, frames: int, speeds: Sequence[float] = (1.5,), size: tuple[int, int] = (H, W)) -> list[Picture]:
+    """A camera over a picture; `speeds` in pixels a frame, each for an equal share of the frames."""
+    picture = texture(seed, size[0] + 100, size[1] + 500)
+    steps = [speeds[i * len(speeds) // frames] for i in range(frames)]
+    places = np.cumsum(steps)
+    return [window(picture, 200 + float(x), 130, 1.0, *size) for x in places]
+
+
+def towards(frames: list[Picture], first: int, last: int, level: int) -> list[Picture]:
+    """Mix frames with a flat level: not at all at `first`, fully at `last` and beyond (in either direction)."""
+    share = np.clip((np.arange(len(frames)) - first) / (last - first), 0, 1)
+    return [np.round(f * (1 - s) + level * s).astype(np.uint8) for f, s in zip(frames, share, strict=True)]
+
+
+class Looked:
+    """Cut analysis and visual effects of one clip."""
+
+    def __init__(self, video: Path, folder: Path) -> None:
+        cuts, effects = CutAnalysis(), VisualEffectsAnalysis()
+        cuts.load(None)  # type: ignore[arg-type]
+        effects.load(None)  # type: ignore[arg-type]
+        self.cuts: CutTracks = run(cuts, video, folder)
+        self.result: VisualEffects = run(effects, video, folder, ("cut_analysis", self.cuts))
+
+    @property
+    def labels(self) -> list[str]:
+        return [effect.label for effect in self.result.effects.items]
+
+    @property
+    def moments(self) -> list[tuple[str, float]]:
+        return [(event.type, event.t) for event in self.result.moments.items]
+
+    def one(self, label: str) -> Effect:
+        (found,) = [effect for effect in self.result.effects.items if effect.label == label]
+        return found
+
+
+def look(folder: Path, frames: Sequence[Picture], fps: float = FPS) -> Looked:
+    return Looked(write_video(folder / "v.mp4", frames, fps=fps), folder / "store")
+
+
+@pytest.mark.parametrize(("level", "colour"), [(0, "black"), (255, "white")])
+def test_fades_are_found_within_two_frames(tmp_path: Path, level: int, colour: str) -> None:
+    """A fade out over frames 30 to 60 and a fade in over 75 to 95 have their ends within two frames."""
+    frames = towards(drift(1, 75), 30, 60, level) + towards(drift(2, 75), 20, 0, level)
+    seen = look(tmp_path, frames)
+    out, back = seen.one(f"fade_out_to_{colour}"), seen.one(f"fade_in_from_{colour}")
+    assert (out.start, out.end) == pytest.approx((30 / FPS, 60 / FPS), abs=2 * FRAME)
+    assert (back.start, back.end) == pytest.approx((75 / FPS, 95 / FPS), abs=2 * FRAME)
+    assert out.measure >= out.threshold
+
+
+def test_black_fades_are_cut_analysis_own(tmp_path: Path) -> None:
+    """Every fade through black contains the event of cut_analysis that it cites, and no event is left out."""
+    frames = towards(drift(3, 60), 20, 50, 0) + towards(drift(4, 60), 12, 0, 0)
+    seen = look(tmp_path, frames)
+    events = {f"cut_analysis/cuts/{event.id}": event.t for event in seen.cuts.cuts.items if event.type != "cut"}
+    fades = {f.evidence[0]: f for f in seen.result.effects.items if f.label.startswith("fade")}
+    assert len(events) == 2
+    assert fades.keys() == events.keys()
+    assert all(fades[key].start <= t <= fades[key].end for key, t in events.items())
+
+
+def test_flashes_are_flashes_and_cuts_are_cuts(tmp_path: Path) -> None:
+    """White frames within a shot are flashes, at their first frame; the cuts between are found and are no flashes."""
+    white = np.full((H, W, 3), 255, np.uint8)
+    frames = drift(5, 30) + drift(6, 40) + drift(7, 30)
+    frames[40:42] = [white] * 2
+    frames[55] = np.minimum(frames[55].astype(np.int16) + 90, 255).astype(np.uint8)
+    seen = look(tmp_path, frames)
+    assert seen.moments == [
+        ("flash", pytest.approx(40 / FPS, abs=0.001)),
+        ("flash", pytest.approx(55 / FPS, abs=0.001)),
+    ]
+    assert [event.t for event in seen.cuts.cuts.items] == [1.0, 2.333]
+
+
+def test_a_short_bright_shot_is_no_flash(tmp_path: Path) -> None:
+    """Eight frames of a brighter picture between two different ones are a shot."""
+    bright = [np.minimum(f.astype(np.int16) + 60, 255).astype(np.uint8) for f in drift(9, 8)]
+    dark = [f // 2 for f in drift(8, 30)]
+    assert look(tmp_path, dark + bright + drift(10, 30)).moments == []
+
+
+def test_a_freeze_frame_has_its_span(tmp_path: Path) -> None:
+    """Frame 30 held until frame 60 is a freeze of one second; the same frames drifting are none."""
+    frames = drift(11, 90, (3.0,))
+    assert "freeze" not in look(tmp_path, frames).labels
+    held = [*frames[:30], *[frames[30]] * 30, *frames[31:61]]
+    (tmp_path / "held").mkdir()
+    found = look(tmp_path / "held", held).one("freeze")
+    assert (found.start, found.end) == pytest.approx((1.0, 2.0), abs=FRAME + 0.001)
+
+
+def test_a_still_shot_is_not_frozen(tmp_path: Path) -> None:
+    """A photograph between two moving shots stands still, but nothing shows that it ever moved."""
+    still = [texture(12, H, W)] * 40
+    assert "freeze" not in look(tmp_path, drift(13, 30) + still + drift(14, 30)).labels
+
+
+def test_the_same_motion_twice_as_fast_is_faster(tmp_path: Path) -> None:
+    """A pan that triples its speed is `faster` where it does so, and `slower` when it goes back; even pans are none."""
+    seen = look(tmp_path, drift(15, 120, (1.0, 3.0, 1.0)))
+    assert [kind for kind, _ in seen.moments] == ["faster", "slower"]
+    assert [t for _, t in seen.moments] == pytest.approx([40 / FPS, 80 / FPS], abs=3 * FRAME)
+    assert [event.measure for event in seen.result.moments.items] == pytest.approx([3, 3], rel=0.2)
+
+
+def test_letterbox_and_its_height(tmp_path: Path) -> None:
+    """Bars of 24 of 180 rows hold from the first to the last of three shots, also over a dark one."""
+    frames = [np.pad(f, ((24, 24), (0, 0), (0, 0))) for seed in (16, 17) for f in drift(seed, 30, size=(H - 48, W))]
+    frames[30:30] = [np.zeros((H, W, 3), np.uint8)] * 20
+    seen = look(tmp_path, frames)
+    bars = seen.one("letterbox")
+    assert (bars.start, bars.end) == pytest.approx((0, 80 / FPS), abs=0.001)
+    assert bars.box == pytest.approx((0, 24 / 180, 1, 132 / 180), abs=1 / 90)
+    assert bars.measure == pytest.approx(48 / 180, abs=1 / 90)
+    assert "pillarbox" not in seen.labels
+
+
+def test_bars_with_a_title_in_them(tmp_path: Path) -> None:
+    """A title written into the upper bar does not hide it."""
+    frames = [np.pad(f, ((40, 40), (0, 0), (0, 0))) for f in drift(19, 40, size=(H - 80, W))]
+    for frame in frames:
+        cv2.putText(frame, "ONLY 3 LEFT", (90, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 220, 0), 2)
+    assert look(tmp_path, frames).one("letterbox").measure == pytest.approx(80 / 180, abs=1 / 90)
+
+
+def test_pillarbox_and_its_width(tmp_path: Path) -> None:
+    """Bars of 40 of 320 columns left and right."""
+    frames = [np.pad(f, ((0, 0), (40, 40), (0, 0))) for f in drift(18, 40, size=(H, W - 80))]
+    seen = look(tmp_path, frames)
+    assert seen.one("pillarbox").box == pytest.approx((40 / 320, 0, 240 / 320, 1), abs=1 / 90)
+    assert "letterbox" not in seen.labels
+
+
+def falloff(corner: float) -> np.ndarray:
+    """A vignette: 1 in the middle, `corner` in the corners."""
+    y, x = np.linspace(-1, 1, H)[:, None], np.linspace(-1, 1, W)[None]
+    return (1 - (1 - corner) * (x**2 + y**2) / 2)[..., None]
+
+
+def test_a_vignette_over_many_shots(tmp_path: Path) -> None:
+    """Corners at 40 % of the light in all of six shots are a vignette; without the mask they are none."""
+    frames = [f for seed in range(20, 26) for f in drift(seed, 15)]
+    assert "vignette" not in look(tmp_path, frames).labels
+    (tmp_path / "dark").mkdir()
+    masked = [(f * falloff(0.4)).astype(np.uint8) for f in frames]
+    vignette = look(tmp_path / "dark", masked).one("vignette")
+    assert vignette.measure == pytest.approx(0.4, abs=0.1)
+
+
+def test_black_and_white_spans(tmp_path: Path) -> None:
+    """A shot without colour between two with it is black and white for its own length."""
+    gray = [np.repeat(f.mean(2, keepdims=True), 3, 2).astype(np.uint8) for f in drift(27, 45)]
+    seen = look(tmp_path, drift(26, 30) + gray + drift(28, 30)).one("black_and_white")
+    assert (seen.start, seen.end) == pytest.approx((1.0, 2.5), abs=0.001)
+
+
+def test_a_logo_that_stays_over_cuts_is_an_overlay(tmp_path: Path) -> None:
+    """A logo over shots 2 to 5 of six is one overlay there, in its place; shots alone have none."""
+    frames = [f for seed in range(30, 36) for f in drift(seed, 20)]
+    assert "overlay" not in look(tmp_path, frames).labels
+    (tmp_path / "logo").mkdir()
+    for frame in frames[20:100]:
+        cv2.circle(frame, (280, 30), 16, (255, 255, 255), -1)
+        cv2.circle(frame, (280, 30), 8, (0, 0, 0), -1)
+    logo = look(tmp_path / "logo", frames).one("overlay")
+    assert (logo.start, logo.end) == pytest.approx((20 / FPS, 100 / FPS), abs=0.001)
+    assert logo.box == pytest.approx((264 / W, 14 / H, 32 / W, 32 / H), abs=0.03)
+    assert logo.evidence == tuple(f"cut_analysis/shots/s{i}" for i in range(2, 6))
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_split_screen(tmp_path: Path, upright: bool) -> None:
+    """Two moving pictures side by side, or one above the other, are a split screen with the seam between them."""
+    size = (H, W // 2) if upright else (H // 2, W)
+    halves = zip(drift(40, 40, size=size), drift(41, 40, (-2.0,), size=size), strict=True)
+    seen = look(tmp_path, [np.concatenate(pair, axis=1 if upright else 0) for pair in halves])
+    box = seen.one("split_screen").box
+    assert box == pytest.approx((0, 0, 0.5, 1) if upright else (0, 0, 1, 0.5), abs=1 / 45)
+
+
+def test_plain_footage_has_no_effects(tmp_path: Path) -> None:
+    """Three moving shots with hard cuts between them: nothing is claimed."""
+    seen = look(tmp_path, [f for seed in (50, 51, 52) for f in drift(seed, 40)])
+    assert seen.labels == []
+    assert seen.moments == []
+
+
+def test_black_video_has_no_effects(tmp_path: Path) -> None:
+    """Black is neither black and white nor frozen nor barred."""
+    seen = look(tmp_path, [np.zeros((H, W, 3), np.uint8)] * 60)
+    assert seen.labels == []
+    assert seen.moments == []
+
+
+@pytest.mark.parametrize("frames", [1, 2, 30])
+def test_short_videos(tmp_path: Path, frames: int) -> None:
+    """One frame, two frames and one second of plain footage are looked at and have nothing."""
+    seen = look(tmp_path, drift(53, frames))
+    assert seen.labels == []
+    assert seen.moments == []
+
+
+def test_tiny_pictures_are_skipped(tmp_path: Path) -> None:
+    """16 x 16 pixels are too few to look at, and the analyzer says so instead of finding nothing."""
+    with pytest.raises(Skipped, match="too small"):
+        look(tmp_path, [texture(60, 16, 16)] * 10)
+
+
+def test_the_trailer(tmp_path: Path) -> None:
+    """Sintel's trailer is letterboxed from end to end (2.35:1 in 16:9: 24.3 %), and nothing but bars and fades."""
+    seen = Looked(real_clip("trailer.mp4"), tmp_path)
+    assert {label for label in seen.labels if not label.startswith("fade")} == {"letterbox"}
+    bars = seen.one("letterbox")
+    assert (bars.start, bars.end) == (0, pytest.approx(30, abs=0.1))
+    assert bars.measure == pytest.approx(1 - 16 / 9 / 2.35, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["people.mp4", "bottles.mp4", "faces.mp4", "sign_book.mkv"])
+def test_unedited_footage_has_no_effects(tmp_path: Path, name: str) -> None:
+    """Clips straight from a camera have none of the effects."""
+    seen = Looked(real_clip(name), tmp_path)
+    assert seen.labels == []
+    assert seen.moments == []
