@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.schema import TrackedObject
 from tasks.boxes import Floats, overlaps
+
+NEAR_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,21 @@ def link(sightings: Sequence[Sighting], rules: LinkRules, *, interval: float, du
                 Tracklet(path.label, path.times[0], end, tuple(path.times), boxes, scores, tuple(path.steps))
             )
     return tracklets
+
+
+def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObject, Floats]]:
+    """Objects of the document that are there at `t` seconds, each with its nearest box `(4,)`, the largest first.
+
+    Boxes are left, top, right, bottom in 0..1. A box more than `NEAR_SECONDS` away says nothing about `t`.
+    """
+    found = []
+    for one in objects:
+        nearest = min(one.boxes, key=lambda seen: abs(seen.t - t))
+        # times in the document are rounded to a millisecond
+        if one.start - 1e-3 <= t < one.end and abs(nearest.t - t) <= NEAR_SECONDS:
+            x, y, width, height = nearest.box
+            found.append((one, np.array([x, y, x + width, y + height])))
+    return sorted(found, key=lambda pair: -float((pair[1][2:] - pair[1][:2]).prod()))
 
 
 def _paths(sightings: Sequence[Sighting], rules: LinkRules) -> list[_Path]:
