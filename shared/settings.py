@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     frame_store_bytes: int = Field(8 << 30, ge=1 << 20, description="size at which old renditions are evicted")
     preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")
     deadline_seconds: float | None = Field(None, gt=0, description="a job's time; default: from the video's length")
-    infer_personal_traits: bool = Field(default=True, description="whether ages and expressions of faces are estimated")
+    infer_personal_traits: bool = Field(default=True, description="false: no ages, no moods of faces and voices")
     max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")
 
     @property

@@ -167,6 +167,16 @@ def test_analyzers_lists_all(reelgraph):
     assert all(one["group"] in groups() and one["tracks"] and one["summary"] for one in listed)
 
 
+def test_analyzers_says_what_is_switched_off(reelgraph, environment):
+    """Where no personal traits are inferred, the list says so of those that would infer them, and they do not run."""
+    environment["REELGRAPH_INFER_PERSONAL_TRAITS"] = "false"
+    listed = json.loads(reelgraph("analyzers", "--json").stdout)
+    running = {one["name"] for one in listed if one["available"]}
+    assert {"face_detection", "eye_tracking"} <= running
+    assert not {"age_estimation", "face_emotion"} & running
+    assert reelgraph("analyzers").stdout.count("switched off") == 3
+
+
 def test_doctor_says_what_is_missing(reelgraph, environment, tmp_path):
     """Without weights `doctor` names the command that pulls them, and still finds the machine ready."""
     environment["REELGRAPH_WEIGHTS_DIR"] = str(tmp_path / "none")

@@ -87,10 +87,10 @@ def test_what_cannot_look_is_refused(name, profile, streams, ending):
 
 
 def test_only_personal_traits_can_be_switched_off():
-    """The setting ends the two analyzers that infer traits and no other, whatever the profile has."""
+    """The setting ends the analyzers that infer ages and moods and no other, whatever the profile has."""
     off = {name for name, one in analyzers().items() if code(one, infer_personal_traits=False) == "switched_off"}
-    assert off == {"age_estimation", "face_emotion"}
-    assert {code(analyzers()[name], infer_personal_traits=True) for name in off} == {None}
+    assert off == {"age_estimation", "face_emotion", "speech_emotion"}
+    assert {code(analyzers()[name], infer_personal_traits=True) for name in off} == {None, "not_in_profile"}
 
 
 def code(analyzer, **given):

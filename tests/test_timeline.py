@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.exports.timeline import MAX_ROWS, Axis, Lane, timeline
+from services.exports.words import details
 from shared.schema import BaseTrack, Event, EventTrack, LabelledSegment, SegmentTrack, SeriesTrack
 from tests.support.document import sample_document
 
@@ -119,3 +120,14 @@ def test_axis_has_round_moments(seconds: float) -> None:
     assert ticks[0].left == 0
     assert ticks[-1].left <= 100
     assert len({tick.label for tick in ticks}) == len(ticks)
+
+
+def test_a_long_list_is_counted():
+    """An item's short list is said in full; of a long one only the length, which fits a tooltip."""
+
+    class Measured(LabelledSegment):
+        values: tuple[int, ...]
+
+    item = Measured(id="m1", start=0, end=1, label="x", values=(1, 2, 3))
+    assert details(item) == ("values: [1, 2, 3]",)
+    assert details(item.model_copy(update={"values": tuple(range(600))})) == ("values: 600 values",)

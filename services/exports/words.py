@@ -8,6 +8,10 @@ _HEADLINES = ("message", "text", "label", "motion", "type")
 _SAID_ELSEWHERE = {"id", "evidence", "start", "end", "t", "confidence", "boxes", "words", "box"}
 
 
+MOST_SAID = 8
+"""Of a longer list only its length is said."""
+
+
 def clock(seconds: float) -> str:
     """A moment, such as 0:03.5 or 1:02:03.5."""
     tenths = round(seconds * 10)
@@ -67,8 +71,14 @@ def details(item: Item) -> tuple[str, ...]:
     rest = item.model_dump(mode="json", exclude=_SAID_ELSEWHERE | {_headline_field(item) or ""}, exclude_none=True)
     for field, value in rest.items():
         if value not in ("", [], {}):
-            said.append(f"{plain(field)}: {plain(value) if field in _HEADLINES else value}")
+            said.append(f"{plain(field)}: {_value(field, value)}")
     return tuple(said)
+
+
+def _value(field: str, value: object) -> object:
+    if isinstance(value, list) and len(value) > MOST_SAID:
+        return f"{len(value)} values"
+    return plain(str(value)) if field in _HEADLINES else value
 
 
 def tooltip(item: Item) -> str:

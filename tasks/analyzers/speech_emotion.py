@@ -46,6 +46,7 @@ class SpeechEmotion(Analyzer[EmotionOptions, Emotions]):
     requires = ("speech_transcription",)
     weights: ClassVar[dict[str, str]] = {"gpu": "wav2vec2-emotion"}
     cost = 0.1
+    infers_personal_traits = True
 
     def load(self, model: ModelContext) -> None:
         """Load feature extractor and classifier from the weights folder."""
