@@ -15,10 +15,12 @@ from shared.errors import Skipped
 from shared.frames import Frames
 from shared.schema import Event, EventTrack, LabelledSegment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
-from tasks.effects.fades import ends
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 
+BLACK = 16
+"""A frame is black when 98 % of its values (0..255) are at most this: black is 0, the rest leaves room for noise.
+A small title on black counts as black too."""
 MIN_CHANGE = 4.0
 """Least mean absolute RGB difference (0..255) across a cut. PySceneDetect's score weighs hue, which is noise in
 near-black frames: the first frame of a fade-in scores 36 while the picture changes by less than 1."""
