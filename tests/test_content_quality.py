@@ -82,6 +82,13 @@ def test_blocking_is_one_without_a_grid_and_rises_with_compression() -> None:
     assert blocking(squeezed(picture, 10)[4:, 4:].astype(np.float32)) < 1
 
 
+def test_a_bar_on_the_grid_is_no_blocking() -> None:
+    """The edge of a letterbox at a row that 8 divides is one strong row, not a grid."""
+    picture = natural(3)
+    picture[:80] = picture[400:] = 0
+    assert blocking(picture.astype(np.float32)) == pytest.approx(1, abs=0.03)
+
+
 def test_exposure_counts_clipped_values(quality: ContentQualityAnalysis) -> None:
     """A quarter black and half white are counted as such."""
     picture = natural(4)

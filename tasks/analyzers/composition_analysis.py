@@ -49,9 +49,9 @@ class CompositionOptions(Options):
 class ShotComposition(Segment):
     """Medians over the measured frames of one shot. Distances and places are shares of the picture.
 
-    subject: of what is seen in a third of the shot, the face that covers the most; without faces the person, else the object that does; none when
-    neither was found (or nobody looked: then `looked_for` says so). It is what the detectors saw, not what the eye is
-    drawn to. Cited in `evidence` after the shot.
+    subject: of what is seen in a third of the shot, the face that covers the most; without faces the person, else the
+    object that does; none when neither was found (`looked_for` says who looked). It is what the detectors saw, not
+    what the eye is drawn to. Cited in `evidence` after the shot.
     subject_place: its centre (x, y) from the left upper corner. subject_size: its box's share of the picture.
     third_point, third_line: distance of the centre to the nearest crossing of the lines at 1/3 and 2/3, and to the
     nearest line, as a share of the diagonal and of the side across it: 0 on it, 0.24 and 0.33 at most.

@@ -47,7 +47,7 @@ class ShotQuality(Segment):
     squared per pixel (Krotkov, 1987). mean: mean luma 0..255. clipped_dark, clipped_light: share of values at most 4
     and at least 251. noise: standard deviation of noise in levels (Immerkaer, Fast Noise Variance Estimation, 1996);
     fine texture counts as well. blocking: mean step across the borders of 8 x 8 blocks over the mean step between
-    (after Wang, Sheikh and Bovik, 2002); 1 is none. brisque: about 0 (best) to 100. `frames`: how many were measured.
+    (after Wang, Sheikh and Bovik, 2002), bars and graphics aside; 1 is none. brisque: about 0 (best) to 100. `frames`: how many were measured.
     """
 
     sharpness: float | None
@@ -177,10 +177,15 @@ def blocking(luma: NDArray[np.float32]) -> float | None:
     for picture in (luma, luma.T):
         steps = np.abs(np.diff(picture, axis=1)).mean(0)
         border = np.arange(1, len(steps) + 1) % BLOCK == 0
-        at_border.append(steps[border].mean())
-        elsewhere.append(steps[~border].mean())
+        at_border.append(_trimmed(steps[border]))
+        elsewhere.append(_trimmed(steps[~border]))
     between = float(np.mean(elsewhere))
     return float(np.mean(at_border)) / between if between >= BLOCK_LEAST else None
+
+
+def _trimmed(steps: NDArray[np.float32]) -> float:
+    """Mean without the largest tenth: edges of graphics and bars run along whole rows, and some along the grid."""
+    return float(np.sort(steps)[: max(1, round(len(steps) * 0.9))].mean())
 
 
 def _item(number: int, part: Part, found: Sequence[Measures]) -> ShotQuality:
