@@ -2,8 +2,8 @@
 
 The networks are MediaPipe's (Zhang et al., MediaPipe Hands, 2020): a palm detector (192x192) over the whole picture and
 the landmark network "full" (224x224) on each palm's square. Crops and thresholds are those of its graphs
-`palm_detection` and `hand_landmark`. A palm of fewer than about 12 pixels in the detector's picture, a sixteenth of the
-longer side, is not found.
+`palm_detection` and `hand_landmark`. The detector sees the picture at 192 pixels: far hands are too small for it. The
+smallest palm it found in the clips tried was a sixteenth of the longer side.
 
 A gesture is told from the network's second output, the hand in metres and three dimensions, so a finger that points at
 the camera is not short. Rules, all lengths between landmarks:
