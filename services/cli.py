@@ -8,12 +8,13 @@ from importlib import import_module
 import click
 
 from shared.errors import BadInput, Infrastructure, ReelgraphError
+from shared.text import one_line
 
 COMPLETED, WITH_ERRORS, BAD_INPUT, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
 
 COMMANDS = {
     "analyze": "Analyze videos and write result.json and report.html for each.",
-    "analyzers": "List the analyzers: what each finds, its group, options and weights.",
+    "analyzers": "List the analyzers: what each finds; with a name its options, tracks and weights.",
     "demo": "Compose a sample reel from packaged media and analyze it.",
     "doctor": "Check this machine: what is missing and how to get it.",
     "eval": "Judge the analyzers by clips with known truth.",
@@ -68,6 +69,9 @@ def main() -> None:
         sys.exit(_say(error, INFRASTRUCTURE))
     except ReelgraphError as error:
         sys.exit(_say(error, INFRASTRUCTURE))
+    except OSError as error:
+        what = f"{one_line(error.filename)}: " if error.filename else ""
+        sys.exit(_say(Infrastructure(f"{what}{error.strerror or error}"), INFRASTRUCTURE))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)

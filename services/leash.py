@@ -162,3 +162,6 @@ def stop_all(children: Iterable[Leashed]) -> None:
     deadline = time.monotonic() + 0.5 + max((child.grace_seconds for child in waiting), default=0.0)
     while time.monotonic() < deadline and not all(child.gone() for child in waiting):
         time.sleep(0.02)
+    for child in waiting:  # a watcher that was killed itself cannot
+        if child.poll() is None:
+            child.kill()

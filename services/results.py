@@ -21,7 +21,8 @@ def folders_of(videos: Sequence[Path], out: Path) -> tuple[Path, ...]:
     """A folder for each video, named after it; later ones of the same name are numbered."""
     folders: list[Path] = []
     for video in videos:
-        names = (f"{video.stem or video.name}{suffix}" for suffix in chain([""], (f"-{n}" for n in count(2))))
+        stem = video.stem if video.stem.strip(".") else "video"  # ".." would be another folder
+        names = (f"{stem}{suffix}" for suffix in chain([""], (f"-{n}" for n in count(2))))
         folders.append(next(out / name for name in names if out / name not in folders))
     return tuple(folders)
 
@@ -39,8 +40,18 @@ def write_results(document: Document, folder: Path) -> None:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        (folder / "report.html").write_text(render(document, thumbnail=picture), encoding="utf-8")
+        _replace(folder / "result.json", document.model_dump_json(indent=2) + "\n")
+        _replace(folder / "report.html", render(document, thumbnail=picture))
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
         raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file that is there as a whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

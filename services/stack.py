@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from tasks.node import forget
 
 RESTARTS = 3
 STOP_SECONDS = 1.5
+KEPT_LOGS = 20
 LAST_LINES = 5
 
 log = logger(__name__)
@@ -52,6 +54,11 @@ class Stack:
     settings: Settings
     logs: Path
     workers: list[LocalWorker] = field(default_factory=list)
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files of the workers; gone with them."""
+        return self.logs / "tmp"
 
     def start_worker(self, name: str, queues: tuple[str, ...]) -> LocalWorker:
         """Start one more worker."""
@@ -87,9 +94,15 @@ class Stack:
                 raise Infrastructure(f"not ready after {seconds:.0f} s: {', '.join(missing)}", code="worker_not_ready")
             time.sleep(0.05)
 
+    def kill(self) -> None:
+        """End every worker at once, in the middle of its work."""
+        for worker in self.workers:
+            worker.process.kill()
+
     def stop(self) -> None:
         """Stop every worker, all at once."""
         stop_all([worker.process for worker in self.workers])
+        shutil.rmtree(self.scratch, ignore_errors=True)
         for worker in self.workers:  # a worker that had to be killed could not
             self._mark(worker).unlink(missing_ok=True)
 
@@ -110,6 +123,7 @@ class Stack:
         threads = str(self.settings.threads)
         environment = {**os.environ, **self.settings.environment(), "OMP_NUM_THREADS": threads}
         # OpenBLAS and OpenMP threads that spin would take the other worker's core
+        environment["TMPDIR"] = str(self.scratch)
         environment |= {"OPENBLAS_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
         with log_file.open("ab") as output:
             return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT)
@@ -136,12 +150,18 @@ def local_stack(groups: Iterable[str] | None = None) -> Iterator[Stack]:
         )
         stack.enter_context(_settings_in_use(chosen))
         logs = chosen.data_dir / "logs" / run_id
-        logs.mkdir(parents=True, exist_ok=True)
+        (logs / "tmp").mkdir(parents=True, exist_ok=True)
+        for old in sorted(logs.parent.iterdir())[:-KEPT_LOGS]:  # run ids sort by time
+            shutil.rmtree(old, ignore_errors=True)
         running = Stack(run_id, chosen, logs)
         stack.callback(running.stop)
         for name, queues in wanted.items():
             running.start_worker(name, queues)
-        yield running
+        try:
+            yield running
+        except BaseException:  # an interrupted command has nothing to wait for
+            running.kill()
+            raise
 
 
 def _wanted(groups: Iterable[str] | None) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -80,8 +81,14 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     Raises:
         BadInput: the file is missing, empty, cut short, or no media that FFmpeg knows.
     """
-    if not path.exists():
-        raise BadInput(f"{path}: there is no such file.", code="not_found")
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: there is no such file.", code="not_found") from error
+    except OSError as error:
+        raise BadInput(f"{path}: it cannot be read ({error.strerror}).", code="unreadable") from error
+    if path.is_file() and not os.access(path, os.R_OK):
+        raise BadInput(f"{path}: it may not be read.", code="unreadable")
     if not path.is_file():
         kind = "folder" if path.is_dir() else "device or pipe"
         raise BadInput(f"{path}: this is a {kind}, not a video.", code="not_a_file")

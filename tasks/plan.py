@@ -60,8 +60,8 @@ def refused(
     if analyzer.weights and profile not in analyzer.weights:
         other = ", ".join(sorted(analyzer.weights))
         message = (
-            f"no weights for the {profile} profile can be shipped; it runs with `--profile {other}` "
-            f"after `reelgraph models pull {analyzer.weights[min(analyzer.weights)]}`"
+            f"no weights for the {profile} profile can be shipped; it runs with `--profile {other}`, whose weights "
+            f"`reelgraph models pull {analyzer.weights[min(analyzer.weights)]}` brings once they are locked"
         )
         return Refused("unavailable", ErrorInfo(code="not_in_profile", message=message))
     if any(isinstance(need, Frames) for need in analyzer.needs) and not media.has_video:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 from types import FrameType
 
 import click
+import redis
 
 from services.display import Display, display
 from services.results import folders_of, write_results
 from services.stack import Stack, local_stack
 from services.submit import accept
-from shared.errors import BadInput
+from shared.errors import BadInput, Infrastructure
 from shared.groups import workers
 from shared.ledger import OPEN_STATES, Job
 from shared.media import probe
@@ -79,7 +81,11 @@ def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
     changed = {"profile": profile, "data_dir": data.absolute() if data else None}
     use(settings().model_copy(update={key: value for key, value in changed.items() if value is not None}))
     workers(settings().profile)  # refuses a profile that does not exist
-    requested = [name.strip() for name in names.split(",") if name.strip()] if names else []
+    requested = [name.strip() for name in names.split(",") if name.strip()] if names is not None else []
+    if names is not None and not requested:
+        raise BadInput(f"--analyzers {names!r} names no analyzer; leave it out for all of them", code="bad_option")
+    if deadline_seconds is not None and not math.isfinite(deadline_seconds):
+        raise BadInput(f"--deadline {deadline_seconds} is no number of seconds", code="bad_option")
     chosen = select(requested or None)
     options = parse_options(split_options(given))
     for video in videos:
@@ -102,13 +108,15 @@ def run(
     with _interruptible(), display() as screen:
         screen.say("starting broker and workers")
         with local_stack(groups) as stack:
-            jobs = [
-                accept(video, analyzers=requested, options=options, deadline_seconds=deadline_seconds)
-                for video in videos
-            ]
+            jobs: list[Job] = []
             try:
-                for video, job, folder in zip(videos, jobs, folders_of(videos, out), strict=True):
-                    document = follow(job, video, stack, screen)
+                for number, (video, folder) in enumerate(zip(videos, folders_of(videos, out), strict=True)):
+                    # the next one keeps the workers busy; more would wait on the clock of their deadlines
+                    for waiting in videos[len(jobs) : number + 2]:
+                        jobs.append(  # noqa: PERF401  (what was accepted is known when the next one fails)
+                            accept(waiting, analyzers=requested, options=options, deadline_seconds=deadline_seconds)
+                        )
+                    document = follow(jobs[number], video, stack, screen)
                     write_results(document, folder)
                     screen.close(document, folder)
                     if as_json:
@@ -126,9 +134,12 @@ def follow(job: Job, video: Path, stack: Stack, screen: Display) -> Document:
     seen = "0"
     asked_at = 0.0
     while True:
-        for event_id, event in events().read(job.id, seen, block_seconds=POLL_SECONDS):
-            seen = event_id
-            screen.show(event)
+        try:
+            for event_id, event in events().read(job.id, seen, block_seconds=POLL_SECONDS):
+                seen = event_id
+                screen.show(event)
+        except redis.RedisError as error:
+            raise Infrastructure(f"the broker is gone: {error}", code="broker_unreachable") from error
         stack.check()
         if time.monotonic() - asked_at >= POLL_SECONDS:
             asked_at = time.monotonic()

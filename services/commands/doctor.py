@@ -60,8 +60,8 @@ def doctor() -> int:
 def _run(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     try:
         return list(check())
-    except ReelgraphError as error:
-        return [Finding(check.__name__.strip("_"), error.message, fine=False, help="see the message")]
+    except (ReelgraphError, OSError) as error:
+        return [Finding(check.__name__.strip("_"), str(error), fine=False, help="see the message")]
 
 
 def _python() -> Iterator[Finding]:
@@ -113,7 +113,8 @@ def _weights() -> Iterator[Finding]:
     needed = {one.weights[profile] for one in analyzers().values() if profile in one.weights}
     for entry in sorted(needed):
         users = ", ".join(one.name for one in analyzers().values() if one.weights.get(profile) == entry)
-        state = store.on_disk(entry)
+        problems = store.verify([entry]) if store.on_disk(entry) == "complete" else []
+        state = "not as pinned" if problems else store.on_disk(entry)
         yield Finding(
             f"weights {entry}",
             state,
