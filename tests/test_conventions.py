@@ -1,4 +1,4 @@
-"""Tests of what STYLE asks of every file: documented tests, tested analyzers, honest names."""
+"""Tests of what every file owes its reader: documented tests, tested analyzers, honest names."""
 
 import ast
 
