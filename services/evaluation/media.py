@@ -48,7 +48,9 @@ class LocalMedia:
         """Items of another analyzer's track, seen as `kind`."""
         known = set(kind.model_fields)
         found = getattr(self.tracks.get(track), "items", ())
-        return tuple(kind.model_validate(item.model_dump(include=known)) for item in found)
+        return tuple(
+            item if isinstance(item, kind) else kind.model_validate(item.model_dump(include=known)) for item in found
+        )
 
     def series(self, track: str) -> SeriesTrack | None:
         """Another analyzer's series."""
