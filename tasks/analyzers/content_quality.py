@@ -47,7 +47,8 @@ class ShotQuality(Segment):
     squared per pixel (Krotkov, 1987). mean: mean luma 0..255. clipped_dark, clipped_light: share of values at most 4
     and at least 251. noise: standard deviation of noise in levels (Immerkaer, Fast Noise Variance Estimation, 1996);
     fine texture counts as well. blocking: mean step across the borders of 8 x 8 blocks over the mean step between
-    (after Wang, Sheikh and Bovik, 2002), bars and graphics aside; 1 is none. brisque: about 0 (best) to 100. `frames`: how many were measured.
+    (after Wang, Sheikh and Bovik, 2002), bars and graphics aside; 1 is none. brisque: about 0 (best) to 100.
+    `frames`: how many were measured.
     """
 
     sharpness: float | None
@@ -104,7 +105,7 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     uses: ClassVar[tuple[str, ...]] = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "brisque", "gpu": "brisque"}
-    cost: ClassVar[float] = 0.05
+    cost: ClassVar[float] = 0.08
 
     def load(self, model: ModelContext) -> None:
         """Import OpenCV and read the support vectors."""
