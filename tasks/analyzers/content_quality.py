@@ -105,7 +105,7 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     uses: ClassVar[tuple[str, ...]] = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "brisque", "gpu": "brisque"}
-    cost: ClassVar[float] = 0.05
+    cost: ClassVar[float] = 0.08
 
     def load(self, model: ModelContext) -> None:
         """Import OpenCV and read the support vectors."""

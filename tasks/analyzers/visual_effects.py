@@ -88,7 +88,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     requires: ClassVar[tuple[str, ...]] = ("cut_analysis",)
-    cost: ClassVar[float] = 0.1
+    cost: ClassVar[float] = 0.07
 
     def load(self, model: ModelContext) -> None:
         """Import OpenCV."""
