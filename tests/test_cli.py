@@ -209,3 +209,41 @@ def test_a_terminal_shows_one_row_an_analyzer(video, environment, tmp_path):
     assert b"starting broker and workers" in shown
     assert b"queued" in shown
     assert "completed in" in shown.decode()
+
+
+def test_results_stay_in_the_folder(reelgraph, video, tmp_path):
+    """A video whose name would lead out of --out gets a folder in it all the same."""
+    odd = video.rename(video.with_name("...mkv"))
+    ended = reelgraph("analyze", "--analyzers", "color_analysis", "--out", tmp_path / "out" / "deep", "--", odd)
+    assert ended.returncode == 0, ended.stderr
+    assert [path.relative_to(tmp_path / "out") for path in tmp_path.glob("out/**/result.json")] == [
+        Path("deep/video/result.json")
+    ]
+
+
+@pytest.mark.parametrize("command", [["analyze"], ["doctor"]])
+def test_an_unusable_data_folder_is_one_sentence(reelgraph, environment, video, tmp_path, command):
+    """A data folder that cannot be made is named in a sentence, with exit code 3 and no traceback."""
+    environment["REELGRAPH_DATA_DIR"] = str(written(tmp_path, "file", b"") / "data")
+    ended = reelgraph(*command, *([video] if command == ["analyze"] else []))
+    assert ended.returncode == 3
+    assert str(tmp_path / "file") in (ended.stderr + ended.stdout).replace("\n", "")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_dead_broker_ends_the_command(video, environment, tmp_path):
+    """When the broker is killed the command says so, exits with 3, and leaves nothing running."""
+    command = [str(REELGRAPH), "analyze", str(video), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    def servers():
+        named = (one for one in psutil.process_iter() if one.name().startswith(("valkey-server", "redis-server")))
+        return [one for one in named if one.cwd().startswith(str(tmp_path))]
+
+    assert eventually(lambda: len(left_running(tmp_path)) >= 6 and servers(), 60)
+    servers()[0].kill()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 3, errors
+    assert "the broker" in errors
+    assert "Traceback" not in errors
+    assert eventually(lambda: left_running(tmp_path) == [], 5)
