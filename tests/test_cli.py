@@ -237,8 +237,12 @@ def test_a_dead_broker_ends_the_command(video, environment, tmp_path):
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def servers():
-        named = (one for one in psutil.process_iter() if one.name().startswith(("valkey-server", "redis-server")))
-        return [one for one in named if one.cwd().startswith(str(tmp_path))]
+        found = []
+        for one in psutil.process_iter():
+            with suppress(psutil.Error):  # it may end while it is looked at
+                if one.name().startswith(("valkey-server", "redis-server")) and one.cwd().startswith(str(tmp_path)):
+                    found.append(one)
+        return found
 
     assert eventually(lambda: len(left_running(tmp_path)) >= 6 and servers(), 60)
     servers()[0].kill()
