@@ -6,9 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, cast
 
+import redis
 from celery import Task, chain, chord
 from celery.canvas import Signature
+from kombu.exceptions import OperationalError
 
+from shared.errors import Infrastructure
 from shared.groups import CONTROL
 from shared.ledger import Job
 from tasks.aggregate import aggregate, end_without_outcome
@@ -22,9 +25,12 @@ SINCE_KEY = "reelgraph:since"
 
 
 def submit(job: Job) -> None:
-    """Queue a job that stands in the ledger."""
-    broker_since()
-    chain(_control(prepare.si(job.id), job), _control(advance.si(job.id, 0), job)).apply_async()
+    """Queue a job that stands in the ledger. Raises Infrastructure when the broker cannot be reached."""
+    try:
+        broker_since()
+        chain(_control(prepare.si(job.id), job), _control(advance.si(job.id, 0), job)).apply_async()
+    except (redis.RedisError, OperationalError) as error:
+        raise Infrastructure(f"the broker cannot be reached: {error}", code="broker_unreachable") from error
 
 
 def broker_since() -> float:
