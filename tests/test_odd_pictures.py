@@ -228,12 +228,13 @@ def test_a_picture_of_16384x16384_is_refused(tmp_path: Path) -> None:
 
 
 READ = """
-import resource, sys
+import sys
 from pathlib import Path
+from tests.support.processes import peak_mib
 from tests.support.reading import opened, seen
 from shared.frames import Frames
 need = Frames(None, 90, "gray")
-print(seen(opened(Path(sys.argv[1]), need), need), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(seen(opened(Path(sys.argv[1]), need), need), peak_mib())
 """
 
 

@@ -125,10 +125,11 @@ def test_zero_seconds_are_refused(tmp_path: Path) -> None:
 
 
 READ = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 from shared.frames import Audio, Frames
 from tests.support.clips import number_of
+from tests.support.processes import peak_mib
 from tests.support.reading import opened
 every, sound = Frames(None, 48, "gray"), Audio()
 reader = opened(Path(sys.argv[1]), every, sound)
@@ -137,7 +138,7 @@ samples = reader.audio(sound)
 around = {at: int(abs(samples[(at - 1) * 16000:(at + 1) * 16000]).argmax()) / 16000 + at - 1 for at in (10, 7190)}
 print(json.dumps({
     "numbers": numbers, "around": around, "samples": len(samples), "length": reader.info.duration_seconds,
-    "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    "mib": peak_mib(),
 }))
 """
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def alive(pid: int) -> bool:
@@ -19,3 +21,9 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
     return condition()
+
+
+def peak_mib() -> int:
+    """Highest resident memory of this process in MiB; `ru_maxrss` would begin with that of the process that forked it."""
+    (found,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(found) // 1024

@@ -14,6 +14,7 @@ from shared.errors import ReelgraphError
 from shared.frames import Audio, Frames, FrameStore
 from shared.schema import MediaInfo
 from tests.support.openings import ROOT, counting_environment
+from tests.support.processes import peak_mib
 
 WANTED = (Frames(4, 96), Frames(None, None, "gray"), Audio())
 
@@ -47,16 +48,11 @@ def finish(process: subprocess.Popen[str]) -> Reading:
     return Reading(**{**values, "spans": tuple(map(tuple, values["spans"]))})
 
 
-def _peak_mib() -> float:
-    """Peak of resident memory; mapped file pages count."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def main() -> None:
     video, store, info, file_limit = sys.argv[1:]
     if file_limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_limit), int(file_limit)))
-    before, digest, error = _peak_mib(), hashlib.sha256(), None
+    before, digest, error = peak_mib(), hashlib.sha256(), None
     reader = FrameStore(Path(store), budget_bytes=4 << 30).open(
         Path(video), MediaInfo.model_validate_json(info), WANTED
     )
@@ -77,7 +73,7 @@ def main() -> None:
         "seconds": stats.decode_seconds,
         "spans": stats.spans,
         "error": error,
-        "peak_growth_mib": _peak_mib() - before,
+        "peak_growth_mib": peak_mib() - before,
     }
     print(json.dumps(reading))  # noqa: T201  (read by the test that started it)
 
