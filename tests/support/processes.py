@@ -24,6 +24,6 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def peak_mib() -> int:
-    """Highest resident memory of this process in MiB; `ru_maxrss` would begin with that of the process that forked it."""
+    """Highest resident memory of this process in MiB. `ru_maxrss` would begin with that of the one that forked it."""
     (found,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(found) // 1024
