@@ -20,6 +20,7 @@ from services.submit import accept
 from shared.errors import BadInput, Infrastructure
 from shared.groups import workers
 from shared.ledger import OPEN_STATES, Job
+from shared.log import configure_logging
 from shared.media import probe
 from shared.schema import Document, OptionValue
 from shared.settings import settings, use
@@ -105,6 +106,8 @@ def run(
 ) -> int:
     """Analyze videos with workers of this command's own; the command's exit code."""
     worst = 0
+    configure_logging("ERROR")  # the display says the rest
+    out.mkdir(parents=True, exist_ok=True)
     with _interruptible(), display() as screen:
         screen.say("starting broker and workers")
         with local_stack(groups) as stack:
@@ -123,6 +126,7 @@ def run(
                         click.echo(document.model_dump_json())
                     worst = max(worst, document.job.state != "completed")
             except BaseException:
+                stack.kill()
                 _abandon(jobs)
                 raise
     return worst
