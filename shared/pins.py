@@ -182,6 +182,10 @@ class Entry(Pin):
     summary: str
     licence: str
     hub: str | None = None
+    engine: str | None = None
+    """Which of the analyzer's engines reads it; None when the analyzer reads the files itself."""
+    vram_mib: dict[Literal["fp32", "bf16", "int8", "nf4"], PositiveInt] = {}
+    """GPU memory of the loaded model by precision, its batches included; also says which precisions it can have."""
     files: tuple[PinnedFile | ConvertedFile, ...] = ()
 
     @property

@@ -94,6 +94,16 @@ class Weights:
                 self._checked[path] = stamp
         return path
 
+    def folder_of(self, entry: str) -> Path:
+        """The folder of an entry, all of whose files this process has checked.
+
+        Raises:
+            WeightsMissing, WeightsTampered: as `path` does.
+        """
+        for file in self._locked_entry(entry).files:
+            self.path(entry, file.name)
+        return self.folder / entry
+
     def verify(self, names: Iterable[str]) -> list[Problem]:
         """Hash every file of the named entries; returns what is missing or tampered."""
         problems = []

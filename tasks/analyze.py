@@ -34,12 +34,13 @@ from shared.schema import (
 )
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
+from tasks import devices
 from tasks.celery import app
 from tasks.inputs import JobMedia, stored_tracks
-from tasks.loading import Loaded, loaded
+from tasks.loading import ON_CPU, Loaded, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name, weights_entry
 
 log = logger(__name__)
 
@@ -101,6 +102,7 @@ class Work:
         self.options: Mapping[str, Any] = job.options.get(analyzer.name, {})
         self.started = time.monotonic()
         self.load_seconds = 0.0
+        self.hardware = ON_CPU
         self.stats = ReadStats()
 
     def outcome(self) -> Outcome:
@@ -124,7 +126,7 @@ class Work:
             video_sha256=self.job.video_sha256,
             weights=weights_digest(self.analyzer, self.job.profile),
             options=self.options,
-            renditions=fitted_renditions(self.analyzer, self.plan),
+            renditions=fitted_renditions(self.analyzer, self.job.profile, self.plan),
             inputs=inputs,
         )
 
@@ -145,6 +147,8 @@ class Work:
         before = time.monotonic()
         ready = loaded(self.analyzer)
         self.load_seconds = time.monotonic() - before
+        self.hardware = ready.hardware
+        devices.reset_peak()
         return ready
 
     def _analyze(self, ready: Loaded) -> TrackSet:
@@ -169,7 +173,7 @@ class Work:
     def _analysed(self, result: TrackSet) -> tuple[Span, ...]:
         if result.analysed is not None:
             return result.analysed
-        if self.analyzer.needs:
+        if self.analyzer.reads(self.job.profile):
             return tuple(self.stats.spans)
         return ((0.0, self.media.duration_seconds),)
 
@@ -215,8 +219,9 @@ class Work:
             infer_seconds=round(max(0.0, seconds - self.stats.decode_seconds - self.load_seconds), 3),
             decode_passes=self.stats.decode_passes,
             peak_rss_mib=_peak_rss_mib(),
-            device="cpu",
-            precision=None,
+            peak_gpu_mib=_peak_gpu_mib(),
+            device=self.hardware.device,
+            precision=self.hardware.precision,
             attempts=self.attempt.attempts,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,
@@ -225,22 +230,27 @@ class Work:
 
 def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
     """The digest of the weights that the analyzer uses in the profile; None without weights and for unlocked ones."""
-    entry = analyzer.weights.get(profile)
+    entry = weights_entry(analyzer, profile)
     try:
         return weights().digest(entry) if entry else None
     except WeightsMissing:
         return None
 
 
-def fitted_renditions(analyzer: AnyAnalyzer, plan: Plan) -> tuple[str, ...]:
+def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[str, ...]:
     """Keys of the renditions that the analyzer really reads."""
     given: dict[str, Rendition] = {**plan.frames, **plan.audio}
-    return tuple(given[need.key].key for need in analyzer.needs if need.key in given)
+    return tuple(given[need.key].key for need in analyzer.reads(profile) if need.key in given)
 
 
 def _peak_rss_mib() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+
+
+def _peak_gpu_mib() -> float | None:
+    peak = devices.peak_mib()
+    return None if peak is None else round(peak, 1)
 
 
 def _register(name: str) -> None:

@@ -7,7 +7,7 @@ heavy imports belong into `load`. Constructors do nothing. No analyzer knows Cel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
 
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.frames import Audio, FrameBatch, Frames
 from shared.schema import Item, MediaInfo, SeriesTrack, TrackSet
+from tasks.models import EngineKind, EngineT
 
 __all__ = ["Analyzer", "Audio", "Frames", "Media", "ModelContext", "Options"]
 
@@ -90,6 +91,12 @@ class ModelContext(Protocol):
     def tflite(self, file: str) -> Any:
         """An `ai_edge_litert` interpreter of a weights file, tensors allocated."""
 
+    def engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
+        """The engine that the entry of the analyzer's weights names, of `kinds` by name: loaded, on its device.
+
+        Raises WeightsMissing, WeightsTampered, BadInput (an engine that is not among the kinds) or NoDevice.
+        """
+
 
 class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Base of all analyzers. See the module's docstring."""
@@ -103,6 +110,8 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Set from the type arguments of the subclass, like `result`."""
     result: type[ResultT]
     needs: ClassVar[tuple[Frames | Audio, ...]] = ()
+    needs_in: ClassVar[dict[str, tuple[Frames | Audio, ...]]] = {}
+    """Profile to what its model there reads instead of `needs`."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Analyzers without whose result this one is skipped."""
     uses: ClassVar[tuple[str, ...]] = ()
@@ -119,6 +128,11 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is Analyzer:
                 cls.options, cls.result = get_args(base)
+
+    @classmethod
+    def reads(cls, profile: str) -> tuple[Frames | Audio, ...]:
+        """The renditions it reads in a profile."""
+        return cls.needs_in.get(profile, cls.needs)
 
     def load(self, model: ModelContext) -> None:
         """Import heavy libraries and load models. Called once per process, before the worker takes work."""

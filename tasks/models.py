@@ -1,25 +1,84 @@
-"""From a weights file to a loaded model on this machine's CPU. The only module that knows the runtimes."""
+"""From a weights entry to a loaded model on a device: what analyzers load their models with.
+
+Small networks come as sessions of ONNX Runtime or LiteRT on the CPU. Everything else is an `Engine`: a model of one
+kind behind a method of that kind (caption pictures, find objects, write down speech), in `tasks/engines/`. The entry in
+`weights.toml` names the engine that reads it, so another model of a known kind is one more entry.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
 
-from shared.errors import WeightsMissing
+from shared.errors import BadInput, WeightsMissing
+from shared.settings import Precision
 from shared.weights import Weights
+from tasks.devices import CPU, Device, NoDevice
+
+Number = Literal["fp32", "bf16", "int8", "nf4"]
+"""The format of a model's weights in memory."""
+
+ON_A_GPU: tuple[Number, ...] = ("bf16", "nf4")
+"""What `auto` tries, in this order. int8 only on request: measured 5 times slower than bf16."""
 
 
-class LocalModels:
-    """Implements `tasks.analyzer.ModelContext` for one analyzer; `entry` is what it declares for the profile.
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """What an engine is made from: checked files in `folder`, and how to hold them."""
+
+    entry: str
+    folder: Path
+    device: Device
+    precision: Number
+    threads: int
+
+
+class Engine(Protocol):
+    """A model on a device. Made from `Weighted` without touching anything; then `load`, `warm_up`, work, `free`."""
+
+    files: Weighted
+    batch: int
+    """Items that go through at once; found by memory at warm-up on a GPU."""
+
+    def load(self) -> None:
+        """Import the library and read the weights."""
+
+    def warm_up(self) -> None:
+        """Run one batch as large as work will bring, so that the first job finds everything compiled and allocated."""
+
+    def free(self) -> None:
+        """Let go of the weights. The engine cannot work afterwards until it is loaded again."""
+
+
+EngineT = TypeVar("EngineT", bound=Engine)
+EngineKind = Callable[[Weighted], EngineT]
+"""Mostly a class of engines. Calling it loads nothing."""
+
+
+class Models:
+    """Implements `tasks.analyzer.ModelContext` for one analyzer; `entry` is what it uses in the profile.
 
     Several models run side by side on the same cores, one per worker process. So each uses `threads` threads and they
     sleep, not spin, while they wait.
     """
 
-    def __init__(self, weights: Weights, entry: str | None, *, profile: str, threads: int) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        entry: str | None,
+        *,
+        profile: str,
+        threads: int,
+        device: Callable[[], Device] = lambda: CPU,
+        precision: Precision = "auto",
+    ) -> None:
         self.profile = profile
         self.threads = threads
-        self._weights = weights
-        self._entry = entry
+        self.engines: list[Engine] = []
+        self._weights, self._entry = weights, entry
+        self._device, self._precision = device, precision
 
     @property
     def digest(self) -> str | None:
@@ -33,9 +92,7 @@ class LocalModels:
             WeightsMissing: the file, or an entry for this profile, is not there.
             WeightsTampered: it is not the pinned file.
         """
-        if self._entry is None:
-            raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
-        return str(self._weights.path(self._entry, file))
+        return str(self._weights.path(self._required_entry(), file))
 
     def onnx(self, file: str) -> Any:
         """An `onnxruntime.InferenceSession` of a weights file."""
@@ -54,3 +111,46 @@ class LocalModels:
         interpreter = Interpreter(self.path(file), num_threads=self.threads)
         interpreter.allocate_tensors()
         return interpreter
+
+    def engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
+        """The engine that the entry names, loaded.
+
+        Raises:
+            WeightsMissing, WeightsTampered: a file of the entry is not there, or not the pinned one.
+            BadInput: the entry names none of these engines.
+            NoDevice: it fits the GPU memory of this worker in no precision that it may have.
+        """
+        entry = self._required_entry()
+        pinned = self._weights.entries()[entry]
+        kind = kinds.get(pinned.engine or "")
+        if kind is None:
+            raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
+        folder, device = self._weights.folder_of(entry), self._device()
+        precision = fitting(self._precision, pinned.vram_mib, device)
+        made = kind(Weighted(entry, folder, device, precision, self.threads))
+        made.load()
+        self.engines.append(made)
+        return made
+
+    def _required_entry(self) -> str:
+        if self._entry is None:
+            raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
+        return self._entry
+
+
+def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device) -> Number:
+    """The precision a model is loaded in: the wanted one, or for `auto` the first that fits the device's memory.
+
+    Raises:
+        NoDevice: none fits; the message says by how much.
+    """
+    if not device.is_gpu:
+        return "fp32" if wanted == "auto" else wanted
+    tried: tuple[Number, ...] = ON_A_GPU if wanted == "auto" else (wanted,)
+    known = [precision for precision in tried if precision in vram_mib] or [tried[0]]
+    room = device.memory_mib
+    for precision in known:
+        if room is None or vram_mib.get(precision, 0) <= room:
+            return precision
+    least = min(vram_mib[precision] for precision in known)
+    raise NoDevice(f"the model takes {least} MiB of GPU memory and this worker may use {room} MiB")

@@ -41,7 +41,8 @@ def events() -> Events:
 @cache
 def weights() -> Weights:
     """The model files."""
-    return Weights(settings().weights_dir)
+    pins = settings().pins_file
+    return Weights(settings().weights_dir, pins) if pins else Weights(settings().weights_dir)
 
 
 def forget() -> None:

@@ -16,6 +16,7 @@ import tasks.analyzers
 from shared.errors import BadInput
 from shared.groups import groups
 from shared.schema import BaseTrack, Document, OptionValue
+from shared.settings import settings
 from tasks.analyzer import Analyzer, Options
 
 AnyAnalyzer = type[Analyzer[Any, Any]]
@@ -38,6 +39,13 @@ def analyzers() -> dict[str, AnyAnalyzer]:
         _check(analyzer, found)
     _levels(found.values())
     return dict(sorted(found.items()))
+
+
+def weights_entry(analyzer: AnyAnalyzer, profile: str) -> str | None:
+    """The entry of `weights.toml` that the analyzer uses in a profile: what the settings say, else its own."""
+    if not analyzer.weights:
+        return None
+    return settings().models.get(analyzer.name) or analyzer.weights.get(profile)
 
 
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:

@@ -8,7 +8,7 @@ from flatbuffers import Builder
 from shared import tfjs
 from shared.errors import WeightsMissing, WeightsTampered
 from shared.weights import Weights
-from tasks.models import LocalModels
+from tasks.models import Models
 from tests.support.tfjs import INPUT_SHAPE, reference, write_graph
 from tests.support.web import pinned, write_pins
 
@@ -54,7 +54,7 @@ def weights(tmp_path):
 
 def test_onnx_model_runs_with_the_given_threads(weights):
     """An ONNX model computes what it should, in a session of as many threads as asked for that do not spin."""
-    session = LocalModels(weights, "net", profile="local", threads=2).onnx("net.onnx")
+    session = Models(weights, "net", profile="local", threads=2).onnx("net.onnx")
     x = np.random.default_rng(5).normal(size=INPUT_SHAPE).astype(np.float32)
     scores, boxes = session.run(["scores", "boxes"], {"x": x})
     np.testing.assert_allclose(scores, reference(x)[0], rtol=1e-5, atol=1e-5)
@@ -67,7 +67,7 @@ def test_onnx_model_runs_with_the_given_threads(weights):
 
 def test_tflite_model_is_ready_to_run(weights):
     """A TensorFlow Lite model has its tensors allocated and computes what it should."""
-    interpreter = LocalModels(weights, "net", profile="local", threads=1).tflite("net.tflite")
+    interpreter = Models(weights, "net", profile="local", threads=1).tflite("net.tflite")
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.set_tensor(source["index"], np.array([[1, 2, 3, -4]], np.float32))
     interpreter.invoke()
@@ -78,14 +78,14 @@ def test_tampered_model_is_never_loaded(weights):
     """A model file that is not the pinned one does not reach the runtime."""
     with (weights.folder / "net/net.onnx").open("ab") as file:
         file.write(b"x")
-    models = LocalModels(weights, "net", profile="local", threads=1)
+    models = Models(weights, "net", profile="local", threads=1)
     with pytest.raises(WeightsTampered):
         models.onnx("net.onnx")
 
 
 def test_analyzer_without_weights(weights):
     """Without an entry there is no digest, and asking for a file says that none is declared."""
-    models = LocalModels(weights, None, profile="local", threads=1)
+    models = Models(weights, None, profile="local", threads=1)
     assert models.digest is None
     with pytest.raises(WeightsMissing, match="local profile"):
         models.path("net.onnx")
@@ -93,4 +93,4 @@ def test_analyzer_without_weights(weights):
 
 def test_digest_is_the_entry_s(weights):
     """What identifies the model in receipts is the digest of its entry's pins."""
-    assert LocalModels(weights, "net", profile="local", threads=1).digest == weights.digest("net")
+    assert Models(weights, "net", profile="local", threads=1).digest == weights.digest("net")

@@ -20,9 +20,10 @@ def drawn(names, *, seconds=10.0, remaining=10_000.0, fitted=None):
     facts = media(VIDEO, AUDIO, seconds=seconds)
     return plan(
         chosen,
+        profile="local",
         media=facts,
         remaining_seconds=remaining,
-        fitted={one: one for one in wanted(chosen, facts)} if fitted is None else fitted,
+        fitted={one: one for one in wanted(chosen, "local", facts)} if fitted is None else fitted,
     )
 
 
@@ -61,9 +62,9 @@ def test_a_plan_keeps_what_was_fitted():
 def test_only_what_the_video_can_give_is_wanted():
     """Sound is not asked of a silent video, pictures are not asked of a sound file."""
     chosen = select(["cut_analysis", "speech_transcription"])
-    assert {type(one) for one in wanted(chosen, media(VIDEO))} == {Frames}
-    assert {type(one) for one in wanted(chosen, media(AUDIO))} == {Audio}
-    assert wanted(chosen, media()) == ()
+    assert {type(one) for one in wanted(chosen, "local", media(VIDEO))} == {Frames}
+    assert {type(one) for one in wanted(chosen, "local", media(AUDIO))} == {Audio}
+    assert wanted(chosen, "local", media()) == ()
 
 
 @pytest.mark.parametrize(
