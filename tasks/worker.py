@@ -21,7 +21,8 @@ from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
 from tasks.celery import VISIBILITY_SECONDS, app
-from tasks.loading import preload
+from tasks.devices import NoDevice
+from tasks.loading import on_gpu, preload
 
 HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 4
 ORPHAN_POLL_SECONDS = 1.0
@@ -49,6 +50,11 @@ def _marks() -> list[Path]:
     return list(_folder().glob(f"loaded.{os.environ[START]}.*"))
 
 
+def _refusal() -> Path:
+    """Where a child says why this start of the worker cannot succeed."""
+    return _folder() / f"refused.{os.environ[START]}"
+
+
 def ready_mark(worker: str) -> Path:
     """The file that exists while a worker of that name takes tasks."""
     return _folder() / f"ready.{worker}"
@@ -59,6 +65,8 @@ def _set_up(instance: Any, **_: object) -> None:
     os.environ.update(OFFLINE)
     os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
     os.environ[START] = new_id()
+    if not any(on_gpu(queue) for queue in instance.app.amqp.queues.consume_from):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a context that nobody needs takes half a GiB of the GPU
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
 
 
@@ -72,6 +80,10 @@ def _preload(**_: object) -> None:
         preload(tuple(os.environ[QUEUES].split(",")))
         _folder().mkdir(parents=True, exist_ok=True)
         (_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
+    except NoDevice as error:
+        _refusal().parent.mkdir(parents=True, exist_ok=True)
+        _refusal().write_text(error.message, encoding="utf-8")
+        os._exit(PRELOAD_FAILED)
     except BaseException:
         log.exception("preload_failed")
         os._exit(PRELOAD_FAILED)
@@ -106,6 +118,7 @@ class PreloadGate(bootsteps.StartStopStep):
         while len(_marks()) < parent.concurrency:
             if reason := self._hopeless(parent, late=time.monotonic() > give_up):
                 log.critical("not_preloaded", worker=parent.hostname, reason=reason)
+                _refusal().unlink(missing_ok=True)
                 raise SystemExit(PRELOAD_FAILED)
             time.sleep(0.05)
 
@@ -116,6 +129,8 @@ class PreloadGate(bootsteps.StartStopStep):
             return "models are loaded in child processes: leave the pool at prefork"
         children = cast("Any", parent.pool)._pool._pool  # noqa: SLF001
         codes = [child.exitcode for child in children if child.exitcode is not None]
+        if codes and _refusal().exists():
+            return _refusal().read_text(encoding="utf-8")
         if codes:
             return f"a child ended with exit code {codes[0]} while it loaded the models"
         return f"the models were not loaded within {settings().preload_seconds:.0f} s" if late else ""
