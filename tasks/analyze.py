@@ -38,7 +38,7 @@ from tasks import devices
 from tasks.celery import app
 from tasks.devices import DeviceLost
 from tasks.inputs import JobMedia, stored_tracks
-from tasks.loading import ON_CPU, Loaded, loaded
+from tasks.loading import ON_CPU, Loaded, in_use, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
 from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name, weights_entry
@@ -66,7 +66,8 @@ def run(name: str, job_id: str, worker: str | None) -> str:
     events().publish(job_id, Event(type="started", analyzer=name))
     work = Work(analyzer, job, plan, attempt, worker)
     try:
-        outcome = work.outcome()
+        with in_use():
+            outcome = work.outcome()
     except DeviceLost as error:
         log.exception("gpu_lost", job=job_id, analyzer=name)
         raise SystemExit(GPU_LOST) from error  # a new child gets the task: this process cannot use the GPU again
@@ -240,7 +241,8 @@ class Work:
             infer_seconds=round(max(0.0, seconds - self.stats.decode_seconds - self.load_seconds), 3),
             decode_passes=self.stats.decode_passes,
             peak_rss_mib=_peak_rss_mib(),
-            peak_gpu_mib=_peak_gpu_mib(),
+            peak_gpu_mib=devices.peak_mib(),
+            held_gpu_mib=devices.held_mib(),
             device=self.hardware.device,
             precision=self.hardware.precision,
             attempts=self.attempt.attempts,
@@ -267,11 +269,6 @@ def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[
 def _peak_rss_mib() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
-
-
-def _peak_gpu_mib() -> float | None:
-    peak = devices.peak_mib()
-    return None if peak is None else round(peak, 1)
 
 
 def _register(name: str) -> None:

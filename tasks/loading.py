@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from threading import Lock
 
 from shared.errors import ReelgraphError, Unavailable
 from shared.groups import groups
@@ -13,7 +16,7 @@ from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import settings
 from tasks.analyzer import Analyzer, Options
-from tasks.devices import CPU, Device, NoDevice, claim
+from tasks.devices import CPU, Device, NoDevice, claim, held_mib
 from tasks.models import Demand, Engine, Models, Number, agreed
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
@@ -48,6 +51,8 @@ class Loaded:
         return Hardware(files.device.name, files.precision) if files else ON_CPU
 
 
+_busy = Lock()
+_last_use = deque([time.monotonic()], maxlen=1)
 _ready: dict[str, Loaded | ReelgraphError] = {}
 _queues: list[str] = []
 """What this process serves."""
@@ -92,12 +97,36 @@ def preload(queues: tuple[str, ...]) -> None:
             log.info("loaded", analyzer=analyzer.name, seconds=round(ready.seconds, 2), **asdict(ready.hardware))
 
 
-def unload() -> None:
-    """Let go of every model of this process; the next work loads what it needs again."""
-    for known in _ready.values():
-        for engine in known.engines if isinstance(known, Loaded) else ():
-            engine.free()
-    _ready.clear()
+@contextmanager
+def in_use() -> Iterator[None]:
+    """While this process works: no model is taken away."""
+    with _busy:
+        try:
+            yield
+        finally:
+            _last_use.append(time.monotonic())
+
+
+def unload_idle(seconds: float) -> bool:
+    """Free all engines unless this process works or has worked in the last so many seconds; whether it did.
+
+    The next work loads what it needs again.
+    """
+    if not _busy.acquire(blocking=False):
+        return False
+    try:
+        if time.monotonic() - _last_use[-1] < seconds:
+            return False
+        freed = {name: known for name, known in _ready.items() if isinstance(known, Loaded) and known.engines}
+        for name, known in freed.items():
+            for engine in known.engines:
+                engine.free()
+            del _ready[name]
+        if freed:
+            log.info("unloaded", analyzers=sorted(freed), gpu_mib=held_mib())
+        return True
+    finally:
+        _busy.release()
 
 
 def on_gpu(group: str) -> bool:
