@@ -125,6 +125,7 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             threads=here.threads,
             device=lambda: device_of(analyzer.group),
             precision=here.precision.get(analyzer.name, "auto"),
+            compile_loops=here.compile,
         )
         instance.load(models)
         for engine in models.engines:
