@@ -20,6 +20,7 @@ COMMANDS = {
     "eval": "Judge the analyzers by clips with known truth.",
     "models": "List, pull and verify model weights.",
     "schema": "Print the JSON Schema of the document.",
+    "unload": "Let the GPU workers of a group go of their models.",
     "worker": "Run a worker for some groups against a configured broker.",
 }
 

@@ -21,6 +21,7 @@ class Group:
     worker: dict[str, list[str]]
     gpu: bool
     memory_mib: int
+    vram_mib: int | None = None
 
 
 @cache

@@ -231,6 +231,8 @@ class Receipt(Frozen):
     decode_passes: int = 0
     peak_rss_mib: float | None = None
     peak_gpu_mib: float | None = None
+    held_gpu_mib: float | None = None
+    """GPU memory that the worker's models hold after the run."""
     device: str | None = None
     precision: str | None = None
     attempts: int = 0

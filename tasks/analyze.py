@@ -36,14 +36,17 @@ from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
 from tasks import devices
 from tasks.celery import app
+from tasks.devices import DeviceLost
 from tasks.inputs import JobMedia, stored_tracks
-from tasks.loading import ON_CPU, Loaded, loaded
+from tasks.loading import ON_CPU, Loaded, in_use, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
 from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name, weights_entry
 
 log = logger(__name__)
 
+
+GPU_LOST = 74  # EX_IOERR of sysexits.h
 
 STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
     (Skipped, "skipped"),
@@ -62,13 +65,26 @@ def run(name: str, job_id: str, worker: str | None) -> str:
         return "ended before"
     events().publish(job_id, Event(type="started", analyzer=name))
     work = Work(analyzer, job, plan, attempt, worker)
-    outcome = work.outcome()
+    try:
+        with in_use():
+            outcome = work.outcome()
+    except DeviceLost as error:
+        log.exception("gpu_lost", job=job_id, analyzer=name)
+        raise SystemExit(GPU_LOST) from error  # a new child gets the task: this process cannot use the GPU again
+    status = _stored(work, outcome)
+    if work.device_lost:
+        raise SystemExit(GPU_LOST)
+    return status
+
+
+def _stored(work: Work, outcome: Outcome) -> str:
+    job_id, name = work.job.id, work.analyzer.name
     storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())
     mark = work.fingerprint()
     if outcome.report.status == "ok":
         storage().write(cache_key(mark), outcome.model_dump_json().encode())
-    if not ledger().end(job_id, outcome.report, attempt=attempt.attempts, fingerprint=mark):
-        log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=attempt.attempts)
+    if not ledger().end(job_id, outcome.report, attempt=work.attempt.attempts, fingerprint=mark):
+        log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=work.attempt.attempts)
         return "superseded"
     announce(job_id, outcome)
     return outcome.report.status
@@ -103,6 +119,7 @@ class Work:
         self.started = time.monotonic()
         self.load_seconds = 0.0
         self.hardware = ON_CPU
+        self.device_lost = False
         self.stats = ReadStats()
 
     def outcome(self) -> Outcome:
@@ -110,6 +127,11 @@ class Work:
         try:
             self._refuse()
             result = self._analyze(self._loaded())
+        except DeviceLost as error:
+            if self.attempt.attempts < settings().max_attempts:
+                raise
+            self.device_lost = True
+            return Outcome(report=self._report("failed", (), self._ending(error)[1]))
         except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
             status, reason = self._ending(error)
             return Outcome(report=self._report(status, (), reason))
@@ -219,7 +241,8 @@ class Work:
             infer_seconds=round(max(0.0, seconds - self.stats.decode_seconds - self.load_seconds), 3),
             decode_passes=self.stats.decode_passes,
             peak_rss_mib=_peak_rss_mib(),
-            peak_gpu_mib=_peak_gpu_mib(),
+            peak_gpu_mib=devices.peak_mib(),
+            held_gpu_mib=devices.held_mib(),
             device=self.hardware.device,
             precision=self.hardware.precision,
             attempts=self.attempt.attempts,
@@ -246,11 +269,6 @@ def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[
 def _peak_rss_mib() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
-
-
-def _peak_gpu_mib() -> float | None:
-    peak = devices.peak_mib()
-    return None if peak is None else round(peak, 1)
 
 
 def _register(name: str) -> None:

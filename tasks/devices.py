@@ -71,16 +71,16 @@ def claim(memory_mib: int | None) -> Device:
     return Device("cuda:0", share)
 
 
-def used_mib(device: Device) -> float | None:
-    """Memory that this process's tensors take on the GPU; None for the CPU."""
+def held_mib() -> float | None:
+    """GPU memory that this process's tensors take now; None when it uses no GPU."""
     torch = _torch()
-    return torch.cuda.memory_allocated(0) / MIB if torch and device.is_gpu else None
+    return round(torch.cuda.memory_allocated(0) / MIB, 1) if torch and torch.cuda.is_initialized() else None
 
 
 def peak_mib() -> float | None:
     """The most GPU memory this process's tensors took since `reset_peak`; None when it uses no GPU."""
     torch = _torch()
-    return torch.cuda.max_memory_allocated(0) / MIB if torch and torch.cuda.is_initialized() else None
+    return round(torch.cuda.max_memory_allocated(0) / MIB, 1) if torch and torch.cuda.is_initialized() else None
 
 
 def reset_peak() -> None:

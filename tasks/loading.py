@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import cache
+from threading import Lock
 
 from shared.errors import ReelgraphError, Unavailable
 from shared.groups import groups
@@ -12,8 +16,8 @@ from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import settings
 from tasks.analyzer import Analyzer, Options
-from tasks.devices import CPU, Device, NoDevice, claim
-from tasks.models import Engine, Models
+from tasks.devices import CPU, Device, NoDevice, claim, held_mib
+from tasks.models import Demand, Engine, Models, Number, agreed
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
 from tasks.registry import AnyAnalyzer, analyzers, weights_entry
@@ -47,7 +51,13 @@ class Loaded:
         return Hardware(files.device.name, files.precision) if files else ON_CPU
 
 
+_busy = Lock()
+_last_use = deque([time.monotonic()], maxlen=1)
 _ready: dict[str, Loaded | ReelgraphError] = {}
+_queues: list[str] = []
+"""What this process serves."""
+_precisions: dict[str, Number] = {}
+"""What the models of this process were given so that they fit together, by analyzer."""
 
 
 def loaded(analyzer: AnyAnalyzer) -> Loaded:
@@ -72,40 +82,86 @@ def preload(queues: tuple[str, ...]) -> None:
     Raises:
         NoDevice: the GPU that these queues need is not there or too small. Such a worker shall not start.
     """
-    for analyzer in analyzers().values():
-        if analyzer.group in queues:
-            try:
-                seconds = loaded(analyzer).seconds
-            except NoDevice:
-                raise
-            except ReelgraphError as error:
-                log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
-            else:
-                log.info("loaded", analyzer=analyzer.name, seconds=round(seconds, 2))
+    _queues.extend(queues)
+    served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
+    _agree(served)
+    for number, analyzer in enumerate(served, 1):
+        log.info("loading", analyzer=analyzer.name, number=number, of=len(served))
+        try:
+            ready = loaded(analyzer)
+        except NoDevice:
+            raise
+        except ReelgraphError as error:
+            log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
+        else:
+            log.info("loaded", analyzer=analyzer.name, seconds=round(ready.seconds, 2), **asdict(ready.hardware))
 
 
-def unload() -> None:
-    """Let go of every model of this process; the next work loads what it needs again."""
-    for known in _ready.values():
-        for engine in known.engines if isinstance(known, Loaded) else ():
-            engine.free()
-    _ready.clear()
+@contextmanager
+def in_use() -> Iterator[None]:
+    """While this process works: no model is taken away."""
+    with _busy:
+        try:
+            yield
+        finally:
+            _last_use.append(time.monotonic())
 
 
-def device_of(group: str) -> Device:
-    """Where the models of a group run in this process.
+def unload_idle(seconds: float) -> bool:
+    """Free all engines unless this process works or has worked in the last so many seconds; whether it did.
 
-    Raises:
-        NoDevice: on a GPU, and there is none or it is too small.
+    The next work loads what it needs again.
     """
+    if not _busy.acquire(blocking=False):
+        return False
+    try:
+        if time.monotonic() - _last_use[-1] < seconds:
+            return False
+        freed = {name: known for name, known in _ready.items() if isinstance(known, Loaded) and known.engines}
+        for name, known in freed.items():
+            for engine in known.engines:
+                engine.free()
+            del _ready[name]
+        if freed:
+            log.info("unloaded", analyzers=sorted(freed), gpu_mib=held_mib())
+        return True
+    finally:
+        _busy.release()
+
+
+def on_gpu(group: str) -> bool:
+    """Whether the models of a group run on a GPU, as the settings are."""
     here = settings()
-    on_gpu = groups()[group].gpu and here.profile == "gpu" and here.device != "cpu"
-    return _gpu() if on_gpu else CPU
+    return groups()[group].gpu and here.profile == "gpu" and here.device != "cpu"
+
+
+def budget_mib(queues: Sequence[str]) -> int | None:
+    """GPU memory that a worker of these queues may use: as set, else what their groups declare; None for all of it."""
+    declared = [groups()[queue].vram_mib for queue in queues if on_gpu(queue)]
+    together = None if None in declared else sum(filter(None, declared))
+    return settings().gpu_memory_mib or together or None
 
 
 @cache
 def _gpu() -> Device:
-    return claim(settings().gpu_memory_mib)
+    return claim(budget_mib(_queues))
+
+
+def _device_of(group: str) -> Device:
+    """Raises NoDevice: on a GPU, and there is none or it is too small."""
+    return _gpu() if on_gpu(group) else CPU
+
+
+def _agree(served: Sequence[AnyAnalyzer]) -> None:
+    """Choose every model's precision so that all of them fit the GPU memory together. Raises NoDevice if none does."""
+    here, entries = settings(), weights().entries()
+    demands = {}
+    for analyzer in served:
+        entry = entries.get(weights_entry(analyzer, here.profile) or "")
+        if entry is not None and entry.vram_mib and on_gpu(analyzer.group):
+            demands[analyzer.name] = Demand(here.precision.get(analyzer.name, "auto"), entry.vram_mib)
+    if demands:
+        _precisions.update(agreed(demands, _device_of(served[0].group).memory_mib))
 
 
 def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
@@ -123,8 +179,8 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             entry,
             profile=here.profile,
             threads=here.threads,
-            device=lambda: device_of(analyzer.group),
-            precision=here.precision.get(analyzer.name, "auto"),
+            device=lambda: _device_of(analyzer.group),
+            precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
             compile_loops=here.compile,
         )
         instance.load(models)

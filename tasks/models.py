@@ -141,6 +141,40 @@ class Models:
         return self._entry
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one model asks of a GPU: a precision, or `auto`, and what it takes in each, in MiB."""
+
+    wanted: Precision
+    vram_mib: Mapping[Number, int]
+
+    @property
+    def choices(self) -> tuple[Number, ...]:
+        """The precisions it may have, the best first; those without a measured size last of all."""
+        tried: tuple[Number, ...] = ON_A_GPU if self.wanted == "auto" else (self.wanted,)
+        return tuple(precision for precision in tried if precision in self.vram_mib) or tried[:1]
+
+
+def agreed(demands: Mapping[str, Demand], room_mib: int | None) -> dict[str, Number]:
+    """A precision for every model so that all fit into `room_mib` together: the largest gives way first.
+
+    Raises:
+        NoDevice: they do not fit even in the smallest precisions they may have.
+    """
+    left = {name: list(demand.choices) for name, demand in demands.items()}
+
+    def takes(name: str) -> int:
+        return demands[name].vram_mib.get(left[name][0], 0)
+
+    while room_mib is not None and (total := sum(map(takes, left))) > room_mib:
+        movable = [name for name, choices in left.items() if len(choices) > 1]
+        if not movable:
+            sizes = ", ".join(f"{name} {takes(name)} ({choices[0]})" for name, choices in left.items())
+            raise NoDevice(f"the models take {total} MiB of GPU memory and this worker may use {room_mib}: {sizes}")
+        left[max(movable, key=takes)].pop(0)
+    return {name: choices[0] for name, choices in left.items()}
+
+
 def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device) -> Number:
     """The precision a model is loaded in: the wanted one, or for `auto` the first that fits the device's memory.
 
@@ -149,11 +183,4 @@ def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device) -
     """
     if not device.is_gpu:
         return "fp32" if wanted == "auto" else wanted
-    tried: tuple[Number, ...] = ON_A_GPU if wanted == "auto" else (wanted,)
-    known = [precision for precision in tried if precision in vram_mib] or [tried[0]]
-    room = device.memory_mib
-    for precision in known:
-        if room is None or vram_mib.get(precision, 0) <= room:
-            return precision
-    least = min(vram_mib[precision] for precision in known)
-    raise NoDevice(f"the model takes {least} MiB of GPU memory and this worker may use {room} MiB")
+    return agreed({"it": Demand(wanted, vram_mib)}, device.memory_mib)["it"]

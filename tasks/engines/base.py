@@ -103,7 +103,7 @@ class TorchEngine(ABC):
     def _fitting_batch(self) -> int:
         """How many items fit, from the peaks of two small batches."""
         device = self.files.device
-        base, peaks = devices.used_mib(device) or 0.0, []
+        base, peaks = devices.held_mib() or 0.0, []
         for count in PROBED:
             devices.reset_peak()
             self.probe(count)

@@ -31,7 +31,7 @@ def patch_torchvision() -> None:
     """Let torchvision's CUDA wheel be imported beside a CPU build of torch: two operators are declared before it is."""
     import torch
 
-    if torch.version.cuda is None and "torchvision" not in sys.modules:
+    if torch.version.cuda is None and "torchvision" not in sys.modules and not KEPT:
         library = torch.library.Library("torchvision", "FRAGMENT")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
