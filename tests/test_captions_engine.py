@@ -11,6 +11,7 @@ from tests.support.tiny.store import need_torch, tiny_weights, with_engine
 
 pytestmark = pytest.mark.engines
 ENTRY = "blip2-opt-2.7b"
+ASKED = Asked("a photo of", 12)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def nothing() -> None:
     """A check that finds nothing."""
 
 
-def captions(engine, some, asked=Asked("a photo of", 12), check=nothing) -> list[str]:
+def captions(engine, some, asked=ASKED, check=nothing) -> list[str]:
     return [text for batch in engine.captions(some, asked, check) for text in batch]
 
 
@@ -79,7 +80,7 @@ def test_the_compiled_loop_says_the_same(engine):
 
 
 def test_compiling_belongs_to_the_warm_up(weights):
-    """With the setting, the warm-up records the step for the sizes that fit; what bitsandbytes holds is left as it is."""
+    """With the setting, the warm-up records the step for the sizes that fit, but not for quantised weights."""
     from tasks.devices import CPU
     from tasks.models import Models
 

@@ -65,6 +65,7 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
                 yield from batch.frames
 
         texts: list[str] = []
+
         def check() -> None:
             media.progress(min(1.0, times[len(texts) - 1] / duration) if texts else 0.0)
 

@@ -27,9 +27,7 @@ class Asked:
 class Captioner(Engine, Protocol):
     """Says what a picture shows."""
 
-    def captions(
-        self, pictures: Iterable[Picture], asked: Asked, check: Callable[[], None]
-    ) -> Iterator[list[str]]:
+    def captions(self, pictures: Iterable[Picture], asked: Asked, check: Callable[[], None]) -> Iterator[list[str]]:
         """One caption for each rgb picture `(height, width, 3)`, in order, a list for each batch.
 
         All pictures of a call have one size. `check` is called for every token and ends the work by raising.
@@ -56,9 +54,7 @@ class Blip2(WritingEngine):
         dtype, rules = writer.get_input_embeddings().weight.dtype, rules_of(writer.generation_config)
         self.decoder = Decoder(self.files, writer.config, dtype, self._step, rules)
 
-    def captions(
-        self, pictures: Iterable[Picture], asked: Asked, check: Callable[[], None]
-    ) -> Iterator[list[str]]:
+    def captions(self, pictures: Iterable[Picture], asked: Asked, check: Callable[[], None]) -> Iterator[list[str]]:
         """One caption for each rgb picture `(height, width, 3)`, in order, a list for each batch."""
         return self.batches(pictures, lambda batch: self._captions(batch, asked, check))
 

@@ -102,7 +102,11 @@ class QwenVl(WritingEngine):
 
     def _prefill(self, inputs: Any, cache: Any) -> tuple[Any, Any]:
         device = self.files.device.name
-        known = {name: inputs[name] for name in ("video_grid_thw", "mm_token_type_ids", "second_per_grid_ts") if name in inputs}
+        known = {
+            name: inputs[name]
+            for name in ("video_grid_thw", "mm_token_type_ids", "second_per_grid_ts")
+            if name in inputs
+        }
         mask = inputs["attention_mask"]
         positions, _ = self.model.model.get_rope_index(inputs["input_ids"], attention_mask=mask, **known)
         scores = self.model(
