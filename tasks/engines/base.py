@@ -121,6 +121,7 @@ def pretrained(auto_class: Any, files: Weighted, **arguments: Any) -> Any:
     """
     import torch
 
+    torch.set_num_threads(files.threads)
     dtype = torch.float32 if files.precision == "fp32" else torch.bfloat16
     if files.precision in ("int8", "nf4"):
         arguments["quantization_config"] = _quantization(files.precision)
