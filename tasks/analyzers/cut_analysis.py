@@ -44,8 +44,8 @@ class CutTracks(TrackSet):
     ends), `dissolve` (its middle: the new picture is the stronger from here). Blank is black or any one colour.
 
     `shots` tile the video: each runs from one `cut`, `fade_in` or `dissolve` to the next; black after a fade-out
-    belongs to the shot before. `transitions`: the dissolves from start to end. Confidence is null: the detectors' ratios have
-    no upper bound and no calibration.
+    belongs to the shot before. `transitions`: the dissolves from start to end. Confidence is null: the detectors'
+    ratios have no upper bound and no calibration.
     """
 
     cuts: EventTrack[Event]
