@@ -15,8 +15,9 @@ the camera is not short. Rules, all lengths between landmarks:
   extended, three curled; `victory`: index and middle finger extended and at least 10 degrees apart, two curled;
   `thumbs_up`, `thumbs_down`: four curled, thumb extended, and in the picture it points up or down by 45 degrees at most
   off; `ok`: tips of thumb and index finger within a quarter palm, the other three extended. Anything else has no name.
-- `victory` and `ok` count only where the middle finger points up in the picture, by 60 degrees at most off: the same
-  hand pointing down takes things (a hand that lifts a bottle by its cap is shaped like an `ok`).
+- `open_palm`, `victory` and `ok` count only where the middle finger points up in the picture, by 60 degrees at most
+  off: the same hand pointing down takes things (one about to grasp a bottle is shaped like an open palm, one that lifts
+  it by its cap like an `ok`).
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     """Finds hands in every sampled frame, links them over time, and names what they do."""
 
     name = "gesture_recognition"
-    version = 1
+    version = 2
     group = "people"
     summary = "Hands with 21 landmarks (MediaPipe Hands) and seven gestures named by geometric rules"
     needs = (FRAMES,)
@@ -213,7 +214,7 @@ def name(metres: Floats, points: Floats) -> Gesture | None:
     if _distance(metres, THUMB_TIP, INDEX_TIP) <= TOUCHING * palm and all(extended[1:]):
         return "ok" if _shown(points) else None
     if all(extended):
-        return "open_palm" if thumb else None
+        return "open_palm" if thumb and _shown(points) else None
     if all(curled):
         return _thumb_gesture(points) if thumb else "fist"
     if extended[0] and all(curled[1:]):
