@@ -33,7 +33,7 @@ from pydantic import Field
 
 from shared.schema import LabelledSegment, ObjectTrack, Point, SegmentTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, as_document_box, groups_of_one
+from tasks.boxes import Floats, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
@@ -140,14 +140,12 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
         """Look at every sampled frame, then name gestures hand by hand."""
         sightings: list[Sighting] = []
         hands: list[list[Found]] = []
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                found = self.look(frame)
-                hands.append(found)
-                boxes = np.array([hand.box() for hand in found]).reshape(-1, 4)
-                scores = np.array([hand.presence for hand in found])
-                sightings.append(Sighting(float(t), boxes, scores, np.zeros(len(found), np.intp)))
-            media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
+        for t, frame in pictures(media, FRAMES):
+            found = self.look(frame)
+            hands.append(found)
+            boxes = np.array([hand.box() for hand in found]).reshape(-1, 4)
+            scores = np.array([hand.presence for hand in found])
+            sightings.append(Sighting(t, boxes, scores, np.zeros(len(found), np.intp)))
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from shared.schema import ObjectTrack, TimedBox, TrackedObject, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, Letterbox, as_document_box, groups_of_one
+from tasks.boxes import Floats, Letterbox, as_document_box, groups_of_one, pictures
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -89,11 +89,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     def analyze(self, media: Media, options: ObjectOptions) -> ObjectTracks:
         """Look at every sampled frame, one at a time: batches were no faster on a CPU."""
         floor = min(options.threshold, WEAK_SCORE)
-        sightings: list[Sighting] = []
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                sightings.append(self.look(float(t), frame, floor))
-            media.progress(min(1.0, sightings[-1].t / max(media.info.duration_seconds, 1e-3)))
+        sightings = [self.look(t, frame, floor) for t, frame in pictures(media, FRAMES)]
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
