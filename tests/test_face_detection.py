@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from shared.schema import LabelledSegment
 from tasks.analyzers.face_detection import SIDE, STRIDE, FaceDetection, decode, merge
 from tests.support.drawings import FACE_POINTS, blank, draw_face
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import write_video
 from tests.support.real import real_clip
+from tests.support.tracks import result, segments
 
 COLUMNS = SIDE // STRIDE
 WALL = (190, 195, 200)
@@ -111,6 +113,20 @@ def test_a_bare_wall_has_no_face(detection, tmp_path):
     """A video without anybody is looked at and has no faces."""
     video = write_video(tmp_path / "wall.mp4", [blank(320, 240, WALL)] * 20, fps=20)
     assert run(detection, video, tmp_path / "frames").faces.items == ()
+
+
+def test_another_face_after_a_cut_is_another_face(detection, tmp_path):
+    """Two faces in the same place, one before a cut and one after, lit from other sides, are two, apart at the cut."""
+    face = blank(360, 640, WALL)
+    draw_face(face, *head(10))
+    from_left = np.linspace(1.2, 0.2, 360)[None, :, None]
+    lit = [np.clip(face * light, 0, 255).astype(np.uint8) for light in (from_left, from_left[:, ::-1])]
+    video = write_video(tmp_path / "two.mp4", [lit[0]] * 22 + [lit[1]] * 18, fps=20)
+    shots = segments(*(LabelledSegment(id=f"s{n}", start=n * 1.1, end=1.1 + n * 0.9, label="shot") for n in (0, 1)))
+    found = run(detection, video, tmp_path / "frames", result("cut_analysis", shots=shots)).faces.items
+    assert [(one.start, one.end) for one in found] == [(0.0, 1.1), (1.25, 2.0)]
+    (one,) = run(detection, video, tmp_path / "again").faces.items
+    assert (one.start, one.end) == (0.0, 2.0)
 
 
 def test_a_real_reel(detection, tmp_path):

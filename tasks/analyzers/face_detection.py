@@ -18,7 +18,9 @@ from pydantic import Field
 
 from shared.schema import Face, FaceBox, ObjectTrack, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
+from tasks.appearance import Looks
 from tasks.boxes import Floats, Letterbox, as_document_box, groups_of_one
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -49,10 +51,11 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
     """Finds faces in every sampled frame and links them over time."""
 
     name = "face_detection"
-    version = 1
+    version = 2
     group = "people"
     summary = "Faces with eyes, nose, mouth and ears, followed over time (BlazeFace full range)"
     needs = (FRAMES,)
+    uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-face", "gpu": "mediapipe-face"}
     cost = 0.02
 
@@ -82,6 +85,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
         items = tuple(_item(number, tracklet, keypoints) for number, tracklet in enumerate(tracklets, start=1))
         return FaceTracks(faces=ObjectTrack(method="model", items=items))
@@ -95,7 +99,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         points, scores = merge(*decode(shapes, logits, floor))
         points = letterbox.to_picture(points)
         boxes = np.clip(points[:, :2].reshape(-1, 4), 0, 1)
-        return Sighting(t, boxes, scores, np.zeros(len(scores), np.intp)), points[:, 2:]
+        return Sighting(t, boxes, scores, np.zeros(len(scores), np.intp), Looks.of(frame, boxes)), points[:, 2:]
 
 
 def decode(

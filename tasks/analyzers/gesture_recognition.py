@@ -32,8 +32,10 @@ from pydantic import Field
 
 from shared.schema import LabelledSegment, ObjectTrack, Point, SegmentTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
+from tasks.appearance import Looks
 from tasks.boxes import Floats, as_document_box, groups_of_one
 from tasks.landmarks import Crop, Detector, Network
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 Gesture = Literal["open_palm", "fist", "pointing", "victory", "thumbs_up", "thumbs_down", "ok"]
@@ -118,10 +120,11 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     """Finds hands in every sampled frame, links them over time, and names what they do."""
 
     name = "gesture_recognition"
-    version = 1
+    version = 2
     group = "people"
     summary = "Hands with 21 landmarks (MediaPipe Hands) and seven gestures named by geometric rules"
     needs = (FRAMES,)
+    uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-hands", "gpu": "mediapipe-hands"}
     cost = 0.06
 
@@ -145,13 +148,15 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
                 hands.append(found)
                 boxes = np.array([hand.box() for hand in found]).reshape(-1, 4)
                 scores = np.array([hand.presence for hand in found])
-                sightings.append(Sighting(float(t), boxes, scores, np.zeros(len(found), np.intp)))
+                labels, looks = np.zeros(len(found), np.intp), Looks.of(frame, boxes)
+                sightings.append(Sighting(float(t), boxes, scores, labels, looks))
             media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
         items, gestures = [], []
         for number, tracklet in enumerate(tracklets, start=1):
