@@ -1,5 +1,6 @@
 """Tests of face detection: its arithmetic on hand-made tensors, its network on drawn and on real faces."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from tests.support.tracks import result, segments
 
 COLUMNS = SIDE // STRIDE
 WALL = (190, 195, 200)
+PALE = (230, 230, 230)
 
 
 def test_decoding_reads_boxes_and_keypoints_from_the_cells_middle():
@@ -113,6 +115,42 @@ def test_a_bare_wall_has_no_face(detection, tmp_path):
     """A video without anybody is looked at and has no faces."""
     video = write_video(tmp_path / "wall.mp4", [blank(320, 240, WALL)] * 20, fps=20)
     assert run(detection, video, tmp_path / "frames").faces.items == ()
+
+
+def draw_buoy(frame, x, y, radius):
+    """A grey oval with two round holes, a notch and a slot: enough of a face for BlazeFace."""
+    cv2.ellipse(frame, (x, y), (int(0.8 * radius), int(1.05 * radius)), 0, 0, 360, (150, 150, 150), -1, cv2.LINE_AA)
+    for side in (-0.39, 0.39):
+        hole = int(x + side * radius), int(y - 0.15 * radius)
+        cv2.circle(frame, hole, int(0.12 * radius), (60, 40, 40), -1, cv2.LINE_AA)
+    cv2.line(frame, (x, y), (x, int(y + 0.25 * radius)), (60, 40, 40), 2)
+    slot = int(y + 0.55 * radius)
+    cv2.line(frame, (int(x - 0.3 * radius), slot), (int(x + 0.3 * radius), slot), (60, 40, 40), 3)
+
+
+@pytest.fixture(scope="module")
+def buoy_after_face(tmp_path_factory):
+    """A video of 2 s: a drawn face, then a drawn buoy."""
+    face, buoy = blank(240, 320, WALL), blank(240, 320, PALE)
+    draw_face(face, 120, 150, 50)
+    draw_buoy(buoy, 120, 150, 44)
+    return write_video(tmp_path_factory.mktemp("buoy") / "buoy.mp4", [face] * 20 + [buoy] * 20, fps=20)
+
+
+def test_what_only_one_network_takes_for_a_face_is_none(detection, buoy_after_face, tmp_path):
+    """A thing that BlazeFace is sure of and the face mesh does not know is left out; the true face before it stays."""
+    buoy = blank(240, 320, PALE)
+    draw_buoy(buoy, 120, 150, 44)
+    assert len(detection.look(0.0, buoy, 0.8)[0].boxes) == 1
+    shots = segments(*(LabelledSegment(id=f"s{n}", start=n, end=n + 1.0, label="shot") for n in (0, 1)))
+    (face,) = run(detection, buoy_after_face, tmp_path, result("cut_analysis", shots=shots)).faces.items
+    assert (face.start, face.end) == (0.0, 1.0)
+
+
+def test_faces_too_small_to_be_checked_stay(detection, buoy_after_face, tmp_path, monkeypatch):
+    """What the mesh could not judge at its size is not thrown away: there the first network's word stands."""
+    monkeypatch.setattr("tasks.analyzers.face_detection.LEAST_SIDE", 200)
+    assert run(detection, buoy_after_face, tmp_path).faces.items[-1].end == 2.0
 
 
 def test_another_face_after_a_cut_is_another_face(detection, tmp_path):
