@@ -184,7 +184,10 @@ def test_over_a_cut_each_object_goes_to_the_one_that_looks_like_it():
     moved = np.zeros_like(frame)
     moved[48:72, 66:106] = frame[48:72, 60:100]
     tracks = linked(
-        [*(looked(t, frame, box(0.3)) for t in TIMES[:2]), *(looked(t, moved, box(0.27), box(0.33)) for t in TIMES[2:])],
+        [
+            *(looked(t, frame, box(0.3)) for t in TIMES[:2]),
+            *(looked(t, moved, box(0.27), box(0.33)) for t in TIMES[2:]),
+        ],
         cuts=(CUT,),
     )
     assert [round(float(x), 2) for x in tracks[0].boxes[:, 0]] == [0.3, 0.3, 0.33, 0.33]
