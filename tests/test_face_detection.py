@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from shared.frames import Frames
 from shared.schema import LabelledSegment
-from tasks.analyzers.face_detection import SIDE, STRIDE, FaceDetection, decode, merge
+from tasks.analyzers.face_detection import FRAMES, SIDE, STRIDE, FaceDetection, decode, merge
 from tests.support.drawings import FACE_POINTS, blank, draw_face
 from tests.support.media import run
 from tests.support.models import loaded
@@ -151,6 +152,18 @@ def test_faces_too_small_to_be_checked_stay(detection, buoy_after_face, tmp_path
     """What the mesh could not judge at its size is not thrown away: there the first network's word stands."""
     monkeypatch.setattr("tasks.analyzers.face_detection.LEAST_SIDE", 200)
     assert run(detection, buoy_after_face, tmp_path).faces.items[-1].end == 2.0
+
+
+def test_a_face_between_two_close_frames_stays(detection, tmp_path, monkeypatch):
+    """Where the frame store had room for one close frame a second only, a wall before the face is no proof against it."""
+    wall, face = blank(240, 320, WALL), blank(240, 320, WALL)
+    draw_face(face, 120, 150, 50)
+    rare = Frames(fps=1, short_side=640)
+    monkeypatch.setattr("tasks.analyzers.face_detection.CLOSE", rare)
+    monkeypatch.setattr(FaceDetection, "needs", (FRAMES, rare))
+    video = write_video(tmp_path / "short.mp4", [wall] * 5 + [face] * 10 + [wall] * 5, fps=20)
+    (found,) = run(detection, video, tmp_path / "frames").faces.items
+    assert (found.start, found.end) == (0.25, 0.75)
 
 
 def test_another_face_after_a_cut_is_another_face(detection, tmp_path):

@@ -43,6 +43,8 @@ CONFIRMING_LOOKS = 8
 LEAST_SIDE = 22
 """Pixels of a box's longer side. Drawn smaller, true faces of five clips were known in all looks or most down to 22
 pixels, and in half of them or fewer at 10 to 18. What is smaller stays on the detector's word."""
+SAME_TIME = 0.001
+"""Seconds: times of one frame in two renditions are equal but for rounding."""
 SAME_FACE_OVERLAP = 0.3
 """MediaPipe's `min_suppression_threshold`."""
 
@@ -119,12 +121,14 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         return Sighting(t, boxes, scores, np.zeros(len(scores), np.intp), Looks.of(frame, boxes)), points[:, 2:]
 
     def is_face(self, media: Media, tracklet: Tracklet, boxes: Sequence[FaceBox]) -> bool:
-        """Whether the mesh sees a face in one of the surest boxes, or all of these are too small for it."""
+        """Whether the mesh sees a face in one of the surest boxes, or can look at none of them."""
         judged = False
         for index in np.argsort(-tracklet.scores, kind="stable")[:CONFIRMING_LOOKS]:
-            _, frame = media.frame_at(CLOSE, tracklet.times[index])
+            t = tracklet.times[index]
+            shown, frame = media.frame_at(CLOSE, t)
             face = view(boxes[index], (frame.shape[1], frame.shape[0]))
-            if face.side < LEAST_SIDE:
+            # a long video may get fewer close frames: an earlier one does not show this face
+            if abs(shown - t) > SAME_TIME or face.side < LEAST_SIDE:
                 continue
             judged = True
             if self.mesh.look(frame, face) is not None:
