@@ -155,7 +155,7 @@ def test_faces_too_small_to_be_checked_stay(detection, buoy_after_face, tmp_path
 
 
 def test_a_face_between_two_close_frames_stays(detection, tmp_path, monkeypatch):
-    """Where the frame store had room for one close frame a second only, a wall before the face is no proof against it."""
+    """Where there was room for one close frame a second only, the wall before a face is no proof against it."""
     wall, face = blank(240, 320, WALL), blank(240, 320, WALL)
     draw_face(face, 120, 150, 50)
     rare = Frames(fps=1, short_side=640)
