@@ -25,7 +25,9 @@ from pydantic import Field
 
 from shared.schema import ObjectTrack, TimedBox, TrackedObject, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
+from tasks.appearance import Looks
 from tasks.boxes import Floats, Letterbox, as_document_box, groups_of_one, pictures
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -76,6 +78,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     group = "detect"
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet)"
     needs = (FRAMES,)
+    uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "nanodet-m-416"}
     cost = 0.1
 
@@ -95,6 +98,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
         lasting = [tracklet for tracklet in tracklets if tracklet.scores.mean() >= options.threshold]
         items = tuple(_item(number, tracklet) for number, tracklet in enumerate(lasting, start=1))
@@ -108,7 +112,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
         boxes, scores, labels = decode(outputs, letterbox.width, letterbox.height, floor)
         boxes = np.clip(letterbox.to_picture(boxes.reshape(-1, 2, 2)).reshape(-1, 4), 0, 1)
         rows = _best_of_each_class(boxes, scores, labels)
-        return Sighting(t, boxes[rows], scores[rows], labels[rows])
+        return Sighting(t, boxes[rows], scores[rows], labels[rows], Looks.of(frame, boxes[rows]))
 
 
 def canvas_size(width: int, height: int) -> tuple[int, int]:
