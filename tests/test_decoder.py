@@ -28,13 +28,15 @@ def engine_of(make, folder):
 
 @pytest.mark.parametrize("make", [qwen2_vl, qwen2_5_vl, qwen3_vl, blip2])
 def test_a_step_can_be_recorded(make, tmp_path):
-    """No operator of a step waits for a result or takes a value from the host, and it replaces no tensor of its slot."""
+    """No operator of a step waits for a result or takes a value from the host; no tensor of its slot is replaced."""
     need_torch()
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Seen(TorchDispatchMode):
-        names: set[str] = set()
+        def __init__(self):
+            super().__init__()
+            self.names: set[str] = set()
 
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             self.names.add(func.overloadpacket.__name__)
