@@ -128,10 +128,11 @@ class Models:
         kind = kinds.get(pinned.engine or "")
         if kind is None:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
-        folder, device = self._weights.folder_of(entry), self._device()
+        device = self._device()
         precision = fitting(self._precision, pinned.vram_mib, device)
-        made = kind(Weighted(entry, folder, device, precision, self.threads, self._compile))
-        made.load()
+        with self._weights.reading(entry) as folder:
+            made = kind(Weighted(entry, folder, device, precision, self.threads, self._compile))
+            made.load()
         self.engines.append(made)
         return made
 
