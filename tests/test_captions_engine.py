@@ -6,6 +6,8 @@ import pytest
 from shared.errors import Cancelled
 from tasks.analyzers.blip2_caption import Blip2Caption
 from tasks.engines.captions import Asked
+from tests.support.clips import make_clip
+from tests.support.media import run
 from tests.support.tiny.captions import blip2
 from tests.support.tiny.store import need_torch, tiny_weights, with_engine
 
@@ -131,3 +133,12 @@ def test_cancelling_ends_a_caption(engine):
 
     with pytest.raises(Cancelled):
         captions(engine, pictures(2), check=check)
+
+
+def test_a_video_is_captioned(weights, tmp_path):
+    """Through the analyzer on a real file: spans that tile the video, a frame a second in them."""
+    video = make_clip(tmp_path / "clip.mp4", frames=55, size=(96, 160))
+    analyzer = with_engine(Blip2Caption(), weights, ENTRY)
+    spans = run(analyzer, video, tmp_path / "frames", max_new_tokens=8).captions.items
+    assert [span.start for span in spans[1:]] == [span.end for span in spans[:-1]]
+    assert (spans[0].start, spans[-1].end, sum(span.frames for span in spans)) == (0, 5.5, 6)

@@ -8,6 +8,8 @@ import pytest
 from shared.errors import Cancelled
 from tasks.analyzers.qwen2_vl_temporal import Qwen2VlTemporal
 from tasks.engines.descriptions import Asked, Clip
+from tests.support.clips import make_clip
+from tests.support.media import run
 from tests.support.tiny.descriptions import qwen2_5_vl, qwen2_vl, qwen3_vl
 from tests.support.tiny.store import need_torch, tiny_weights, with_engine
 
@@ -180,3 +182,13 @@ def test_cancelling_ends_a_long_answer(engine):
         described(engine, clips(4), Asked(ASKED.prompt, 500), check)
     assert len(asked) == 3
     assert len(described(engine, clips(4))) == 4
+
+
+def test_a_video_is_described_second_by_second(weights, tmp_path):
+    """Through the analyzer on a real file: one item for each second, tiling the video, with the answers as text."""
+    video = make_clip(tmp_path / "clip.mp4", frames=55, size=(96, 160))
+    analyzer = with_engine(Qwen2VlTemporal(), weights, "qwen2.5-vl-7b")
+    items = run(analyzer, video, tmp_path / "frames", max_new_tokens=8).segments.items
+    assert [(item.start, item.end) for item in items] == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 5.5)]
+    assert not any(item.structured for item in items)
+    assert len({item.description for item in items}) > 1

@@ -10,7 +10,7 @@ NAME = "reelgraph_grouped"
 def register() -> str:
     """Make it known to transformers; the name under which a model asks for it.
 
-    transformers before 5.2x copies the whole cache once per query head for every token: seven times for Qwen2-VL.
+    transformers 5.17 copies the whole cache for every token, once for each query head: seven times for Qwen2-VL.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask

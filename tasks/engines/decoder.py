@@ -1,8 +1,8 @@
 """Greedy decoding of a batch in place, so that the step for one token can be recorded and replayed.
 
-transformers' own loop waits for the GPU after every token and launches some thousand kernels for it: of the 15 ms that
-a token of 20 rows of Qwen2-VL took, reading the weights is 5. Here all that changes from token to token is in tensors
-that stay where they are; the host looks at the answers every `LOOK_EVERY` tokens only.
+transformers' own loop prepares every token anew and waits for the GPU after it: on an H100, 20 answers of 96 tokens by
+Qwen2-VL 7B took 3.2 s, of which reading the weights is 0.5 s. Here all that changes from token to token is in tensors
+that stay where they are, and the host looks at the answers every `LOOK_EVERY` tokens only.
 """
 
 from __future__ import annotations
