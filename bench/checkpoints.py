@@ -25,6 +25,8 @@ from shared.weights import LOCK, Weights
 from tasks import devices
 
 NO_REVISION = "0" * 40
+SHARD = "4GB"
+"""Largest tensors file, as the hub's repositories have them."""
 
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}"
@@ -93,7 +95,7 @@ def qwen2_vl_7b(folder: Path) -> None:
         model = hub.Qwen2VLForConditionalGeneration(config)
     model.generation_config.eos_token_id = [token("<|im_end|>"), token("<|endoftext|>")]
     model.generation_config.pad_token_id = token("<|endoftext|>")
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size=SHARD)
     pixels = {"shortest_edge": 3136, "longest_edge": 12_845_056}
     pictures, clips = hub.Qwen2VLImageProcessor(size=pixels), hub.Qwen2VLVideoProcessor(size=pixels)
     hub.Qwen2VLProcessor(pictures, tokenizer, clips, chat_template=CHAT).save_pretrained(folder)
@@ -127,7 +129,7 @@ def blip2_opt_2_7b(folder: Path) -> None:
     )
     with sized():
         model = hub.Blip2ForConditionalGeneration(config)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size=SHARD)
     processor.save_pretrained(folder)
 
 
