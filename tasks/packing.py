@@ -85,10 +85,8 @@ def pack(loads: Sequence[Load], *, gpus: int, gpu_memory_mib: int) -> Layout:
         by_group.setdefault(load.group, []).append(load)
     on_gpu = {group: members for group, members in by_group.items() if any(load.demand for load in members)}
     devices = [_Gpu(index, gpu_memory_mib) for index in range(gpus)]
-    workers: list[Worker] = []
     order = sorted(on_gpu, key=lambda group: -_seconds(on_gpu[group]))
-    for group in order:
-        workers.append(_placed(group, group, on_gpu[group], devices))
+    workers = [_placed(group, group, on_gpu[group], devices) for group in order]
     for device in devices if order else ():
         if not device.groups:
             busiest = max(order, key=lambda group: _share(group, on_gpu, workers))
