@@ -13,7 +13,7 @@ REQUIRE = "REELGRAPH_REQUIRE_GPU"
 
 @pytest.fixture(autouse=True)
 def gpu():
-    """Whether torch sees a GPU. A machine with one is known by its driver's device file, or by REELGRAPH_REQUIRE_GPU=1."""
+    """Whether torch sees a GPU. A machine that has one is known by its device file, or by REELGRAPH_REQUIRE_GPU=1."""
     if find_spec("torch") is not None:
         import torch
 

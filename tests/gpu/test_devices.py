@@ -100,7 +100,7 @@ except DeviceLost as error:
 
 
 def test_a_failed_kernel_is_a_lost_gpu():
-    """A device-side assertion leaves the process without its GPU: that is told from a bug, and another process works."""
+    """A device-side assertion leaves a process without its GPU: told from a bug, and another process works."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
         [sys.executable, "-c", LOST], env=environ, capture_output=True, text=True, timeout=120, check=False
