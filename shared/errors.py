@@ -33,6 +33,25 @@ class BadInput(ReelgraphError):
     code = "bad_input"
 
 
+class Unauthenticated(ReelgraphError):
+    """The caller did not show who it is. Codes: bad_key, revoked_key."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ReelgraphError):
+    """The caller is known and may not do this. Codes: missing_scope."""
+
+    code = "forbidden"
+
+
+class QuotaExceeded(ReelgraphError):
+    """The caller has as much under way as it may have."""
+
+    code = "quota_exceeded"
+    retryable = True
+
+
 class Infrastructure(ReelgraphError):
     """Something Reelgraph stands on is missing or broken: broker, ledger, disk, worker."""
 
