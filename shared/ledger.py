@@ -44,7 +44,7 @@ class Job(Base):
     level: Mapped[int] = mapped_column(default=-1)
     deployment: Mapped[str]
     profile: Mapped[str]
-    video_sha256: Mapped[str]
+    video_sha256: Mapped[str] = mapped_column(index=True)
     source_name: Mapped[str | None]
     media: Mapped[dict[str, Any]]
     requested: Mapped[list[str]]
@@ -56,6 +56,9 @@ class Job(Base):
     finished_at: Mapped[float | None]
     deadline_at: Mapped[float] = mapped_column(index=True)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    fresh: Mapped[list[str] | None]
+    """Analyzers that run again whatever is in the cache, and with them what depends on them."""
+    rerun_of: Mapped[str | None]
     owner: Mapped[str | None] = mapped_column(index=True)
     """Id of the API key that submitted it; None where no key was needed."""
 
@@ -74,7 +77,7 @@ class Run(Base):
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
     limit_at: Mapped[float | None]
-    fingerprint: Mapped[str | None]
+    fingerprint: Mapped[str | None] = mapped_column(index=True)
     report: Mapped[dict[str, Any] | None]
 
     @property
@@ -230,10 +233,16 @@ class Ledger:
             return self._update_job(session, job_id, *OPEN_STATES, cancel_requested=True)
 
     def is_cancelled(self, job_id: str) -> bool:
-        """Whether the job was asked to stop or has ended."""
+        """Whether the job was asked to stop, has ended or is deleted."""
         with self.session() as session:
-            row = session.execute(sa.select(Job.cancel_requested, Job.state).where(Job.id == job_id)).one()
-        return row.cancel_requested or row.state not in OPEN_STATES
+            row = session.execute(sa.select(Job.cancel_requested, Job.state).where(Job.id == job_id)).one_or_none()
+        return row is None or row.cancel_requested or row.state not in OPEN_STATES
+
+    def delete(self, job_id: str) -> bool:
+        """Forget a job that has ended, with its runs; False when it is open or gone."""
+        with self.session() as session:
+            query = sa.delete(Job).where(Job.id == job_id, Job.state.not_in(OPEN_STATES))
+            return _changed(session, query)
 
     @staticmethod
     def _update_job(session: Session, job_id: str, *states: str, **values: object) -> bool:
@@ -329,7 +338,7 @@ def _upgrade(connection: sa.Connection, revision: str = "head") -> None:
         command.upgrade(config, revision)
 
 
-def _changed(session: Session, query: sa.Update) -> bool:
+def _changed(session: Session, query: sa.Update | sa.Delete) -> bool:
     result = session.execute(query, execution_options={"synchronize_session": False})
     return bool(result.rowcount == 1)  # type: ignore[attr-defined]
 

@@ -33,6 +33,13 @@ class Settings(BaseSettings):
     preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")
     deadline_seconds: float | None = Field(None, gt=0, description="a job's time; default: from the video's length")
     infer_personal_traits: bool = Field(default=True, description="false: no ages, no moods of faces and voices")
+    require_keys: bool = Field(default=True, description="false: whoever reaches the API by a loopback name may use it")
+    max_upload_bytes: int = Field(4 << 30, ge=1, description="largest video that the API takes")
+    max_video_seconds: float | None = Field(4 * 3600, gt=0, description="longest video that the API takes")
+    upload_bytes_per_second: int = Field(32 << 10, ge=1, description="an upload that is slower is ended")
+    upload_grace_seconds: float = Field(30, gt=0, description="what every upload gets beside that")
+    upload_hours: float = Field(24, gt=0, description="a resumable upload that nobody goes on with is removed")
+    log_json: bool = Field(default=False, description="one JSON object a log line")
     max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")
 
     @property
