@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "Compose a sample reel from packaged media and analyze it.",
     "doctor": "Check this machine: what is missing and how to get it.",
     "eval": "Judge the analyzers by clips with known truth.",
+    "export": "Write a document as subtitles, a table, a cut list, annotations or a page.",
     "keys": "Create, list and revoke API keys.",
     "models": "List, pull and verify model weights.",
     "schema": "Print the JSON Schema of the document.",
