@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": "Create, list and revoke API keys.",
     "models": "List, pull and verify model weights.",
     "schema": "Print the JSON Schema of the document.",
+    "serve": "Run the service: broker, workers, API and page.",
     "worker": "Run a worker for some groups against a configured broker.",
 }
 

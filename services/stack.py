@@ -130,8 +130,10 @@ class Stack:
 
 
 @contextmanager
-def local_stack(groups: Iterable[str] | None = None) -> Iterator[Stack]:
+def local_stack(groups: Iterable[str] | None = None, *, deployment: str | None = None) -> Iterator[Stack]:
     """Broker, control worker and the workers that serve `groups` (None: all), stopped when the block ends.
+
+    Jobs belong to this run alone unless `deployment` names whose they are.
 
     Raises:
         Infrastructure: no broker can be reached or started.
@@ -144,7 +146,7 @@ def local_stack(groups: Iterable[str] | None = None) -> Iterator[Stack]:
         chosen = settings().model_copy(
             update={
                 "broker_url": broker.url,
-                "deployment": settings().deployment if broker.kind == "configured" else run_id,
+                "deployment": deployment or (settings().deployment if broker.kind == "configured" else run_id),
                 "threads": max(1, (os.cpu_count() or 1) // analysing),
             }
         )

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     upload_bytes_per_second: int = Field(32 << 10, ge=1, description="an upload that is slower is ended")
     upload_grace_seconds: float = Field(30, gt=0, description="what every upload gets beside that")
     upload_hours: float = Field(24, gt=0, description="a resumable upload that nobody goes on with is removed")
+    api_followers: int = Field(48, ge=1, description="connections that may follow events in one API process at once")
+    flower_socket: Path | None = Field(None, description="Unix socket of Flower; the API shows it at /flower")
     log_json: bool = Field(default=False, description="one JSON object a log line")
     max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")
 

@@ -67,6 +67,9 @@ VIDEO: dict[str | int, Any] = {
 }
 PICTURE: dict[str | int, Any] = {200: _body("The picture.", "image/jpeg", {}), 304: {"description": "Not changed."}}
 METRICS: dict[str | int, Any] = {200: _body("Prometheus' text format.", "text/plain", {"type": "string"})}
+EXPORT: dict[str | int, Any] = {
+    200: {"description": "The export.", "content": {"*/*": {"schema": {}}}, "headers": {"Content-Disposition": _header("file name")}}
+}
 _OFFSET = {"Upload-Offset": _header("bytes that are here", "integer"), "Upload-Expires": _header("RFC 9110 date")}
 TUS_CREATED: dict[str | int, Any] = {
     201: {"description": "Begun.", "headers": {"Location": _header("path of the upload")}}
@@ -117,12 +120,19 @@ TUS_WRITE_HEADERS: tuple[tuple[str, bool, Object], ...] = (
     ("Upload-Checksum", False, {"type": "string", "description": "`sha256 BASE64`, sha1 or md5"}),
 )
 
+BEARER_SCHEME: Object = {"type": "http", "scheme": "bearer", "description": "a token of `reelgraph keys create`"}
+
 INFO = Info(
     title="Reelgraph",
     version="1.0",
     summary="Videos in, one time-aligned document out.",
     description="Errors are problem documents (RFC 9457) with a stable `code`.",
 )
+
+
+def operation_id(*, name: str, path: str, method: str, bp_name: str = "") -> str:
+    """`cancel_job` for the function `cancel` of the blueprint `jobs`; names with an underscore stay as they are."""
+    return name if "_" in name or not bp_name else f"{name}_{bp_name.removesuffix('s')}"
 
 
 def register(app: OpenAPI, models: tuple[type[Any], ...]) -> None:
