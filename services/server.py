@@ -84,23 +84,25 @@ def service(host: str, port: int, *, with_flower: bool = True) -> Iterator[Servi
         BadInput: nobody could use it, or everybody could (`no_key`); the data folder is served already (`served`).
         Infrastructure: the broker or the server does not start.
     """
-    open_to_all = is_loopback(host)
-    if not open_to_all and not Keys(ledger()).any():
+    is_private = is_loopback(host)
+    if not is_private and not Keys(ledger()).any():
         message = f"{host} can be reached by others, and there is no API key; make one: reelgraph keys create NAME"
         raise BadInput(message, code="no_key")
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings().data_dir))
         before = settings()
         stack.callback(use, before)
-        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reelgraph-")))  # a path of 107 bytes at most
+        sockets = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="reelgraph-"))
+        )  # a path of 107 bytes at most
         flower_socket = sockets / "flower" if with_flower else None
-        use(before.model_copy(update={"require_keys": not open_to_all, "flower_socket": flower_socket}))
+        use(before.model_copy(update={"require_keys": not is_private, "flower_socket": flower_socket}))
         running = stack.enter_context(local_stack(deployment=DEPLOYMENT))
         children: list[Leashed] = []
         stack.callback(stop_all, children)
         flower = _start_flower(running, flower_socket) if flower_socket else None
         web_log = running.logs / "server.log"
-        web = _start_web(running, host, port, web_log)
+        web = start_web(running, host, port, web_log)
         children.extend(child for child in (web, flower) if child is not None)
         yield Service(host, port, running, web, web_log, flower)
 
@@ -116,11 +118,20 @@ def _only_one(data: Path) -> Iterator[None]:
         yield
 
 
-def _start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:
+def start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:
+    """Start gunicorn with the API over a stack's broker and data folder."""
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     argv: list[str | Path] = [sys.executable, "-m", "gunicorn", "services.api:create_app()", "--bind", bind]
     argv += ["--worker-class", "gthread", "--workers", str(PROCESSES), "--threads", str(THREADS)]
-    argv += ["--graceful-timeout", str(STOP_SECONDS - 1), "--timeout", "60", "--keep-alive", "15", "--no-control-socket"]
+    argv += [
+        "--graceful-timeout",
+        str(STOP_SECONDS - 1),
+        "--timeout",
+        "60",
+        "--keep-alive",
+        "15",
+        "--no-control-socket",
+    ]
     with log.open("ab") as output:
         environment = {**os.environ, **running.settings.environment()}
         return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS)
@@ -128,7 +139,11 @@ def _start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:
 
 def _start_flower(running: Stack, where: Path) -> Leashed:
     argv: list[str | Path] = [sys.executable, "-m", "celery", "-A", "tasks", "flower", f"--unix_socket={where}"]
-    argv += ["--url_prefix=flower", "--auto_refresh=True", "--tasks_columns=name,uuid,state,args,worker,received,runtime"]
+    argv += [
+        "--url_prefix=flower",
+        "--auto_refresh=True",
+        "--tasks_columns=name,uuid,state,args,worker,received,runtime",
+    ]
     argv += [f"--purge_offline_workers={60}", f"--inspect_timeout={1000 + 200 * len(groups())}"]
     with (running.logs / "flower.log").open("ab") as output:
         environment = {**os.environ, **running.settings.environment()}

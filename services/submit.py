@@ -42,7 +42,7 @@ class Order:
     request_digest: str | None = None
 
 
-def accept(  # noqa: PLR0913  (the fields of an order)
+def accept(
     video: Path,
     *,
     analyzers: Sequence[str] = (),

@@ -88,7 +88,7 @@ def jobs_by_state(ledger: Ledger) -> dict[str, int]:
     """How many jobs are in each state."""
     query = sa.select(Job.state, sa.func.count()).group_by(Job.state)
     with ledger.session() as session:
-        return {state: count for state, count in session.execute(query)}
+        return {row[0]: row[1] for row in session.execute(query)}
 
 
 def tallies(ledger: Ledger) -> tuple[Tally, ...]:
@@ -100,13 +100,16 @@ def tallies(ledger: Ledger) -> tuple[Tally, ...]:
             Run.status,
             cached.label("cached"),
             sa.func.count(),
-            sa.func.coalesce(sa.func.sum(Run.finished_at - Run.started_at), 0.0),
+            sa.func.sum(Run.finished_at - Run.started_at),
         )
         .where(Run.status.is_not(None))
         .group_by(Run.analyzer, Run.status, cached)
     )
     with ledger.session() as session:
-        return tuple(Tally(name, status, bool(hit), runs, seconds) for name, status, hit, runs, seconds in session.execute(query))
+        return tuple(
+            Tally(name, str(status), bool(hit), runs, float(seconds or 0.0))
+            for name, status, hit, runs, seconds in session.execute(query)
+        )
 
 
 def is_needed(ledger: Ledger, video_sha256: str) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response
 from flask_openapi import Info, OpenAPI, Tag
+from pydantic import BaseModel
 
 from services.api.problems import MIMETYPE, Problem
 from shared.schema import Outcome
@@ -68,7 +68,11 @@ VIDEO: dict[str | int, Any] = {
 PICTURE: dict[str | int, Any] = {200: _body("The picture.", "image/jpeg", {}), 304: {"description": "Not changed."}}
 METRICS: dict[str | int, Any] = {200: _body("Prometheus' text format.", "text/plain", {"type": "string"})}
 EXPORT: dict[str | int, Any] = {
-    200: {"description": "The export.", "content": {"*/*": {"schema": {}}}, "headers": {"Content-Disposition": _header("file name")}}
+    200: {
+        "description": "The export.",
+        "content": {"*/*": {"schema": {}}},
+        "headers": {"Content-Disposition": _header("file name")},
+    }
 }
 _OFFSET = {"Upload-Offset": _header("bytes that are here", "integer"), "Upload-Expires": _header("RFC 9110 date")}
 TUS_CREATED: dict[str | int, Any] = {
@@ -130,12 +134,12 @@ INFO = Info(
 )
 
 
-def operation_id(*, name: str, path: str, method: str, bp_name: str = "") -> str:
+def operation_id(*, name: str, path: str, method: str, bp_name: str = "") -> str:  # noqa: ARG001  (the library's call)
     """`cancel_job` for the function `cancel` of the blueprint `jobs`; names with an underscore stay as they are."""
     return name if "_" in name or not bp_name else f"{name}_{bp_name.removesuffix('s')}"
 
 
-def register(app: OpenAPI, models: tuple[type[Any], ...]) -> None:
+def register(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> None:
     """Serve `/openapi.json`; `models` are those that only hand-written parts of the document name."""
     document = _document(app, models)
 
@@ -145,14 +149,13 @@ def register(app: OpenAPI, models: tuple[type[Any], ...]) -> None:
     app.add_url_rule("/openapi.json", view_func=openapi)
 
 
-def _document(app: OpenAPI, models: tuple[type[Any], ...]) -> Object:
+def _document(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> Object:
     app.openapi_version = VERSION
-    app.generate_spec_json()
-    document: Object = app.spec_json
+    document: Object = app.api_doc
     schemas = document["components"]["schemas"]
-    for name in ("ValidationErrorModel",):
-        schemas.pop(name, None)
-    for model in (Problem, Outcome, *models):
+    schemas.pop(app.validation_error_model.__name__)
+    everything: tuple[type[BaseModel], ...] = (Problem, Outcome, *models)
+    for model in everything:
         schema = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema

@@ -52,9 +52,9 @@ _followers = _Followers()
 def stream(path: JobPath) -> Response:
     """Follow a job until it has ended.
 
-    The events `planned`, `started`, `progress`, `finished` and `closed` have ids: a client that comes back with the last
-    one in `Last-Event-ID` misses nothing and sees nothing twice. A `snapshot` says how the job stands where events were
-    lost. A client that has seen `closed` is answered 204, which tells a browser to stay away.
+    The events `planned`, `started`, `progress`, `finished` and `closed` have ids: a client that comes back with the
+    last one in `Last-Event-ID` misses nothing and sees nothing twice. A `snapshot` says how the job stands where events
+    were lost. A client that has seen `closed` is answered 204, which tells a browser to stay away.
     """
     job = visible_job(path.job_id)
     after = request.headers.get("Last-Event-ID") or START

@@ -52,9 +52,7 @@ def export(path: ExportPath, query: ExportQuery) -> Response:
         document = parse_document(storage().read(document_key(job.id)))
     except FileNotFoundError as error:
         raise BadInput(f"the result of job {job.id} is gone", code="unknown_outcome") from error
-    request = Request(
-        video_name=job.source_name, subtitles=query.subtitles, thumbnail=lambda t: _picture(document, t)
-    )
+    request = Request(video_name=job.source_name, subtitles=query.subtitles, thumbnail=lambda t: _picture(document, t))
     response = Response(chosen.write(document, request), content_type=_content_type(chosen.media_type))
     name = UNSAFE.sub("_", Path(job.source_name or "video").stem).strip("._") or "video"
     kind = "inline" if chosen.name == "html" else "attachment"

@@ -46,7 +46,9 @@ class Wishes(Frozen):
     analyzers: tuple[str, ...] = Field((), description="run these and what they require; none means all")
     options: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, description="options by analyzer")
     priority: int = Field(DEFAULT_PRIORITY, ge=0, le=9, description="0 is first, 9 is last")
-    deadline_seconds: float | None = Field(None, ge=1, le=604_800, description="close the job by then with what there is")
+    deadline_seconds: float | None = Field(
+        None, ge=1, le=604_800, description="close the job by then with what there is"
+    )
 
     @field_validator("analyzers", mode="before")
     @classmethod

@@ -75,7 +75,9 @@ def _of_ledger() -> Iterator[Metric]:
     for state, count in jobs_by_state(ledger()).items():
         jobs.add_metric([state], count)
     yield jobs
-    runs = CounterMetricFamily("reelgraph_analyzer_runs", "Runs of the jobs in the ledger.", labels=["analyzer", "status"])
+    runs = CounterMetricFamily(
+        "reelgraph_analyzer_runs", "Runs of the jobs in the ledger.", labels=["analyzer", "status"]
+    )
     seconds = CounterMetricFamily("reelgraph_analyzer_seconds", "From start to end, summed.", labels=["analyzer"])
     hits = CounterMetricFamily("reelgraph_cache_hits", "Outcomes that the cache had.", labels=["analyzer"])
     ran: dict[tuple[str, str], int] = {}

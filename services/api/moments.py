@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal, cast
 
 from pydantic import Field, JsonValue
 
@@ -51,7 +51,7 @@ class TrackExcerpt(Frozen):
 
 
 class AnalyzerExcerpt(Frozen):
-    """What one analyzer says. `looked`: whether it analysed any of the span; empty tracks then mean it found nothing."""
+    """What one analyzer says. `looked`: whether it analysed any of the span; no tracks then mean it found nothing."""
 
     analyzer: str
     status: Status
@@ -87,17 +87,13 @@ def excerpt(job: Job, start: float, end: float, *, within: float, kinds: Iterabl
     )
 
 
-def forget(job_id: str) -> None:
-    """Drop what was read of a job that is deleted."""
-    _ended.cache_clear()
-    del job_id
-
-
 def _outcomes(job: Job) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
     if job.state not in OPEN_STATES:
         return _ended(job.id, job.finished_at), ()
     runs = ledger().runs(job.id)
-    done = tuple(stored_outcome(storage(), job.id, name) for name, run in sorted(runs.items()) if run.status is not None)
+    done = tuple(
+        stored_outcome(storage(), job.id, name) for name, run in sorted(runs.items()) if run.status is not None
+    )
     return done, tuple(sorted(name for name, run in runs.items() if run.status is None))
 
 
@@ -107,7 +103,7 @@ def _ended(job_id: str, _finished_at: float | None) -> tuple[Outcome, ...]:
 
 
 def _said(outcome: Outcome, start: float, end: float, within: float, kinds: frozenset[Kind]) -> AnalyzerExcerpt:
-    tracks = (_of_track(track, start, end, within) for track in outcome.tracks if getattr(track, "kind", "") in kinds)
+    tracks = (_of_track(track, start, end, within) for track in outcome.tracks if _kind(track) in kinds)
     return AnalyzerExcerpt(
         analyzer=outcome.report.name,
         status=outcome.report.status,
@@ -117,12 +113,16 @@ def _said(outcome: Outcome, start: float, end: float, within: float, kinds: froz
 
 
 def _of_track(track: BaseTrack, start: float, end: float, within: float) -> TrackExcerpt:
-    kind: Any = track.kind  # type: ignore[attr-defined]  (every kind of track has one)
     if isinstance(track, SeriesTrack):
-        return TrackExcerpt(id=track.id, kind=kind, method=track.method, series=_piece(track, start, end))
+        return TrackExcerpt(id=track.id, kind="series", method=track.method, series=_piece(track, start, end))
     items = (_of_item(item, start, end, within) for item in getattr(track, "items", ()))
     found = tuple(item.model_dump(mode="json") for item in items if item is not None)
-    return TrackExcerpt(id=track.id, kind=kind, method=track.method, items=found)
+    return TrackExcerpt(id=track.id, kind=_kind(track), method=track.method, items=found)
+
+
+def _kind(track: BaseTrack) -> Kind:
+    """Every track but the base class has one."""
+    return cast("Kind", getattr(track, "kind", "scalar"))
 
 
 def _of_item(item: Item, start: float, end: float, within: float) -> Item | None:
@@ -150,7 +150,7 @@ def _piece(track: SeriesTrack, start: float, end: float) -> Values | None:
     first = max(0, math.floor((start - track.t0) / track.dt + 1e-9))
     last = max(first + 1, math.ceil((end - track.t0) / track.dt - 1e-9))
     values = track.values[first:last]
-    if not values or start < track.t0 and end <= track.t0:
+    if not values or (start < track.t0 and end <= track.t0):
         return None
     return Values(unit=track.unit, t0=round(track.t0 + first * track.dt, 3), dt=track.dt, values=values)
 

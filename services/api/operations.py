@@ -16,7 +16,7 @@ api = APIBlueprint("operations", __name__, abp_tags=[TAG_OPERATIONS], abp_respon
 
 
 class Health(Frozen):
-    """This process answers."""
+    """That this process answers."""
 
     status: Literal["alive"] = "alive"
 

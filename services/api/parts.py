@@ -1,4 +1,4 @@
-"""Resumable uploads on disk: a folder each, with the bytes so far and what was promised. The file's size is the offset."""
+"""Resumable uploads on disk: a folder each, with what was promised and the bytes so far, whose number is the offset."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Parts:
 
     @contextmanager
     def locked(self, part: Part) -> Iterator[None]:
-        """Keep an upload to oneself. Raises BadInput: somebody has it (`upload_locked`), it is gone (`unknown_upload`)."""
+        """Keep an upload to oneself. Raises BadInput when it is taken (`upload_locked`) or gone (`unknown_upload`)."""
         lock = FileLock(self._folder(part.id) / LOCK)
         try:
             free = lock.take()

@@ -112,7 +112,7 @@ def status_of(error: ReelgraphError) -> int:
     return found or next((status for kind, status in STATUS_OF_CLASS if isinstance(error, kind)), 500)
 
 
-def answer(  # noqa: PLR0913  (the fields of the document)
+def answer(
     status: int,
     code: str,
     detail: str,
@@ -159,8 +159,6 @@ def _ours(error: ReelgraphError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if error.response is not None and error.code is None:
-        return Response(error.response.get_data(), error.response.status_code, error.response.headers)
     status = error.code or 500
     code = CODE_OF_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
     detail = "the request ended before its body did" if isinstance(error, ClientDisconnected) else error.description
@@ -171,5 +169,5 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.exception("request_broke", exc_info=error)
+    log.error("request_broke", exc_info=error)
     return answer(500, "internal_error", "something broke here; the log has it under this request id")

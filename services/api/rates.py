@@ -1,4 +1,4 @@
-"""How often a key may ask: its own requests a minute, counted on the broker's server so that all processes count together."""
+"""How often a key may ask: requests a minute, counted on the broker's server so that all processes count together."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from services.api.moments import forget
 from shared.errors import BadInput
 from shared.ledger import Job
 from shared.listing import is_needed, needed_fingerprints
@@ -30,4 +29,3 @@ def remove(job: Job) -> None:
             storage().remove(video_key(job.video_sha256))
             frame_store().forget(job.video_sha256)
     events().forget(job.id)
-    forget(job.id)

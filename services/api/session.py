@@ -27,7 +27,7 @@ def who() -> Response:
 
 @api.post("", responses={200: Session})
 def sign_in() -> Response:
-    """Keep the key that this request was sent with in a cookie, which scripts cannot read and other sites cannot use."""
+    """Keep the key of this request in a cookie, which scripts cannot read and other sites cannot use."""
     response = _answer()
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":

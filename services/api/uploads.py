@@ -104,7 +104,7 @@ api.add_url_rule("/<upload_id>", view_func=look, methods=["HEAD"])
 
 @api.patch("/<upload_id>", responses=TUS_WRITTEN, request_body=TUS_CHUNK_BODY)
 def write(path: UploadPath) -> Response:
-    """Append a chunk at `Upload-Offset`. What arrived before a broken connection is kept, unless a checksum covers it."""
+    """Append a chunk at `Upload-Offset`. What came before the connection broke is kept, unless it has a checksum."""
     part = _part(path.upload_id)
     if request.mimetype != CHUNK_TYPE:
         raise BadInput(f"a chunk has the Content-Type {CHUNK_TYPE}", code="unsupported_media_type")
@@ -196,7 +196,9 @@ def _metadata(header: str) -> Mapping[str, str]:
         try:
             found[key] = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, ValueError) as error:
-            raise BadInput(f"Upload-Metadata: the value of {key} is not base64 of UTF-8", code="invalid_request") from error
+            raise BadInput(
+                f"Upload-Metadata: the value of {key} is not base64 of UTF-8", code="invalid_request"
+            ) from error
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field
 
@@ -65,7 +65,7 @@ def summary(job: Job) -> JobSummary:
     """A job in the list."""
     return JobSummary(
         id=job.id,
-        state=job.state,  # type: ignore[arg-type]  (the ledger writes only states)
+        state=cast("JobState", job.state),
         source_name=job.source_name,
         duration_seconds=job.media["duration_seconds"],
         profile=job.profile,

@@ -18,10 +18,14 @@ from shared.settings import settings, use
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address. Others than loopback need an API key.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="TCP port.")
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder: ledger, videos, results, frame store."
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data folder: ledger, videos, results, frame store.",
 )
 @click.option("--profile", help="Models and workers: local (CPU) or gpu.  [default: local]")
-@click.option("--flower/--no-flower", "with_flower", default=True, show_default=True, help="Show Celery's work at /flower.")
+@click.option(
+    "--flower/--no-flower", "with_flower", default=True, show_default=True, help="Show Celery's work at /flower."
+)
 def serve(host: str, port: int, data: Path | None, profile: str | None, *, with_flower: bool) -> int:
     r"""Run broker, workers, API and page until Ctrl-C. One command, one machine.
 
