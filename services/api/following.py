@@ -130,7 +130,7 @@ def follow(job_id: str, after: str) -> Iterator[Told | Heartbeat]:
             yield Told(event.type, event.model_dump_json(exclude_none=True), event_id)
             if event.type == "closed":
                 return
-        if has_ended and not news:
+        if has_ended and not news and not lost:
             yield _snapshot(job, "ended")
             return
         wait_seconds = WAIT_SECONDS

@@ -9,8 +9,9 @@ from tests.support.moving import texture, write_video
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    """Ready workers with the analyzers that misbehave on request."""
-    with running(tmp_path_factory.mktemp("api") / "data", groups={"light"}, probe=True) as stack:
+    """Ready workers with the analyzers that misbehave on request, and without the models that no test here needs."""
+    data = tmp_path_factory.mktemp("api") / "data"
+    with running(data, groups={"light"}, probe=True, weights_dir=data.parent / "no-weights") as stack:
         yield stack
 
 
