@@ -178,6 +178,10 @@ def _add_document_schema(schemas: Object) -> None:
     schema.pop("$schema", None)
     schemas.update(definitions)
     schemas["Document"] = schema
+    schemas["Track"] = schema["properties"]["tracks"]["items"]
+    track = {"$ref": "#/components/schemas/Track"}
+    schema["properties"]["tracks"]["items"] = schemas["Outcome"]["properties"]["tracks"]["items"] = track
+    schemas.pop("BaseTrack")
 
 
 def _moved(schema: Any) -> Any:
