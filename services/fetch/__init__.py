@@ -7,8 +7,9 @@ from pathlib import Path
 
 from services.fetch.files import Fetched, Limits, fetch_file
 from services.fetch.pages import fetch_page, is_page
-from shared.guard import Guard
+from shared.guard import Guard, networks
 from shared.outgoing import web_url
+from shared.settings import settings
 
 __all__ = ["Fetched", "Limits", "fetch"]
 
@@ -32,4 +33,5 @@ def fetch(
         Infrastructure: the disk is full or cannot be written.
     """
     bring = fetch_page if is_page(web_url(url)) else fetch_file
-    return bring(url, folder, limits=limits or Limits(), guard=guard or Guard(), report=report)
+    guard = guard or Guard(networks(settings().reachable_networks))
+    return bring(url, folder, limits=limits or Limits(), guard=guard, report=report)
