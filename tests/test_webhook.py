@@ -319,6 +319,7 @@ def test_a_webhook_that_never_ends_its_attempts_is_given_up(node, monkeypatch):
     assert node.of(hook.job_id)[0].state == "failed"
 
 
+@pytest.mark.slow
 def test_a_wiped_broker_loses_no_webhook(tmp_path, monkeypatch):
     """A real job: at the first attempt the receiver is down and the broker loses everything; the second arrives."""
     answers = [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", ok(b"")]
