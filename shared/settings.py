@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import BadInput
+from shared.guard import networks
 
 HOME = platformdirs.user_data_path("reelgraph")
 
@@ -43,6 +44,20 @@ class Settings(BaseSettings):
     flower_socket: Path | None = Field(None, description="Unix socket of Flower; the API shows it at /flower")
     log_json: bool = Field(default=False, description="one JSON object a log line")
     max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")
+
+    webhook_secret: str | None = Field(None, repr=False, description="signs webhooks; default: one in data_dir")
+    reachable_networks: str = Field(
+        "", description="private networks that fetching and webhooks may reach: 10.0.0.0/8,…"
+    )
+
+    @field_validator("reachable_networks")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        try:
+            networks(text)
+        except BadInput as error:
+            raise ValueError(error.message) from error
+        return text
 
     @property
     def frames_folder(self) -> Path:

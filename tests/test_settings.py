@@ -49,6 +49,8 @@ def test_every_setting_reaches_a_child(monkeypatch):
         deadline_seconds=2.25,
         infer_personal_traits=False,
         max_attempts=7,
+        webhook_secret="whsec_" + "A" * 32,
+        reachable_networks="10.0.0.0/8, fd00::/8",
     )
     assert set(chosen.environment()) == {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields}
     use(chosen)
