@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     max_video_seconds: float | None = Field(4 * 3600, gt=0, description="longest video that the API takes")
     upload_bytes_per_second: int = Field(32 << 10, ge=1, description="an upload that is slower is ended")
     upload_grace_seconds: float = Field(30, gt=0, description="what every upload gets beside that")
+    fetch_seconds: float = Field(120, gt=0, description="what bringing a video from an address may take")
     upload_hours: float = Field(24, gt=0, description="a resumable upload that nobody goes on with is removed")
     api_followers: int = Field(48, ge=1, description="connections that may follow events in one API process at once")
     flower_socket: Path | None = Field(None, description="Unix socket of Flower; the API shows it at /flower")

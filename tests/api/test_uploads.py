@@ -158,7 +158,7 @@ def test_a_video_that_is_too_long_is_refused(strict, tmp_path):
 
 @pytest.mark.parametrize("drip", [b"", b"x"])
 def test_a_slow_upload_is_ended(strict, drip):
-    """A sender that stops, or sends a byte now and then, is answered 408 when its time is over; nothing stays on disk."""
+    """A sender that stops, or sends a byte now and then, is answered 408 when its time is over; nothing stays."""
     content = form(bytes(500_000))
     head = (
         f"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{strict.port}\r\nContent-Length: {len(content)}\r\n"
