@@ -18,9 +18,12 @@ COMMANDS = {
     "demo": "Compose a sample reel from packaged media and analyze it.",
     "doctor": "Check this machine: what is missing and how to get it.",
     "eval": "Judge the analyzers by clips with known truth.",
+    "export": "Write a document as subtitles, a table, a cut list, annotations or a page.",
+    "keys": "Create, list and revoke API keys.",
     "models": "List, pull and verify model weights.",
     "plan": "Pack the groups onto GPUs: layout, latency, throughput.",
     "schema": "Print the JSON Schema of the document.",
+    "serve": "Run the service: broker, workers, API and page.",
     "unload": "Let the GPU workers of a group go of their models.",
     "worker": "Run a worker for some groups against a configured broker.",
 }

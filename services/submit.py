@@ -1,22 +1,47 @@
-"""Accepting a video: refuse early, store, note in the ledger, then queue."""
+"""Accepting a video: refuse early, store, note in the ledger, then queue. The one way in, whoever brings the video."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared.errors import BadInput, Infrastructure
 from shared.ledger import Job, new_id
+from shared.log import logger
 from shared.media import probe
 from shared.schema import MediaInfo, OptionValue
 from shared.settings import settings
+from shared.storage import video_key
 from shared.text import one_line
+from shared.webhooks import new_webhook
 from tasks.node import ledger, storage
 from tasks.workflow import submit
 
 BASE_SECONDS = 600.0
 SECONDS_PER_SECOND = 20.0
 DEFAULT_PRIORITY = 5
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What somebody wants to know about a video. No analyzers means every one."""
+
+    analyzers: Sequence[str] = ()
+    options: Mapping[str, Mapping[str, OptionValue]] = field(default_factory=dict)
+    priority: int = DEFAULT_PRIORITY
+    deadline_seconds: float | None = None
+    fresh: Sequence[str] = ()
+    """Analyzers that run again, and all that depends on them, whatever earlier jobs have found."""
+    rerun_of: str | None = None
+    webhook_url: str | None = None
+    owner: str | None = None
+    open_jobs_limit: int | None = None
+    idempotency_key: str | None = None
+    request_digest: str | None = None
 
 
 def accept(
@@ -28,33 +53,114 @@ def accept(
     deadline_seconds: float | None = None,
     idempotency_key: str | None = None,
 ) -> Job:
-    """Store a video and queue its analysis; no names means every analyzer.
+    """Copy a video of this machine in and queue its analysis.
 
     Raises:
         BadInput: it is not a video that can be read.
         Infrastructure: the disk, ledger or broker is not there.
     """
+    order = Order(
+        analyzers=analyzers,
+        options=options or {},
+        priority=priority,
+        deadline_seconds=deadline_seconds,
+        idempotency_key=idempotency_key,
+    )
     media = probe(video)
-    sha256 = storage().add_video(video)
+    with storage().videos_held():
+        sha256 = storage().add_video(video)
+        job, is_new = note(media.model_copy(update={"sha256": sha256}), video.name, order)
+    if is_new:
+        submit(job)
+    return job
+
+
+def accept_arrived(arrived: Path, sha256: str, name: str, order: Order) -> Job:
+    """Take a video from the `incoming` folder and queue its analysis. The file is gone afterwards unless this raises.
+
+    A broker that cannot be reached does not refuse the video: the job stands in the ledger, and the reconciler queues
+    it when the broker is back.
+
+    Raises:
+        BadInput: it is not a video that can be read, or longer than allowed; the sentence calls it `name`.
+        QuotaExceeded: the owner has too many open jobs.
+        Infrastructure: the disk or ledger is not there.
+    """
+    media = probe_arrived(arrived, sha256, name)
+    with storage().videos_held():
+        job, is_new = note(media, name, order)  # first: a job that the quota refuses leaves no video behind
+        try:
+            storage().adopt(arrived, sha256)
+        except Infrastructure:
+            ledger().finish(job.id, "failed")
+            raise
+    if is_new:
+        queue(job)
+    return job
+
+
+def again(job: Job, order: Order) -> Job:
+    """Queue another job on the video of an earlier one.
+
+    Raises:
+        BadInput: the earlier job's video was removed meanwhile (`unknown_job`).
+        QuotaExceeded: the owner has too many open jobs.
+        Infrastructure: the disk or ledger is not there.
+    """
+    with storage().videos_held():
+        if not storage().exists(video_key(job.video_sha256)):
+            raise BadInput(f"the video of job {job.id} is gone", code="unknown_job")
+        repeated, is_new = note(MediaInfo.model_validate(job.media), job.source_name or "", order)
+    if is_new:
+        queue(repeated)
+    return repeated
+
+
+def probe_arrived(arrived: Path, sha256: str, name: str) -> MediaInfo:
+    """The facts about a video in the `incoming` folder. Raises BadInput that calls it by the name its sender knows."""
+    try:
+        return probe(arrived, sha256=sha256, max_seconds=settings().max_video_seconds)
+    except BadInput as error:
+        sentence = error.message.replace(one_line(str(arrived)), one_line(name) or "the video")
+        raise BadInput(sentence, code=error.code) from error
+
+
+def note(media: MediaInfo, name: str, order: Order) -> tuple[Job, bool]:
+    """Write a job into the ledger; whether it is new, or an earlier one with the same idempotency key."""
     now = time.time()
     job = Job(
         id=new_id(),
         state="queued",
         deployment=settings().deployment,
         profile=settings().profile,
-        video_sha256=sha256,
-        source_name=one_line(video.name),
-        media=media.model_copy(update={"sha256": sha256}).model_dump(mode="json"),
-        requested=list(analyzers),
-        options={name: dict(values) for name, values in (options or {}).items()},
-        priority=priority,
+        video_sha256=media.sha256,
+        source_name=one_line(name) or None,
+        media=media.model_dump(mode="json"),
+        requested=list(order.analyzers),
+        options={analyzer: dict(values) for analyzer, values in order.options.items()},
+        fresh=list(order.fresh),
+        rerun_of=order.rerun_of,
+        priority=order.priority,
         submitted_at=now,
-        deadline_at=now + (deadline_seconds or settings().deadline_seconds or default_deadline(media)),
+        deadline_at=now + (order.deadline_seconds or settings().deadline_seconds or default_deadline(media)),
+        owner=order.owner,
     )
-    stored = ledger().create(job, idempotency_key=idempotency_key)
-    if stored.id == job.id:
-        submit(stored)
-    return stored
+    stored = ledger().create(
+        job,
+        idempotency_key=order.idempotency_key,
+        request_digest=order.request_digest,
+        open_jobs_limit=order.open_jobs_limit,
+        also=[new_webhook(job.id, order.webhook_url)] if order.webhook_url else (),
+    )
+    return stored, stored.id == job.id
+
+
+def queue(job: Job) -> None:
+    """Hand a noted job to the workers; without a broker it waits in the ledger for the reconciler."""
+    try:
+        submit(job)
+    except Infrastructure as error:
+        log.warning("job_waits_for_broker", job=job.id, error=error.message)
 
 
 def default_deadline(media: MediaInfo) -> float:

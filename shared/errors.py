@@ -33,6 +33,42 @@ class BadInput(ReelgraphError):
     code = "bad_input"
 
 
+class Unauthenticated(ReelgraphError):
+    """The caller did not show who it is. Codes: bad_key, revoked_key."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ReelgraphError):
+    """The caller is known and may not do this. Codes: missing_scope."""
+
+    code = "forbidden"
+
+
+class QuotaExceeded(ReelgraphError):
+    """The caller has as much under way as it may have."""
+
+    code = "quota_exceeded"
+    retryable = True
+
+
+class UrlRefused(BadInput):
+    """An address outside that Reelgraph does not open. Codes: bad_url, address_refused, too_many_redirects,
+    too_large, not_a_file, ...
+    """
+
+    code = "url_refused"
+
+
+class Unreachable(ReelgraphError):
+    """Another host could not be found or reached, answered with an error, or broke off. Codes: unknown_host,
+    bad_certificate, http_404 and the like, unreachable.
+    """
+
+    code = "unreachable"
+    retryable = True
+
+
 class Infrastructure(ReelgraphError):
     """Something Reelgraph stands on is missing or broken: broker, ledger, disk, worker."""
 

@@ -69,3 +69,10 @@ class Events:
         for _, entries in answer or ():  # type: ignore[attr-defined]
             for event_id, fields in entries:
                 yield event_id.decode(), Event.model_validate_json(fields[b"event"])
+
+    def forget(self, job_id: str) -> None:
+        """Delete a job's events; without a server they go when their time is over."""
+        try:
+            self.client.delete(self.key(job_id))
+        except redis.RedisError as error:
+            log.warning("events_not_deleted", job=job_id, error=str(error))

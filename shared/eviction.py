@@ -49,12 +49,13 @@ def make_room(store: Path, wanted_bytes: int, budget_bytes: int) -> None:
     for video in videos:
         if total + wanted_bytes <= budget_bytes:
             return
-        if _remove(video):
+        if remove_video(video):
             total -= used[video]
             logger.info("frames_evicted", extra={"video": video.name, "bytes": used[video]})
 
 
-def _remove(video: Path) -> bool:
+def remove_video(video: Path) -> bool:
+    """Remove a video's frames; False when somebody reads them."""
     lock = FileLock(video / USE_LOCK)
     try:
         if not lock.take():

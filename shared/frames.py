@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import BadInput, Infrastructure, Skipped
-from shared.eviction import USE_LOCK, touch
+from shared.eviction import USE_LOCK, remove_video, touch
 from shared.locks import FileLock
 from shared.passes import BackgroundPass
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
@@ -94,6 +94,10 @@ class FrameStore:
         What does not fit the budget is read at a lower rate, as `fit` says for the same arguments.
         """
         return FrameReader(self, video, info, tuple(wanted), check)
+
+    def forget(self, sha256: str) -> bool:
+        """Remove the frames of a video; False when somebody reads them, who leaves them to eviction."""
+        return remove_video(self.folder / sha256)
 
 
 class FrameReader:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from shared.errors import BadInput, Infrastructure
+from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport, JobState
 
@@ -44,7 +44,7 @@ class Job(Base):
     level: Mapped[int] = mapped_column(default=-1)
     deployment: Mapped[str]
     profile: Mapped[str]
-    video_sha256: Mapped[str]
+    video_sha256: Mapped[str] = mapped_column(index=True)
     source_name: Mapped[str | None]
     media: Mapped[dict[str, Any]]
     requested: Mapped[list[str]]
@@ -56,6 +56,11 @@ class Job(Base):
     finished_at: Mapped[float | None]
     deadline_at: Mapped[float] = mapped_column(index=True)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    fresh: Mapped[list[str] | None]
+    """Analyzers that run again whatever is in the cache, and with them what depends on them."""
+    rerun_of: Mapped[str | None]
+    owner: Mapped[str | None] = mapped_column(index=True)
+    """Id of the API key that submitted it; None where no key was needed."""
 
 
 class Run(Base):
@@ -72,7 +77,7 @@ class Run(Base):
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
     limit_at: Mapped[float | None]
-    fingerprint: Mapped[str | None]
+    fingerprint: Mapped[str | None] = mapped_column(index=True)
     report: Mapped[dict[str, Any] | None]
 
     @property
@@ -82,12 +87,16 @@ class Run(Base):
 
 
 class IdempotencyKey(Base):
-    """A caller's own name for a job, so that a repeated request finds the first one."""
+    """A caller's own name for a job, so that a repeated request finds the first one. Every owner has its own names."""
 
     __tablename__ = "idempotency_keys"
 
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    """The owner of its job; "" for none, since no part of a primary key is null."""
     key: Mapped[str] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"))
+    request_digest: Mapped[str | None]
+    """What was asked for, as the caller digests it; None when it does not."""
     created_at: Mapped[float]
 
 
@@ -142,22 +151,50 @@ class Ledger:
 
     # --- jobs ---
 
-    def create(self, job: Job, *, idempotency_key: str | None = None) -> Job:
-        """Store a new job; with a key that was used before, return the job of then."""
+    def create(
+        self,
+        job: Job,
+        *,
+        idempotency_key: str | None = None,
+        request_digest: str | None = None,
+        open_jobs_limit: int | None = None,
+        also: Sequence[Base] = (),
+    ) -> Job:
+        """Store a new job, and rows that hang on it; with a key that its owner used before, return the job of then.
+
+        Raises:
+            BadInput: the key was used for another request (`idempotency_mismatch`).
+            QuotaExceeded: its owner would have more than `open_jobs_limit` jobs open; nothing is stored.
+        """
         try:
             with self.session() as session:
+                _lock_owner(session, job.owner)
                 session.add(job)
                 session.flush()
+                session.add_all(also)
                 if idempotency_key is not None:
-                    session.add(IdempotencyKey(key=idempotency_key, job_id=job.id, created_at=time.time()))
+                    session.add(_named(job, idempotency_key, request_digest))
+                    session.flush()
+                _check_quota(session, job.owner, open_jobs_limit)
         except sa.exc.IntegrityError:
-            if idempotency_key is None:
+            first = idempotency_key and self.find(idempotency_key, owner=job.owner, request_digest=request_digest)
+            if not first:
                 raise
-            with self.session() as session:
-                first = session.get(IdempotencyKey, idempotency_key)
-            if first is None:
-                raise
-            return self.job(first.job_id)
+            return first
+        return job
+
+    def find(self, idempotency_key: str, *, owner: str | None, request_digest: str | None = None) -> Job | None:
+        """The job that its owner submitted under this key; None when there is none.
+
+        Raises:
+            BadInput: the key was used for another request (`idempotency_mismatch`).
+        """
+        with self.session() as session:
+            named = session.get(IdempotencyKey, (owner or "", idempotency_key))
+            job = session.get(Job, named.job_id) if named else None
+        if named and request_digest and named.request_digest not in (None, request_digest):
+            message = f"the idempotency key {idempotency_key!r} was used for another request; take a new one"
+            raise BadInput(message, code="idempotency_mismatch")
         return job
 
     def job(self, job_id: str) -> Job:
@@ -198,10 +235,16 @@ class Ledger:
             return self._update_job(session, job_id, *OPEN_STATES, cancel_requested=True)
 
     def is_cancelled(self, job_id: str) -> bool:
-        """Whether the job was asked to stop or has ended."""
+        """Whether the job was asked to stop, has ended or is deleted."""
         with self.session() as session:
-            row = session.execute(sa.select(Job.cancel_requested, Job.state).where(Job.id == job_id)).one()
-        return row.cancel_requested or row.state not in OPEN_STATES
+            row = session.execute(sa.select(Job.cancel_requested, Job.state).where(Job.id == job_id)).one_or_none()
+        return row is None or row.cancel_requested or row.state not in OPEN_STATES
+
+    def delete(self, job_id: str) -> bool:
+        """Forget a job that has ended, with its runs; False when it is open or gone."""
+        with self.session() as session:
+            query = sa.delete(Job).where(Job.id == job_id, Job.state.not_in(OPEN_STATES))
+            return _changed(session, query)
 
     @staticmethod
     def _update_job(session: Session, job_id: str, *states: str, **values: object) -> bool:
@@ -260,13 +303,33 @@ def _as_infrastructure(verb: str) -> Iterator[None]:
         raise Infrastructure(f"the ledger cannot be {verb}: {error.orig}", code="ledger_unreachable") from error
 
 
+def _named(job: Job, key: str, request_digest: str | None) -> IdempotencyKey:
+    owner = job.owner or ""
+    return IdempotencyKey(owner=owner, key=key, job_id=job.id, request_digest=request_digest, created_at=time.time())
+
+
+def _lock_owner(session: Session, owner: str | None) -> None:
+    """Let one submission of an owner pass at a time, so that jobs are counted right. SQLite has one writer anyway."""
+    if owner is not None and session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(owner))))
+
+
+def _check_quota(session: Session, owner: str | None, limit: int | None) -> None:
+    """Called after the new job was written: on SQLite the write is the lock."""
+    if owner is None or limit is None:
+        return
+    query = sa.select(sa.func.count()).select_from(Job).where(Job.owner == owner, Job.state.in_(OPEN_STATES))
+    if session.scalars(query).one() > limit:
+        raise QuotaExceeded(f"{limit} jobs of this key are open already, which is all it may have at once")
+
+
 def _is_current(connection: sa.Connection) -> bool:
     if not sa.inspect(connection).has_table("alembic_version"):
         return False
     return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD)
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _upgrade(connection: sa.Connection, revision: str = "head") -> None:
     from alembic import command  # slow to import and needed once in a ledger's life
     from alembic.config import Config
 
@@ -274,10 +337,10 @@ def _upgrade(connection: sa.Connection) -> None:
     with as_file(files("shared") / "migrations") as scripts:
         config.set_main_option("script_location", str(scripts))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
-def _changed(session: Session, query: sa.Update) -> bool:
+def _changed(session: Session, query: sa.Update | sa.Delete) -> bool:
     result = session.execute(query, execution_options={"synchronize_session": False})
     return bool(result.rowcount == 1)  # type: ignore[attr-defined]
 

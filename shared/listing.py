@@ -1,8 +1,10 @@
-"""What is asked of the ledger about many jobs at once: costs of earlier runs."""
+"""What is asked of the ledger about many jobs at once: pages, the queue, costs of earlier runs, counts."""
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -10,6 +12,66 @@ from shared.ledger import OPEN_STATES, Job, Ledger, Run
 
 RECENT_JOBS = 50
 """Ended jobs whose receipts tell what an analyzer costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Runs of one analyzer that ended one way."""
+
+    analyzer: str
+    status: str
+    cached: bool
+    runs: int
+    seconds: float
+
+
+def page(
+    ledger: Ledger, *, owner: str | None, states: Sequence[str] = (), before: str | None = None, limit: int
+) -> Sequence[Job]:
+    """Jobs, newest first: those of one owner, or all for None; `before` is the id of the last one seen."""
+    query = sa.select(Job).order_by(Job.id.desc()).limit(limit)
+    if owner is not None:
+        query = query.where(Job.owner == owner)
+    if states:
+        query = query.where(Job.state.in_(states))
+    if before is not None:
+        query = query.where(Job.id < before)
+    with ledger.session() as session:
+        return session.scalars(query).all()
+
+
+def ahead_of(ledger: Ledger, job: Job) -> int:
+    """How many queued jobs of the same deployment come before this one: by priority, then by age."""
+    earlier = sa.and_(Job.priority == job.priority, Job.submitted_at < job.submitted_at)
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Job)
+        .where(Job.state == "queued", Job.deployment == job.deployment, Job.id != job.id)
+        .where(sa.or_(Job.priority < job.priority, earlier))
+    )
+    with ledger.session() as session:
+        return session.scalars(query).one()
+
+
+def open_before(ledger: Ledger, job: Job) -> Sequence[Job]:
+    """Open jobs of the same deployment that the workers look at before this one, or at the same time."""
+    earlier = sa.or_(
+        Job.state == "running",
+        Job.priority < job.priority,
+        sa.and_(Job.priority == job.priority, Job.submitted_at < job.submitted_at),
+    )
+    query = sa.select(Job).where(Job.state.in_(OPEN_STATES), Job.deployment == job.deployment, Job.id != job.id)
+    with ledger.session() as session:
+        return session.scalars(query.where(earlier)).all()
+
+
+def runs_of(ledger: Ledger, jobs: Sequence[Job]) -> dict[str, dict[str, Run]]:
+    """The runs of several jobs at once: by job, then by analyzer."""
+    found: dict[str, dict[str, Run]] = {job.id: {} for job in jobs}
+    with ledger.session() as session:
+        for run in session.scalars(sa.select(Run).where(Run.job_id.in_(found))):
+            found[run.job_id][run.analyzer] = run
+    return found
 
 
 def realtime_factors(ledger: Ledger, profile: str) -> dict[str, float]:
@@ -29,3 +91,43 @@ def realtime_factors(ledger: Ledger, profile: str) -> dict[str, float]:
         if factor is not None:
             found.setdefault(run.analyzer, []).append(factor)
     return {analyzer: statistics.median(factors) for analyzer, factors in found.items()}
+
+
+def jobs_by_state(ledger: Ledger) -> dict[str, int]:
+    """How many jobs are in each state."""
+    query = sa.select(Job.state, sa.func.count()).group_by(Job.state)
+    with ledger.session() as session:
+        return {row[0]: row[1] for row in session.execute(query)}
+
+
+def tallies(ledger: Ledger) -> tuple[Tally, ...]:
+    """Ended runs by analyzer, status and whether the cache answered; `seconds` from start to end, summed."""
+    cached = sa.and_(Run.attempts == 0, Run.status == "ok")
+    query = (
+        sa.select(
+            Run.analyzer,
+            Run.status,
+            cached.label("cached"),
+            sa.func.count(),
+            sa.func.sum(Run.finished_at - Run.started_at),
+        )
+        .where(Run.status.is_not(None))
+        .group_by(Run.analyzer, Run.status, cached)
+    )
+    with ledger.session() as session:
+        return tuple(
+            Tally(name, str(status), bool(hit), runs, float(seconds or 0.0))
+            for name, status, hit, runs, seconds in session.execute(query)
+        )
+
+
+def is_needed(ledger: Ledger, video_sha256: str) -> bool:
+    """Whether a job is on this video."""
+    with ledger.session() as session:
+        return session.scalars(sa.select(Job.id).where(Job.video_sha256 == video_sha256).limit(1)).first() is not None
+
+
+def needed_fingerprints(ledger: Ledger, fingerprints: Sequence[str]) -> set[str]:
+    """Those of the fingerprints that a job's run still has."""
+    with ledger.session() as session:
+        return set(session.scalars(sa.select(Run.fingerprint).where(Run.fingerprint.in_(fingerprints)).distinct()))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from shared.errors import BadInput, Infrastructure
+from shared.locks import FileLock
 
 CHUNK_BYTES = 1 << 20
+LOCK_SECONDS = 10.0
 
 
 class Storage:
@@ -67,6 +71,65 @@ class Storage:
                         raise BadInput(f"{source} changed while it was read", code="changed")
         return sha256
 
+    def incoming(self) -> Path:
+        """A folder of this file system for what is still arriving, so that `adopt` only renames."""
+        folder = self.folder / "incoming"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_trouble(error, folder) from error
+        return folder
+
+    def adopt(self, arrived: Path, sha256: str) -> None:
+        """Move a video in from the `incoming` folder; its content has that sha256.
+
+        Raises:
+            Infrastructure: the disk cannot be written.
+        """
+        path = self.path(video_key(sha256))
+        try:
+            if path.is_file():
+                arrived.unlink()
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with arrived.open("rb") as file:
+                os.fsync(file.fileno())
+            arrived.replace(path)
+            _flush_folder(path.parent)
+        except OSError as error:
+            raise disk_trouble(error, path) from error
+
+    def remove(self, key: str) -> None:
+        """Delete what lies under a key, a folder with all that is in it; nothing there is fine."""
+        path = self.path(key)
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:  # somebody else was faster
+            return
+        except OSError as error:
+            raise disk_trouble(error, path) from error
+
+    @contextmanager
+    def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
+        """No video is removed while this is held; `exclusive` is for the one that removes.
+
+        Between storing a video and noting its job, the video would look like one that no job needs.
+
+        Raises:
+            Infrastructure: others have held it for too long (`storage_busy`).
+        """
+        lock = FileLock(self.incoming() / ".videos.lock", shared=not exclusive)
+        give_up = time.monotonic() + LOCK_SECONDS
+        while not lock.take():
+            if time.monotonic() > give_up:
+                raise Infrastructure("videos are being stored or removed; try again soon", code="storage_busy")
+            time.sleep(0.005)
+        with lock:
+            yield
+
     @contextmanager
     def _replacing(self, path: Path) -> Iterator[BinaryIO]:
         """A file that takes `path`'s place when the block ends well and vanishes when it does not."""
@@ -84,7 +147,7 @@ class Storage:
                     part.unlink(missing_ok=True)
                     raise
         except OSError as error:
-            raise _infrastructure(error, path) from error
+            raise disk_trouble(error, path) from error
 
 
 def _flush_folder(folder: Path) -> None:
@@ -96,7 +159,8 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _infrastructure(error: OSError, path: Path) -> Infrastructure:
+def disk_trouble(error: OSError, path: Path) -> Infrastructure:
+    """What kept a path from being written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Infrastructure(f"the disk of {path.parent} is full", code="disk_full")
     return Infrastructure(f"{path.parent} cannot be written: {error.strerror}", code="disk_error")
@@ -115,6 +179,11 @@ def outcome_key(job_id: str, analyzer: str) -> str:
 def cache_key(fingerprint: str) -> str:
     """Where a good outcome lies for later jobs with the same inputs."""
     return f"cache/{fingerprint[:2]}/{fingerprint}.json"
+
+
+def job_key(job_id: str) -> str:
+    """The folder of all that lies here for a job."""
+    return f"jobs/{job_id}"
 
 
 def document_key(job_id: str) -> str:

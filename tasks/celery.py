@@ -35,9 +35,9 @@ app = Celery(
         "tasks.analyze",
         "tasks.prepare",
         "tasks.aggregate",
+        "tasks.webhook",
         "tasks.reconcile",
         "tasks.worker",
-        "tasks.child",
     ],
 )
 app.conf.update(

@@ -66,6 +66,7 @@ class _Known:
         self.job, self.media, self.fitted = job, media, fitted
         self.outcomes: dict[str, Outcome] = {}
         self.marks: dict[str, str | None] = {}
+        self.fresh = set(job.fresh or ())
 
     def look(self, analyzer: AnyAnalyzer) -> None:
         """Decide one analyzer; those it depends on were looked at before."""
@@ -79,7 +80,9 @@ class _Known:
             self._decide(analyzer, weights, no)
             return
         mark = self.marks[analyzer.name] = self._fingerprint(analyzer, weights)
-        if (cached := _cached(mark)) is not None:
+        if self._is_fresh(analyzer):
+            self.fresh.add(analyzer.name)
+        elif (cached := _cached(mark)) is not None:
             report = cached.report.model_copy(update={"receipt": Receipt(cache_hit=True)})
             self.outcomes[analyzer.name] = cached.model_copy(update={"report": report})
 
@@ -110,6 +113,10 @@ class _Known:
         )
         self.outcomes[analyzer.name] = Outcome(report=report)
         self.marks[analyzer.name] = None
+
+    def _is_fresh(self, analyzer: AnyAnalyzer) -> bool:
+        """Whether it shall run again, because the job says so or because it reads what does."""
+        return analyzer.name in self.fresh or not self.fresh.isdisjoint(dependencies(analyzer))
 
     def _fingerprint(self, analyzer: AnyAnalyzer, weights: str | None) -> str:
         return fingerprint(

@@ -15,8 +15,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+import shared.keys
 import shared.ledger
-from shared.errors import BadInput, Infrastructure
+import shared.webhooks
+from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.ledger import Base, Job, Ledger, Run, new_id
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport
@@ -141,6 +143,27 @@ def test_migrating_again_changes_nothing(ledger):
     assert ledger.job(job.id).id == job.id
 
 
+def test_a_ledger_of_before_the_keys_is_brought_forward(url):
+    """Jobs and idempotency keys of the first version survive the migration and then belong to no key."""
+    old = Ledger(url)
+    if old.engine.dialect.name == "sqlite":
+        shared.ledger.Path(old.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    columns = "id, state, level, deployment, profile, video_sha256, media, requested, options, priority, submitted_at"
+    with old.engine.begin() as connection:
+        shared.ledger._upgrade(connection, "0001")
+        connection.execute(
+            sa.text(
+                f"INSERT INTO jobs ({columns}, deadline_at, cancel_requested) VALUES"
+                " ('j1', 'queued', -1, 'test', 'local', '0', '{}', '[]', '{}', 5, 1.0, 2.0, false)"
+            )
+        )
+        connection.execute(sa.text("INSERT INTO outcomes (job_id, analyzer, level, attempts) VALUES ('j1', 'a', 0, 1)"))
+        connection.execute(sa.text("INSERT INTO idempotency_keys (key, job_id, created_at) VALUES ('once', 'j1', 1.0)"))
+    old.migrate()
+    assert (old.job("j1").owner, old.runs("j1")["a"].attempts) == (None, 1)
+    assert old.create(a_job(), idempotency_key="once").id == "j1"
+
+
 # --- compare-and-set ---
 
 
@@ -263,6 +286,54 @@ def test_one_key_is_one_job(ledger):
     assert {job.id for job in ledger.open_jobs()} == got
     assert len(got) == 1
     assert ledger.create(a_job(), idempotency_key="twice").id not in got
+
+
+def test_every_owner_has_its_own_idempotency_keys(ledger):
+    """The same key of two owners, and of none, means three jobs; each finds its own again and not another's."""
+    owners = (None, "a", "b")
+    jobs = {owner: ledger.create(a_job(owner=owner), idempotency_key="once").id for owner in owners}
+    assert len({*jobs.values()}) == 3
+    for owner in owners:
+        assert ledger.create(a_job(owner=owner), idempotency_key="once").id == jobs[owner]
+        assert ledger.find("once", owner=owner).id == jobs[owner]
+    assert ledger.find("once", owner="c") is None
+    assert len(ledger.open_jobs()) == 3
+
+
+def test_an_idempotency_key_stands_for_one_request(ledger):
+    """Another request under a used key is refused, not answered with a job that did something else."""
+    first = ledger.create(a_job(owner="a"), idempotency_key="once", request_digest="d1")
+    assert ledger.create(a_job(owner="a"), idempotency_key="once", request_digest="d1").id == first.id
+    with pytest.raises(BadInput) as caught:
+        ledger.create(a_job(owner="a"), idempotency_key="once", request_digest="d2")
+    assert caught.value.code == "idempotency_mismatch"
+    assert [job.id for job in ledger.open_jobs()] == [first.id]
+
+
+def test_a_quota_is_exact_when_jobs_arrive_together(ledger):
+    """Of submissions at the same moment exactly as many get in as the owner may have open; others are not counted."""
+    ledger.create(a_job(owner="b"))
+
+    def submit(_):
+        try:
+            return ledger.create(a_job(owner="a"), open_jobs_limit=3).id
+        except QuotaExceeded:
+            return None
+
+    got = [job for job in race(submit) if job]
+    assert len(got) == 3
+    assert sum(job.owner == "a" for job in ledger.open_jobs()) == 3
+    ledger.finish(got[0], "completed")
+    assert ledger.create(a_job(owner="a"), open_jobs_limit=3)
+
+
+def test_a_repeated_request_costs_no_quota(ledger):
+    """Who has as many jobs as it may still finds the job of a request that it repeats."""
+    first = ledger.create(a_job(owner="a"), idempotency_key="once", open_jobs_limit=1)
+    assert ledger.create(a_job(owner="a"), idempotency_key="once", open_jobs_limit=1).id == first.id
+    with pytest.raises(QuotaExceeded, match="1 jobs"):
+        ledger.create(a_job(owner="a"), idempotency_key="twice", open_jobs_limit=1)
+    assert ledger.find("twice", owner="a") is None
 
 
 def test_an_id_that_exists_is_no_idempotency(ledger):

@@ -108,7 +108,7 @@ def run(
     worst = 0
     configure_logging("ERROR")  # the display says the rest
     out.mkdir(parents=True, exist_ok=True)
-    with _interruptible(), display() as screen:
+    with interruptible(), display() as screen:
         screen.say("starting broker and workers")
         with local_stack(groups) as stack:
             jobs: list[Job] = []
@@ -173,7 +173,7 @@ def _abandon(jobs: Sequence[Job]) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGTERM ends the command as Ctrl-C does: with everything it started."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

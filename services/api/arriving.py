@@ -1,0 +1,176 @@
+"""Videos on their way in: request bodies go to disk as they come, hashed on the way, capped in size and time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import IO, cast
+
+from flask import Flask, Request, request
+
+from shared.errors import BadInput, ReelgraphError
+from shared.settings import settings
+from shared.storage import disk_trouble
+from tasks.node import storage
+
+FIELDS_BYTES = 1 << 20
+"""What a form's other fields and its boundaries may take beside the video."""
+
+
+class ArrivingFile:
+    """A file in the `incoming` folder that knows the sha256 of what was written. Removed by `close` unless taken."""
+
+    def __init__(self, folder: Path) -> None:
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix="form-", suffix=".part")
+        self.path = Path(name)
+        self._file: IO[bytes] = os.fdopen(descriptor, "w+b")
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: bytes | bytearray) -> int:
+        """Append and hash. Raises Infrastructure when the disk is full."""
+        self._sha256.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            raise disk_trouble(error, self.path) from error
+
+    def read(self, size: int = -1) -> bytes:
+        """Read from where the file stands."""
+        return self._file.read(size)
+
+    def readline(self, size: int = -1) -> bytes:
+        """Read a line."""
+        return self._file.readline(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move; what was written before reaches the disk."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise disk_trouble(error, self.path) from error
+        return self._file.seek(offset, whence)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far."""
+        return self._sha256.hexdigest()
+
+    def close(self) -> None:
+        """Close, and remove the file if nobody has moved it away."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class ArrivingRequest(Request):
+    """A request whose uploaded files are written where they stay."""
+
+    @cached_property
+    def arriving(self) -> list[ArrivingFile]:
+        """The files of this request, also those that did not come to their end."""
+        return []
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        file = ArrivingFile(storage().incoming())
+        self.arriving.append(file)
+        return cast("IO[bytes]", file)
+
+
+class UploadTooSlow(ReelgraphError):
+    """The sender took longer than its upload's length allows."""
+
+    code = "upload_too_slow"
+    retryable = True
+
+
+def register(app: Flask) -> None:
+    """Let an app take videos."""
+    app.request_class = ArrivingRequest
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = FIELDS_BYTES
+    app.config["MAX_FORM_PARTS"] = 32
+    app.teardown_request(_close_files)
+
+
+def _close_files(_error: BaseException | None) -> None:
+    for file in cast("ArrivingRequest", request).arriving:
+        file.close()
+
+
+def parse_form() -> None:
+    """Read the whole form to disk.
+
+    Raises:
+        RequestEntityTooLarge: it is larger than a video may be.
+        UploadTooSlow: it took too long.
+    """
+    most = settings().max_upload_bytes + FIELDS_BYTES
+    request.max_content_length = most
+    with paced(request.content_length or most):
+        _ = request.files
+
+
+def arrived_video() -> tuple[ArrivingFile, str]:
+    """The form's video and the name its sender gave it. Raises BadInput (`no_file`, `too_large`)."""
+    sent = request.files.get("video")
+    if sent is None:
+        raise BadInput("the form has no file `video`", code="no_file")
+    file = cast("ArrivingFile", sent.stream)
+    size = file.path.stat().st_size
+    if size > settings().max_upload_bytes:
+        raise too_large(size)
+    return file, Path(sent.filename or "").name or "video"
+
+
+def too_large(size: int) -> BadInput:
+    """The refusal of a video of that many bytes."""
+    most = settings().max_upload_bytes
+    return BadInput(f"{size} bytes are more than the {most} bytes that a video may have", code="too_large")
+
+
+@contextmanager
+def paced(length: int) -> Iterator[None]:
+    """Read `length` bytes of the request in the block, in time.
+
+    A timer closes the reading half of the connection, because a read that waits for a slow sender cannot be told to
+    stop otherwise; the answer still goes out.
+
+    Raises:
+        UploadTooSlow: the time was over before the block was.
+    """
+    connection = request.environ.get("gunicorn.socket")
+    if not isinstance(connection, socket.socket):
+        yield
+        return
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
+
+    seconds = settings().upload_grace_seconds + length / settings().upload_bytes_per_second
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if late.is_set():
+            raise UploadTooSlow(f"the upload was not complete after {seconds:.0f} s") from error
+        raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise UploadTooSlow(f"the upload was not complete after {seconds:.0f} s")

@@ -1,0 +1,229 @@
+"""The OpenAPI 3.1 document: what the routes say, the document's own schema, and what the library cannot express."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_openapi import Info, OpenAPI, Tag
+from pydantic import BaseModel
+
+from services.api.problems import MIMETYPE, Problem
+from shared.schema import Outcome
+from tasks.registry import document_schema
+
+TAG_JOBS = Tag(name="jobs", description="Hand in videos, follow and manage jobs.")
+TAG_RESULTS = Tag(name="results", description="What was found.")
+TAG_MEDIA = Tag(name="media", description="The video itself.")
+TAG_UPLOADS = Tag(name="uploads", description="Resumable uploads, tus 1.0.")
+TAG_CATALOGUE = Tag(name="catalogue", description="What there is to look with.")
+TAG_OPERATIONS = Tag(name="operations", description="For those who run it.")
+
+VERSION = "3.1.1"
+BEARER = "key"
+Object = dict[str, Any]  # a piece of JSON Schema or OpenAPI, whose shape those specifications define
+
+
+def _problem(description: str) -> Object:
+    return {
+        "description": description,
+        "content": {MIMETYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _body(description: str, mimetype: str, schema: Object, headers: Object | None = None) -> Object:
+    return {"description": description, "content": {mimetype: {"schema": schema}}, "headers": headers or {}}
+
+
+def _header(description: str, kind: str = "string") -> Object:
+    return {"description": description, "schema": {"type": kind}}
+
+
+PROBLEMS: dict[str | int, Any] = {"default": _problem("What went wrong, with a stable `code` (RFC 9457).")}
+
+ACCEPTED: dict[str | int, Any] = {
+    202: _body(
+        "The job as it stands now.",
+        "application/json",
+        {"$ref": "#/components/schemas/JobView"},
+        {"Location": _header("path of the job")},
+    )
+}
+DOCUMENT: dict[str | int, Any] = {
+    200: _body("The document.", "application/json", {"$ref": "#/components/schemas/Document"}),
+    304: {"description": "The caller has it already."},
+}
+OUTCOME: dict[str | int, Any] = {
+    200: _body("The outcome.", "application/json", {"$ref": "#/components/schemas/Outcome"}),
+}
+EVENTS: dict[str | int, Any] = {
+    200: _body("Server-sent events until the job has ended.", "text/event-stream", {"type": "string"}),
+    204: {"description": "The job has ended and the caller has seen its last event."},
+}
+VIDEO: dict[str | int, Any] = {
+    200: _body("The video.", "video/*", {}),
+    206: _body("The bytes of the Range asked for.", "video/*", {}, {"Content-Range": _header("which bytes")}),
+    304: {"description": "The caller has it already."},
+    416: _problem("No such bytes."),
+}
+PICTURE: dict[str | int, Any] = {200: _body("The picture.", "image/jpeg", {}), 304: {"description": "Not changed."}}
+METRICS: dict[str | int, Any] = {200: _body("Prometheus' text format.", "text/plain", {"type": "string"})}
+EXPORT: dict[str | int, Any] = {
+    200: {
+        "description": "The export.",
+        "content": {"*/*": {"schema": {}}},
+        "headers": {"Content-Disposition": _header("file name")},
+    }
+}
+_OFFSET = {"Upload-Offset": _header("bytes that are here", "integer"), "Upload-Expires": _header("RFC 9110 date")}
+TUS_CREATED: dict[str | int, Any] = {
+    201: {"description": "Begun.", "headers": {"Location": _header("path of the upload")}}
+}
+TUS_WRITTEN: dict[str | int, Any] = {204: {"description": "Written.", "headers": _OFFSET}}
+
+TUS_CHUNK_BODY: Object = {
+    "required": True,
+    "content": {"application/offset+octet-stream": {"schema": {}}},
+}
+_WISHES: Object = {
+    "analyzers": {"type": "string", "description": "names between commas; none means all"},
+    "options": {"type": "string", "description": "JSON: options by analyzer", "contentMediaType": "application/json"},
+    "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5, "description": "0 is first"},
+    "deadline_seconds": {"type": "number", "minimum": 1, "maximum": 604_800},
+    "webhook_url": {"type": "string", "format": "uri", "maxLength": 8192},
+}
+JOB_REQUEST_BODY: Object = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["video"],
+                "additionalProperties": False,
+                "properties": {
+                    "video": {"type": "string", "contentMediaType": "application/octet-stream"},
+                    **_WISHES,
+                },
+            }
+        },
+        "application/json": {"schema": {"$ref": "#/components/schemas/NewJob"}},
+    },
+}
+IDEMPOTENCY_KEY: Object = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "the same key with the same request is the same job",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+TUS_HEADERS: tuple[tuple[str, bool, Object], ...] = (("Tus-Resumable", True, {"const": "1.0.0"}),)
+TUS_CREATE_HEADERS: tuple[tuple[str, bool, Object], ...] = (
+    ("Upload-Length", True, {"type": "integer", "minimum": 0}),
+    ("Upload-Metadata", False, {"type": "string", "description": "`filename BASE64`"}),
+)
+TUS_WRITE_HEADERS: tuple[tuple[str, bool, Object], ...] = (
+    ("Upload-Offset", True, {"type": "integer", "minimum": 0}),
+    ("Upload-Checksum", False, {"type": "string", "description": "`sha256 BASE64`, sha1 or md5"}),
+)
+
+BEARER_SCHEME: Object = {"type": "http", "scheme": "bearer", "description": "a token of `reelgraph keys create`"}
+
+INFO = Info(
+    title="Reelgraph",
+    version="1.0",
+    summary="Videos in, one time-aligned document out.",
+    description="Errors are problem documents (RFC 9457) with a stable `code`.",
+)
+
+
+def operation_id(*, name: str, path: str, method: str, bp_name: str = "") -> str:  # noqa: ARG001  (the library's call)
+    """`cancel_job` for the function `cancel` of the blueprint `jobs`; names with an underscore stay as they are."""
+    return name if "_" in name or not bp_name else f"{name}_{bp_name.removesuffix('s')}"
+
+
+def register(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> None:
+    """Serve `/openapi.json`; `models` are those that only hand-written parts of the document name."""
+    document = _document(app, models)
+
+    def openapi() -> Object:
+        return document
+
+    app.add_url_rule("/openapi.json", view_func=openapi)
+
+
+def _document(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> Object:
+    app.openapi_version = VERSION
+    document: Object = app.api_doc
+    schemas = document["components"]["schemas"]
+    schemas.pop(app.validation_error_model.__name__)
+    everything: tuple[type[BaseModel], ...] = (Problem, Outcome, *models)
+    for model in everything:
+        schema = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    _add_document_schema(schemas)
+    for schema in schemas.values():
+        schema.pop("$defs", None)
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            operation["responses"].pop(app.validation_error_status, None)
+            _add_headers(path, operation)
+    _add_tus(document["paths"])
+    document["security"] = [{}, {BEARER: []}]
+    return document
+
+
+def _add_document_schema(schemas: Object) -> None:
+    """The published schema of the document, its definitions beside the API's own."""
+    schema = _moved(document_schema())
+    definitions = schema.pop("$defs", {})
+    schema.pop("$schema", None)
+    schemas.update(definitions)
+    schemas["Document"] = schema
+    schemas["Track"] = schema["properties"]["tracks"]["items"]
+    track = {"$ref": "#/components/schemas/Track"}
+    schema["properties"]["tracks"]["items"] = schemas["Outcome"]["properties"]["tracks"]["items"] = track
+    schemas.pop("BaseTrack")
+
+
+def _moved(schema: Any) -> Any:
+    """A schema whose references lead to the OpenAPI document's components."""
+    if isinstance(schema, dict):
+        return {key: _moved(value) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_moved(value) for value in schema]
+    if isinstance(schema, str) and schema.startswith("#/$defs/"):
+        return schema.replace("#/$defs/", "#/components/schemas/", 1)
+    return schema
+
+
+def _add_headers(path: str, operation: Object) -> None:
+    if operation["operationId"] in ("create_job", "rerun_job"):
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    if operation["operationId"] == "follow_job":
+        last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": r"^\d+-\d+$"}}
+        operation.setdefault("parameters", []).append(last)
+    if path.startswith("/v1/uploads"):
+        more = {"create_upload": TUS_CREATE_HEADERS, "write_upload": TUS_WRITE_HEADERS}
+        headers = (*TUS_HEADERS, *more.get(operation["operationId"], ()))
+        operation.setdefault("parameters", []).extend(
+            {"name": name, "in": "header", "required": required, "schema": schema} for name, required, schema in headers
+        )
+
+
+def _add_tus(paths: Object) -> None:
+    """HEAD and OPTIONS, which the library does not know."""
+    which = next(one for one in paths["/v1/uploads/{upload_id}"]["patch"]["parameters"] if one["in"] == "path")
+    resumable = {"name": "Tus-Resumable", "in": "header", "required": True, "schema": {"const": "1.0.0"}}
+    paths["/v1/uploads/{upload_id}"]["head"] = {
+        "tags": [TAG_UPLOADS.name],
+        "operationId": "show_upload",
+        "summary": "How many bytes are here.",
+        "parameters": [which, resumable],
+        "responses": {"200": {"description": "Here.", "headers": _OFFSET}, "default": {"description": "See the code."}},
+    }
+    paths["/v1/uploads"]["options"] = {
+        "tags": [TAG_UPLOADS.name],
+        "operationId": "upload_options",
+        "summary": "What this server can do of tus.",
+        "responses": {"204": {"description": "In the headers."}},
+    }

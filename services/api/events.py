@@ -1,0 +1,82 @@
+"""Server-sent events: what happens in a job, as it happens.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+
+from flask import Response, request
+from flask_openapi import APIBlueprint
+
+from services.api.access import visible_job
+from services.api.documentation import EVENTS, PROBLEMS, TAG_JOBS
+from services.api.following import START, Heartbeat, Told, follow, has_seen_the_end
+from services.api.jobs import JobPath
+from shared.errors import BadInput, Infrastructure
+from shared.settings import settings
+
+EVENT_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+RETRY_MS = 1000
+
+api = APIBlueprint("events", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_JOBS], abp_responses=PROBLEMS)
+
+
+class _Followers:
+    """How many follow at once: each holds a thread of the server, and others must be left for all else."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def enter(self) -> None:
+        """Raises Infrastructure (`too_many_followers`) when no more threads can be spared."""
+        with self._lock:
+            if self._count >= settings().api_followers:
+                raise Infrastructure("too many connections follow events; try again soon", code="too_many_followers")
+            self._count += 1
+
+    def leave(self) -> None:
+        """Make room for another."""
+        with self._lock:
+            self._count -= 1
+
+
+_followers = _Followers()
+
+
+@api.get("/<job_id>/events", responses=EVENTS, operation_id="follow_job")
+def stream(path: JobPath) -> Response:
+    """Follow a job until it has ended.
+
+    The events `planned`, `started`, `progress`, `finished` and `closed` have ids: a client that comes back with the
+    last one in `Last-Event-ID` misses nothing and sees nothing twice. A `snapshot` says how the job stands where events
+    were lost. A client that has seen `closed` is answered 204, which tells a browser to stay away.
+    """
+    job = visible_job(path.job_id)
+    after = request.headers.get("Last-Event-ID") or START
+    if not EVENT_ID.fullmatch(after):
+        raise BadInput(f"Last-Event-ID {after!r} is no id of an event", code="invalid_request")
+    if has_seen_the_end(job, after):
+        return Response(status=204)
+    _followers.enter()
+    response = Response(_written(job.id, after), mimetype="text/event-stream")
+    response.call_on_close(_followers.leave)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
+    return response
+
+
+def _written(job_id: str, after: str) -> Iterator[str]:
+    yield f"retry: {RETRY_MS}\n\n"
+    for one in follow(job_id, after):
+        yield ": still here\n\n" if isinstance(one, Heartbeat) else _frame(one)
+
+
+def _frame(told: Told) -> str:
+    """One event. JSON has no line breaks, so one `data` line is all."""
+    number = f"id: {told.id}\n" if told.id else ""
+    return f"{number}event: {told.type}\ndata: {told.data}\n\n"

@@ -1,0 +1,71 @@
+"""The document in other formats."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from flask import Response
+from flask_openapi import APIBlueprint
+from pydantic import Field
+
+from services.api.access import visible_job
+from services.api.documentation import EXPORT, PROBLEMS, TAG_RESULTS
+from services.api.jobs import JobPath
+from services.exports.format import Request
+from services.exports.registry import format_named
+from services.exports.thumbnail import thumbnail
+from services.results import THUMBNAIL_WIDTH
+from shared.errors import BadInput
+from shared.ledger import OPEN_STATES
+from shared.schema import Document, Frozen
+from shared.storage import document_key, video_key
+from tasks.node import storage
+from tasks.registry import parse_document
+
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+api = APIBlueprint("exports", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_RESULTS], abp_responses=PROBLEMS)
+
+
+class ExportPath(JobPath):
+    """Which export of which job."""
+
+    format: str = Field(pattern=r"^[a-z0-9_]{1,32}$", description="name of a format")
+
+
+class ExportQuery(Frozen):
+    """What may be chosen."""
+
+    subtitles: Literal["speech", "captions"] = Field("speech", description="what SRT and WebVTT hold")
+
+
+@api.get("/<job_id>/export/<format>", responses=EXPORT, operation_id="export_result")
+def export(path: ExportPath, query: ExportQuery) -> Response:
+    """The document of a job that has ended, in another format."""
+    job = visible_job(path.job_id)
+    chosen = format_named(path.format)
+    if job.state in OPEN_STATES:
+        raise BadInput(f"job {job.id} has not ended", code="job_open")
+    try:
+        document = parse_document(storage().read(document_key(job.id)))
+    except FileNotFoundError as error:
+        raise BadInput(f"the result of job {job.id} is gone", code="unknown_outcome") from error
+    request = Request(video_name=job.source_name, subtitles=query.subtitles, thumbnail=lambda t: _picture(document, t))
+    response = Response(chosen.write(document, request), content_type=_content_type(chosen.media_type))
+    name = UNSAFE.sub("_", Path(job.source_name or "video").stem).strip("._") or "video"
+    kind = "inline" if chosen.name == "html" else "attachment"
+    response.headers["Content-Disposition"] = f'{kind}; filename="{name}{chosen.suffix}"'
+    return response
+
+
+def _picture(document: Document, t: float) -> bytes | None:
+    video = storage().path(video_key(document.media.sha256))
+    if not document.media.has_video or not video.is_file():
+        return None
+    return thumbnail(video, document.media, t, width=THUMBNAIL_WIDTH)
+
+
+def _content_type(media_type: str) -> str:
+    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") and ";" not in media_type else media_type

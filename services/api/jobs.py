@@ -1,0 +1,240 @@
+"""Jobs: hand in, list, look, cancel, run again, delete."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from flask import Response, request, url_for
+from flask_openapi import APIBlueprint
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from services.api.access import caller, visible_job
+from services.api.arriving import arrived_video, parse_form
+from services.api.documentation import ACCEPTED, JOB_REQUEST_BODY, PROBLEMS, TAG_JOBS
+from services.api.fetching import fetched
+from services.api.removal import remove
+from services.api.uploads import finished_upload
+from services.api.views import JobPage, JobView, summary, view
+from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
+from shared.errors import BadInput
+from shared.ledger import OPEN_STATES, Job
+from shared.listing import page
+from shared.outgoing import web_url
+from shared.schema import Frozen, JobState
+from tasks.aggregate import aggregate
+from tasks.node import ledger
+from tasks.registry import parse_options, select
+
+ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+KEY_CHARACTERS = 255
+
+api = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_JOBS], abp_responses=PROBLEMS)
+
+
+class JobPath(Frozen):
+    """Which job."""
+
+    job_id: str = Field(pattern=ID, description="id of a job")
+
+
+class Wishes(Frozen):
+    """What is wanted of a video."""
+
+    analyzers: tuple[str, ...] = Field((), description="run these and what they require; none means all")
+    options: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, description="options by analyzer")
+    priority: int = Field(DEFAULT_PRIORITY, ge=0, le=9, description="0 is first, 9 is last")
+    deadline_seconds: float | None = Field(
+        None, ge=1, le=604_800, description="close the job by then with what there is"
+    )
+
+    webhook_url: str | None = Field(None, max_length=8192, description="http(s) address that is told of the job's end")
+
+    @field_validator("analyzers", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _parsed(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed: object = json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"is no JSON: {error}") from error
+        return parsed
+
+    def order(self, *, what: str, rerun_of: Job | None = None, fresh: tuple[str, ...] = ()) -> Order:
+        """An order in the caller's name. Raises BadInput for an unknown analyzer or option."""
+        select(self.analyzers or None)
+        if self.webhook_url is not None:
+            web_url(self.webhook_url)
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= KEY_CHARACTERS:
+            raise BadInput(f"an Idempotency-Key has 1 to {KEY_CHARACTERS} characters", code="bad_idempotency_key")
+        return Order(
+            analyzers=self.analyzers,
+            options=parse_options(self.options),
+            priority=self.priority,
+            deadline_seconds=self.deadline_seconds,
+            webhook_url=self.webhook_url,
+            fresh=fresh,
+            rerun_of=rerun_of.id if rerun_of else None,
+            owner=caller().owner,
+            open_jobs_limit=caller().open_jobs_limit,
+            idempotency_key=key,
+            request_digest=_digest(what, self) if key is not None else None,
+        )
+
+
+class NewJob(Wishes):
+    """A job on a video that an address leads to, or on a finished upload."""
+
+    url: str | None = Field(
+        None, max_length=8192, description="http(s) address of a video, or of a page that shows one"
+    )
+    upload: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="id of a finished upload")
+
+    @model_validator(mode="after")
+    def _one_video(self) -> NewJob:
+        if (self.url is None) == (self.upload is None):
+            raise ValueError("give either url or upload")
+        return self
+
+
+class Rerun(Frozen):
+    """Which analyzers run again. What depends on them runs again as well; all else comes from the cache."""
+
+    analyzers: tuple[str, ...] = Field(min_length=1)
+    options: dict[str, dict[str, JsonValue]] | None = Field(None, description="null: those of the first job")
+
+    @model_validator(mode="after")
+    def _known(self) -> Rerun:
+        select(self.analyzers)
+        return self
+
+
+class ListQuery(Frozen):
+    """Which jobs."""
+
+    state: JobState | Literal["open", "ended"] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = Field(None, max_length=100, description="`next` of the page before")
+
+
+@api.post("", responses=ACCEPTED, request_body=JOB_REQUEST_BODY)
+def create() -> Response:
+    """Hand in a video.
+
+    As a multipart form with the file `video`, or as JSON with a `url` or a finished `upload`. The answer comes as soon
+    as the video is stored and readable; the work goes on behind it. The same `Idempotency-Key` with the same request is
+    the same job.
+    """
+    match request.mimetype:
+        case "multipart/form-data":
+            job = _from_form()
+        case "application/json":
+            job = _from_elsewhere(NewJob.model_validate(request.get_json()))
+        case other:
+            message = f"send multipart/form-data with a file `video`, or application/json, not {other or 'nothing'}"
+            raise BadInput(message, code="unsupported_media_type")
+    return accepted(job)
+
+
+@api.get("", responses={200: JobPage})
+def list_jobs(query: ListQuery) -> Response:
+    """The jobs of the caller, newest first."""
+    states: Mapping[str | None, tuple[str, ...]] = {
+        None: (),
+        "open": OPEN_STATES,
+        "ended": ("completed", "completed_with_errors", "failed", "cancelled"),
+    }
+    chosen = states.get(query.state, (query.state,) if query.state else ())
+    before = _id_of(query.cursor) if query.cursor is not None else None
+    found = page(ledger(), owner=caller().owner, states=chosen, before=before, limit=query.limit + 1)
+    shown = found[: query.limit]
+    following = _cursor(shown[-1]) if len(found) > query.limit else None
+    return _json(JobPage(jobs=tuple(map(summary, shown)), next=following))
+
+
+@api.get("/<job_id>", responses={200: JobView})
+def show(path: JobPath) -> Response:
+    """How far a job is."""
+    return _json(view(visible_job(path.job_id)))
+
+
+@api.post("/<job_id>/cancel", responses={200: JobView})
+def cancel(path: JobPath) -> Response:
+    """Stop a job; models stay loaded. What was found so far is in its result. A job that has ended stays as it is."""
+    job = visible_job(path.job_id)
+    if ledger().cancel(job.id):
+        aggregate(job.id)
+    return _json(view(ledger().job(job.id)))
+
+
+@api.post("/<job_id>/rerun", responses=ACCEPTED)
+def rerun(path: JobPath, body: Rerun) -> Response:
+    """Run analyzers again on a job's video, as a new job. All that does not depend on them comes from the cache."""
+    first = visible_job(path.job_id)
+    requested = tuple(dict.fromkeys((*first.requested, *body.analyzers))) if first.requested else ()
+    options = body.options if body.options is not None else first.options
+    wishes = Wishes(analyzers=requested, options=options, priority=first.priority)
+    what = f"rerun:{first.id}:{','.join(sorted(body.analyzers))}"
+    return accepted(again(first, wishes.order(what=what, rerun_of=first, fresh=body.analyzers)))
+
+
+@api.delete("/<job_id>", responses={204: None})
+def delete(path: JobPath) -> Response:
+    """Delete an ended job: its results and, unless another job needs it, its video and what was cached of it."""
+    remove(visible_job(path.job_id))
+    return Response(status=204)
+
+
+def accepted(job: Job) -> Response:
+    """The answer to a job that was handed in."""
+    response = _json(view(job), status=202)
+    response.headers["Location"] = url_for("jobs.show", job_id=job.id)
+    return response
+
+
+def _from_form() -> Job:
+    parse_form()
+    file, name = arrived_video()
+    wishes = Wishes.model_validate({key: ",".join(request.form.getlist(key)) for key in request.form})
+    return accept_arrived(file.path, file.sha256, name, wishes.order(what=f"video:{file.sha256}"))
+
+
+def _from_elsewhere(new: NewJob) -> Job:
+    order = new.order(what="elsewhere")
+    if order.idempotency_key is not None:
+        known = ledger().find(order.idempotency_key, owner=order.owner, request_digest=order.request_digest)
+        if known is not None:
+            return known
+    with fetched(new.url) if new.url is not None else finished_upload(str(new.upload)) as (path, sha256, name):
+        return accept_arrived(path, sha256, name, order)
+
+
+def _digest(what: str, wishes: Wishes) -> str:
+    asked = {"what": what, **wishes.model_dump(mode="json")}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _cursor(job: Job) -> str:
+    return base64.urlsafe_b64encode(job.id.encode()).decode().rstrip("=")
+
+
+def _id_of(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError) as error:
+        raise BadInput("the cursor is not one that a page gave as `next`", code="bad_cursor") from error
+
+
+def _json(model: Frozen, *, status: int = 200) -> Response:
+    return Response(model.model_dump_json(), status=status, mimetype="application/json")

@@ -1,0 +1,105 @@
+"""The video itself, with byte ranges, and single pictures of it."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import cast
+
+from flask import Response, request, send_file
+from flask_openapi import APIBlueprint
+from pydantic import Field
+
+from services.api.access import visible_job
+from services.api.documentation import PICTURE, PROBLEMS, TAG_MEDIA, VIDEO
+from services.api.jobs import JobPath
+from services.exports.thumbnail import thumbnail
+from shared.errors import BadInput
+from shared.ledger import Job
+from shared.schema import Frozen, MediaInfo
+from shared.storage import video_key
+from tasks.node import storage
+
+MIMETYPES = {
+    "mov": "video/mp4",
+    "mp4": "video/mp4",
+    "matroska": "video/webm",
+    "webm": "video/webm",
+    "avi": "video/x-msvideo",
+    "mpegts": "video/mp2t",
+    "mpeg": "video/mpeg",
+    "flv": "video/x-flv",
+    "ogg": "video/ogg",
+    "gif": "image/gif",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "aac": "audio/aac",
+}
+"""By the first name of FFmpeg's demuxer."""
+
+KEPT_PICTURES = 256
+DECODERS = 2
+"""Pictures decoded at once: more would take the analyzers' cores."""
+
+api = APIBlueprint("media", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_MEDIA], abp_responses=PROBLEMS)
+_decoding = threading.BoundedSemaphore(DECODERS)
+
+
+class FramePath(JobPath):
+    """Which moment of which job."""
+
+    t: float = Field(ge=0, le=1e6, allow_inf_nan=False, description="seconds")
+
+
+class FrameQuery(Frozen):
+    """How large."""
+
+    width: int = Field(320, ge=16, le=1920, description="pixels; the height follows")
+
+
+@api.get("/<job_id>/video", responses=VIDEO, operation_id="show_video")
+def video(path: JobPath) -> Response:
+    """The video as it was handed in. Ranges of bytes may be asked for."""
+    job = visible_job(path.job_id)
+    file = storage().path(video_key(job.video_sha256))
+    if not file.is_file():
+        raise BadInput(f"the video of job {job.id} is gone", code="no_video")
+    response = send_file(
+        file,
+        mimetype=MIMETYPES.get(_media(job).container.split(",", maxsplit=1)[0], "application/octet-stream"),
+        download_name=job.source_name or "video",
+        conditional=True,
+        etag=job.video_sha256,
+        max_age=0,
+    )
+    response.cache_control.private = True
+    return response
+
+
+@api.get("/<job_id>/frames/<t>.jpg", responses=PICTURE, operation_id="show_frame")
+def frame(path: FramePath, query: FrameQuery) -> Response:
+    """The picture shown at `t` seconds, upright."""
+    job = visible_job(path.job_id)
+    media = _media(job)
+    if not media.has_video:
+        raise BadInput(f"the file of job {job.id} has no pictures", code="no_video")
+    if path.t > media.duration_seconds:
+        raise BadInput(f"{path.t} s is beyond the video's end at {media.duration_seconds} s", code="beyond_end")
+    response = Response(_picture(media, round(path.t, 3), query.width), mimetype="image/jpeg")
+    response.set_etag(f"{job.video_sha256}-{path.t:.3f}-{query.width}")
+    response.headers["Cache-Control"] = "private, max-age=86400"
+    return cast("Response", response.make_conditional(request))
+
+
+@lru_cache(maxsize=KEPT_PICTURES)
+def _picture(media: MediaInfo, t: float, width: int) -> bytes:
+    file = storage().path(video_key(media.sha256))
+    if not file.is_file():
+        raise BadInput("the video is gone", code="no_video")
+    with _decoding:
+        return thumbnail(file, media, t, width=width)
+
+
+def _media(job: Job) -> MediaInfo:
+    return MediaInfo.model_validate(job.media)

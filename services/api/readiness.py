@@ -1,0 +1,100 @@
+"""Whether this process can serve: broker, ledger and storage, within one deadline for all of them.
+
+Each is asked in a thread of its own, because a connection that hangs outlasts its socket timeout (a name lookup, a
+kernel that resends). A thread that still hangs is not joined by another one: what it asks counts as not answering.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import redis
+import sqlalchemy as sa
+from pydantic import Field
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.errors import Infrastructure
+from shared.ledger import new_id
+from shared.log import logger
+from shared.schema import Frozen
+from shared.settings import settings
+from tasks.node import ledger, storage
+
+DEADLINE_SECONDS = 1.8
+"""For all of it; with the answer's own way it stays under 2 s."""
+
+log = logger(__name__)
+
+
+class Readiness(Frozen):
+    """Whether this process can serve, and what each thing it stands on says: `ok` or why not."""
+
+    ready: bool
+    checks: dict[str, str] = Field(description="`ok`, or in a word what is wrong")
+
+
+@dataclass(slots=True)
+class _Check:
+    """One thing that is asked, by one thread at a time."""
+
+    ask: Callable[[], None]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    thread: threading.Thread | None = None
+    said: str = ""
+
+    def begin(self) -> threading.Thread:
+        """The thread that asks: a new one, or the one that still hangs."""
+        with self.lock:
+            if self.thread is None or not self.thread.is_alive():
+                self.said = "no answer"
+                self.thread = threading.Thread(target=self._run, daemon=True)
+                self.thread.start()
+            return self.thread
+
+    def _run(self) -> None:
+        try:
+            self.ask()
+        except (Infrastructure, OSError, redis.RedisError, sa.exc.SQLAlchemyError) as error:
+            log.warning("not_ready", error=str(error))
+            self.said = type(error).__name__  # the message may hold addresses, and this answer is for everybody
+        else:
+            self.said = "ok"
+
+
+def _ask_broker() -> None:
+    with redis.Redis.from_url(
+        settings().broker, socket_timeout=1.5, socket_connect_timeout=1.5, retry=Retry(NoBackoff(), 0)
+    ) as client:
+        client.ping()
+
+
+def _ask_ledger() -> None:
+    with ledger().session() as session:
+        session.execute(sa.text("SELECT 1 FROM jobs LIMIT 1"))
+
+
+def _ask_storage() -> None:
+    probe = storage().incoming() / f"probe-{new_id()}.part"
+    probe.write_bytes(b"ready")
+    probe.unlink()
+
+
+_checks: Mapping[str, _Check] = {
+    "broker": _Check(_ask_broker),
+    "ledger": _Check(_ask_ledger),
+    "storage": _Check(_ask_storage),
+}
+
+
+def readiness() -> Readiness:
+    """Ask everything at once; the answer comes within the deadline whatever hangs."""
+    give_up = time.monotonic() + DEADLINE_SECONDS
+    threads = {name: check.begin() for name, check in _checks.items()}
+    for thread in threads.values():
+        thread.join(max(0.0, give_up - time.monotonic()))
+    said = {name: "no answer" if thread.is_alive() else _checks[name].said for name, thread in threads.items()}
+    return Readiness(ready=all(word == "ok" for word in said.values()), checks=said)

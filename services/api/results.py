@@ -1,0 +1,103 @@
+"""What was found: the document, one analyzer's outcome, a moment, the exports."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self, cast
+
+from flask import Response, request
+from flask_openapi import APIBlueprint
+from pydantic import AfterValidator, Field, model_validator
+
+from services.api.access import visible_job
+from services.api.documentation import DOCUMENT, OUTCOME, PROBLEMS, TAG_RESULTS
+from services.api.jobs import JobPath
+from services.api.moments import KINDS, Excerpt, Kind, excerpt
+from shared.errors import BadInput
+from shared.ledger import OPEN_STATES, Job
+from shared.schema import Frozen
+from shared.storage import document_key, outcome_key
+from tasks.node import ledger, storage
+
+KNOWN_KINDS = (*KINDS, "scalar")
+
+api = APIBlueprint("results", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_RESULTS], abp_responses=PROBLEMS)
+
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+def _kinds(text: str) -> str:
+    for name in text.split(","):
+        if name.strip() not in KNOWN_KINDS:
+            raise ValueError(f"{name!r} is none of {', '.join(KNOWN_KINDS)}")
+    return text
+
+
+class AnalyzerPath(JobPath):
+    """Which analyzer of which job."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]{1,64}$", description="name of an analyzer")
+
+
+class AtQuery(Frozen):
+    """A moment `t`, or a span `from` and `to`. All in seconds."""
+
+    t: Seconds | None = None
+    start: Seconds | None = Field(None, alias="from")
+    end: Seconds | None = Field(None, alias="to")
+    kinds: Annotated[str, AfterValidator(_kinds)] = Field(
+        ",".join(KINDS), description=f"between commas: {', '.join(KNOWN_KINDS)}"
+    )
+    within: Annotated[float, Field(ge=0, le=60)] = Field(0.5, description="how far an event may be off the moment t")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        is_span = self.start is not None and self.end is not None
+        if (self.t is None) == (self.start is None and self.end is None) or (self.t is None and not is_span):
+            raise ValueError("give t, or both from and to")
+        if is_span and cast("float", self.start) >= cast("float", self.end):
+            raise ValueError("from must be before to")
+        return self
+
+
+@api.get("/<job_id>/result", responses=DOCUMENT, operation_id="show_result")
+def result(path: JobPath) -> Response:
+    """The document of a job that has ended."""
+    job = visible_job(path.job_id)
+    if job.state in OPEN_STATES:
+        raise BadInput(f"job {job.id} has not ended; its analyzers' outcomes are there one by one", code="job_open")
+    response = _stored(document_key(job.id), job)
+    response.set_etag(f"{job.id}-{job.finished_at}")
+    response.headers["Cache-Control"] = "private, no-cache"
+    return cast("Response", response.make_conditional(request))
+
+
+@api.get("/<job_id>/analyzers/<name>", responses=OUTCOME, operation_id="show_outcome")
+def outcome(path: AnalyzerPath) -> Response:
+    """What one analyzer of a job found, as soon as it has ended."""
+    job = visible_job(path.job_id)
+    run = ledger().runs(job.id).get(path.name)
+    if run is None and not (job.state == "queued" and path.name in job.requested):
+        raise BadInput(f"job {job.id} has no analyzer {path.name}", code="unknown_outcome")
+    if run is None or run.status is None:
+        raise BadInput(f"{path.name} has not ended", code="analyzer_open")
+    return _stored(outcome_key(job.id, path.name), job)
+
+
+@api.get("/<job_id>/at", responses={200: Excerpt}, operation_id="show_moment")
+def at(path: JobPath, query: AtQuery) -> Response:
+    """What every analyzer says about a moment or a span, from those that have ended so far."""
+    job = visible_job(path.job_id)
+    duration = float(job.media["duration_seconds"])
+    start, end = (query.t, query.t) if query.t is not None else (query.start or 0.0, query.end or 0.0)
+    if start > duration:
+        raise BadInput(f"{start} s is beyond the video's end at {duration} s", code="beyond_end")
+    kinds = cast("list[Kind]", [name.strip() for name in query.kinds.split(",")])
+    found = excerpt(job, start, end, within=query.within, kinds=kinds)
+    return Response(found.model_dump_json(), mimetype="application/json")
+
+
+def _stored(key: str, job: Job) -> Response:
+    try:
+        return Response(storage().read(key), mimetype="application/json")
+    except FileNotFoundError as error:
+        raise BadInput(f"the result of job {job.id} is gone", code="unknown_outcome") from error

@@ -1,0 +1,120 @@
+"""Jobs as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+from pydantic import Field
+
+from services.api.estimates import estimate_seconds, progress
+from shared.ledger import OPEN_STATES, Job, Run
+from shared.listing import ahead_of
+from shared.schema import AnalyzerReport, ErrorInfo, Frozen, JobState, MediaInfo, Status
+from tasks.node import ledger
+from tasks.registry import select
+
+
+class AnalyzerState(Frozen):
+    """How far one analyzer is in a job. `status` is the outcome's once there is one."""
+
+    name: str
+    status: Literal["queued", "running"] | Status
+    attempts: int = 0
+    cache_hit: bool = False
+    seconds: float | None = Field(None, description="from its start to its end")
+    error: ErrorInfo | None = None
+
+
+class JobSummary(Frozen):
+    """One line of the list of jobs. Times are RFC 3339 in UTC."""
+
+    id: str
+    state: JobState
+    source_name: str | None
+    duration_seconds: float
+    profile: str
+    priority: int = Field(description="0 is first, 9 is last")
+    submitted_at: str
+    started_at: str | None
+    finished_at: str | None
+    deadline_at: str
+    cancel_requested: bool
+    rerun_of: str | None = Field(description="the job whose analyzers this one runs again")
+
+
+class JobView(JobSummary):
+    """A job: how far it is and, of each analyzer, how it fares."""
+
+    media: MediaInfo
+    progress: float = Field(ge=0, le=1, description="share of the expected work that has ended")
+    queue_position: int | None = Field(description="1 is next; null once it has begun")
+    eta_seconds: float | None = Field(description="from receipts of earlier jobs; null when they do not say")
+    analyzers: tuple[AnalyzerState, ...]
+
+
+class JobPage(Frozen):
+    """Jobs, newest first. `next` is the cursor of the page after, null on the last."""
+
+    jobs: tuple[JobSummary, ...]
+    next: str | None
+
+
+def summary(job: Job) -> JobSummary:
+    """A job in the list."""
+    return JobSummary(
+        id=job.id,
+        state=cast("JobState", job.state),
+        source_name=job.source_name,
+        duration_seconds=job.media["duration_seconds"],
+        profile=job.profile,
+        priority=job.priority,
+        submitted_at=_time(job.submitted_at),
+        started_at=_time(job.started_at) if job.started_at is not None else None,
+        finished_at=_time(job.finished_at) if job.finished_at is not None else None,
+        deadline_at=_time(job.deadline_at),
+        cancel_requested=job.cancel_requested,
+        rerun_of=job.rerun_of,
+    )
+
+
+def view(job: Job) -> JobView:
+    """A job with all that is known of it now."""
+    runs = ledger().runs(job.id)
+    is_queued = job.state == "queued"
+    return JobView(
+        **dict(summary(job)),
+        media=MediaInfo.model_validate(job.media),
+        progress=progress(job, runs),
+        queue_position=ahead_of(ledger(), job) + 1 if is_queued else None,
+        eta_seconds=estimate_seconds(job, runs) if job.state in OPEN_STATES else None,
+        analyzers=_states(job, runs),
+    )
+
+
+def _states(job: Job, runs: Mapping[str, Run]) -> tuple[AnalyzerState, ...]:
+    if not runs:
+        return tuple(AnalyzerState(name=one.name, status="queued") for one in select(job.requested or None))
+    return tuple(_state(run) for _, run in sorted(runs.items()))
+
+
+def _state(run: Run) -> AnalyzerState:
+    seconds = run.finished_at - run.started_at if run.finished_at and run.started_at else None
+    report: AnalyzerReport | None = run.outcome if run.status is not None else None
+    if report is None:
+        return AnalyzerState(
+            name=run.analyzer, status="queued" if run.started_at is None else "running", attempts=run.attempts
+        )
+    return AnalyzerState(
+        name=run.analyzer,
+        status=report.status,
+        attempts=run.attempts,
+        cache_hit=report.receipt.cache_hit,
+        seconds=round(seconds, 3) if seconds is not None else None,
+        error=report.error,
+    )
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,98 @@
+"""`reelgraph keys`: who may use the API."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import cast
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from shared.keys import SCOPES, ApiKey, Keys, Scope
+from shared.settings import settings
+from shared.webhooks import secret_of
+from tasks.node import ledger
+
+at_least_one = click.IntRange(min=1)
+
+
+@click.group()
+def keys() -> None:
+    """Create, list and revoke API keys. They lie in the ledger, REELGRAPH_LEDGER_URL."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=("read", "write"),
+    show_default=True,
+    type=click.Choice(SCOPES),
+    help="What the key may do; give it once per scope. admin may do all.",
+)
+@click.option("--requests-per-minute", type=at_least_one, help="How often it may ask.  [default: no limit]")
+@click.option("--concurrent-jobs", type=at_least_one, help="How many of its jobs may be open.  [default: no limit]")
+def create(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, concurrent_jobs: int | None) -> None:
+    """Make a key and print its token, this once: only a hash of it is kept."""
+    made = Keys(ledger()).create(
+        name,
+        cast("tuple[Scope, ...]", scopes),
+        requests_per_minute=requests_per_minute,
+        concurrent_jobs=concurrent_jobs,
+    )
+    click.echo(f"Key {made.key.prefix} ({made.key.name}). Its token is shown only now:", err=True)
+    click.echo(made.token)
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_keys(*, as_json: bool) -> None:
+    """Show every key: prefix, name, scopes, limits, when it was made, last used and revoked. No tokens."""
+    listed = [_described(key) for key in Keys(ledger()).list()]
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    if not listed:
+        click.echo("no keys yet; `reelgraph keys create NAME` makes one")
+        return
+    table = Table(*(name.replace("_", " ") for name in listed[0]), box=None, header_style="bold")
+    for one in listed:
+        table.add_row(*("-" if value is None else str(value) for value in one.values()))
+    Console(soft_wrap=True).print(table, highlight=False)
+
+
+@keys.command()
+@click.argument("prefix")
+def revoke(prefix: str) -> None:
+    """Make the key with this PREFIX useless at once. Its jobs stay."""
+    key = Keys(ledger()).revoke(prefix)
+    click.echo(f"{key.prefix} ({key.name}) is revoked")
+
+
+@keys.command("webhook-secret")
+@click.argument("prefix", required=False)
+def webhook_secret(prefix: str | None) -> None:
+    """Print the secret that signs webhooks of the key with this PREFIX; without one, of jobs that no key submitted."""
+    owner = Keys(ledger()).of(prefix).id if prefix else None
+    click.echo(secret_of(settings(), owner))
+
+
+def _described(key: ApiKey) -> dict[str, str | int | None]:
+    return {
+        "prefix": key.prefix,
+        "name": key.name,
+        "scopes": " ".join(key.scopes),
+        "requests_per_minute": key.requests_per_minute,
+        "concurrent_jobs": key.concurrent_jobs,
+        "created": _time(key.created_at),
+        "last_used": _time(key.last_used_at),
+        "revoked": _time(key.revoked_at),
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

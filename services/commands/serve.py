@@ -1,0 +1,53 @@
+"""`reelgraph serve`: the whole service on this machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from services.commands.analyze import interruptible
+from services.server import POLL_SECONDS, service
+from shared.groups import workers
+from shared.log import configure_logging
+from shared.settings import settings, use
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address. Others than loopback need an API key.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="TCP port.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data folder: ledger, videos, results, frame store.",
+)
+@click.option("--profile", help="Models and workers: local (CPU) or gpu.  [default: local]")
+@click.option(
+    "--flower/--no-flower", "with_flower", default=True, show_default=True, help="Show Celery's work at /flower."
+)
+def serve(host: str, port: int, data: Path | None, profile: str | None, *, with_flower: bool) -> int:
+    r"""Run broker, workers, API and page until Ctrl-C. One command, one machine.
+
+    \b
+    Examples:
+      reelgraph serve
+      reelgraph keys create phone && reelgraph serve --host 0.0.0.0
+    """
+    changed = {"profile": profile, "data_dir": data.absolute() if data else None}
+    use(settings().model_copy(update={key: value for key, value in changed.items() if value is not None}))
+    workers(settings().profile)  # refuses a profile that does not exist
+    configure_logging("WARNING")
+    with interruptible():
+        try:
+            with service(host, port, with_flower=with_flower) as running:
+                running.wait_up()
+                click.echo(f"Reelgraph is at {running.url} (API: /docs, workers: /flower). Logs: {running.stack.logs}")
+                running.stack.wait_ready(settings().preload_seconds, check=running.check)
+                click.echo("The workers have loaded their models. Ctrl-C ends everything.")
+                while True:
+                    running.check()
+                    time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            click.echo("stopped; open jobs go on at the next start", err=True)
+            return 0

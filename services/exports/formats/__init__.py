@@ -1,0 +1,1 @@
+"""One file a format; `services/exports/registry.py` finds them."""

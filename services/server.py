@@ -1,0 +1,153 @@
+"""The service on this machine: broker, workers, the API under gunicorn, and Flower, all ending together."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.api.access import is_loopback
+from services.leash import Leashed, start, stop_all
+from services.stack import LAST_LINES, Stack, local_stack
+from shared.errors import BadInput, Infrastructure
+from shared.groups import groups
+from shared.keys import Keys
+from shared.locks import FileLock
+from shared.settings import settings, use
+from tasks.node import ledger
+
+DEPLOYMENT = "serve"
+"""One name for every start over a data folder: what a start before has left open goes on."""
+
+PROCESSES = 2
+THREADS = 64
+"""A process: each follower of events holds one, `api_followers` of them at most."""
+
+NICENESS = 10
+"""Of the workers that analyse: on a machine with all cores busy, a request does not wait for its turn behind them."""
+
+STOP_SECONDS = 3
+START_SECONDS = 30.0
+POLL_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Service:
+    """The running service."""
+
+    host: str
+    port: int
+    stack: Stack
+    web: Leashed
+    web_log: Path
+    flower: Leashed | None
+
+    @property
+    def url(self) -> str:
+        """Where a person on this machine opens it."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104  (compared, not bound)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def check(self) -> None:
+        """Start workers again that have died. Raises Infrastructure when the server itself has ended."""
+        self.stack.check()
+        if (code := self.web.poll()) is not None:
+            lines = self.web_log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+            raise Infrastructure(f"the server ended with exit code {code}: {' | '.join(lines)}", code="server_died")
+
+    def wait_up(self) -> None:
+        """Wait until the server answers. Raises Infrastructure when it does not in time."""
+        give_up = time.monotonic() + START_SECONDS
+        while not self._answers():
+            self.check()
+            if time.monotonic() > give_up:
+                raise Infrastructure(f"the server does not answer after {START_SECONDS:.0f} s", code="server_died")
+            time.sleep(POLL_SECONDS)
+
+    def _answers(self) -> bool:
+        host = self.url.removeprefix("http://").rpartition(":")[0]
+        connection = http.client.HTTPConnection(host, self.port, timeout=2)
+        with suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        return False
+
+
+@contextmanager
+def service(host: str, port: int, *, with_flower: bool = True) -> Iterator[Service]:
+    """Everything, until the block ends. Another address than loopback needs a key to exist.
+
+    Raises:
+        BadInput: nobody could use it, or everybody could (`no_key`); the data folder is served already (`served`).
+        Infrastructure: the broker or the server does not start.
+    """
+    is_private = is_loopback(host)
+    if not is_private and not Keys(ledger()).any():
+        message = f"{host} can be reached by others, and there is no API key; make one: reelgraph keys create NAME"
+        raise BadInput(message, code="no_key")
+    with ExitStack() as stack:
+        stack.enter_context(_only_one(settings().data_dir))
+        before = settings()
+        stack.callback(use, before)
+        sockets = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="reelgraph-"))
+        )  # a path of 107 bytes at most
+        flower_socket = sockets / "flower" if with_flower else None
+        use(before.model_copy(update={"require_keys": not is_private, "flower_socket": flower_socket}))
+        running = stack.enter_context(local_stack(deployment=DEPLOYMENT, niceness=NICENESS))
+        children: list[Leashed] = []
+        stack.callback(stop_all, children)
+        flower = _start_flower(running, flower_socket) if flower_socket else None
+        web_log = running.logs / "server.log"
+        web = start_web(running, host, port, web_log)
+        children.extend(child for child in (web, flower) if child is not None)
+        yield Service(host, port, running, web, web_log, flower)
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """Two services over one data folder would queue each other's jobs on brokers of their own."""
+    data.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(data / "serve.lock")
+    if not lock.take():
+        raise BadInput(f"another `reelgraph serve` runs over {data}", code="served")
+    with lock:
+        yield
+
+
+def start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:
+    """Start gunicorn with the API over a stack's broker and data folder."""
+    bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    argv: list[str | Path] = [sys.executable, "-m", "gunicorn", "services.api:create_app()", "--bind", bind]
+    argv += ["--worker-class", "gthread", "--workers", str(PROCESSES), "--threads", str(THREADS)]
+    argv += [
+        "--graceful-timeout",
+        str(STOP_SECONDS - 1),
+        "--timeout",
+        "60",
+        "--keep-alive",
+        "15",
+        "--no-control-socket",
+    ]
+    with log.open("ab") as output:
+        environment = {**os.environ, **running.settings.environment()}
+        return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS)
+
+
+def _start_flower(running: Stack, where: Path) -> Leashed:
+    argv: list[str | Path] = [sys.executable, "-m", "celery", "-A", "tasks", "flower", f"--unix_socket={where}"]
+    argv += [
+        "--url_prefix=flower",
+        "--auto_refresh=True",
+        "--tasks_columns=name,uuid,state,args,worker,received,runtime",
+    ]
+    argv += [f"--purge_offline_workers={60}", f"--inspect_timeout={1000 + 200 * len(groups())}"]
+    with (running.logs / "flower.log").open("ab") as output:
+        environment = {**os.environ, **running.settings.environment()}
+        return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS)

@@ -1,0 +1,168 @@
+"""Health, readiness, metrics, the OpenAPI document, problem documents, logs."""
+
+import json
+import re
+import socket
+import time
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.support.api import log_of, serving
+from tests.support.processes import eventually
+
+
+@pytest.fixture
+def silent_port():
+    """A port that takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        yield listener.getsockname()[1]
+
+
+def test_a_whole_service_is_ready(api):
+    """With broker, ledger and storage there, the process is alive and ready."""
+    assert api.get("/healthz").json == {"status": "alive"}
+    answer = api.get("/readyz")
+    assert (answer.status, answer.json) == (200, {"ready": True, "checks": dict.fromkeys(answer.json["checks"], "ok")})
+    assert set(answer.json["checks"]) == {"broker", "ledger", "storage"}
+
+
+def test_readiness_answers_within_two_seconds_whatever_hangs(stack, silent_port):
+    """With a broker that takes connections and never answers, readiness says no within 2 s, time and again."""
+    with serving(stack, broker_url=f"redis://127.0.0.1:{silent_port}/0") as client:
+        for _ in range(4):
+            began = time.monotonic()
+            answer = client.get("/readyz")
+            assert time.monotonic() - began < 2
+            assert (answer.status, answer.json["ready"]) == (503, False)
+            assert answer.json["checks"]["broker"] != "ok"
+            assert answer.json["checks"]["ledger"] == answer.json["checks"]["storage"] == "ok"
+        assert client.get("/healthz").status == 200
+
+
+def test_metrics_count_what_there_is(api, video):
+    """Prometheus' own parser reads the metrics: queues by priority, jobs by state, runs, seconds and cache hits."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    for _ in range(2):
+        api.wait(api.hand_in(video, analyzers="misbehaving").json["id"])
+    text = api.get("/metrics").body.decode()
+    values = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert values["reelgraph_up", "broker"] == values["reelgraph_up", "ledger"] == 1
+    assert ("reelgraph_queue_length", "0", "light") in values
+    assert ("reelgraph_queue_length", "9", "control") in values
+    assert ("reelgraph_unacked_tasks",) in values
+    assert values["reelgraph_jobs", "completed"] >= 2
+    assert values["reelgraph_analyzer_runs_total", "misbehaving", "ok"] >= 1
+    assert values["reelgraph_analyzer_seconds_total", "misbehaving"] > 0
+    assert values["reelgraph_cache_hits_total", "misbehaving"] >= 1
+
+
+def test_a_waiting_job_is_counted_in_its_queue(api, stack, video):
+    """Tasks that wait are counted under their queue and priority, as kombu keeps them."""
+    slow = json.dumps({"misbehaving": {"sleep": 60}})
+    jobs = [api.hand_in(video, analyzers="misbehaving", options=slow, priority="7").json["id"] for _ in range(6)]
+    waiting = re.compile(rb'^reelgraph_queue_length\{priority="7",queue="light"\} [1-9]', re.MULTILINE)
+    try:
+        assert eventually(lambda: bool(waiting.search(api.get("/metrics").body)), 20)
+    finally:
+        for job in jobs:
+            api.call("POST", f"/v1/jobs/{job}/cancel")
+
+
+def test_a_queued_job_knows_its_place(api, video):
+    """Behind jobs that keep all workers busy, a job says how many come first; a more urgent one goes ahead of it."""
+    slow = json.dumps({"misbehaving": {"sleep": 60}})
+    jobs = [api.hand_in(video, analyzers="misbehaving", options=slow).json["id"] for _ in range(2)]
+    states = [api.get(f"/v1/jobs/{job}").json for job in jobs]
+    assert all(state["progress"] == 0.0 for state in states)
+    for state in states:
+        assert state["queue_position"] is None or state["queue_position"] >= 1
+    for job in jobs:
+        api.call("POST", f"/v1/jobs/{job}/cancel")
+
+
+def test_the_openapi_document_is_valid(api):
+    """The document is OpenAPI 3.1 by its own checker, every schema in it is JSON Schema, every reference leads
+    somewhere.
+    """
+    from openapi_spec_validator import OpenAPIV31SpecValidator
+
+    document = api.get("/openapi.json").json
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    names = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert names <= set(document["components"]["schemas"])
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    assert all("default" in operation["responses"] or "204" in operation["responses"] for operation in operations)
+
+
+def test_answers_are_what_the_openapi_document_says(api, video):
+    """Real answers of every kind of JSON validate against the schemas that the document gives for them."""
+    document = api.get("/openapi.json").json
+    job = api.wait(api.hand_in(video, analyzers="color_analysis").json["id"])["id"]
+    for path, template, status in (
+        ("/v1/jobs", "/v1/jobs", 200),
+        (f"/v1/jobs/{job}", "/v1/jobs/{job_id}", 200),
+        (f"/v1/jobs/{job}/result", "/v1/jobs/{job_id}/result", 200),
+        (f"/v1/jobs/{job}/analyzers/color_analysis", "/v1/jobs/{job_id}/analyzers/{name}", 200),
+        (f"/v1/jobs/{job}/at?t=1", "/v1/jobs/{job_id}/at", 200),
+        ("/v1/analyzers", "/v1/analyzers", 200),
+        ("/v1/groups", "/v1/groups", 200),
+        ("/v1/session", "/v1/session", 200),
+        ("/readyz", "/readyz", 200),
+        (f"/v1/jobs/{job[:-12]}000000000000", "/v1/jobs/{job_id}", "default"),
+    ):
+        answer = api.get(path)
+        (content,) = document["paths"][template]["get"]["responses"][str(status)]["content"].values()
+        schema = {**content["schema"], "components": document["components"]}
+        errors = list(Draft202012Validator(schema).iter_errors(answer.json))
+        assert errors == [], (path, errors[:1])
+
+
+def test_every_error_is_a_problem_document(api):
+    """Unknown routes, wrong methods and bad bodies are problem documents with a code and the request's id."""
+    for method, path, refusal in (
+        ("GET", "/nothing", (404, "no_such_route")),
+        ("PUT", "/v1/jobs", (405, "method_not_allowed")),
+        ("GET", "/assets/../../../etc/passwd", (404, "no_such_route")),
+        ("GET", "/assets/%2e%2e/%2e%2e/app.py", (404, "no_such_route")),
+    ):
+        answer = api.call(method, path, X_Request_ID="my-request-1")
+        assert answer.refusal == refusal, path
+        assert answer.json["request_id"] == answer.headers["x-request-id"] == "my-request-1"
+        assert answer.json["type"] == "about:blank"
+    assert "GET" in api.call("PUT", "/v1/jobs").headers["allow"]
+    assert api.get("/healthz", X_Request_ID="bad id\t").headers["x-request-id"] != "bad id\t"
+
+
+def test_logs_of_a_container_are_json_with_ids(stack, video):
+    """With JSON logs on, every line of the API is an object; those of a request have its id and the job's."""
+    with serving(stack, log_json=True) as client:
+        job = client.hand_in(video, analyzers="misbehaving").json["id"]
+        client.get(f"/v1/jobs/{job}", X_Request_ID="find-me")
+        client.wait(job)
+        lines = log_of(stack, client).splitlines()
+    records = [json.loads(line) for line in lines if line.startswith("{")]
+    (found,) = [one for one in records if one.get("request") == "find-me"]
+    assert (found["event"], found["status"], found["job"]) == ("request", 200, job)
+
+
+def test_pages_ask_no_other_host(api):
+    """The plain page and the documentation are there, and name no other host to load from."""
+    for path in ("/", "/docs/swagger"):
+        answer = api.get(path)
+        assert answer.status == 200
+        assert not re.search(rb"(src|href)=[\"']?(https?:)?//", answer.body), path
+    assert api.get("/docs").headers["location"] == "/docs/swagger"
+    assert api.get("/docs/static/swagger/js/swagger-ui-bundle.js").status in (200, 404)

@@ -1,0 +1,149 @@
+"""Moments, spans, media and exports of a job."""
+
+import io
+import json
+import wave
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from services.exports.registry import formats
+from tests.support.clips import make_clip, number_of
+
+
+@pytest.fixture(scope="module")
+def job(api, tmp_path_factory):
+    """An ended job on a clip of 2 s whose frames carry their numbers, ten a second."""
+    clip = make_clip(tmp_path_factory.mktemp("clips") / "numbered.mp4", frames=20, fps=10, size=(192, 128))
+    names = "misbehaving,color_analysis,camera_analysis,scene_segmentation"
+    found = api.wait(api.hand_in(clip, analyzers=names).json["id"])
+    return found | {"bytes": clip.read_bytes()}
+
+
+def said(api, job, question):
+    answer = api.get(f"/v1/jobs/{job['id']}/at?{question}")
+    assert answer.status == 200, answer.body
+    return {one["analyzer"]: one for one in answer.json["analyzers"]}
+
+
+def test_a_moment_is_what_the_document_says_then(api, job):
+    """Every segment at a moment is one that holds then, none that holds is missing, and series give the value then."""
+    document = api.get(f"/v1/jobs/{job['id']}/result").json
+    for t in (0.0, 0.55, 1.0, 1.99):
+        found = said(api, job, f"t={t}")
+        ids = {
+            (track["id"], item["id"]) for one in found.values() for track in one["tracks"] for item in track["items"]
+        }
+        expected = set()
+        for track in document["tracks"]:
+            if track["kind"] in ("segment", "object"):
+                expected |= {(track["id"], item["id"]) for item in track["items"] if item["start"] <= t < item["end"]}
+            elif track["kind"] == "event":
+                expected |= {(track["id"], item["id"]) for item in track["items"] if abs(item["t"] - t) <= 0.5}
+        assert ids == expected
+        for one in found.values():
+            for track in one["tracks"]:
+                if track["kind"] != "series":
+                    continue
+                whole = next(other for other in document["tracks"] if other["id"] == track["id"])
+                position = int((t - whole["t0"]) / whole["dt"] + 1e-9)
+                assert track["series"]["values"] == whole["values"][position : position + 1]
+                assert track["series"]["t0"] <= t + 1e-6 < track["series"]["t0"] + whole["dt"] + 1e-3
+
+
+def test_looked_and_found_nothing_is_not_did_not_look(api, job):
+    """Each analyzer says whether it analysed the moment, also when it has nothing to say there."""
+    found = said(api, job, "t=0.5")
+    assert found["misbehaving"]["looked"]
+    assert found["misbehaving"]["tracks"] == []
+    scalars = said(api, job, "t=0.5&kinds=scalar")["misbehaving"]["tracks"]
+    assert scalars[0]["items"][0]["value"] == 4
+
+
+def test_a_span_holds_what_touches_it(api, job):
+    """A span gives the piece of each series that lies in it, and nothing from outside."""
+    found = said(api, job, "from=0.5&to=1.5&kinds=series")
+    pieces = [track["series"] for one in found.values() for track in one["tracks"]]
+    assert pieces
+    for piece in pieces:
+        assert piece["t0"] > 0.5 - piece["dt"]
+        assert piece["t0"] + (len(piece["values"]) - 1) * piece["dt"] < 1.5
+
+
+@pytest.mark.parametrize(
+    "question", ["", "t=1&from=0&to=1", "from=1", "from=1&to=1", "t=-1", "t=nan", "t=x", "t=1&kinds=x", "t=1&x=1"]
+)
+def test_a_moment_that_is_none_is_refused(api, job, question):
+    """Neither or both of moment and span, times that are none and unknown kinds are refused with the field's name."""
+    assert api.get(f"/v1/jobs/{job['id']}/at?{question}").refusal == (422, "invalid_request")
+    assert api.get(f"/v1/jobs/{job['id']}/at?t=99").refusal == (404, "beyond_end")
+
+
+def test_a_video_is_given_in_ranges(api, job):
+    """The whole video, its first, middle and last bytes come as they are on disk; a range beyond its end is refused."""
+    path, size = f"/v1/jobs/{job['id']}/video", len(job["bytes"])
+    whole = api.get(path)
+    assert (whole.status, whole.headers["accept-ranges"], whole.headers["content-type"]) == (200, "bytes", "video/mp4")
+    assert whole.body == job["bytes"]
+    for asked, piece in (("0-9", job["bytes"][:10]), ("100-199", job["bytes"][100:200]), ("-7", job["bytes"][-7:])):
+        answer = api.get(path, Range=f"bytes={asked}")
+        assert (answer.status, answer.body) == (206, piece)
+        assert answer.headers["content-range"].endswith(f"/{size}")
+    beyond = api.get(path, Range=f"bytes={size}-")
+    assert beyond.refusal == (416, "bad_range")
+    assert beyond.headers["content-range"] == f"bytes */{size}"
+    assert api.get(path, If_None_Match=whole.headers["etag"]).status == 304
+
+
+def test_a_frame_is_the_one_shown_then(api, job):
+    """The picture at a time is the frame shown at that time, in the width asked for."""
+    for t in (0.0, 0.35, 1.05, 2.0):
+        answer = api.get(f"/v1/jobs/{job['id']}/frames/{t}.jpg?width=384")
+        assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+        picture = Image.open(io.BytesIO(answer.body))
+        assert picture.size == (384, 256)
+        assert number_of(np.asarray(picture)) == min(19, int(t * 10 + 1e-6))
+    assert api.get(f"/v1/jobs/{job['id']}/frames/3.jpg").refusal == (404, "beyond_end")
+    for bad in ("x.jpg", "-1.jpg", "nan.jpg", "1.jpg?width=1", "1.jpg?width=99999"):
+        assert api.get(f"/v1/jobs/{job['id']}/frames/{bad}").refusal == (422, "invalid_request"), bad
+
+
+def test_sound_alone_has_no_frames(api, tmp_path):
+    """A file without pictures is a job like another, and says that it has no frames."""
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(64_000))
+    found = api.wait(api.hand_in(path, name="sound.wav", analyzers="misbehaving").json["id"])
+    assert api.get(f"/v1/jobs/{found['id']}/frames/1.jpg").refusal == (404, "no_video")
+    assert api.get(f"/v1/jobs/{found['id']}/video").headers["content-type"] == "audio/wav"
+
+
+def test_exports_come_with_a_name(api, job):
+    """Every registered format is given with its type and a file name made of the video's."""
+    assert len(formats()) >= 8
+    for name, one in formats().items():
+        answer = api.get(f"/v1/jobs/{job['id']}/export/{name}")
+        assert answer.status == 200, name
+        assert answer.headers["content-type"].startswith(one.media_type)
+        assert f'filename="clip{one.suffix}"' in answer.headers["content-disposition"]
+        assert answer.body or name in ("srt", "csv"), name
+    assert api.get(f"/v1/jobs/{job['id']}/export/exe").refusal == (404, "unknown_format")
+
+
+def test_what_has_ended_so_far_is_there(api, tmp_path):
+    """While one analyzer still runs, another's outcome and moments are there, and the missing one is named."""
+    clip = make_clip(tmp_path / "more.mp4", frames=25, fps=10)
+    options = json.dumps({"misbehaving": {"sleep": 30}})
+    job_id = api.hand_in(clip, analyzers="misbehaving,color_analysis", options=options).json["id"]
+    for told in api.follow(job_id):
+        if told["event"] == "finished":
+            break
+    assert api.get(f"/v1/jobs/{job_id}/analyzers/color_analysis").json["report"]["status"] == "ok"
+    found = api.get(f"/v1/jobs/{job_id}/at?t=1").json
+    assert ([one["analyzer"] for one in found["analyzers"]], found["waiting"]) == (["color_analysis"], ["misbehaving"])
+    assert api.get(f"/v1/jobs/{job_id}/analyzers/no_such").refusal == (404, "unknown_outcome")
+    api.call("POST", f"/v1/jobs/{job_id}/cancel")
