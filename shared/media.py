@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +18,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.buffer import Buffer
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -26,6 +26,8 @@ from av.video.stream import VideoStream
 from shared.digests import sha256_of
 from shared.errors import BadInput
 from shared.length import length_seconds
+from shared.packets import packets
+from shared.rate import SCANNED_PACKETS, frame_rate
 from shared.renditions import DEFAULT_FPS
 from shared.schema import MediaInfo, StreamInfo
 from shared.stills import still_picture
@@ -42,15 +44,6 @@ and text and still pictures (tty, srt, image2), which make a video of anything."
 
 MAX_PIXELS = 142_606_336
 """No codec level allows more (HEVC 7.2 and AV1 7.3: 16384x8704): a larger header is a decompression bomb."""
-
-SCANNED_PACKETS = 300
-"""Video packets whose distances decide on variable frame rate: 10 s at 30 fps."""
-
-VARIABLE_SHARE = 0.01
-"""More frame distances than this share off the median by over 1 %, one tick and 1 ms: the rate is variable."""
-
-TICK_RATE_FACTOR = 4
-"""A header rate so much above the packets' is that of a clock's ticks (AVI), not of frames."""
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
@@ -178,55 +171,36 @@ def _look(path: Path, container: InputContainer, video: VideoStream) -> _Picture
     """Read the first packets and decode one frame."""
     first: VideoFrame | None = None
     stamps: list[int] = []
+    lengths: list[int] = []
     # frame threads would decode a dozen frames to give the first one
     video.thread_type = "SLICE"
-    try:
-        for number, packet in enumerate(container.demux(video)):
-            if packet.pts is not None:
-                stamps.append(packet.pts)
-            if first is None:
-                first = _first_frame(packet)
-            if number >= SCANNED_PACKETS and first is not None:
-                break
-            if number >= 10 * SCANNED_PACKETS:
-                break
-    except av.error.FFmpegError as error:
-        logger.warning("probe_broke_off", extra={"path": str(path), "reason": str(error)})
+    for number, packet in enumerate(packets(container, [video], lost=partial(_note_loss, path))):
+        if packet.size:
+            lengths.append(packet.duration or 0)
+        if packet.pts is not None:
+            stamps.append(packet.pts)
+        if first is None:
+            first = _first_frame(packet)
+        if number >= SCANNED_PACKETS and first is not None:
+            break
+        if number >= 10 * SCANNED_PACKETS:
+            break
     if first is None:
         # FFmpeg forgets a size that it cannot decode
         reason = "" if video.width else ": their size is missing or too large"
         raise BadInput(f"{path}: no picture in it can be decoded{reason}.", code="not_a_video")
-    return _Pictures(first, *_rate(video, sorted(set(stamps))))
+    return _Pictures(first, *frame_rate(video, stamps, lengths))
 
 
-def _first_frame(packet: av.Packet[VideoStream]) -> VideoFrame | None:
+def _note_loss(path: Path) -> None:
+    logger.warning("probe_lost_packets", extra={"path": str(path)})
+
+
+def _first_frame(packet: Packet[Stream]) -> VideoFrame | None:
     try:
-        return next(iter(packet.decode()), None)
+        return next((frame for frame in packet.decode() if isinstance(frame, VideoFrame)), None)
     except av.error.FFmpegError:
         return None
-
-
-def _rate(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool | None]:
-    """Frames per second, and whether their distance varies: among the first packets, or between those and the header's
-    average over the whole stream.
-    """
-    average, guessed = video.average_rate, video.guessed_rate
-    gaps = [after - before for before, after in pairwise(stamps)]
-    # the last packets read may still lack neighbours that are shown between them
-    gaps = gaps[:-4] if len(gaps) > SCANNED_PACKETS // 2 else gaps
-    if not gaps or video.time_base is None:
-        return average or guessed, None
-    median = statistics.median(gaps)
-    # a tick, or the millisecond that Matroska rounds to and that survives in files made from it
-    allowed = max(1.0, 0.00101 / float(video.time_base), 0.01 * median)
-    off = sum(abs(gap - median) > allowed for gap in gaps)
-    mean_seconds = float(statistics.fmean(gaps) * video.time_base)
-    vfr = off / len(gaps) > VARIABLE_SHARE or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
-    if not vfr and average and guessed and abs(guessed / average - 1) <= VARIABLE_SHARE:
-        return guessed, vfr
-    if average and float(average) * mean_seconds > TICK_RATE_FACTOR:
-        return Fraction(1 / mean_seconds).limit_denominator(1001), vfr
-    return average or guessed, vfr
 
 
 def _displayed(video: VideoStream, frame: VideoFrame) -> _Shown:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from PIL import Image, ImageOps
 
 from shared.errors import BadInput
 from shared.media import chosen_streams, open_container
+from shared.packets import Restamp, packets
 from shared.schema import MediaInfo
 
 JPEG_QUALITY = 80
@@ -46,12 +50,18 @@ def _shown_at(container: InputContainer, time: float) -> VideoFrame | None:
         return None
     video.thread_type = "AUTO"
     shown: VideoFrame | None = None
-    try:
+    with suppress(av.error.FFmpegError):  # a format without an index is read from its beginning
         container.seek(max(0, int(time * av.time_base)), backward=True)
-        for frame in container.decode(video):
-            if shown is not None and frame.pts is not None and frame.time > time:
-                break
-            shown = frame
-    except av.error.FFmpegError:  # broken from here on: what was shown before stays on screen
-        return shown
+    for frame in _frames(container, video):
+        if shown is not None and frame.pts is not None and frame.time > time:
+            break
+        shown = frame
     return shown
+
+
+def _frames(container: InputContainer, video: VideoStream) -> Iterator[VideoFrame]:
+    """All frames from here on; what is broken is passed over, and the frame before it stays on screen."""
+    restamp = Restamp(container)
+    for packet in packets(container, [video]):
+        with suppress(av.error.FFmpegError):
+            yield from (restamp(frame) for frame in packet.decode() if isinstance(frame, VideoFrame))
