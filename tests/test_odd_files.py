@@ -120,6 +120,8 @@ def videos(folder: Path) -> dict[str, Path]:
         "audio only": make_clip(folder / "sound.m4a", frames=0, sound=tone),
         "one frame": make_clip(folder / "one.mp4", frames=1),
         "8x8": make_clip(folder / "tiny.mp4", size=(8, 8), picture=second_scene),
+        "thin": make_clip(folder / "thin.mkv", size=(3, 2000), picture=second_scene, pix_fmt="yuv444p"),
+        "banner": make_clip(folder / "banner.mp4", size=(400, 100), picture=second_scene),
         "gif": make_clip(folder / "a.gif", picture=second_scene, codec="gif", pix_fmt="rgb8", encoder={}),
         "1 fps": make_clip(folder / "slow.mp4", fps=1, picture=second_scene),
         "240 fps": make_clip(folder / "fast.mp4", frames=480, fps=240, picture=plain(90)),
@@ -156,7 +158,7 @@ def test_every_odd_video_is_analysed(analysed: tuple[subprocess.CompletedProcess
     ended, documents = analysed
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
-    assert len(documents) == 14
+    assert len(documents) == 16
     for case, document in documents.items():
         assert document["job"]["state"] == "completed", case
         assert set(statuses(document).values()) <= {"ok", "skipped"}, case
@@ -172,6 +174,8 @@ def test_every_odd_video_is_analysed(analysed: tuple[subprocess.CompletedProcess
         ("strange", 1.0),
         ("no UTF-8", 1.0),
         ("8x8", 1.0),
+        ("thin", 1.0),
+        ("banner", 1.0),
         ("gif", 1.0),
         ("1 fps", 10.0),
         ("5.1", 1.0),

@@ -20,11 +20,15 @@ from shared.schema import MediaInfo
 
 JPEG_QUALITY = 80
 
+HIGHEST = 4
+"""No thumbnail is more times as high as wide: a JPEG ends at 65,500 pixels, a page is read long before."""
+
 
 def thumbnail(path: Path, info: MediaInfo, t: float, *, width: int) -> bytes:
     """The picture shown at `t` seconds (the last frame with a time <= t, else the first), as a JPEG.
 
-    `width` in pixels; the height follows from the displayed size in `info`, so rotation and pixel shape are applied.
+    `width` in pixels; the height follows from the displayed size in `info`, so rotation and pixel shape are applied. A
+    picture over four times as high as wide is made narrower.
 
     Raises:
         BadInput: the file cannot be read, or has no picture that can be decoded there (`undecodable`).
@@ -35,9 +39,14 @@ def thumbnail(path: Path, info: MediaInfo, t: float, *, width: int) -> bytes:
         frame = _shown_at(container, t + info.start_seconds)
         if frame is None:
             raise BadInput(f"{path}: no picture can be decoded at {t:.3f} s.", code="undecodable")
-        upright = Image.fromarray(frame.to_ndarray(format="rgb24")).rotate(info.rotation, expand=True)
-        upright = ImageOps.mirror(upright) if info.mirrored else upright
-    size = width, max(1, round(width * info.height / info.width))
+        try:
+            pixels = frame.to_ndarray(format="rgb24")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise BadInput(f"{path}: the picture at {t:.3f} s cannot be converted.", code="undecodable") from error
+    upright = Image.fromarray(pixels).rotate(info.rotation, expand=True)
+    upright = ImageOps.mirror(upright) if info.mirrored else upright
+    scale = width * min(1 / info.width, HIGHEST / info.height)
+    size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
     jpeg = BytesIO()
     upright.resize(size, Image.Resampling.LANCZOS).save(jpeg, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return jpeg.getvalue()

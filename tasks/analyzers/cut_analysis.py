@@ -44,8 +44,10 @@ FADE_SECONDS = 0.5
 FADE_LARGEST_STEP = 0.5
 """In a fade no single frame takes more than this share of the change of brightness; else it is a cut."""
 THUMBNAIL = 8
-LEAST_FLOW_HEIGHT = 24
-"""Smallest side that the flow's pyramid takes."""
+LEAST_FLOW_HEIGHT = 32
+"""Smallest side that the flow's pyramid takes: OpenCV 5.0 crashes below (measured, 96 x 31)."""
+MOST_FLOW_HEIGHT = 1024
+"""A strip eleven times as high as wide is squeezed: OpenCV's remap ends at 32,767 rows, and nothing is seen in it."""
 
 
 class CutOptions(Options):
@@ -183,7 +185,7 @@ def small_gray(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
     height, width = frame.shape[:2]
-    size = (FLOW_WIDTH, max(LEAST_FLOW_HEIGHT, round(height * FLOW_WIDTH / width)))
+    size = (FLOW_WIDTH, min(max(LEAST_FLOW_HEIGHT, round(height * FLOW_WIDTH / width)), MOST_FLOW_HEIGHT))
     return np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
