@@ -134,6 +134,8 @@ def probe(
         duration = _length(path, pictures.fps if pictures else None)
         if duration <= 0:
             raise BadInput(f"{path}: there is nothing in it, its length is zero.", code="no_duration")
+        if round(duration, 3) <= 0:
+            raise BadInput(f"{path}: it is too short, under a millisecond.", code="no_duration")
         if max_seconds is not None and duration > max_seconds:
             raise BadInput(
                 f"{path}: {duration:.0f} s are longer than the {max_seconds:.0f} s allowed.", code="too_long"
