@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,18 +26,19 @@ from av.video.stream import VideoStream
 
 from shared.digests import sha256_of
 from shared.errors import BadInput
+from shared.gif import with_delays
 from shared.length import length_seconds
 from shared.packets import packets
 from shared.rate import SCANNED_PACKETS, frame_rate
 from shared.renditions import DEFAULT_FPS
 from shared.schema import MediaInfo, StreamInfo
-from shared.stills import still_picture
+from shared.stills import is_animated_webp, still_picture
 from shared.truncation import missing_part
 
 logger = logging.getLogger(__name__)
 
 FORMATS = (
-    "mov,mp4,3gp,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,ivf,nut,rm,dv,h264,hevc,m4v,"
+    "mov,mp4,3gp,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,apng,ivf,nut,rm,dv,h264,hevc,m4v,"
     "wav,w64,mp3,flac,aac,aiff,caf"
 )
 """Demuxers that may be used. Left out on purpose: playlists and scripts (hls, concat, dash), which open other files,
@@ -87,13 +89,19 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         raise BadInput(f"{path}: this is a {kind}, not a video.", code="not_a_file")
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: the file is empty.", code="empty_file")
+    if is_animated_webp(path):
+        raise BadInput(
+            f"{path}: an animated WebP cannot be decoded here; a GIF, an APNG or a video can.", code="undecodable"
+        )
     if still := still_picture(path):
         raise BadInput(f"{path}: this is a picture ({still}), not a video.", code="still_picture")
     if missing := missing_part(path):
         raise BadInput(f"{path}: the file is cut short, {missing} is missing.", code="truncated")
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    mended = with_delays(path)
+    source = f"file:{path.absolute()}" if mended is None else BytesIO(mended)
     try:
-        container = av.open(f"file:{path.absolute()}", mode="r", metadata_errors="replace", options=options)
+        container = av.open(source, mode="r", metadata_errors="replace", options=options)
     except (av.error.FFmpegError, ValueError) as error:
         raise BadInput(f"{path}: this is not a video that can be read.", code="not_a_video") from error
     with container:

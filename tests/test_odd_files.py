@@ -94,6 +94,23 @@ def test_every_still_picture_is_named(ending: str, tmp_path: Path) -> None:
     assert caught.value.code == "still_picture"
 
 
+def test_an_animated_webp_is_named(tmp_path: Path) -> None:
+    """An animated WebP is not called a still picture: the sentence says that this build cannot decode it."""
+    first, *others = [Image.fromarray(numbered(number, 160, 120)) for number in range(3)]
+    first.save(tmp_path / "a.webp", save_all=True, append_images=others, duration=100)
+    with pytest.raises(BadInput, match="animated WebP cannot be decoded here") as caught:
+        probe(tmp_path / "a.webp")
+    assert caught.value.code == "undecodable"
+
+
+def test_a_link_to_itself_is_no_missing_file(tmp_path: Path) -> None:
+    """A symbolic link in a circle ends in a sentence that says so."""
+    (tmp_path / "a.mp4").symlink_to("a.mp4")
+    with pytest.raises(BadInput, match="cannot be read") as caught:
+        probe(tmp_path / "a.mp4")
+    assert caught.value.code == "unreadable"
+
+
 @pytest.mark.parametrize("head", [b"\0\0\0\x18ftypheic", b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a\xfa\x1f"])
 def test_pictures_that_only_phones_write_are_named(head: bytes, tmp_path: Path) -> None:
     """HEIC and JPEG XL are known by their first bytes."""

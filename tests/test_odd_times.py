@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from services.exports.thumbnail import thumbnail
 from shared.errors import BadInput
 from shared.frames import Audio, Frames
 from shared.media import probe
-from tests.support.clips import Sound, click, make_clip, numbered
+from tests.support.clips import Sound, click, make_clip, number_of, numbered
 from tests.support.project import ROOT
 from tests.support.reading import clicks_in, opened, seen
 from tests.support.remux import copy, with_duration
@@ -159,6 +161,33 @@ def test_a_short_file_without_a_length_is_measured(tmp_path: Path) -> None:
     Image.fromarray(numbered(5, 160, 120)).save(tmp_path / "a.gif")
     reader = opened(tmp_path / "a.gif", ALL)
     assert (reader.info.duration_seconds, seen(reader, ALL)) == (0.1, [(5, 0.0)])
+
+
+@pytest.mark.parametrize("delays", [None, 0, 100])
+def test_a_gif_shows_all_its_pictures(delays: int | None, tmp_path: Path) -> None:
+    """Twenty pictures with delays of 0.1 s, of 0, or without any: all are read, one every 0.1 s; of half, half."""
+    first, *others = [Image.fromarray(numbered(number, 160, 120)) for number in range(20)]
+    options = {} if delays is None else {"duration": delays}
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, **options)
+    reader = opened(tmp_path / "a.gif", ALL)
+    assert seen(reader, ALL) == [(number, number / 10) for number in range(20)]
+    assert (reader.info.duration_seconds, reader.info.fps, reader.info.vfr) == (2.0, "10/1", False)
+    data = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "half.gif").write_bytes(data[: len(data) // 2])
+    half = seen(opened(tmp_path / "half.gif", ALL), ALL)
+    assert 8 <= len(half) <= 11
+    assert half[:8] == [(number, number / 10) for number in range(8)]
+
+
+def test_an_animated_png_is_a_video(tmp_path: Path) -> None:
+    """Twenty pictures of 0.1 s in an APNG are all read at their times, and have thumbnails."""
+    first, *others = [Image.fromarray(numbered(number, 160, 120)) for number in range(20)]
+    first.save(tmp_path / "a.png", save_all=True, append_images=others, duration=100)
+    reader = opened(tmp_path / "a.png", ALL)
+    assert seen(reader, ALL) == [(number, number / 10) for number in range(20)]
+    assert (reader.info.duration_seconds, reader.info.fps, reader.info.vfr) == (2.0, "10/1", False)
+    shown = Image.open(BytesIO(thumbnail(tmp_path / "a.png", reader.info, 1.25, width=160)))
+    assert number_of(np.asarray(shown)) == 12
 
 
 def test_an_unreadable_stretch_ends_nothing(tmp_path: Path) -> None:
