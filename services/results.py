@@ -31,20 +31,31 @@ def write_results(document: Document, folder: Path) -> None:
     """Write document and report into the folder.
 
     Raises:
-        Infrastructure: the folder cannot be written.
+        Infrastructure: the folder cannot be written (`disk_error`), or the document is there and the report cannot be
+            made of it (`report_failed`).
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / "result.json", document.model_dump_json(indent=2) + "\n")
+        _replace(folder / "report.html", _report(document, folder))
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+        raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error
+
+
+def _report(document: Document, folder: Path) -> str:
     stored = storage().path(video_key(document.media.sha256))
 
     def picture(t: float) -> bytes | None:
         return thumbnail(stored, document.media, t, width=THUMBNAIL_WIDTH) if document.media.has_video else None
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "result.json", document.model_dump_json(indent=2) + "\n")
-        _replace(folder / "report.html", render(document, thumbnail=picture))
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error
+        return render(document, thumbnail=picture)
+    except Exception as error:  # whatever breaks a page, the document is there and other videos wait
+        reason = f"{type(error).__name__}: {error}"
+        raise Infrastructure(
+            f"{folder}: result.json is written, but no report can be made of it: {reason}", code="report_failed"
+        ) from error
 
 
 def _replace(path: Path, text: str) -> None:

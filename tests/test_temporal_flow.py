@@ -50,6 +50,16 @@ def means(flow) -> dict[str, float | None]:
     return {signal.name: signal.value for signal in flow.signals.items}
 
 
+@pytest.mark.parametrize("level", [-120.0, None])
+def test_where_nothing_happens_nothing_is_a_peak(flow, level):
+    """No cut, nothing that moves, silence, over 20 s: activity is 0 and what follows the hook is one body."""
+    silent = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(level,) * 200)
+    still = result("object_detection", objects=ObjectTrack[TrackedObject](method="model", items=()))
+    found = flow(cuts(), result("audio_analysis", loudness=silent), still)
+    assert set(found.activity.values) == {0.0}
+    assert phases(found) == [("hook", 0.0, 3.0), ("body", 3.0, 20.0)]
+
+
 def test_the_busiest_stretch_is_the_peak(flow):
     """Two cuts a second between 10 and 13 s make the peak; what comes before builds, what comes after releases."""
     found = flow(cuts(10.1, 10.6, 11.1, 11.6, 12.1, 12.6))

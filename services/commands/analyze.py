@@ -13,6 +13,7 @@ from types import FrameType
 import click
 import redis
 
+from services.cli import COMPLETED, INFRASTRUCTURE, WITH_ERRORS
 from services.display import Display, display
 from services.results import folders_of, write_results
 from services.stack import Stack, local_stack
@@ -105,7 +106,7 @@ def run(
     as_json: bool = False,
 ) -> int:
     """Analyze videos with workers of this command's own; the command's exit code."""
-    worst = 0
+    worst = COMPLETED
     configure_logging("ERROR")  # the display says the rest
     out.mkdir(parents=True, exist_ok=True)
     with interruptible(), display() as screen:
@@ -120,11 +121,13 @@ def run(
                             accept(waiting, analyzers=requested, options=options, deadline_seconds=deadline_seconds)
                         )
                     document = follow(jobs[number], video, stack, screen)
-                    write_results(document, folder)
-                    screen.close(document, folder)
+                    unwritten = _unwritten(document, folder)
+                    screen.close(document, folder, unwritten)
+                    if unwritten is not None:
+                        worst = max(worst, INFRASTRUCTURE)
                     if as_json:
                         click.echo(document.model_dump_json())
-                    worst = max(worst, document.job.state != "completed")
+                    worst = max(worst, COMPLETED if document.job.state == "completed" else WITH_ERRORS)
             except BaseException:
                 stack.kill()
                 _abandon(jobs)
@@ -164,6 +167,15 @@ def split_options(given: Sequence[str]) -> dict[str, dict[str, object]]:
             raise BadInput(f"--option {text!r} does not have the form NAME.KEY=VALUE", code="bad_option")
         split.setdefault(name, {})[key] = value
     return split
+
+
+def _unwritten(document: Document, folder: Path) -> Infrastructure | None:
+    """Write the results; why not all of them could be: other videos are analyzed all the same."""
+    try:
+        write_results(document, folder)
+    except Infrastructure as error:
+        return error
+    return None
 
 
 def _abandon(jobs: Sequence[Job]) -> None:

@@ -178,6 +178,8 @@ def _mono(audio: NDArray[np.float32], start: int, stop: int) -> Floats:
 
 def peaks(rises: Floats, threshold: float) -> list[int]:
     """Frames in which the rise is the highest around and exceeds the moving mean by `threshold`."""
+    if not len(rises):
+        return []
     before, after = (round(seconds * SAMPLE_RATE / HOP) for seconds in MAX_SECONDS)
     past = round(MEAN_SECONDS * SAMPLE_RATE / HOP)
     highest = sliding_window_view(np.pad(rises, (before, after)), before + after + 1).max(axis=1)

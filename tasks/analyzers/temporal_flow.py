@@ -254,6 +254,7 @@ def _peak(activity: Curve, start: float, end: float) -> tuple[float, float] | No
         return None
     means = np.convolve(activity[first:last], np.ones(length) / length, mode="valid")
     best = int(np.argmax(means))
-    if means[best] < PEAK_OVER_MEAN * activity[first:last].mean():
+    # where nothing happens nothing stands out
+    if means[best] <= 0 or means[best] < PEAK_OVER_MEAN * activity[first:last].mean():
         return None
     return (first + best) * DT, (first + best + length) * DT

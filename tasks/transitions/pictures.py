@@ -15,8 +15,10 @@ CELLS = 8
 """A thumbnail has 8 x 8 cells."""
 FLOW_WIDTH = 96
 """Width in pixels of the pictures whose motion is estimated: 0.3 ms a frame."""
-LEAST_FLOW_HEIGHT = 24
-"""Smallest side that the flow's pyramid takes."""
+LEAST_FLOW_HEIGHT = 32
+"""Smallest side that the flow's pyramid takes: OpenCV 5.0 crashes below (measured, 96 x 31)."""
+MOST_FLOW_HEIGHT = 1024
+"""A strip eleven times as high as wide is squeezed: OpenCV's remap ends at 32,767 rows, and nothing is seen in it."""
 BAR = 32
 """Rows and columns at the border whose brightest pixel is at most this are bars, or black."""
 BAR_MARGIN = 2
@@ -47,7 +49,7 @@ def small(gray: Gray) -> Gray:
     import cv2
 
     height, width = gray.shape
-    size = (FLOW_WIDTH, max(LEAST_FLOW_HEIGHT, round(height * FLOW_WIDTH / width)))
+    size = (FLOW_WIDTH, min(max(LEAST_FLOW_HEIGHT, round(height * FLOW_WIDTH / width)), MOST_FLOW_HEIGHT))
     return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
