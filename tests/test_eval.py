@@ -29,6 +29,7 @@ from shared.errors import BadInput, Unavailable
 from shared.schema import Segment, TrackSet
 from tasks.registry import analyzers
 from tests.support.real import real_clip
+from tests.support.system import missing
 
 WORDS = st.lists(st.sampled_from(["ask", "not", "what", "you", "can"]), min_size=1, max_size=8)
 
@@ -37,6 +38,8 @@ WORDS = st.lists(st.sampled_from(["ask", "not", "what", "you", "can"]), min_size
 def test_figures_hold(name):
     """One round of every check on made clips reaches every goal: what CI keeps from getting worse."""
     figures = list(measured(1, names=[name]))
+    if figures[0].measure == "not judged":
+        missing(figures[0].note)
     assert any(figure.holds for figure in figures)
     assert [figure for figure in figures if figure.holds is False] == []
     assert all(figure.value is not None or "not judged" in figure.measure for figure in figures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from operator import attrgetter
@@ -51,12 +51,19 @@ def eval_(names: str | None, rounds: int, media: Path | None, as_json: bool) -> 
     unknown = sorted(set(chosen or ()) - set(known))
     if unknown:
         raise BadInput(f"there is no analyzer {unknown[0]}; there are {', '.join(known)}", code="unknown_analyzer")
-    figures = list(measured(rounds, media, chosen))
+    figures: list[Figure] = []
     if as_json:
+        figures += measured(rounds, media, chosen)
         click.echo(json.dumps([{**asdict(figure), "holds": figure.holds} for figure in figures], indent=1))
     else:
-        show(figures)
+        show(_kept(measured(rounds, media, chosen), figures))
     return int(any(figure.holds is False for figure in figures))
+
+
+def _kept(figures: Iterable[Figure], into: list[Figure]) -> Iterator[Figure]:
+    for figure in figures:
+        into.append(figure)
+        yield figure
 
 
 def measured(rounds: int, media: Path | None = None, names: Sequence[str] | None = None) -> Iterator[Figure]:
@@ -81,8 +88,8 @@ def _checked(name: str, folder: Path, rounds: int) -> Iterator[Figure]:
         yield Figure(name, "not judged", "", None, note=error.message)
 
 
-def show(figures: Sequence[Figure]) -> None:
-    """A table for each analyzer, its name above it: readable in 80 columns."""
+def show(figures: Iterable[Figure]) -> None:
+    """A table for each analyzer as soon as it is judged, its name above it: readable in 80 columns."""
     console = Console()
     for name, rows in groupby(figures, key=attrgetter("analyzer")):
         table = Table(box=None, show_header=False, pad_edge=False, title=name, title_justify="left", expand=True)
