@@ -3,10 +3,10 @@
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
+from services.evaluation.damage import blurred, natural, noisy, squeezed
 from tasks.analyzers.content_quality import ContentQuality, ContentQualityAnalysis, blocking, noise
 from tasks.analyzers.cut_analysis import CutAnalysis
 from tests.support.media import run
@@ -20,35 +20,6 @@ H, W, FPS = 240, 320, 10
 @pytest.fixture(scope="module")
 def quality() -> ContentQualityAnalysis:
     return loaded(ContentQualityAnalysis())
-
-
-def natural(seed: int) -> np.ndarray:
-    """Leaves of all sizes fallen on one another, a little soft and grainy as from a camera.
-
-    The dead leaves model has the statistics of natural pictures (Lee, Mumford and Huang, 2001).
-    """
-    rng = np.random.default_rng(seed)
-    picture = np.full((960, 1280), 128, np.uint8)
-    for radius in 8 / (np.sqrt(rng.random(6000)) + 0.02):
-        x, y, level = (int(rng.integers(low, high)) for low, high in ((0, 1280), (0, 960), (20, 235)))
-        cv2.circle(picture, (x, y), int(radius) + 1, level, -1)
-    small = np.asarray(cv2.resize(picture, (640, 480), interpolation=cv2.INTER_AREA), np.uint8)
-    return noisy(blurred(small, 0.6), 2)
-
-
-def noisy(picture: np.ndarray, sigma: float) -> np.ndarray:
-    rng = np.random.default_rng(1)
-    return np.clip(np.round(picture + rng.normal(0, sigma, picture.shape)), 0, 255).astype(np.uint8)
-
-
-def squeezed(picture: np.ndarray, jpeg_quality: int) -> np.ndarray:
-    """The picture through JPEG."""
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.uint8)
-
-
-def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
 
 
 def test_more_blur_is_less_sharp(quality: ContentQualityAnalysis) -> None:

@@ -56,6 +56,9 @@ def black(seconds: int) -> Claims:
         "cut_analysis/shots": [whole | {"label": "shot"}],
         "scene_segmentation/scenes": [whole | {"label": "scene"}],
         "color_analysis/palette": [whole | {"colours": [{"hex": "#000000", "share": 1.0}]}],
+        "background_segmentation/backgrounds": [
+            whole | {"colour": "#000000", "colour_share": 1.0, "blur_unknown": "plain", "ratio_unknown": "no_people"}
+        ],
         "content_quality/shots": [whole | {"clipped_dark": 1.0}],
         "content_quality/overall": [{"name": "clipped_dark", "value": 1.0, "unit": "share"}],
         "composition_analysis/shots": [whole | {"subject": "none", "negative_space": 1.0}],
@@ -90,6 +93,7 @@ CLIPS = {
             "audio_analysis/scalars",
             "audio_environment/scalars",
             "audio_environment/spans",
+            "background_segmentation/backgrounds",
             "color_analysis/brightness",
             "color_analysis/palette",
             "color_analysis/warmth",  # 0.016 of 100: how OpenCV rounds the white point

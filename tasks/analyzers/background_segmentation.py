@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.schema import (
@@ -32,6 +31,7 @@ from shared.schema import (
     Unit,
 )
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
+from tasks.backdrop import Mask, RatioUnknown, blur, detail_ratio, dominant
 from tasks.bars import WHOLE, between, found_bars
 from tasks.boxes import Floats, Picture, pictures
 from tasks.landmarks import Network
@@ -51,15 +51,6 @@ MASK_SECONDS = 1.0
 EDGE = 0.03
 """Pixels nearer to a person's outline than this share of the short side belong to neither side when detail is measured:
 the outline is not exact, and it is itself an edge."""
-LEAST_PIXELS = 1000
-"""With fewer of them on either side, detail is not measured."""
-LEAST_DETAIL = 10.0
-"""A person with less variance of the Laplacian (grey levels 0..255) is no measure for the background: black or soft
-clothes had 0.3 to 2, people in focus 20 to 400."""
-COLOURS = 4
-"""Levels of each of red, green and blue: the dominant colour is the mean of the fullest of 64 bins."""
-
-Mask = NDArray[np.bool_]
 
 
 class BackgroundOptions(Options):
@@ -83,25 +74,31 @@ class PersonMask(Event):
 
 
 class Background(Segment):
-    """What is behind the people of one shot; `evidence` is the shot. Medians over its frames with people.
+    """What is behind the people of one shot, or all of it where nobody is; `evidence` is the shot.
 
-    `colour`: the dominant one, `#rrggbb`; `colour_share`: the share of the background that is about that colour.
-    `detail_ratio`: variance of the Laplacian in the background divided by that in the people; null where it could not
-    be measured in half of these frames. Below 1 the background has less fine detail than the people: out of focus, or
-    plain, like a wall. Captions belong to neither side where text_overlay looked.
-    `person_share`: mean share of the picture that is people, over all frames looked at in the shot.
+    Medians over the frames looked at, captions left out where text_overlay looked. `colour`: the dominant one,
+    `#rrggbb`; `colour_share`: the share of the background that is about that colour; both null without background.
+    `blur`: 0 sharp to 1 blurred, the measure of Crete et al. 2007; null with `blur_unknown` saying why: no frame of the
+    shot was looked at, people and captions fill the picture, or there is nothing in the background to be sharp.
+    `detail_ratio`: variance of the Laplacian in the background divided by that in the people: below 1 the background
+    has less fine detail than the people: out of focus, or plain, like a wall. Null, with `ratio_unknown` saying why,
+    where it could not be measured in half of the frames with people.
+    `person_share`: mean share of the picture that is people, null where no frame was looked at.
     """
 
-    colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
-    colour_share: Unit
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] | None
+    colour_share: Unit | None
+    blur: Unit | None
+    blur_unknown: Literal["no_frame", "no_background", "plain"] | None
     detail_ratio: float | None
-    person_share: Unit
+    ratio_unknown: RatioUnknown | Literal["no_frame"] | None
+    person_share: Unit | None
 
 
 class BackgroundTracks(TrackSet):
     """`person_share`: share of the picture that is people, 0 where none are; `masks`: only where people are.
 
-    `backgrounds`: one for each shot that has people; without cut_analysis the whole video is one shot.
+    `backgrounds`: one for each shot; without cut_analysis the whole video is one shot.
     """
 
     person_share: SeriesTrack
@@ -111,13 +108,17 @@ class BackgroundTracks(TrackSet):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one frame shows: the share of people, and, where people are, the background's colour and detail ratio."""
+    """What one frame shows: the share of people, the background's colour and blur, and its detail against theirs.
+
+    `ratio`: a number, or why there is none. `blur` None: the background is plain.
+    """
 
     t: float
     share: float
     colour: tuple[int, int, int] | None = None
     colour_share: float = 0.0
-    detail_ratio: float | None = None
+    blur: float | None = None
+    ratio: float | RatioUnknown = "no_people"
 
 
 class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
@@ -217,70 +218,70 @@ def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = (), 
     """
     import cv2
 
-    if not mask.any():
-        return Look(t, 0.0)
-    height, width = frame.shape[:2]
-    people = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    edge = max(1, round(EDGE * min(height, width)))
+    edge = max(1, round(EDGE * min(frame.shape[:2])))
     around = np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)
+    inside, outside = np.zeros(frame.shape[:2], np.bool_), np.ones(frame.shape[:2], np.bool_)
     # beyond the picture people go on, and so does the background
-    unfilmed = covered(frame.shape, captions) | ~covered(frame.shape, [corners(filmed)])
-    free = cv2.dilate(unfilmed.astype(np.uint8), around) == 0
-    inside = (cv2.erode(people, around) == 1) & free
-    outside = (cv2.dilate(people, around) == 0) & free
-    if not outside.any():
-        return Look(t, float(mask.mean()))
-    colour, colour_share = dominant(frame[outside])
-    return Look(t, float(mask.mean()), colour, colour_share, detail_ratio(frame, inside, outside))
-
-
-def dominant(pixels: NDArray[np.uint8]) -> tuple[tuple[int, int, int], float]:
-    """The mean colour of the fullest of 64 bins of rgb pixels `(n, 3)`, and the share of the pixels in it."""
-    levels = pixels.astype(np.intp) * COLOURS // 256
-    bins = (levels[:, 0] * COLOURS + levels[:, 1]) * COLOURS + levels[:, 2]
-    sizes = np.bincount(bins, minlength=COLOURS**3)
-    red, green, blue = (round(float(value)) for value in pixels[bins == sizes.argmax()].mean(axis=0))
-    return (red, green, blue), float(sizes.max() / len(pixels))
-
-
-def detail_ratio(frame: Picture, inside: Mask, outside: Mask) -> float | None:
-    """Variance of the Laplacian outside divided by that inside; None where either side is too small or too smooth.
-
-    The measure of focus is Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
-    """
-    import cv2
-
-    if min(inside.sum(), outside.sum()) < LEAST_PIXELS:
-        return None
-    laplacian = cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
-    people, background = float(laplacian[inside].var()), float(laplacian[outside].var())
-    return background / people if people >= LEAST_DETAIL else None
+    if mask.any():
+        people = cv2.resize(mask.astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        inside, outside = cv2.erode(people, around) == 1, cv2.dilate(people, around) == 0
+    if captions or filmed != WHOLE:
+        added = covered(frame.shape, captions) | ~covered(frame.shape, [corners(filmed)])
+        free = cv2.dilate(added.astype(np.uint8), around) == 0
+        inside, outside = inside & free, outside & free
+    if not outside[::2, ::2].any():
+        return Look(t, float(mask.mean()), ratio="no_background")
+    gray = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+    ratio = detail_ratio(gray, inside, outside) if mask.any() else "no_people"
+    # a quarter of the pixels has the same colours
+    colour, colour_share = dominant(frame[::2, ::2][outside[::2, ::2]])
+    return Look(t, float(mask.mean()), colour, colour_share, blur(gray, outside), ratio)
 
 
 def backgrounds(shots: Sequence[LabelledSegment], looks: Sequence[Look]) -> tuple[Background, ...]:
-    """What is behind the people of each shot that has some."""
+    """What is behind the people of each shot, or all of it."""
     items: list[Background] = []
-    for shot in shots:
+    for number, shot in enumerate(shots, 1):
         # times of shots are rounded to a millisecond, those of frames are not
         within = [one for one in looks if shot.start - 1e-3 <= one.t < shot.end - 1e-3]
-        colours = [one.colour for one in within if one.colour is not None]
-        if not colours:
-            continue
-        red, green, blue = (round(float(part)) for part in np.median(colours, axis=0))
-        ratios = [one.detail_ratio for one in within if one.detail_ratio is not None]
+        behind = [(one.colour, one.colour_share) for one in within if one.colour is not None]
+        blurs = [one.blur for one in within if one.colour is not None and one.blur is not None]
+        ratio = _ratio(within)
+        some = 2 * len(blurs) >= len(behind) > 0
         items.append(
             Background(
-                id=f"b{len(items) + 1}",
+                id=f"b{number}",
                 evidence=(f"cut_analysis/shots/{shot.id}",) if shot.id else (),
                 start=shot.start,
                 end=shot.end,
-                colour=f"#{red:02x}{green:02x}{blue:02x}",
-                colour_share=float(np.median([one.colour_share for one in within if one.colour is not None])),
-                detail_ratio=round(float(np.median(ratios)), 4) if 2 * len(ratios) >= len(colours) else None,
-                person_share=float(np.mean([one.share for one in within])),
+                colour=_hex([colour for colour, _ in behind]) if behind else None,
+                colour_share=float(np.median([share for _, share in behind])) if behind else None,
+                blur=round(float(np.median(blurs)), 4) if some else None,
+                blur_unknown=None if some else "plain" if behind else "no_background" if within else "no_frame",
+                detail_ratio=round(ratio, 4) if isinstance(ratio, float) else None,
+                ratio_unknown=None if isinstance(ratio, float) else ratio,
+                person_share=float(np.mean([one.share for one in within])) if within else None,
             )
         )
     return tuple(items)
+
+
+def _ratio(looks: Sequence[Look]) -> float | RatioUnknown | Literal["no_frame"]:
+    """Median of the ratios of the frames with people, or what kept most of them from having one."""
+    if not looks:
+        return "no_frame"
+    ratios = [one.ratio for one in looks if one.share > 0]
+    known = [one for one in ratios if isinstance(one, float)]
+    if ratios and 2 * len(known) >= len(ratios):
+        return float(np.median(known))
+    unknown = [one for one in (ratios or [look.ratio for look in looks]) if not isinstance(one, float)]
+    return max(unknown, key=unknown.count)
+
+
+def _hex(colours: Sequence[tuple[int, int, int]]) -> str:
+    """The median of each channel, `#rrggbb`."""
+    red, green, blue = (round(float(part)) for part in np.median(colours, axis=0))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def as_series(looks: Sequence[Look]) -> SeriesTrack:
