@@ -82,3 +82,7 @@ def main() -> None:
 def _say(error: ReelgraphError, code: int) -> int:
     click.echo(f"reelgraph: {error.message}", err=True)
     return code
+
+
+if __name__ == "__main__":
+    main()

@@ -3,57 +3,14 @@
 import numpy as np
 import pytest
 
-from tasks.analyzers.face_detection import SIDE, STRIDE, FaceDetection, decode, merge
+from tasks.analyzers.face_detection import FaceDetection
 from tests.support.drawings import FACE_POINTS, blank, draw_face
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import write_video
 from tests.support.real import real_clip
 
-COLUMNS = SIDE // STRIDE
 WALL = (190, 195, 200)
-
-
-def test_decoding_reads_boxes_and_keypoints_from_the_cells_middle():
-    """One sure cell becomes one box and six points, all counted in pixels from the cell's middle."""
-    shapes, logits = np.zeros((COLUMNS**2, 16), np.float32), np.full(COLUMNS**2, -200, np.float32)
-    column, row = 10, 20
-    cell = row * COLUMNS + column
-    logits[cell] = np.log(3)
-    shapes[cell] = [2, -4, 30, 40, *range(12)]
-    points, scores = decode(shapes, logits, 0.6)
-    x, y = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
-    keypoints = [[x + 2 * k, y + 2 * k + 1] for k in range(6)]
-    np.testing.assert_allclose(points, [[[x + 2 - 15, y - 4 - 20], [x + 2 + 15, y - 4 + 20], *keypoints]])
-    assert scores == pytest.approx([0.75])
-
-
-def test_decoding_leaves_out_what_scores_below_the_floor():
-    """A logit of zero is a score of one half: in at that floor, out above it."""
-    shapes, logits = np.zeros((COLUMNS**2, 16), np.float32), np.full(COLUMNS**2, -9, np.float32)
-    logits[7] = 0
-    assert len(decode(shapes, logits, 0.5)[1]) == 1
-    points, scores = decode(shapes, logits, 0.51)
-    assert points.shape == (0, 8, 2)
-    assert scores.shape == (0,)
-
-
-def face_at(x, size=20.0):
-    """Points of a face whose box begins at x."""
-    return np.concatenate([[[x, 10], [x + size, 10 + size]], np.full((6, 2), x + size / 2)])
-
-
-def test_merging_weighs_overlapping_faces_by_score():
-    """Two boxes of one face become their weighted mean with the better score; a face apart stays as it is."""
-    points, scores = merge(np.array([face_at(10), face_at(14), face_at(90)]), np.array([0.9, 0.6, 0.7]))
-    np.testing.assert_allclose(points, [face_at((10 * 0.9 + 14 * 0.6) / 1.5), face_at(90)])
-    assert scores.tolist() == [0.9, 0.7]
-
-
-def test_merging_nothing_gives_nothing():
-    """No faces stay no faces, in arrays of the right shape."""
-    points, scores = merge(np.zeros((0, 8, 2)), np.zeros(0))
-    assert (points.shape, scores.shape) == ((0, 8, 2), (0,))
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from shared.schema import (
     Unit,
 )
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats
+from tasks.boxes import Floats, Picture, pictures
 from tasks.landmarks import Network
 from tasks.tracking import there
 
@@ -59,7 +59,6 @@ COLOURS = 4
 """Levels of each of red, green and blue: the dominant colour is the mean of the fullest of 64 bins."""
 
 Mask = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
 
 
 class BackgroundOptions(Options):
@@ -145,18 +144,16 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
         looks: list[Look] = []
         masks: list[PersonMask] = []
         due = 0.0
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                boxes = there(objects, float(t))
-                persons, others = ([box for one, box in boxes if (one.label == "person") is it] for it in (True, False))
-                mask = without_noise(self.people(frame), persons, others)
-                texts = [corners(one.box) for one in captions if one.start <= t < one.end]
-                looks.append(look(float(t), frame, mask, texts))
-                # times of frames are not exact multiples of the sampling interval
-                if t >= due - 0.5 / SAMPLES_PER_SECOND:
-                    masks += [as_item(len(masks) + 1, looks[-1], mask)] if mask.any() else []
-                    due += options.mask_seconds
-            media.progress(min(1.0, looks[-1].t / max(media.info.duration_seconds, 1e-3)))
+        for t, frame in pictures(media, FRAMES):
+            boxes = there(objects, t)
+            persons, others = ([box for one, box in boxes if (one.label == "person") is it] for it in (True, False))
+            mask = without_noise(self.people(frame), persons, others)
+            texts = [corners(one.box) for one in captions if one.start <= t < one.end]
+            looks.append(look(t, frame, mask, texts))
+            # times of frames are not exact multiples of the sampling interval
+            if t >= due - 0.5 / SAMPLES_PER_SECOND:
+                masks += [as_item(len(masks) + 1, looks[-1], mask)] if mask.any() else []
+                due += options.mask_seconds
         shots = media.items("cut_analysis/shots", LabelledSegment)
         if not media.has("cut_analysis"):
             shots = (LabelledSegment(id="", start=0.0, end=media.info.duration_seconds, label="shot"),)

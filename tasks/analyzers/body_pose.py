@@ -26,7 +26,7 @@ from pydantic import Field
 
 from shared.schema import Coordinate, Face, ObjectTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, as_document_box, groups_of_one
+from tasks.boxes import Floats, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network, sigmoid
 from tasks.tracking import LinkRules, Sighting, Tracklet, link, there
 
@@ -138,16 +138,14 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
         faces = media.items("face_detection/faces", Face)
         sightings: list[Sighting] = []
         bodies: list[list[Found]] = []
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                places = places_at(persons, faces, float(t))[: options.people]
-                found = self.in_places(frame, places) if looked else self.in_picture(frame)
-                found = without_doubles(found)[: options.people]
-                bodies.append(found)
-                shapes = np.array([body.box for body in found]).reshape(-1, 4)
-                scores = np.array([body.presence for body in found])
-                sightings.append(Sighting(float(t), shapes, scores, np.zeros(len(found), np.intp)))
-            media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
+        for t, frame in pictures(media, FRAMES):
+            places = places_at(persons, faces, t)[: options.people]
+            found = self.in_places(frame, places) if looked else self.in_picture(frame)
+            found = without_doubles(found)[: options.people]
+            bodies.append(found)
+            shapes = np.array([body.box for body in found]).reshape(-1, 4)
+            scores = np.array([body.presence for body in found])
+            sightings.append(Sighting(t, shapes, scores, np.zeros(len(found), np.intp)))
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),

@@ -13,24 +13,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.schema import Face, FaceBox, ObjectTrack, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, Letterbox, as_document_box, groups_of_one
+from tasks.boxes import Floats, Letterbox, Picture, as_document_box, pictures
+from tasks.landmarks import Detector, Network
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
 SHORT_SIDE = 240
 FRAMES = Frames(fps=SAMPLES_PER_SECOND, short_side=SHORT_SIDE)
-SIDE = 192
-STRIDE = 4
-KEYPOINTS = 6
+DETECTOR = Detector(side=192, strides=(4,), keypoints=6, per_cell=1)
 WEAK_SCORE = 0.6
 """MediaPipe's `min_score_thresh` for full range: from here on a box may carry on a face that was surer before."""
-SAME_FACE_OVERLAP = 0.3
-"""MediaPipe's `min_suppression_threshold`."""
 
 
 class FaceOptions(Options):
@@ -60,10 +56,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         """Load the network and run it once: the first run allocates its memory."""
         import scipy.optimize  # noqa: F401  (linking needs it later, and it is slow to import)
 
-        self.network = model.tflite("face_detection_full_range_sparse.tflite")
-        self.picture = self.network.get_input_details()[0]["index"]
-        by_width = {int(output["shape"][2]): output["index"] for output in self.network.get_output_details()}
-        self.shapes, self.scores = by_width[4 + 2 * KEYPOINTS], by_width[1]
+        self.network = Network(model.tflite("face_detection_full_range_sparse.tflite"))
         self.look(0.0, np.zeros((SHORT_SIDE, SHORT_SIDE, 3), np.uint8), WEAK_SCORE)
 
     def analyze(self, media: Media, options: FaceOptions) -> FaceTracks:
@@ -71,12 +64,10 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         floor = min(options.threshold, WEAK_SCORE)
         sightings: list[Sighting] = []
         keypoints: list[Floats] = []
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                sighting, points = self.look(float(t), frame, floor)
-                sightings.append(sighting)
-                keypoints.append(points)
-            media.progress(min(1.0, sightings[-1].t / max(media.info.duration_seconds, 1e-3)))
+        for t, frame in pictures(media, FRAMES):
+            sighting, points = self.look(t, frame, floor)
+            sightings.append(sighting)
+            keypoints.append(points)
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
@@ -86,46 +77,14 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         items = tuple(_item(number, tracklet, keypoints) for number, tracklet in enumerate(tracklets, start=1))
         return FaceTracks(faces=ObjectTrack(method="model", items=items))
 
-    def look(self, t: float, frame: NDArray[np.uint8], floor: float) -> tuple[Sighting, Floats]:
+    def look(self, t: float, frame: Picture, floor: float) -> tuple[Sighting, Floats]:
         """Find faces in one rgb frame `(height, width, 3)` that score at least `floor`; keypoints are `(n, 6, 2)`."""
-        letterbox = Letterbox.fit((frame.shape[1], frame.shape[0]), (SIDE, SIDE))
-        self.network.set_tensor(self.picture, letterbox.draw(frame)[None].astype(np.float32) / 127.5 - 1)
-        self.network.invoke()
-        shapes, logits = self.network.get_tensor(self.shapes)[0], self.network.get_tensor(self.scores)[0, :, 0]
-        points, scores = merge(*decode(shapes, logits, floor))
+        letterbox = Letterbox.fit((frame.shape[1], frame.shape[0]), (DETECTOR.side, DETECTOR.side))
+        shapes, logits = self.network.run(letterbox.draw(frame).astype(np.float32) / np.float32(127.5) - 1)
+        points, scores = DETECTOR.decode(shapes, logits[:, 0], floor)
         points = letterbox.to_picture(points)
         boxes = np.clip(points[:, :2].reshape(-1, 4), 0, 1)
         return Sighting(t, boxes, scores, np.zeros(len(scores), np.intp)), points[:, 2:]
-
-
-def decode(
-    shapes: NDArray[np.float32], logits: NDArray[np.float32], floor: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Faces of all cells that score at least `floor`: points `(n, 8, 2)` in network pixels and scores `(n,)`.
-
-    Points are the box's top left and bottom right corner, then the six keypoints. `shapes` is `(cells, 16)`: centre,
-    size and keypoints as pixels from the cell's centre; `logits` is `(cells,)`. There is one cell every `STRIDE`
-    pixels, row by row, and all anchors have the size of the picture, so sizes need no scaling.
-    """
-    scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
-    cells = np.flatnonzero(scores >= floor)
-    columns = SIDE // STRIDE
-    anchors = np.stack([cells % columns + 0.5, cells // columns + 0.5], axis=1) * STRIDE
-    raw = shapes[cells].reshape(-1, 2 + KEYPOINTS, 2).astype(np.float64)
-    centres, half_sizes = anchors + raw[:, 0], raw[:, 1] / 2
-    corners = np.stack([centres - half_sizes, centres + half_sizes], axis=1)
-    return np.concatenate([corners, anchors[:, None] + raw[:, 2:]], axis=1), scores[cells]
-
-
-def merge(points: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """One face for each group of overlapping ones: points weighted by score, and the group's best score.
-
-    Shapes as from `decode`. This is the weighted non-maximum suppression of BlazeFace, which steadies boxes over time.
-    """
-    groups = groups_of_one(points[:, :2].reshape(-1, 4), scores, SAME_FACE_OVERLAP)
-    merged = [np.average(points[group], axis=0, weights=scores[group]) for group in groups]
-    best = [float(scores[group[0]]) for group in groups]
-    return np.array(merged).reshape(-1, 2 + KEYPOINTS, 2), np.array(best)
 
 
 def _item(number: int, tracklet: Tracklet, keypoints: list[Floats]) -> Face:
