@@ -96,13 +96,7 @@ class Models:
 
     def onnx(self, file: str) -> Any:
         """An `onnxruntime.InferenceSession` of a weights file."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(self.path(file), options, providers=["CPUExecutionProvider"])
+        return onnx_session(self.path(file), self.threads)
 
     def tflite(self, file: str) -> Any:
         """An `ai_edge_litert` interpreter of a weights file, tensors allocated."""
@@ -136,6 +130,17 @@ class Models:
         if self._entry is None:
             raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
         return self._entry
+
+
+def onnx_session(path: str, threads: int) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU whose threads sleep while they wait."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True, slots=True)
