@@ -5,7 +5,7 @@ import pytest
 
 from shared.errors import BadInput
 from tasks.analyzers.object_detection import LARGE, ObjectDetection
-from tests.support.media import LocalMedia, run
+from tests.support.media import run
 from tests.support.moving import write_video
 from tests.support.tiny.objects import d_fine, detr, rt_detr, rt_detr_v2
 from tests.support.tiny.scenes import scenes

@@ -29,7 +29,7 @@ CONFIGS = (".py", ".json", ".yaml")
 
 
 class MmdetDetector(TorchEngine):
-    """A model that mmdet builds from a config; its own pipeline prepares each picture, its own head reads the answers."""
+    """A model that mmdet builds from a config; its pipeline prepares each picture, its head reads the answers."""
 
     cpu_batch = 2
 
@@ -52,6 +52,7 @@ class MmdetDetector(TorchEngine):
         self._torch: Any = torch
         config = Config.fromfile(_only(self.files.folder, *CONFIGS))
         self.model, self.labels = _built(config, _only(self.files.folder, ".pth"), self.files.device.name)
+        self.model.bbox_head.register_forward_hook(_exact)
         steps = [dict(step) for step in config.test_dataloader.dataset.pipeline]
         kept = [step for step in steps if step["type"] not in ("LoadImageFromFile", "LoadAnnotations")]
         # the pictures are in memory, and mmdet's are blue first
@@ -80,6 +81,11 @@ class MmdetDetector(TorchEngine):
         ends = np.cumsum([len(one.scores) for one in answers])[:-1]
         parts = zip(*(np.split(each, ends) for each in (boxes, rows[:, 4], rows[:, 5].astype(np.intp))), strict=True)
         return [Found(*part) for part in parts]
+
+
+def _exact(_head: Any, _inputs: Any, answers: Any) -> Any:
+    """A head's answers in fp32, a list for each of its outputs: boxes are made of them in pixels, which bf16 rounds."""
+    return tuple(levels and [level.float() for level in levels] for levels in answers)
 
 
 def _only(folder: Path, *suffixes: str) -> Path:
