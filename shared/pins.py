@@ -182,6 +182,8 @@ class Entry(Pin):
     summary: str
     licence: str
     hub: str | None = None
+    hub_files: tuple[str, ...] = ()
+    """Patterns of the repository's files that are used; empty: those of transformers (`shared.hub.DEFAULT_FILES`)."""
     engine: str | None = None
     """Which of the analyzer's engines reads it; None when the analyzer reads the files itself."""
     vram_mib: dict[Literal["fp32", "bf16", "int8", "nf4"], PositiveInt] = {}

@@ -235,6 +235,8 @@ class Receipt(Frozen):
     """GPU memory that the worker's models hold after the run."""
     device: str | None = None
     precision: str | None = None
+    weights_reviewed: bool | None = None
+    """False: hub files that were taken unlocked. Null: the analyzer has no weights."""
     attempts: int = 0
     cache_hit: bool = False
     realtime_factor: float | None = None

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     unload_after_seconds: float | None = Field(None, gt=0, description="idle GPU workers let go of their models then")
     models: dict[str, str] = Field({}, description='other weights for an analyzer: {"ANALYZER": "ENTRY"}, as JSON')
     precision: dict[str, Precision] = Field({}, description='{"ANALYZER": "bf16"}: fp32, bf16, int8, nf4 or auto')
+    hub_lock: Path | None = Field(None, description="lock file of hub models; default: hub.lock.json in weights_dir")
+    compile: bool = Field(default=False, description="models that write: record the inner loop at warm-up, for speed")
     pins_file: Path | None = Field(None, description="pins of the weights; default: those of this version")
     frame_store_bytes: int = Field(8 << 30, ge=1 << 20, description="size at which old renditions are evicted")
     preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")

@@ -2,6 +2,8 @@
 
     <folder>/<entry>/<file>               a file as pinned
     <folder>/<entry>/<file>.origin.json   beside a converted file: what it was made from, and its own sha256
+    <folder>/hub.lock.json                revision and hashes of hub entries, by `reelgraph models lock`
+    <folder>/.checked.json                large files that were hashed and not touched since
     <folder>/.partial/                    what a pull has not finished; the next one goes on from there
 
 Files are believed only under their final name, and get it by an atomic rename after their hash was checked.
@@ -10,7 +12,9 @@ Files are believed only under their final name, and get it by an atomic rename a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -23,12 +27,17 @@ from shared.conversions import File, expected_sha256, recipe
 from shared.digests import sha256_of
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
+from shared.hub import HubLock, LockedEntry, add_to_lock, ask, locked, read_lock
 from shared.pins import Artifact, Entry, Pins, load_pins
 from shared.pull import Pull, PullProgress, Report, alone
+from shared.seals import Seals
 
 __all__ = ["Entry", "Problem", "PullProgress", "Weights"]
 
 PINS = files("shared") / "weights.toml"
+LOCK = "hub.lock.json"
+BULK_SUFFIX = ".safetensors"
+"""Files that may be hashed while they are read: whatever their bytes are, reading them runs nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +54,28 @@ class Weights:
     """Files of a pins file, stored in `folder`. Any pins file will do; the default pins the models."""
 
     def __init__(
-        self, folder: Path, pins: Path | Traversable = PINS, *, command: str = "reelgraph models pull"
+        self,
+        folder: Path,
+        pins: Path | Traversable = PINS,
+        *,
+        lock: Path | None = None,
+        command: str = "reelgraph models pull",
     ) -> None:
         self.folder = folder
+        self.lock_file = lock or folder / LOCK
         self.patience = Patience()
         self._source = pins
         self._command = command
+        self._seals = Seals(folder)
         self._checked: dict[Path, tuple[int, int, int]] = {}
 
     @cached_property
+    def _lock(self) -> HubLock:
+        return read_lock(self.lock_file)
+
+    @cached_property
     def _pins(self) -> Pins:
-        return load_pins(self._source)
+        return locked(load_pins(self._source), self._lock)
 
     def entries(self) -> dict[str, Entry]:
         """All entries by name, locked or not."""
@@ -89,20 +109,56 @@ class Weights:
             raise BadInput(f"{entry} has no file {file!r}", code="unknown_weights")
         path = self.folder / entry / file
         if (stamp := _stamp(path)) is None or stamp != self._checked.get(path):
-            self._check(entry, pinned)
+            self._check(entry, pinned, trust_seals=True)
             if stamp is not None:
                 self._checked[path] = stamp
         return path
 
-    def folder_of(self, entry: str) -> Path:
-        """The folder of an entry, all of whose files this process has checked.
+    @contextmanager
+    def reading(self, entry: str) -> Iterator[Path]:
+        """The folder of an entry, whose files are checked by the end of the block.
+
+        Large tensors are hashed while the block reads them: one pass over 15 GB of page cache instead of two. What was
+        read must not be used before the block has ended. All else is checked before it begins.
 
         Raises:
-            WeightsMissing, WeightsTampered: as `path` does.
+            WeightsMissing, WeightsTampered: as `path` does; also in place of what the block raised over such a file.
         """
-        for file in self._locked_entry(entry).files:
-            self.path(entry, file.name)
-        return self.folder / entry
+        files = self._locked_entry(entry).files
+        bulk = [file.name for file in files if file.name.endswith(BULK_SUFFIX)]
+        for file in files:
+            if file.name not in bulk:
+                self.path(entry, file.name)
+        with ThreadPoolExecutor(max_workers=max(1, len(bulk))) as pool:
+            checks = [pool.submit(self.path, entry, name) for name in bulk]
+            try:
+                yield self.folder / entry
+            finally:
+                for check in checks:
+                    check.result()
+
+    def is_reviewed(self, entry: str) -> bool:
+        """Whether the entry's files are those that somebody pinned; not when they were pulled unlocked."""
+        known = self._lock.entries.get(entry)
+        return known is None or known.reviewed
+
+    def lock(self, names: Iterable[str], *, reviewed: bool = True) -> dict[str, LockedEntry]:
+        """Ask the hub what the named entries hold now, and accept nothing else from now on.
+
+        Raises:
+            BadInput: an entry is of no hub.
+            Infrastructure: the hub cannot be reached, or the lock file cannot be written.
+        """
+        entries = {name: ask(self._entry(name), self.patience) for name in names}
+        if not reviewed:
+            entries = {name: one.model_copy(update={"reviewed": False}) for name, one in entries.items()}
+        try:
+            add_to_lock(self.lock_file, entries)
+        except OSError as error:
+            raise Infrastructure(f"cannot write {self.lock_file}: {error.strerror or error}") from error
+        self.__dict__.pop("_lock", None)
+        self.__dict__.pop("_pins", None)
+        return entries
 
     def verify(self, names: Iterable[str]) -> list[Problem]:
         """Hash every file of the named entries; returns what is missing or tampered."""
@@ -155,19 +211,23 @@ class Weights:
         entry = self._entry(name)
         if not entry.locked:
             raise WeightsMissing(
-                f"{name} ({entry.hub}) is not locked: nobody has computed its hashes, so it cannot be pulled; "
-                "locking arrives with the gpu profile",
+                f"{name} ({entry.hub}) is not locked: `reelgraph models lock {name}` asks the hub for its revision and "
+                "hashes; then it can be pulled",
                 code="weights_unlocked",
             )
         return entry
 
-    def _check(self, entry: str, file: File) -> None:
+    def _check(self, entry: str, file: File, *, trust_seals: bool = False) -> None:
         path = self.folder / entry / file.name
         pinned = expected_sha256(file, path)
         if pinned is None or not path.is_file():
             raise WeightsMissing(f"{entry}/{file.name} is not on this machine; get it with `{self._command} {entry}`")
+        if trust_seals and self._seals.holds(path, pinned):
+            return
+        before = path.stat()
         if (actual := sha256_of(path)) != pinned:
             raise tampered(str(path), pinned, actual)
+        self._seals.put(path, before, actual)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -234,6 +234,7 @@ class Work:
         seconds = time.monotonic() - self.started
         queued = self.attempt.queued_at
         began = self.attempt.started_at
+        entry = weights_entry(self.analyzer, self.job.profile)
         return Receipt(
             queue_seconds=round(max(0.0, began - queued), 3) if queued and began else None,
             load_seconds=round(self.load_seconds, 3),
@@ -245,6 +246,7 @@ class Work:
             held_gpu_mib=devices.held_mib(),
             device=self.hardware.device,
             precision=self.hardware.precision,
+            weights_reviewed=weights().is_reviewed(entry) if entry else None,
             attempts=self.attempt.attempts,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,

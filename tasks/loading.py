@@ -181,6 +181,7 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             threads=here.threads,
             device=lambda: _device_of(analyzer.group),
             precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
+            compile_loops=here.compile,
         )
         instance.load(models)
         for engine in models.engines:

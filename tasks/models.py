@@ -33,6 +33,8 @@ class Weighted:
     device: Device
     precision: Number
     threads: int
+    compile: bool = False
+    """Whether to spend warm-up time and memory on a faster inner loop; for workers that live long."""
 
 
 class Engine(Protocol):
@@ -73,12 +75,13 @@ class Models:
         threads: int,
         device: Callable[[], Device] = lambda: CPU,
         precision: Precision = "auto",
+        compile_loops: bool = False,
     ) -> None:
         self.profile = profile
         self.threads = threads
         self.engines: list[Engine] = []
         self._weights, self._entry = weights, entry
-        self._device, self._precision = device, precision
+        self._device, self._precision, self._compile = device, precision, compile_loops
 
     @property
     def digest(self) -> str | None:
@@ -119,10 +122,11 @@ class Models:
         kind = kinds.get(pinned.engine or "")
         if kind is None:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
-        folder, device = self._weights.folder_of(entry), self._device()
+        device = self._device()
         precision = fitting(self._precision, pinned.vram_mib, device)
-        made = kind(Weighted(entry, folder, device, precision, self.threads))
-        made.load()
+        with self._weights.reading(entry) as folder:
+            made = kind(Weighted(entry, folder, device, precision, self.threads, self._compile))
+            made.load()
         self.engines.append(made)
         return made
 

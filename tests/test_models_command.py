@@ -64,10 +64,7 @@ def test_pull_shows_its_steps_and_verify_checks(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(FILE)
     artifacts = {"a": pinned(FILE, source="file", path=str(tmp_path / "file"))}
     pins = write_pins(tmp_path / "pins.toml", artifacts, {"net": [pinned(FILE, name="model.bin", artifact="a")]})
-    main = (
-        f"import shared.weights as w, pathlib; w.Weights.__init__.__defaults__ = (pathlib.Path({str(pins)!r}),); {MAIN}"
-    )
-    monkeypatch.setattr(f"{__name__}.MAIN", main)
+    monkeypatch.setenv("REELGRAPH_PINS_FILE", str(pins))
     done = reelgraph("models", "pull", "net", "--weights", tmp_path / "store")
     assert done.stdout == f"net: ready in {tmp_path}/store/net\n"
     assert "net/model.bin: stored" in done.stderr.splitlines()

@@ -33,8 +33,10 @@ from pydantic import Field
 
 from shared.schema import LabelledSegment, ObjectTrack, Point, SegmentTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
+from tasks.appearance import Looks
 from tasks.boxes import Floats, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 Gesture = Literal["open_palm", "fist", "pointing", "victory", "thumbs_up", "thumbs_down", "ok"]
@@ -123,6 +125,7 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     group = "people"
     summary = "Hands with 21 landmarks (MediaPipe Hands) and seven gestures named by geometric rules"
     needs = (FRAMES,)
+    uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-hands", "gpu": "mediapipe-hands"}
     cost = 0.06
 
@@ -145,12 +148,14 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
             hands.append(found)
             boxes = np.array([hand.box() for hand in found]).reshape(-1, 4)
             scores = np.array([hand.presence for hand in found])
-            sightings.append(Sighting(t, boxes, scores, np.zeros(len(found), np.intp)))
+            labels, looks = np.zeros(len(found), np.intp), Looks.of(frame, boxes)
+            sightings.append(Sighting(t, boxes, scores, labels, looks))
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
         items, gestures = [], []
         for number, tracklet in enumerate(tracklets, start=1):

@@ -8,16 +8,17 @@ a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
 
 from shared.schema import ObjectTrack, TimedBox, TrackedObject, TrackSet
 from tasks.analyzer import Analyzer, Audio, Frames, Media, ModelContext, Options
-from tasks.boxes import Picture, as_document_box, pictures
+from tasks.appearance import Looks
+from tasks.boxes import answered, as_document_box, pictures
 from tasks.engines.detectors import DETECTORS
 from tasks.engines.objects import ObjectDetector
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -49,6 +50,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet; RT-DETRv2, D-FINE or mmdet on a GPU)"
     needs = (SMALL,)
     needs_in: ClassVar[dict[str, tuple[Frames | Audio, ...]]] = {"gpu": (LARGE,)}
+    uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "nanodet-m-416", "gpu": "rtdetr-v2-r50"}
     cost = 0.1
 
@@ -66,6 +68,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
         lasting = [tracklet for tracklet in tracklets if tracklet.scores.mean() >= options.threshold]
         items = tuple(self._item(number, tracklet) for number, tracklet in enumerate(lasting, start=1))
@@ -73,15 +76,11 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
 
     def sightings(self, media: Media, floor: float) -> list[Sighting]:
         """What is in every sampled frame with a score of at least `floor`."""
-        times: list[float] = []
-
-        def shown() -> Iterator[Picture]:
-            for t, picture in pictures(media, self._frames):
-                times.append(t)
-                yield picture
-
-        found = [one for batch in self._detector.objects(shown(), floor) for one in batch]
-        return [Sighting(t, one.boxes, one.scores, one.labels) for t, one in zip(times, found, strict=True)]
+        seen = answered(pictures(media, self._frames), lambda shown: self._detector.objects(shown, floor))
+        return [
+            Sighting(t, found.boxes, found.scores, found.labels, Looks.of(picture, found.boxes))
+            for t, picture, found in seen
+        ]
 
     def _item(self, number: int, tracklet: Tracklet) -> TrackedObject:
         boxes = zip(tracklet.times, tracklet.boxes, tracklet.scores, strict=True)

@@ -121,7 +121,10 @@ def pretrained(auto_class: Any, files: Weighted, *, held: Number | None = None, 
     which needs the weights placed while loading.
     """
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a worker's log is no terminal
+    torch.set_num_threads(files.threads)
     precision = held or files.precision
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     if precision in ("int8", "nf4"):
