@@ -12,7 +12,7 @@ from tests.support.media import run
 from tests.support.moving import write_video
 from tests.support.tiny.mmdet import CLASSES, rtmdet, yolox
 from tests.support.tiny.scenes import scenes
-from tests.support.tiny.store import patch_torchvision, tiny_weights, with_engine
+from tests.support.tiny.store import gpu_profile, patch_torchvision, tiny_weights, with_engine
 
 pytest.importorskip("torch")
 patch_torchvision()
@@ -97,7 +97,7 @@ def test_a_checkpoint_runs_no_code(weights, tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "called"), "w"))
 
-    copy(weights.folder_of("rtmdet") / "config.py", tmp_path)
+    copy(weights.folder / "rtmdet" / "config.py", tmp_path)
     torch.save({"state_dict": {}, "meta": Call()}, tmp_path / "checkpoint.pth")
     engine = MmdetDetector(Weighted("bad", tmp_path, CPU, "fp32", 1))
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
@@ -112,11 +112,11 @@ def test_an_entry_without_a_config_is_refused(tmp_path):
         MmdetDetector(Weighted("bad", tmp_path, CPU, "fp32", 1)).load()
 
 
-def test_objects_of_a_video(weights, tmp_path, monkeypatch):
+def test_objects_of_a_video(weights, tmp_path):
     """Through the analyzer, real frames become tracks inside the video, named by the checkpoint."""
-    monkeypatch.setenv("REELGRAPH_PROFILE", "gpu")
     video = write_video(tmp_path / "moving.mp4", scenes(20, 192, 128), fps=10)
     analyzer = with_engine(ObjectDetection(), weights, "yolox")
-    items = run(analyzer, video, tmp_path / "frames").objects.items
+    with gpu_profile():
+        items = run(analyzer, video, tmp_path / "frames").objects.items
     assert items
     assert all(item.label in CLASSES and 0 <= item.start < item.end <= 2.0 for item in items)

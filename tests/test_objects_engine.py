@@ -9,7 +9,7 @@ from tests.support.media import run
 from tests.support.moving import write_video
 from tests.support.tiny.objects import d_fine, detr, rt_detr, rt_detr_v2
 from tests.support.tiny.scenes import scenes
-from tests.support.tiny.store import need_torch, tiny_weights, with_engine
+from tests.support.tiny.store import gpu_profile, need_torch, tiny_weights, with_engine
 
 pytestmark = pytest.mark.engines
 MAKERS = {"rt-detr": rt_detr, "rtdetr-v2-r50": rt_detr_v2, "d-fine-large": d_fine, "detr": detr}
@@ -67,7 +67,7 @@ def test_the_same_as_the_library_picture_by_picture(weights, entry):
     import torch
     from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
-    folder = weights.folder_of(entry)
+    folder = weights.folder / entry
     processor = AutoImageProcessor.from_pretrained(folder)
     model = AutoModelForObjectDetection.from_pretrained(folder).eval()
     ours = flat(detector(weights, entry).objects(scenes(3), 0.3))
@@ -101,13 +101,13 @@ def test_a_model_of_another_family_is_refused(weights):
         detector(weights, "detr")
 
 
-def test_objects_of_a_video(weights, tmp_path, monkeypatch):
+def test_objects_of_a_video(weights, tmp_path):
     """Through the analyzer, real frames become tracks inside the video, with classes of the model and mean scores."""
-    monkeypatch.setenv("REELGRAPH_PROFILE", "gpu")
     video = write_video(tmp_path / "moving.mp4", scenes(30, 192, 128), fps=15)
     analyzer = with_engine(ObjectDetection(), weights, "rtdetr-v2-r50")
     assert analyzer.reads("gpu") == (LARGE,)
-    items = run(analyzer, video, tmp_path / "frames", threshold=0.6).objects.items
+    with gpu_profile():
+        items = run(analyzer, video, tmp_path / "frames", threshold=0.6).objects.items
     assert items
     for item in items:
         assert item.label in {"person", "motorcycle", "tv"}

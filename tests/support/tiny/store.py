@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
+from shared.settings import settings
 from shared.weights import PINS, Weights
 from tasks.analyzer import Analyzer
 from tasks.devices import CPU
@@ -78,3 +82,14 @@ def with_engine(analyzer: Analyzer, weights: Weights, entry: str, precision: str
     for engine in models.engines:
         engine.warm_up()
     return analyzer
+
+
+@contextmanager
+def gpu_profile() -> Iterator[None]:
+    """While it is entered, this process is in the gpu profile; its models stay on the CPU."""
+    try:
+        with patch.dict(os.environ, REELGRAPH_PROFILE="gpu", REELGRAPH_DEVICE="cpu"):
+            settings.cache_clear()
+            yield
+    finally:
+        settings.cache_clear()
