@@ -103,11 +103,7 @@ class Models:
 
     def tflite(self, file: str) -> Any:
         """An `ai_edge_litert` interpreter of a weights file, tensors allocated."""
-        from ai_edge_litert.interpreter import Interpreter
-
-        interpreter = Interpreter(self.path(file), num_threads=self.threads)
-        interpreter.allocate_tensors()
-        return interpreter
+        return tflite_interpreter(self.path(file), self.threads)
 
     def engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
         """The engine that the entry names, loaded.
@@ -145,6 +141,15 @@ def onnx_session(path: str, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def tflite_interpreter(path: str, threads: int) -> Any:
+    """An `ai_edge_litert` interpreter on the CPU, tensors allocated."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 @dataclass(frozen=True, slots=True)
