@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from shared.errors import BadInput, WeightsMissing
+from shared.log import logger
 from shared.settings import Precision
 from shared.weights import Weights
 from tasks.devices import CPU, Device, NoDevice
@@ -22,6 +23,9 @@ Number = Literal["fp32", "bf16", "int8", "nf4"]
 
 ON_A_GPU: tuple[Number, ...] = ("bf16", "nf4")
 """What `auto` tries, in this order. int8 only on request: measured 5 times slower than bf16."""
+
+
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ EngineKind = Callable[[Weighted], EngineT]
 class Models:
     """Implements `tasks.analyzer.ModelContext` for one analyzer; `entry` is what it uses in the profile.
 
+    `extra` is the entry that it uses if it is there.
+
     Several models run side by side on the same cores, one per worker process. So each uses `threads` threads and they
     sleep, not spin, while they wait.
     """
@@ -81,6 +87,7 @@ class Models:
         self.threads = threads
         self.engines: list[Engine] = []
         self._weights, self._entry = weights, entry
+        self.extra: str | None = None
         self._device, self._precision, self._compile = device, precision, compile_loops
 
     @property
@@ -113,7 +120,23 @@ class Models:
             BadInput: the entry names none of these engines.
             NoDevice: it fits the GPU memory of this worker in no precision that it may have.
         """
-        entry = self._required_entry()
+        return self._made(self._required_entry(), kinds)
+
+    def extra_engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT | None:
+        """The engine of the entry that the analyzer can do without; None where there is none or its files are not here.
+
+        Raises:
+            WeightsTampered, BadInput, NoDevice: as `engine` does.
+        """
+        if self.extra is None:
+            return None
+        try:
+            return self._made(self.extra, kinds)
+        except WeightsMissing as error:
+            log.warning("without_extra", entry=self.extra, reason=error.message)
+            return None
+
+    def _made(self, entry: str, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
         pinned = self._weights.entries()[entry]
         kind = kinds.get(pinned.engine or "")
         if kind is None:
