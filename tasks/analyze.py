@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -41,7 +42,7 @@ from tasks.inputs import JobMedia, stored_tracks
 from tasks.loading import ON_CPU, Loaded, in_use, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name, weights_entry
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, extra_entry, task_name, weights_entry
 
 log = logger(__name__)
 
@@ -254,12 +255,18 @@ class Work:
 
 
 def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
-    """The digest of the weights that the analyzer uses in the profile; None without weights and for unlocked ones."""
-    entry = weights_entry(analyzer, profile)
-    try:
-        return weights().digest(entry) if entry else None
-    except WeightsMissing:
-        return None
+    """What stands for the weights that the analyzer uses in the profile, those of its extra included if they are here.
+
+    None without weights and for unlocked ones.
+    """
+    entry, extra = weights_entry(analyzer, profile), extra_entry(analyzer, profile)
+    used = [name for name in (entry, extra) if name]
+    digests = []
+    for name in used:
+        with suppress(WeightsMissing):
+            if name == entry or weights().on_disk(name) == "complete":
+                digests.append(weights().digest(name))
+    return "+".join(digests) or None
 
 
 def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[str, ...]:

@@ -97,6 +97,12 @@ class ModelContext(Protocol):
         Raises WeightsMissing, WeightsTampered, BadInput (an engine that is not among the kinds) or NoDevice.
         """
 
+    def extra_engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT | None:
+        """The engine of the analyzer's `extra` entry, or None where there is none or its files are not here.
+
+        Raises as `engine` does, but for WeightsMissing.
+        """
+
 
 class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Base of all analyzers. See the module's docstring."""
@@ -118,6 +124,8 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Analyzers whose result it reads when there is one."""
     weights: ClassVar[dict[str, str]] = {}
     """Profile to entry of `weights.toml`. Empty: needs no weights. A profile left out: unavailable there."""
+    extra: ClassVar[dict[str, str]] = {}
+    """Profile to an entry that it makes use of when its files are there, and works without."""
     cost: ClassVar[float] = 0.05
     """Seconds of work per second of video on one CPU core, measured; orders the queue and sets time limits."""
     cost_in: ClassVar[dict[str, float]] = {}

@@ -20,7 +20,7 @@ from tasks.devices import CPU, Device, NoDevice, claim, held_mib
 from tasks.models import Demand, Engine, Models, Number, agreed
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
-from tasks.registry import AnyAnalyzer, analyzers, weights_entry
+from tasks.registry import AnyAnalyzer, analyzers, extra_entry, weights_entry
 
 log = logger(__name__)
 
@@ -157,7 +157,8 @@ def _agree(served: Sequence[AnyAnalyzer]) -> None:
     here, entries = settings(), weights().entries()
     demands = {}
     for analyzer in served:
-        entry = entries.get(weights_entry(analyzer, here.profile) or "")
+        name = weights_entry(analyzer, here.profile) or extra_entry(analyzer, here.profile)
+        entry = entries.get(name or "")
         if entry is not None and entry.vram_mib and on_gpu(analyzer.group):
             demands[analyzer.name] = Demand(here.precision.get(analyzer.name, "auto"), entry.vram_mib)
     if demands:
@@ -183,6 +184,7 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
             compile_loops=here.compile,
         )
+        models.extra = extra_entry(analyzer, here.profile)
         instance.load(models)
         for engine in models.engines:
             engine.warm_up()

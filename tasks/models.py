@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from shared.errors import BadInput, WeightsMissing
+from shared.log import logger
 from shared.settings import Precision
 from shared.weights import Weights
 from tasks.devices import CPU, Device, NoDevice
@@ -22,6 +23,9 @@ Number = Literal["fp32", "bf16", "int8", "nf4"]
 
 ON_A_GPU: tuple[Number, ...] = ("bf16", "nf4")
 """What `auto` tries, in this order. int8 only on request: measured 5 times slower than bf16."""
+
+
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ EngineKind = Callable[[Weighted], EngineT]
 class Models:
     """Implements `tasks.analyzer.ModelContext` for one analyzer; `entry` is what it uses in the profile.
 
+    `extra` is the entry that it uses if it is there.
+
     Several models run side by side on the same cores, one per worker process. So each uses `threads` threads and they
     sleep, not spin, while they wait.
     """
@@ -81,6 +87,7 @@ class Models:
         self.threads = threads
         self.engines: list[Engine] = []
         self._weights, self._entry = weights, entry
+        self.extra: str | None = None
         self._device, self._precision, self._compile = device, precision, compile_loops
 
     @property
@@ -99,21 +106,11 @@ class Models:
 
     def onnx(self, file: str) -> Any:
         """An `onnxruntime.InferenceSession` of a weights file."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(self.path(file), options, providers=["CPUExecutionProvider"])
+        return onnx_session(self.path(file), self.threads)
 
     def tflite(self, file: str) -> Any:
         """An `ai_edge_litert` interpreter of a weights file, tensors allocated."""
-        from ai_edge_litert.interpreter import Interpreter
-
-        interpreter = Interpreter(self.path(file), num_threads=self.threads)
-        interpreter.allocate_tensors()
-        return interpreter
+        return tflite_interpreter(self.path(file), self.threads)
 
     def engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
         """The engine that the entry names, loaded.
@@ -123,7 +120,23 @@ class Models:
             BadInput: the entry names none of these engines.
             NoDevice: it fits the GPU memory of this worker in no precision that it may have.
         """
-        entry = self._required_entry()
+        return self._made(self._required_entry(), kinds)
+
+    def extra_engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT | None:
+        """The engine of the entry that the analyzer can do without; None where there is none or its files are not here.
+
+        Raises:
+            WeightsTampered, BadInput, NoDevice: as `engine` does.
+        """
+        if self.extra is None:
+            return None
+        try:
+            return self._made(self.extra, kinds)
+        except WeightsMissing as error:
+            log.warning("without_extra", entry=self.extra, reason=error.message)
+            return None
+
+    def _made(self, entry: str, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
         pinned = self._weights.entries()[entry]
         kind = kinds.get(pinned.engine or "")
         if kind is None:
@@ -140,6 +153,26 @@ class Models:
         if self._entry is None:
             raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
         return self._entry
+
+
+def onnx_session(path: str, threads: int) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU whose threads sleep while they wait."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def tflite_interpreter(path: str, threads: int) -> Any:
+    """An `ai_edge_litert` interpreter on the CPU, tensors allocated."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 @dataclass(frozen=True, slots=True)

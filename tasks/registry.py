@@ -48,6 +48,14 @@ def weights_entry(analyzer: AnyAnalyzer, profile: str) -> str | None:
     return settings().models.get(analyzer.name) or analyzer.weights.get(profile)
 
 
+def extra_entry(analyzer: AnyAnalyzer, profile: str) -> str | None:
+    """The entry that the analyzer uses in a profile when it is there; the settings name another if it has no other."""
+    if profile not in analyzer.extra:
+        return None
+    chosen = None if analyzer.weights else settings().models.get(analyzer.name)
+    return chosen or analyzer.extra[profile]
+
+
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
     if analyzer.group not in groups():
         raise TypeError(f"{analyzer.name} is in group {analyzer.group!r}, which groups.toml does not have")

@@ -58,16 +58,16 @@ def square(left, top, side, *, shape=(100, 160)):
 def test_specks_are_no_people():
     """Of a patch of 2.5 % and one of 1.4 % of the picture, only the larger stays."""
     large, small = square(10, 10, 20), square(100, 50, 15)
-    np.testing.assert_array_equal(without_noise(large | small, [], []), large)
+    np.testing.assert_array_equal(without_noise(large | small, [], [], 0.02), large)
 
 
 def test_a_patch_on_a_bottle_is_no_person():
     """A patch inside another object's box is dropped, unless a person's box covers it too, or it reaches far beyond."""
     patch = square(40, 20, 40)
     bottle, half = np.array([0.25, 0.2, 0.5, 0.6]), np.array([0.25, 0.2, 0.5, 0.4])
-    assert not without_noise(patch, [], [bottle]).any()
-    np.testing.assert_array_equal(without_noise(patch, [EVERYTHING], [bottle]), patch)
-    np.testing.assert_array_equal(without_noise(patch, [], [half]), patch)
+    assert not without_noise(patch, [], [bottle], 0.02).any()
+    np.testing.assert_array_equal(without_noise(patch, [EVERYTHING], [bottle], 0.02), patch)
+    np.testing.assert_array_equal(without_noise(patch, [], [half], 0.02), patch)
 
 
 # --- measures ---

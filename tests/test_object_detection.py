@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.analyzers.object_detection import BINS, COCO, STRIDES, ObjectDetection, as_input, canvas_size, decode
+from tasks.analyzers.object_detection import ObjectDetection
+from tasks.engines.nanodet import BINS, COCO, STRIDES, as_input, canvas_size, decode
 from tests.support.drawings import blank, draw_clock, draw_stop_sign
 from tests.support.media import run
 from tests.support.models import loaded

@@ -115,7 +115,9 @@ def imported_by(paths):
 
 
 @pytest.mark.parametrize(
-    ("folders", "files"), [(PACKAGES, ["cpu", "gpu"]), (["tests"], ["cpu", "gpu", "dev"])], ids=["product", "tests"]
+    ("folders", "files"),
+    [(PACKAGES, ["cpu", "gpu", "mmdet"]), (["tests"], ["cpu", "gpu", "mmdet", "dev"])],
+    ids=["product", "tests"],
 )
 def test_every_import_is_asked_for(folders, files):
     """What the code imports is a direct requirement, never one that another package happens to bring."""

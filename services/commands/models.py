@@ -141,7 +141,8 @@ def declared(profile: str) -> tuple[str, ...]:
     """Entries that the analyzers of a profile use. Raises BadInput for an unknown profile."""
     if profile not in profiles():
         raise BadInput(f"unknown profile {profile!r}; there are {', '.join(profiles())}", code="unknown_profile")
-    return tuple(sorted({one.weights[profile] for one in analyzers().values() if profile in one.weights}))
+    named = (entry.get(profile) for one in analyzers().values() for entry in (one.weights, one.extra))
+    return tuple(sorted({entry for entry in named if entry}))
 
 
 def _listed(weights: Weights, name: str) -> Listed:
@@ -162,4 +163,4 @@ def _listed(weights: Weights, name: str) -> Listed:
 
 
 def _users(entry: str, profile: str) -> Iterable[str]:
-    return (one.name for one in analyzers().values() if one.weights.get(profile) == entry)
+    return (one.name for one in analyzers().values() if entry in (one.weights.get(profile), one.extra.get(profile)))

@@ -1,11 +1,8 @@
 """People against their background: how much of the picture they fill, masks of them, and what is behind them.
 
-The networks are MediaPipe's two of selfie segmentation, square (256x256) and landscape (144x256). Each alone takes
-bottles for people, but seldom the same ones: in 20 frames of a clip with bottles and hands the square one marked 2 % of
-the picture or more in 11, the landscape one in 9, and where no hand was in it both together 1.9 % at most. So a pixel
-counts as a person's only where both say so. They know near people, and no distant ones: patches of less than a fiftieth
-of the picture are noise and left out, and so are patches that object detection, where it looked, has boxed as other
-things than persons.
+The local model is MediaPipe's selfie segmentation, which knows near people and nothing else; on a GPU one of ADE20K's
+150 classes also names what is behind them. Patches of people that are too small for the model to be sure are left out,
+and so are patches that object detection, where it looked, has boxed as other things than persons.
 """
 
 from __future__ import annotations
@@ -22,6 +19,7 @@ from shared.schema import (
     Caption,
     Event,
     EventTrack,
+    Frozen,
     LabelledSegment,
     Segment,
     SegmentTrack,
@@ -33,20 +31,16 @@ from shared.schema import (
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
 from tasks.backdrop import Mask, RatioUnknown, blur, detail_ratio, dominant
 from tasks.bars import WHOLE, between, found_bars
-from tasks.boxes import Floats, Picture, pictures
-from tasks.landmarks import Network
+from tasks.boxes import Floats, Picture, answered, pictures
+from tasks.engines.segmentation import SEGMENTERS, Segmenter
 from tasks.tracking import there
 
 SAMPLES_PER_SECOND = 4
 FRAMES = Frames(fps=SAMPLES_PER_SECOND, short_side=640, colour="rgb")
-SURE = 0.5
-"""MediaPipe's own threshold of a person's pixel."""
-LEAST_SHARE = 0.02
-"""Patches of less of the picture are noise; see the module's docstring."""
 OTHER_THING = 0.6
 """Share of a patch inside the boxes of other objects, and outside of persons', from which on it is one of them."""
-SHORT_SIDE = 90
-"""Of the masks, in pixels."""
+LEAST_CLASS = 0.02
+"""Classes that fill less of the picture are not named."""
 MASK_SECONDS = 1.0
 EDGE = 0.03
 """Pixels nearer to a person's outline than this share of the short side belong to neither side when detail is measured:
@@ -95,15 +89,33 @@ class Background(Segment):
     person_share: Unit | None
 
 
+class ClassShare(Frozen):
+    """A class of things, and the share of the picture that it fills."""
+
+    label: str
+    share: Unit
+
+
+class Surroundings(Segment):
+    """What is in the picture of one shot besides people; `evidence` is the shot.
+
+    `classes`: means over the frames looked at in the shot, the largest first, of at least a fiftieth of the picture.
+    """
+
+    classes: tuple[ClassShare, ...]
+
+
 class BackgroundTracks(TrackSet):
     """`person_share`: share of the picture that is people, 0 where none are; `masks`: only where people are.
 
     `backgrounds`: one for each shot; without cut_analysis the whole video is one shot.
+    `surroundings`: one for each shot, where the model names things (gpu profile); else empty.
     """
 
     person_share: SeriesTrack
     masks: EventTrack[PersonMask]
     backgrounds: SegmentTrack[Background]
+    surroundings: SegmentTrack[Surroundings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +137,17 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     """Segments every sampled frame; the background is measured around the masks."""
 
     name = "background_segmentation"
-    version = 2
+    version = 3
     group = "segment"
-    summary = "Share of people in the picture, masks, background colour and blur (MediaPipe selfie segmentation)"
+    summary = "Share of people, masks, background colour and blur (MediaPipe), and on a GPU its classes (ADE20K)"
     needs = (FRAMES,)
     uses = ("object_detection", "cut_analysis", "text_overlay", "visual_effects")
-    weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "mediapipe-selfie"}
+    weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "upernet-convnext-small"}
     cost = 0.1
 
     def load(self, model: ModelContext) -> None:
-        """Load both networks and run them once: the first run allocates their memory."""
-        self.square = Network(model.tflite("selfie_segmentation.tflite"))
-        self.landscape = Network(model.tflite("selfie_segmentation_landscape.tflite"))
-        self.people(np.zeros((256, 256, 3), np.uint8))
+        """Load the segmenter that the weights are for."""
+        self._segmenter: Segmenter = model.engine(SEGMENTERS)
 
     def analyze(self, media: Media, options: BackgroundOptions) -> BackgroundTracks:
         """Look at every sampled frame."""
@@ -145,13 +155,16 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
         captions = media.items("text_overlay/captions", Caption)
         bars = found_bars(media)
         looks: list[Look] = []
+        shares: list[Floats] = []
         masks: list[PersonMask] = []
         due = 0.0
-        for t, frame in pictures(media, FRAMES):
+        person = self._segmenter.labels.index("person")
+        for t, frame, classes in answered(pictures(media, FRAMES), self._segmenter.maps):
             boxes = there(objects, t)
             persons, others = ([box for one, box in boxes if (one.label == "person") is it] for it in (True, False))
             filmed = between(bars, t)
-            mask = without_noise(self.people(frame), persons, others)
+            shares.append(np.bincount(classes.ravel(), minlength=len(self._segmenter.labels)) / classes.size)
+            mask = without_noise(classes == person, persons, others, self._segmenter.least_share)
             mask &= covered(mask.shape, [corners(filmed)])
             texts = [corners(one.box) for one in captions if one.start <= t < one.end]
             looks.append(look(t, frame, mask, texts, filmed))
@@ -166,23 +179,35 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
             person_share=as_series(looks),
             masks=EventTrack(method="model", items=tuple(masks)),
             backgrounds=SegmentTrack(method="measurement", items=backgrounds(shots, looks)),
+            surroundings=SegmentTrack(method="model", items=self._surroundings(shots, looks, shares)),
         )
 
-    def people(self, frame: Picture) -> Mask:
-        """Pixels of people in an rgb frame: `(height, width)` with a short side of `SHORT_SIDE`."""
-        import cv2
+    def _surroundings(
+        self, shots: Sequence[LabelledSegment], looks: Sequence[Look], shares: Sequence[Floats]
+    ) -> tuple[Surroundings, ...]:
+        """What is in each shot besides people; `shares` `(classes,)` of each frame looked at."""
+        if not self._segmenter.names_things:
+            return ()
+        items: list[Surroundings] = []
+        for shot in shots:
+            within = [each for one, each in zip(looks, shares, strict=True) if in_shot(one, shot)]
+            if not within:
+                continue
+            named = sorted(zip(np.mean(within, axis=0).tolist(), self._segmenter.labels, strict=True), reverse=True)
+            classes = [ClassShare(label=label, share=share) for share, label in named if share >= LEAST_CLASS]
+            items.append(
+                Surroundings(
+                    id=f"u{len(items) + 1}",
+                    evidence=(f"cut_analysis/shots/{shot.id}",) if shot.id else (),
+                    start=shot.start,
+                    end=shot.end,
+                    classes=tuple(one for one in classes if one.label != "person"),
+                )
+            )
+        return tuple(items)
 
-        height, width = frame.shape[:2]
-        scale = SHORT_SIDE / min(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        both = []
-        for network, shape in ((self.square, (256, 256)), (self.landscape, (256, 144))):
-            picture = cv2.resize(frame, shape, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-            both.append(cv2.resize(network.run(picture)[0][..., 0], size, interpolation=cv2.INTER_LINEAR))
-        return np.asarray(np.minimum(*both) > SURE)
 
-
-def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats]) -> Mask:
+def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats], least_share: float) -> Mask:
     """Keep the patches that are large enough and not another object; boxes `(4,)`: left, top, right, bottom, 0..1."""
     import cv2
 
@@ -191,7 +216,7 @@ def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats
     kept = np.zeros(mask.shape, np.bool_)
     for number in range(1, count):
         patch = patches == number
-        if patch.mean() >= LEAST_SHARE and things[patch].mean() < OTHER_THING:
+        if patch.mean() >= least_share and things[patch].mean() < OTHER_THING:
             kept |= patch
     return kept
 
@@ -238,12 +263,16 @@ def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = (), 
     return Look(t, float(mask.mean()), colour, colour_share, blur(gray, outside), ratio)
 
 
+def in_shot(one: Look, shot: LabelledSegment) -> bool:
+    """Whether a frame is of a shot; times of shots are rounded to a millisecond, those of frames are not."""
+    return shot.start - 1e-3 <= one.t < shot.end - 1e-3
+
+
 def backgrounds(shots: Sequence[LabelledSegment], looks: Sequence[Look]) -> tuple[Background, ...]:
     """What is behind the people of each shot, or all of it."""
     items: list[Background] = []
     for number, shot in enumerate(shots, 1):
-        # times of shots are rounded to a millisecond, those of frames are not
-        within = [one for one in looks if shot.start - 1e-3 <= one.t < shot.end - 1e-3]
+        within = [one for one in looks if in_shot(one, shot)]
         behind = [(one.colour, one.colour_share) for one in within if one.colour is not None]
         blurs = [one.blur for one in within if one.colour is not None and one.blur is not None]
         ratio = _ratio(within)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -11,20 +11,26 @@ from pydantic import Field
 
 from shared.errors import Skipped
 from shared.frames import Frames
-from shared.schema import Event, EventTrack, LabelledSegment, SegmentTrack, TrackSet
+from shared.schema import Event, EventTrack, LabelledSegment, Method, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.boxes import Picture, pictures
+from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
 from tasks.transitions.cuts import confirmed, torn, turned
 from tasks.transitions.dissolves import Dissolve, dissolves
 from tasks.transitions.fades import BLANK, End, blanks
+from tasks.transitions.judged import judged
 from tasks.transitions.pictures import Gray, luma
-from tasks.transitions.signals import Signals
+from tasks.transitions.signals import Levels, Signals
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 CUTS = "cut_analysis/cuts"
+KINDS = ("cut", "dissolve")
+"""What TransNetV2 tells; fades are measured."""
+NO_PICTURE = "there is no picture to look for cuts in"
 
 
 class CutOptions(Options):
-    """Thresholds of PySceneDetect's AdaptiveDetector; its defaults."""
+    """Thresholds of PySceneDetect's AdaptiveDetector; its defaults. TransNetV2 has its own."""
 
     adaptive_threshold: float = Field(3.0, gt=1, description="Score of a cut over the mean score of 4 frames around it")
     min_content: float = Field(15.0, ge=0, le=255, description="Least score of a cut, 0..255")
@@ -44,8 +50,8 @@ class CutTracks(TrackSet):
     ends), `dissolve` (its middle: the new picture is the stronger from here). Blank is black or any one colour.
 
     `shots` tile the video: each runs from one `cut`, `fade_in` or `dissolve` to the next; black after a fade-out
-    belongs to the shot before. `transitions`: the dissolves from start to end. Confidence is null: the detectors'
-    ratios have no upper bound and no calibration.
+    belongs to the shot before. `transitions`: the dissolves from start to end. Confidence is what TransNetV2
+    gave, where it looked, for cuts and dissolves; else null: ratios have no upper bound and no calibration.
     """
 
     cuts: EventTrack[Event]
@@ -61,31 +67,59 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     picture optical flow (DIS: Kroeger et al., ECCV 2016) cannot bring over from the frame before; and pages, mostly the
     same white, in edges that are replaced while all else is still. Wipes are not found. Times are the frames' own
     timestamps.
+
+    In the gpu profile TransNetV2, where its weights are, judges instead: what it marks for longer than a cut is a
+    dissolve, wipes too, unless a fade is there.
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     group: ClassVar[str] = "detect"
-    summary: ClassVar[str] = "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges)"
+    summary: ClassVar[str] = (
+        "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"
+    )
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
+    extra: ClassVar[dict[str, str]] = {"gpu": "transnetv2"}
     cost: ClassVar[float] = 0.03
 
     _detectors: Any
+    _network: TransitionFinder | None = None
 
     def load(self, model: ModelContext) -> None:
-        """Import PySceneDetect and OpenCV."""
+        """Import PySceneDetect and OpenCV, and load TransNetV2 where it is."""
         import cv2  # noqa: F401
         import scenedetect
         import scenedetect.detectors
 
         self._detectors = scenedetect
+        self._network = model.extra_engine(TRANSITION_FINDERS)
 
     def analyze(self, media: Media, options: CutOptions) -> CutTracks:
         """Find them. Raises Skipped when the video has no picture."""
+        return self._judge(media, self._network) if self._network else self._measure(media, options)
+
+    def _judge(self, media: Media, network: TransitionFinder) -> CutTracks:
+        levels = Levels()
+
+        def shown() -> Iterator[Picture]:
+            for t, picture in pictures(media, PICTURES):
+                levels.add(t, picture)
+                yield picture
+
+        found = judged(network.probabilities(shown()))
+        if not levels.times:
+            raise Skipped(NO_PICTURE)
+        faded = list(fades(levels))
+        dim = {index for fade in faded for index in fade.dim}
+        cuts = [cut for cut in found.cuts if cut not in dim]
+        mixed = [one for one in found.gradual if not dim.intersection(range(one.start, one.end + 1))]
+        return tracks(levels.times, cuts, faded, mixed, media.info.duration_seconds, found.sure)
+
+    def _measure(self, media: Media, options: CutOptions) -> CutTracks:
         signals = Signals()
         candidates = set(self._candidates(media, options, signals))
         if not signals.times:
-            raise Skipped("there is no picture to look for cuts in")
+            raise Skipped(NO_PICTURE)
         faded = list(fades(signals))
         dim = {index for fade in faded for index in fade.dim}
         cuts = list(confirmed((candidates | torn(signals)) - dim, turned(signals) - dim, signals))
@@ -113,7 +147,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
             media.progress(min(1.0, signals.times[-1] / max(media.info.duration_seconds, 1e-3)))
 
 
-def fades(signals: Signals) -> Iterator[End]:
+def fades(signals: Signals | Levels) -> Iterator[End]:
     """Yield the ends of fades: of every black span, and of a plain one of any colour when both of its ends fade.
 
     A picture of one colour may be a blank page on which something then grows; between two fades it is not.
@@ -127,12 +161,23 @@ def fades(signals: Signals) -> Iterator[End]:
 
 
 def tracks(
-    times: Sequence[float], cuts: Sequence[int], faded: Sequence[End], mixed: Sequence[Dissolve], duration: float
+    times: Sequence[float],
+    cuts: Sequence[int],
+    faded: Sequence[End],
+    mixed: Sequence[Dissolve],
+    duration: float,
+    sure: Mapping[int, float] | None = None,
 ) -> CutTracks:
-    """Build the tracks from numbers of frames; the shots run from 0 s to the video's end."""
-    happened = [(times[cut], "cut") for cut in cuts] + [(times[end.frame], end.kind) for end in faded]
-    happened += [(times[one.middle], "dissolve") for one in mixed]
-    events = [Event(id=f"c{i}", t=t, type=kind) for i, (t, kind) in enumerate(sorted(happened), 1)]
+    """Build the tracks from numbers of frames; the shots run from 0 s to the video's end.
+
+    `sure`: probabilities of cuts and middles of dissolves, where a network gave them.
+    """
+    happened: list[tuple[int, str]] = [(cut, "cut") for cut in cuts] + [(end.frame, end.kind) for end in faded]
+    happened += [(one.middle, "dissolve") for one in mixed]
+    events = [
+        Event(id=f"c{i}", t=times[frame], type=kind, confidence=(sure or {}).get(frame) if kind in KINDS else None)
+        for i, (frame, kind) in enumerate(sorted(happened), 1)
+    ]
     inner = [event.t for event in events if event.type != "fade_out" and event.t > times[0]]
     bounds = [0.0, *inner, max(duration, times[0], *inner)] if inner else [0.0, max(duration, times[0])]
     shots = (
@@ -146,8 +191,9 @@ def tracks(
         )
         for i, (one, middle) in enumerate(zip(mixed, middles, strict=True), 1)
     )
+    method: Method = "heuristic" if sure is None else "model"
     return CutTracks(
-        cuts=EventTrack[Event](method="heuristic", items=tuple(events)),
-        shots=SegmentTrack[LabelledSegment](method="heuristic", items=tuple(shots)),
-        transitions=SegmentTrack[Transition](method="heuristic", items=tuple(transitions)),
+        cuts=EventTrack[Event](method=method, items=tuple(events)),
+        shots=SegmentTrack[LabelledSegment](method=method, items=tuple(shots)),
+        transitions=SegmentTrack[Transition](method=method, items=tuple(transitions)),
     )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from shared.log import logger
 from tasks import devices
 from tasks.devices import DeviceLost, OutOfDeviceMemory
-from tasks.models import Weighted
+from tasks.models import Number, Weighted
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")
@@ -114,19 +114,21 @@ class TorchEngine(ABC):
         return max(1, min(self.most, int(room / each)))
 
 
-def pretrained(auto_class: Any, files: Weighted, **arguments: Any) -> Any:
+def pretrained(auto_class: Any, files: Weighted, *, held: Number | None = None, **arguments: Any) -> Any:
     """A transformers model from a folder, on its device in its precision, ready to infer; never from a network.
 
-    int8 and nf4 go through bitsandbytes (`Dettmers et al. 2022, 2023`), which needs the weights placed while loading.
+    `held` is another precision for its weights. int8 and nf4 go through bitsandbytes (`Dettmers et al. 2022, 2023`),
+    which needs the weights placed while loading.
     """
     import torch
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # a worker's log is no terminal
     torch.set_num_threads(files.threads)
-    dtype = torch.float32 if files.precision == "fp32" else torch.bfloat16
-    if files.precision in ("int8", "nf4"):
-        arguments["quantization_config"] = _quantization(files.precision)
+    precision = held or files.precision
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    if precision in ("int8", "nf4"):
+        arguments["quantization_config"] = _quantization(precision)
     model = auto_class.from_pretrained(
         files.folder, dtype=dtype, device_map=files.device.name, local_files_only=True, **arguments
     )

@@ -34,6 +34,28 @@ a cadence (film on twos or threes, screens at 5 fps) holds one."""
 
 
 @dataclass(slots=True)
+class Levels:
+    """What fades are told by, by number of the frame."""
+
+    times: list[float] = field(default_factory=list)
+    bright: list[float] = field(default_factory=list)
+    """98th percentile of the values, 0..255."""
+    contrast: list[float] = field(default_factory=list)
+    """Levels that the picture between the bars spans, 0..255."""
+
+    def add(self, t: float, frame: NDArray[np.uint8]) -> None:
+        """Take in the next frame, uint8 `(height, width, 3)`."""
+        self.times.append(t)
+        self.bright.append(brightness(frame))
+        self.contrast.append(contrast(luma(frame)))
+
+
+def brightness(frame: NDArray[np.uint8]) -> float:
+    """98th percentile of the values, 0..255."""
+    return float(np.percentile(frame[::2, ::2], 98))
+
+
+@dataclass(slots=True)
 class Signals:
     """By number of the frame; about 400 bytes each, 80 MiB for two hours at 30 fps."""
 
@@ -69,7 +91,7 @@ class Signals:
         self.energy.append(energy(gray))
         self.contrast.append(contrast(gray))
         self.times.append(t)
-        self.bright.append(float(np.percentile(frame[::2, ::2], 98)))
+        self.bright.append(brightness(frame))
         self.thumbnails.append(thumbnail(frame))
 
     def _compare(self, t: float, gray: Gray) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import runpy
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 from shared.digests import sha256_of
 from shared.hub import LockedEntry, LockedFile, add_to_lock
+from shared.settings import settings
 from shared.weights import LOCK, PINS, Weights
 from tasks.analyzer import Analyzer
 from tasks.devices import CPU
@@ -37,15 +41,18 @@ STARTUP = Path(__file__).parents[1] / "engines"
 STARTED: dict[str, object] = {}
 
 
-def tiny_weights(folder: Path, makers: Mapping[str, Maker]) -> Weights:
-    """Make the entries, pin them in `folder/weights.toml`, and pull them into `folder/store`."""
+def tiny_weights(folder: Path, makers: Mapping[str, Maker], engine: str = "transformers") -> Weights:
+    """Make the entries, pin them in `folder/weights.toml`, and pull them into `folder/store`.
+
+    `engine` is that of entries that the real weights file does not name.
+    """
     known = tomllib.loads(PINS.read_text(encoding="utf-8"))["entries"]
     lines: list[str] = []
     for entry, make in makers.items():
         made = folder / "made" / entry
         made.mkdir(parents=True)
         make(made)
-        lines += _pinned(entry, made, known.get(entry, {}).get("engine", "transformers"))
+        lines += _pinned(entry, made, known.get(entry, {}).get("engine") or engine)
     (folder / "weights.toml").write_text("\n".join(lines), encoding="utf-8")
     weights = Weights(folder / "store", folder / "weights.toml")
     weights.pull(makers)
@@ -89,3 +96,14 @@ def with_engine(analyzer: Analyzer, weights: Weights, entry: str, precision: str
     for engine in models.engines:
         engine.warm_up()
     return analyzer
+
+
+@contextmanager
+def gpu_profile() -> Iterator[None]:
+    """While it is entered, this process is in the gpu profile; its models stay on the CPU."""
+    try:
+        with patch.dict(os.environ, REELGRAPH_PROFILE="gpu", REELGRAPH_DEVICE="cpu"):
+            settings.cache_clear()
+            yield
+    finally:
+        settings.cache_clear()
