@@ -116,8 +116,11 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Analyzers without whose result this one is skipped."""
     uses: ClassVar[tuple[str, ...]] = ()
     """Analyzers whose result it reads when there is one."""
-    weights: ClassVar[dict[str, str]] = {}
-    """Profile to entry of `weights.toml`. Empty: needs no weights. A profile left out: unavailable there."""
+    weights: ClassVar[Mapping[str, str | None]] = {}
+    """Profile to entry of `weights.toml`; None: needs no weights there. Empty: needs none anywhere.
+
+    A profile left out: unavailable there.
+    """
     cost: ClassVar[float] = 0.05
     """Seconds of work per second of video on one CPU core, measured; orders the queue and sets time limits."""
     infers_personal_traits: ClassVar[bool] = False

@@ -42,15 +42,18 @@ KEPT: list[object] = []
 """torch forgets an operator when the library that declared it is collected."""
 
 
-def tiny_weights(folder: Path, makers: Mapping[str, Maker]) -> Weights:
-    """Make the entries, pin them in `folder/weights.toml`, and pull them into `folder/store`."""
+def tiny_weights(folder: Path, makers: Mapping[str, Maker], *, engine: str = "transformers") -> Weights:
+    """Make the entries, pin them in `folder/weights.toml`, and pull them into `folder/store`.
+
+    `engine` is for entries that the product does not have.
+    """
     known = tomllib.loads(PINS.read_text(encoding="utf-8"))["entries"]
     lines: list[str] = []
     for entry, make in makers.items():
         made = folder / "made" / entry
         made.mkdir(parents=True)
         make(made)
-        lines += _pinned(entry, made, known.get(entry, {}).get("engine", "transformers"))
+        lines += _pinned(entry, made, known.get(entry, {}).get("engine", engine))
     (folder / "weights.toml").write_text("\n".join(lines), encoding="utf-8")
     weights = Weights(folder / "store", folder / "weights.toml")
     weights.pull(makers)
