@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check setup lock clean
+.PHONY: help demo test check setup engines lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -37,9 +37,13 @@ check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run
 
 setup: $(VENV)/.dev ## install everything but the models
 
+engines: $(VENV)/.gpu ## install what the models of the gpu profile need, so that `make test` runs tiny ones, too
+
 lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest versions)
 	$(LOCK) $(ARGS) pyproject.toml requirements/cpu.in --output-file requirements/cpu.txt
 	$(LOCK) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
+	printf "torch; sys_platform == 'never'\ntorchvision; sys_platform == 'never'\n" >$(VENV)/no-torch.txt
+	$(LOCK) $(ARGS) --override $(VENV)/no-torch.txt --no-emit-package torch requirements/gpu.in --output-file requirements/gpu.txt
 
 clean: ## remove what these commands made in this folder
 	rm -rf $(VENV) demo build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -61,6 +65,13 @@ $(VENV)/.cpu: requirements/cpu.txt | $(VENV)/.made
 
 $(VENV)/.dev: requirements/dev.txt | $(VENV)/.reelgraph
 	$(INSTALL) --requirement requirements/dev.txt
+	@touch $@
+
+# torch with its own dependencies: on most machines these are CUDA's libraries
+$(VENV)/.gpu: requirements/gpu.txt requirements/torch.txt | $(VENV)/.dev
+	$(INSTALL) --requirement requirements/gpu.txt
+	$(PIP) install "$$(grep ^torch== requirements/torch.txt)"
+	$(PIP) install --no-deps "$$(grep ^torchvision== requirements/torch.txt)"
 	@touch $@
 
 # hatchling is in cpu.txt: building the project needs no network

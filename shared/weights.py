@@ -3,6 +3,7 @@
     <folder>/<entry>/<file>               a file as pinned
     <folder>/<entry>/<file>.origin.json   beside a converted file: what it was made from, and its own sha256
     <folder>/hub.lock.json                revision and hashes of hub entries, by `reelgraph models lock`
+    <folder>/.checked.json                large files that were hashed and not touched since
     <folder>/.partial/                    what a pull has not finished; the next one goes on from there
 
 Files are believed only under their final name, and get it by an atomic rename after their hash was checked.
@@ -29,6 +30,7 @@ from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampe
 from shared.hub import HubLock, LockedEntry, add_to_lock, ask, locked, read_lock
 from shared.pins import Artifact, Entry, Pins, load_pins
 from shared.pull import Pull, PullProgress, Report, alone
+from shared.seals import Seals
 
 __all__ = ["Entry", "Problem", "PullProgress", "Weights"]
 
@@ -64,6 +66,7 @@ class Weights:
         self.patience = Patience()
         self._source = pins
         self._command = command
+        self._seals = Seals(folder)
         self._checked: dict[Path, tuple[int, int, int]] = {}
 
     @cached_property
@@ -106,7 +109,7 @@ class Weights:
             raise BadInput(f"{entry} has no file {file!r}", code="unknown_weights")
         path = self.folder / entry / file
         if (stamp := _stamp(path)) is None or stamp != self._checked.get(path):
-            self._check(entry, pinned)
+            self._check(entry, pinned, trust_seals=True)
             if stamp is not None:
                 self._checked[path] = stamp
         return path
@@ -214,13 +217,17 @@ class Weights:
             )
         return entry
 
-    def _check(self, entry: str, file: File) -> None:
+    def _check(self, entry: str, file: File, *, trust_seals: bool = False) -> None:
         path = self.folder / entry / file.name
         pinned = expected_sha256(file, path)
         if pinned is None or not path.is_file():
             raise WeightsMissing(f"{entry}/{file.name} is not on this machine; get it with `{self._command} {entry}`")
+        if trust_seals and self._seals.holds(path, pinned):
+            return
+        before = path.stat()
         if (actual := sha256_of(path)) != pinned:
             raise tampered(str(path), pinned, actual)
+        self._seals.put(path, before, actual)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

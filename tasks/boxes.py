@@ -5,15 +5,26 @@ Boxes are float arrays `(n, 4)` of left, top, right, bottom. Their unit is the c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.frames import Frames
 from shared.schema import Box
+from tasks.analyzer import Media
 
 Floats = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+
+
+def pictures(media: Media, need: Frames) -> Iterator[tuple[float, Picture]]:
+    """Every frame of a rendition with its time in seconds; says after each batch how far the work is."""
+    for batch in media.frames(need):
+        yield from zip(map(float, batch.times), batch.frames, strict=True)
+        media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,7 @@ class Letterbox:
         left, top = (canvas[0] - inner_width) // 2, (canvas[1] - inner_height) // 2
         return cls(*canvas, left, top, inner_width, inner_height)
 
-    def draw(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def draw(self, picture: Picture) -> Picture:
         """Draw the picture on its canvas, uint8 `(height, width, 3)`."""
         import cv2
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
 from shared.errors import Infrastructure
 
 MIB = 1 << 20
+RUNS_BEFORE_RECORDING = 3
+"""As torch's documentation of CUDA graphs has it: libraries set themselves up in the first runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,28 @@ def give_back() -> None:
     torch = _torch()
     if torch and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def recorded(device: Device, work: Callable[[], None]) -> Callable[[], None]:
+    """`work` as something that is repeated with one launch: a CUDA graph of its kernels; on the CPU `work` itself.
+
+    It must read and write the same tensors each time, and never wait for the GPU. It is run a few times here.
+    """
+    if not device.is_gpu:
+        return work
+    import torch
+
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(RUNS_BEFORE_RECORDING):
+            work()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    replay: Callable[[], None] = graph.replay
+    return replay
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -184,6 +184,7 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             threads=here.threads,
             device=lambda: _device_of(analyzer.group),
             precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
+            compile_loops=here.compile,
             shared=_engines,
         )
         instance.load(models)

@@ -33,6 +33,8 @@ class Weighted:
     device: Device
     precision: Number
     threads: int
+    compile: bool = False
+    """Whether to spend warm-up time and memory on a faster inner loop; for workers that live long."""
 
 
 class Engine(Protocol):
@@ -105,6 +107,7 @@ class Models:
         threads: int,
         device: Callable[[], Device] = lambda: CPU,
         precision: Precision = "auto",
+        compile_loops: bool = False,
         shared: Engines | None = None,
     ) -> None:
         self.profile = profile
@@ -113,7 +116,7 @@ class Models:
         """What the analyzer works with; others may work with the same ones."""
         self._shared = shared or Engines()
         self._weights, self._entry = weights, entry
-        self._device, self._precision = device, precision
+        self._device, self._precision, self._compile = device, precision, compile_loops
 
     @property
     def digest(self) -> str | None:
@@ -162,7 +165,7 @@ class Models:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
         device = self._device()
         precision = fitting(self._precision, pinned.vram_mib, device, on_cpu=pinned.cpu_precision)
-        wanted = Weighted(entry, self._weights.folder / entry, device, precision, self.threads)
+        wanted = Weighted(entry, self._weights.folder / entry, device, precision, self.threads, self._compile)
 
         def loading(made: EngineT) -> None:
             with self._weights.reading(entry):

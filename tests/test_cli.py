@@ -186,6 +186,13 @@ def test_doctor_says_what_is_missing(reelgraph, environment, tmp_path):
     assert "ready" in ended.stdout
 
 
+def test_the_module_is_the_command(environment):
+    """`python -m services.cli` runs the command too, rather than ending silently with nothing done."""
+    command = [sys.executable, "-m", "services.cli", "analyze", "nowhere.mp4"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert (done.returncode, "nowhere.mp4" in done.stderr) == (2, True)
+
+
 def test_help_teaches(reelgraph):
     """`--help` of the group and of every command has a summary and examples or options, and is quick."""
     for arguments in ([], ["analyze"], ["models"], ["models", "pull"], ["doctor"], ["demo"], ["worker"]):

@@ -140,11 +140,12 @@ def test_letters_forgive_case_and_spaces():
 
 
 def test_hits_match_one_to_one():
-    """Two findings at one true moment are one right and one wrong; F1 is the harmonic mean."""
+    """Two findings at one true moment are one right and one wrong; F1 is the harmonic mean of precision and recall."""
     found = hits([1.0, 1.05, 5.0], [1.0, 3.0], 0.1)
     assert (found.right, found.wrong, found.missed) == (1, 2, 1)
+    assert (found.precision, found.recall) == pytest.approx((1 / 3, 1 / 2))
     assert found.f1 == pytest.approx(2 / 5)
-    assert hits([], [], 0.1).f1 == 1
+    assert (hits([], [], 0.1).f1, hits([], [], 0.1).precision, hits([], [], 0.1).recall) == (1, 1, 1)
 
 
 def test_share_covered_counts_overlaps_once():

@@ -52,7 +52,7 @@ def test_a_plan_survives_the_ledger():
 
 def test_a_plan_keeps_what_was_fitted():
     """Where the frame store has no room for what was asked, the plan maps the wish to what there is room for."""
-    (wish,) = analyzers()["face_detection"].needs
+    wish = analyzers()["face_detection"].needs[0]
     smaller = Frames(fps=1, short_side=wish.short_side, colour=wish.colour)
     made = drawn(["face_detection"], fitted={wish: smaller})
     assert made.frames == {wish.key: smaller}

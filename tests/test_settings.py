@@ -49,6 +49,8 @@ def test_every_setting_reaches_a_child(monkeypatch):
         unload_after_seconds=600.5,
         models={"speech_transcription": "whisper-large-v3"},
         precision={"blip2_caption": "nf4"},
+        compile=True,
+        groups_file=Path("/g"),
         hub_lock=Path("/l"),
         pins_file=Path("/p q.toml"),
         frame_store_bytes=1 << 33,

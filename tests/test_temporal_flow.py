@@ -183,3 +183,18 @@ def test_an_even_video_has_a_hook_as_strong_as_the_rest(flow):
     """The same loudness throughout: hook strength is 1."""
     level = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(-25.0,) * 200)
     assert pack(flow(result("audio_analysis", loudness=level)))["hook_strength"] == 1
+
+
+def test_what_follows_the_hook_is_no_part_of_it(flow):
+    """Nothing happens for 3 s, then somebody walks in: the hook has no strength, though windows around 2 s see them."""
+    boxes = tuple(TimedBox(t=t, box=(t * 0.1, 0.4, 0.0, 0.2)) for t in (3.0, 3.5, 4.0, 4.5, 5.0))
+    walker = TrackedObject(id="o1", label="person", start=3, end=5, boxes=boxes)
+    found = flow(result("object_detection", objects=ObjectTrack[TrackedObject](method="model", items=(walker,))))
+    assert found.activity.values[4] > 0
+    assert pack(found)["hook_strength"] == 0
+
+
+def test_a_hook_that_nothing_follows_has_no_strength(flow):
+    """A clip no longer than its hook has nothing to compare it with: null, not 1."""
+    level = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(-25.0,) * 10)
+    assert pack(flow(result("audio_analysis", loudness=level), duration=1.0))["hook_strength"] is None

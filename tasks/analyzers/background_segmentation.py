@@ -32,7 +32,8 @@ from shared.schema import (
     Unit,
 )
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats
+from tasks.bars import WHOLE, between, found_bars
+from tasks.boxes import Floats, Picture, pictures
 from tasks.landmarks import Network
 from tasks.tracking import there
 
@@ -59,7 +60,6 @@ COLOURS = 4
 """Levels of each of red, green and blue: the dominant colour is the mean of the fullest of 64 bins."""
 
 Mask = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
 
 
 class BackgroundOptions(Options):
@@ -124,11 +124,11 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     """Segments every sampled frame; the background is measured around the masks."""
 
     name = "background_segmentation"
-    version = 1
+    version = 2
     group = "segment"
     summary = "Share of people in the picture, masks, background colour and blur (MediaPipe selfie segmentation)"
     needs = (FRAMES,)
-    uses = ("object_detection", "cut_analysis", "text_overlay")
+    uses = ("object_detection", "cut_analysis", "text_overlay", "visual_effects")
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "mediapipe-selfie"}
     cost = 0.1
 
@@ -142,21 +142,22 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
         """Look at every sampled frame."""
         objects = media.items("object_detection/objects", TrackedObject)
         captions = media.items("text_overlay/captions", Caption)
+        bars = found_bars(media)
         looks: list[Look] = []
         masks: list[PersonMask] = []
         due = 0.0
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                boxes = there(objects, float(t))
-                persons, others = ([box for one, box in boxes if (one.label == "person") is it] for it in (True, False))
-                mask = without_noise(self.people(frame), persons, others)
-                texts = [corners(one.box) for one in captions if one.start <= t < one.end]
-                looks.append(look(float(t), frame, mask, texts))
-                # times of frames are not exact multiples of the sampling interval
-                if t >= due - 0.5 / SAMPLES_PER_SECOND:
-                    masks += [as_item(len(masks) + 1, looks[-1], mask)] if mask.any() else []
-                    due += options.mask_seconds
-            media.progress(min(1.0, looks[-1].t / max(media.info.duration_seconds, 1e-3)))
+        for t, frame in pictures(media, FRAMES):
+            boxes = there(objects, t)
+            persons, others = ([box for one, box in boxes if (one.label == "person") is it] for it in (True, False))
+            filmed = between(bars, t)
+            mask = without_noise(self.people(frame), persons, others)
+            mask &= covered(mask.shape, [corners(filmed)])
+            texts = [corners(one.box) for one in captions if one.start <= t < one.end]
+            looks.append(look(t, frame, mask, texts, filmed))
+            # times of frames are not exact multiples of the sampling interval
+            if t >= due - 0.5 / SAMPLES_PER_SECOND:
+                masks += [as_item(len(masks) + 1, looks[-1], mask)] if mask.any() else []
+                due += options.mask_seconds
         shots = media.items("cut_analysis/shots", LabelledSegment)
         if not media.has("cut_analysis"):
             shots = (LabelledSegment(id="", start=0.0, end=media.info.duration_seconds, label="shot"),)
@@ -209,8 +210,11 @@ def corners(box: Box) -> Floats:
     return np.array([x, y, x + width, y + height])
 
 
-def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = ()) -> Look:
-    """Measure one rgb frame `(height, width, 3)` with its mask of people, which may be smaller; boxes as above."""
+def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = (), filmed: Box = WHOLE) -> Look:
+    """Measure one rgb frame `(height, width, 3)` with its mask of people, which may be smaller; boxes as above.
+
+    `filmed`: the picture between bars. The share is that of the whole picture.
+    """
     import cv2
 
     if not mask.any():
@@ -220,7 +224,8 @@ def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = ()) 
     edge = max(1, round(EDGE * min(height, width)))
     around = np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)
     # beyond the picture people go on, and so does the background
-    free = cv2.dilate(covered(frame.shape, captions).astype(np.uint8), around) == 0
+    unfilmed = covered(frame.shape, captions) | ~covered(frame.shape, [corners(filmed)])
+    free = cv2.dilate(unfilmed.astype(np.uint8), around) == 0
     inside = (cv2.erode(people, around) == 1) & free
     outside = (cv2.dilate(people, around) == 0) & free
     if not outside.any():

@@ -65,9 +65,13 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
                 yield from batch.frames
 
         texts: list[str] = []
-        for answers in self._captioner.captions(pictures(), Asked(options.prompt, options.max_new_tokens)):
+
+        def check() -> None:
+            media.progress(min(1.0, times[len(texts) - 1] / duration) if texts else 0.0)
+
+        for answers in self._captioner.captions(pictures(), Asked(options.prompt, options.max_new_tokens), check):
             texts.extend(answers)
-            media.progress(min(1.0, times[len(texts) - 1] / duration))
+            check()
         seen = list(zip(times, texts, strict=True))
         return FrameCaptions(captions=SegmentTrack(method="model", items=merged(seen, duration, options.alike)))
 

@@ -26,8 +26,10 @@ from pydantic import Field
 
 from shared.schema import Coordinate, Face, ObjectTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, as_document_box, groups_of_one
+from tasks.appearance import Looks
+from tasks.boxes import Floats, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network, sigmoid
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link, there
 
 SAMPLES_PER_SECOND = 4
@@ -112,11 +114,11 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
     """Finds bodies in every sampled frame and links them over time."""
 
     name = "body_pose"
-    version = 1
+    version = 2
     group = "people"
     summary = "33 body landmarks of each person, followed over time (BlazePose full)"
     needs = (FRAMES,)
-    uses = ("object_detection", "face_detection")
+    uses = ("object_detection", "face_detection", "cut_analysis")
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-pose", "gpu": "mediapipe-pose"}
     cost = 0.15
 
@@ -138,21 +140,21 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
         faces = media.items("face_detection/faces", Face)
         sightings: list[Sighting] = []
         bodies: list[list[Found]] = []
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                places = places_at(persons, faces, float(t))[: options.people]
-                found = self.in_places(frame, places) if looked else self.in_picture(frame)
-                found = without_doubles(found)[: options.people]
-                bodies.append(found)
-                shapes = np.array([body.box for body in found]).reshape(-1, 4)
-                scores = np.array([body.presence for body in found])
-                sightings.append(Sighting(float(t), shapes, scores, np.zeros(len(found), np.intp)))
-            media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
+        for t, frame in pictures(media, FRAMES):
+            places = places_at(persons, faces, t)[: options.people]
+            found = self.in_places(frame, places) if looked else self.in_picture(frame)
+            found = without_doubles(found)[: options.people]
+            bodies.append(found)
+            shapes = np.array([body.box for body in found]).reshape(-1, 4)
+            scores = np.array([body.presence for body in found])
+            labels, looks = np.zeros(len(found), np.intp), Looks.of(frame, shapes)
+            sightings.append(Sighting(t, shapes, scores, labels, looks))
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
         items = tuple(_item(number, tracklet, bodies) for number, tracklet in enumerate(tracklets, start=1))
         return PoseTracks(poses=ObjectTrack(method="model", items=items))

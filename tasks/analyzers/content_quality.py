@@ -15,6 +15,7 @@ from shared.frames import Frames
 from shared.schema import Scalar, ScalarTrack, Segment, SegmentTrack, TrackSet
 from shared.spans import merged
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.bars import between, found_bars, inside
 from tasks.brisque import Brisque
 from tasks.shots import Part, parts, spread
 
@@ -47,7 +48,7 @@ class ShotQuality(Segment):
     squared per pixel (Krotkov, 1987). mean: mean luma 0..255. clipped_dark, clipped_light: share of values at most 4
     and at least 251. noise: standard deviation of noise in levels (Immerkaer, Fast Noise Variance Estimation, 1996);
     fine texture counts as well. blocking: mean step across the borders of 8 x 8 blocks over the mean step between
-    (after Wang, Sheikh and Bovik, 2002), bars and graphics aside; 1 is none. brisque: about 0 (best) to 100.
+    (after Wang, Sheikh and Bovik, 2002), graphics aside; 1 is none. brisque: about 0 (best) to 100.
     `frames`: how many were measured.
     """
 
@@ -99,11 +100,11 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     """Measures a few frames of each shot at full size. Shots without a frame of their own are not in `analysed`."""
 
     name: ClassVar[str] = "content_quality"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     group: ClassVar[str] = "light"
     summary: ClassVar[str] = "Sharpness, exposure, noise, blocking of shots (measured) and BRISQUE (SVM)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
-    uses: ClassVar[tuple[str, ...]] = ("cut_analysis",)
+    uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "visual_effects")
     weights: ClassVar[dict[str, str]] = {"local": "brisque", "gpu": "brisque"}
     cost: ClassVar[float] = 0.08
 
@@ -115,10 +116,13 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
 
     def analyze(self, media: Media, options: QualityOptions) -> ContentQuality:
         """Measure shot by shot."""
+        bars = found_bars(media)
         items: list[ShotQuality] = []
         for part in parts(media):
             count = max(options.frames, int(part.seconds / SECONDS_APART))
-            found = [self.measure(picture) for picture in spread(media, PICTURES, part, count)]
+            filmed = between(bars, (part.start + part.end) / 2)
+            pictures = spread(media, PICTURES, part, count)
+            found = [self.measure(inside(picture, filmed, grid=BLOCK)) for picture in pictures]
             if found:
                 items.append(_item(len(items) + 1, part, found))
             media.progress(min(1.0, part.end / max(media.info.duration_seconds, 1e-3)))

@@ -7,6 +7,10 @@ The picture is letterboxed, as in training. Squashing a 16:9 picture into the sq
 test clip in 0 of 80 frames; letterboxed it was found in 68. The network takes any multiples of its coarsest stride, so
 the canvas is the smallest that holds the frame. A rendition with a short side of 240 gave the same objects as one with
 416: the canvas then holds a 9:16 picture at 234x416.
+
+An object is reported when the mean of its scores, its confidence in the document, reaches the threshold. One sure frame
+alone is not enough: of eleven objects of eight clips that had one and a lower mean, four were things that are not there
+(a window called a tv for 17 s, on 4 of 68 frames surely), one a pile of wood called a chair, five a hand, one a person.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from pydantic import Field
 
 from shared.schema import ObjectTrack, TimedBox, TrackedObject, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, Letterbox, as_document_box, groups_of_one
+from tasks.appearance import Looks
+from tasks.boxes import Floats, Letterbox, as_document_box, groups_of_one, pictures
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -55,7 +61,7 @@ COCO = (
 class ObjectOptions(Options):
     """Options of object detection."""
 
-    threshold: float = Field(default=0.45, ge=0, le=1, description="Score that an object must reach once, 0..1")
+    threshold: float = Field(default=0.45, ge=0, le=1, description="Score that an object must reach on average, 0..1")
 
 
 class ObjectTracks(TrackSet):
@@ -68,10 +74,11 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     """Finds objects in every sampled frame and links them over time."""
 
     name = "object_detection"
-    version = 2
+    version = 3
     group = "detect"
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet)"
     needs = (FRAMES,)
+    uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "nanodet-m-416"}
     cost = 0.1
 
@@ -85,18 +92,16 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     def analyze(self, media: Media, options: ObjectOptions) -> ObjectTracks:
         """Look at every sampled frame, one at a time: batches were no faster on a CPU."""
         floor = min(options.threshold, WEAK_SCORE)
-        sightings: list[Sighting] = []
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                sightings.append(self.look(float(t), frame, floor))
-            media.progress(min(1.0, sightings[-1].t / max(media.info.duration_seconds, 1e-3)))
+        sightings = [self.look(t, frame, floor) for t, frame in pictures(media, FRAMES)]
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
-        items = tuple(_item(number, tracklet) for number, tracklet in enumerate(tracklets, start=1))
+        lasting = [tracklet for tracklet in tracklets if tracklet.scores.mean() >= options.threshold]
+        items = tuple(_item(number, tracklet) for number, tracklet in enumerate(lasting, start=1))
         return ObjectTracks(objects=ObjectTrack(method="model", items=items))
 
     def look(self, t: float, frame: NDArray[np.uint8], floor: float) -> Sighting:
@@ -107,7 +112,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
         boxes, scores, labels = decode(outputs, letterbox.width, letterbox.height, floor)
         boxes = np.clip(letterbox.to_picture(boxes.reshape(-1, 2, 2)).reshape(-1, 4), 0, 1)
         rows = _best_of_each_class(boxes, scores, labels)
-        return Sighting(t, boxes[rows], scores[rows], labels[rows])
+        return Sighting(t, boxes[rows], scores[rows], labels[rows], Looks.of(frame, boxes[rows]))
 
 
 def canvas_size(width: int, height: int) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Signs of editing: fades, flashes, frozen pictures, speed, bars, vignette, black and white, overlays, split screens.
 
 Signals are measured on every frame (`tasks/effects/signals.py`); each label rests on one measure and one threshold,
-both in the document, with the rule and its source in `tasks/effects/{fades,moments,layouts}.py`.
+both in the document, with the rule and its source in `tasks/effects/{moments,layouts}.py`
+and `tasks/transitions/fades.py`.
 """
 
 from __future__ import annotations

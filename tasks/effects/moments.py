@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.schema import Event
-from tasks.effects.fades import BLANK, ends, ramp
 from tasks.effects.signals import STILL_MEAN, Finding, Signals, runs
+from tasks.transitions.fades import BLANK, blanks, ramp
 
 CUTS = "cut_analysis/cuts"
 
@@ -49,8 +49,9 @@ def black_fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
     """Yield the ramp of each fade through black that cut_analysis found; measure: levels it spans."""
     bounds = {signals.index_at(event.t) for event in cuts if event.type == "cut"}
     for event in cuts:
-        if event.type in {"fade_in", "fade_out"}:
-            end = signals.index_at(event.t)
+        end = signals.index_at(event.t)
+        blank = end if event.type == "fade_out" else max(0, end - 1)
+        if event.type in {"fade_in", "fade_out"} and signals.bright[blank] <= BLANK:
             evidence = (f"{CUTS}/{event.id}",)
             yield _fade(signals, np.asarray(signals.luma), end, event.type, bounds, "black", evidence)
 
@@ -59,8 +60,10 @@ def white_fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
     """Yield fades through white, by the same rule as through black."""
     bounds = {signals.index_at(event.t) for event in cuts if event.type == "cut"}
     from_white = 255 - np.asarray(signals.dark)
-    for end, kind in ends(signals.times, from_white.tolist(), bounds):
-        yield _fade(signals, 255 - np.asarray(signals.luma), end, kind, bounds, "white", ())
+    for blank in blanks(signals.times, from_white.tolist()):
+        for end in blank.ends:
+            if end.frame not in bounds:
+                yield _fade(signals, 255 - np.asarray(signals.luma), end.frame, end.kind, bounds, "white", ())
 
 
 def _fade(

@@ -120,7 +120,10 @@ def pretrained(auto_class: Any, files: Weighted, **arguments: Any) -> Any:
     int8 and nf4 go through bitsandbytes (`Dettmers et al. 2022, 2023`), which needs the weights placed while loading.
     """
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a worker's log is no terminal
+    torch.set_num_threads(files.threads)
     dtype = torch.float32 if files.precision == "fp32" else torch.bfloat16
     if files.precision in ("int8", "nf4"):
         arguments["quantization_config"] = _quantization(files.precision)

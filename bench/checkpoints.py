@@ -1,0 +1,176 @@
+"""Checkpoints of true size with random weights, for benchmarks on a machine that reaches no model hub.
+
+    python -m bench.checkpoints FOLDER [ENTRY...]
+
+Each entry gets the architecture, sizes and number format of the model that `shared/weights.toml` names for it, so that
+loading, memory and speed are those of the real one. What such a model says is noise. FOLDER becomes a weights store
+whose lock holds their hashes (its revisions are zeros: no hub was asked).
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.digests import sha256_of
+from shared.hub import LockedEntry, LockedFile, add_to_lock
+from shared.weights import LOCK, Weights
+from tasks import devices
+
+NO_REVISION = "0" * 40
+SHARD = "4GB"
+"""Largest tensors file, as the hub's repositories have them."""
+
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}"
+    "{% if c['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>{% else %}{{ c['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>"]
+QWEN_TOKENS += ["<|image_pad|>", "<|video_pad|>"]
+WORDS = ["a man rides a bicycle down the street while a dog runs along", "describe this short clip of a video"] * 50
+
+
+@contextmanager
+def sized() -> Iterator[None]:
+    """Parameters are made in bf16 on the GPU: drawing seven billion numbers on a CPU takes minutes."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def tokenizer_of(special: list[str], **roles: str) -> Any:
+    """A small byte-level tokenizer: the model's vocabulary is larger, and what lies beyond decodes to nothing."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=2000, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(WORDS, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)
+    fast.add_special_tokens({"additional_special_tokens": special})
+    return fast
+
+
+def qwen2_vl_7b(folder: Path) -> None:
+    """The sizes of Qwen/Qwen2-VL-7B-Instruct's config.json."""
+    import transformers as hub
+
+    tokenizer = tokenizer_of(QWEN_TOKENS, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    token = tokenizer.convert_tokens_to_ids
+    config = hub.Qwen2VLConfig(
+        text_config={
+            "vocab_size": 152_064,
+            "hidden_size": 3584,
+            "intermediate_size": 18_944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "max_position_embeddings": 32_768,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+        },
+        vision_config={"depth": 32, "embed_dim": 1280, "hidden_size": 3584, "num_heads": 16, "mlp_ratio": 4},
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+    )
+    with sized():
+        model = hub.Qwen2VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = [token("<|im_end|>"), token("<|endoftext|>")]
+    model.generation_config.pad_token_id = token("<|endoftext|>")
+    model.save_pretrained(folder, max_shard_size=SHARD)
+    pixels = {"shortest_edge": 3136, "longest_edge": 12_845_056}
+    pictures, clips = hub.Qwen2VLImageProcessor(size=pixels), hub.Qwen2VLVideoProcessor(size=pixels)
+    hub.Qwen2VLProcessor(pictures, tokenizer, clips, chat_template=CHAT).save_pretrained(folder)
+
+
+def blip2_opt_2_7b(folder: Path) -> None:
+    """The sizes of Salesforce/blip2-opt-2.7b's config.json."""
+    import transformers as hub
+
+    tokenizer = tokenizer_of(
+        ["</s>", "<pad>", "<unk>"], bos_token="</s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+    )
+    pictures = hub.BlipImageProcessor(size={"height": 224, "width": 224})
+    processor = hub.Blip2Processor(pictures, tokenizer, num_query_tokens=32)
+    token = tokenizer.convert_tokens_to_ids
+    text = hub.OPTConfig(
+        vocab_size=50_304,
+        hidden_size=2560,
+        ffn_dim=10_240,
+        word_embed_proj_dim=2560,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        bos_token_id=token("</s>"),
+        eos_token_id=token("</s>"),
+        pad_token_id=token("<pad>"),
+    )
+    config = hub.Blip2Config(
+        vision_config={"hidden_size": 1408, "intermediate_size": 6144, "num_hidden_layers": 39, "image_size": 224},
+        text_config=text,
+        image_token_index=token("<image>"),
+    )
+    with sized():
+        model = hub.Blip2ForConditionalGeneration(config)
+    model.save_pretrained(folder, max_shard_size=SHARD)
+    processor.save_pretrained(folder)
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {"qwen2-vl-7b": qwen2_vl_7b, "blip2-opt-2.7b": blip2_opt_2_7b}
+
+
+def locked(store: Path, entry: str) -> None:
+    """Write what was made into the store's lock, so that it is checked and loaded as a pulled model is."""
+    files = sorted(path for path in (store / entry).iterdir() if path.is_file())
+    with ThreadPoolExecutor() as pool:
+        hashes = list(pool.map(sha256_of, files))
+    known = tuple(
+        LockedFile(name=file.name, sha256=sha256, size_bytes=file.stat().st_size)
+        for file, sha256 in zip(files, hashes, strict=True)
+    )
+    hub = Weights(store).entries()[entry].hub or ""
+    add_to_lock(store / LOCK, {entry: LockedEntry(repository=hub, revision=NO_REVISION, files=known, reviewed=False)})
+
+
+def make(store: Path, entry: str) -> None:
+    """Make one entry, unless it is there."""
+    if Weights(store).on_disk(entry) == "complete":
+        return
+    before = time.monotonic()
+    (store / entry).mkdir(parents=True, exist_ok=True)
+    MAKERS[entry](store / entry)
+    gc.collect()
+    devices.give_back()
+    locked(store, entry)
+    size = sum(path.stat().st_size for path in (store / entry).iterdir())
+    click.echo(f"{entry}: {size / 2**30:.2f} GiB in {time.monotonic() - before:.1f} s", err=True)
+
+
+@click.command()
+@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("entries", nargs=-1, type=click.Choice(list(MAKERS)))
+def main(store: Path, entries: tuple[str, ...]) -> None:
+    """Fill a weights store with random models of true size."""
+    for entry in entries or MAKERS:
+        make(store, entry)
+
+
+if __name__ == "__main__":
+    main()
