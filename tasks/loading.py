@@ -54,7 +54,6 @@ class Loaded:
 _busy = Lock()
 _last_use = deque([time.monotonic()], maxlen=1)
 _ready: dict[str, Loaded | ReelgraphError] = {}
-_engines = Engines()
 _queues: list[str] = []
 """What this process serves."""
 _precisions: dict[str, Number] = {}
@@ -121,7 +120,7 @@ def unload_idle(seconds: float) -> bool:
         freed = [name for name, known in _ready.items() if isinstance(known, Loaded) and known.engines]
         for name in freed:
             del _ready[name]
-        if _engines.free():
+        if _engines().free():
             log.info("unloaded", analyzers=sorted(freed), gpu_mib=held_mib())
         return True
     finally:
@@ -139,6 +138,11 @@ def budget_mib(queues: Sequence[str]) -> int | None:
     declared = [groups()[queue].vram_mib for queue in queues if on_gpu(queue)]
     together = None if None in declared else sum(filter(None, declared))
     return settings().gpu_memory_mib or together or None
+
+
+@cache
+def _engines() -> Engines:
+    return Engines(compile_loops=settings().compile)
 
 
 @cache
@@ -184,11 +188,10 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             threads=here.threads,
             device=lambda: _device_of(analyzer.group),
             precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
-            compile_loops=here.compile,
-            shared=_engines,
+            shared=_engines(),
         )
         instance.load(models)
-        _engines.warm_up(models.engines)
+        _engines().warm_up(models.engines)
     except ReelgraphError as error:
         return error
     except Exception as error:

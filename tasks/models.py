@@ -62,7 +62,8 @@ EngineKind = Callable[[Weighted], EngineT]
 class Engines:
     """The engines of one process. Two analyzers with the same entry in the same precision share one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, compile_loops: bool = False) -> None:
+        self.compile_loops = compile_loops
         self._made: dict[tuple[EngineKind[Any], str, str, Number], Engine] = {}
         self._warm: list[Engine] = []
 
@@ -107,7 +108,6 @@ class Models:
         threads: int,
         device: Callable[[], Device] = lambda: CPU,
         precision: Precision = "auto",
-        compile_loops: bool = False,
         shared: Engines | None = None,
     ) -> None:
         self.profile = profile
@@ -116,7 +116,7 @@ class Models:
         """What the analyzer works with; others may work with the same ones."""
         self._shared = shared or Engines()
         self._weights, self._entry = weights, entry
-        self._device, self._precision, self._compile = device, precision, compile_loops
+        self._device, self._precision = device, precision
 
     @property
     def digest(self) -> str | None:
@@ -165,7 +165,9 @@ class Models:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
         device = self._device()
         precision = fitting(self._precision, pinned.vram_mib, device, on_cpu=pinned.cpu_precision)
-        wanted = Weighted(entry, self._weights.folder / entry, device, precision, self.threads, self._compile)
+        wanted = Weighted(
+            entry, self._weights.folder / entry, device, precision, self.threads, self._shared.compile_loops
+        )
 
         def loading(made: EngineT) -> None:
             with self._weights.reading(entry):
