@@ -9,7 +9,7 @@ from typing import Any
 from tests.support.tiny.tokens import SENTENCES, vocabulary
 
 LANGUAGES = ("en", "zh", "de")
-LAYERS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+LAYERS = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
 
 
 def whisper(folder: Path) -> None:
@@ -96,7 +96,7 @@ def openai_whisper(folder: Path) -> None:
 
 
 def wav2vec2(folder: Path) -> None:
-    """Two layers of 32 channels, normalised over time as in the base model; two moods. A pickle, as the real one is."""
+    """Two layers of 64 channels, normalised over time as in the base model; two moods. A pickle, as the real one is."""
     import torch
     import transformers as hub
 
@@ -122,7 +122,7 @@ def wav2vec2(folder: Path) -> None:
 
 
 def ast(folder: Path) -> None:
-    """Two layers of 32 channels over the real 1024 frames; a few of AudioSet's classes."""
+    """Two layers of 64 channels over the real 1024 frames; a few of AudioSet's classes."""
     import torch
     import transformers as hub
 
