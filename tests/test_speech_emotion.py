@@ -46,7 +46,7 @@ def voices(*seconds: float) -> list[np.ndarray]:
 
 
 @pytest.mark.engines
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "nf4"])
 def test_every_precision_judges_every_utterance(weights, precision):
     """One label of the model's and one probability for each sound; only equal lengths share a batch."""
     engine = with_engine(SpeechEmotion(), weights, ENTRY, precision)._classifier

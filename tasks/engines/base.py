@@ -114,10 +114,11 @@ class TorchEngine(ABC):
         return max(1, min(self.most, int(room / each)))
 
 
-def pretrained(auto_class: Any, files: Weighted, **arguments: Any) -> Any:
+def pretrained(auto_class: Any, files: Weighted, *, heads: Sequence[str] = (), **arguments: Any) -> Any:
     """A transformers model from a folder, on its device in its precision, ready to infer; never from a network.
 
     int8 and nf4 go through bitsandbytes (`Dettmers et al. 2022, 2023`), which needs the weights placed while loading.
+    `heads` are parts that they leave as they are, beside the token head that transformers spares by itself.
     """
     import torch
     from transformers.utils import logging
@@ -126,17 +127,21 @@ def pretrained(auto_class: Any, files: Weighted, **arguments: Any) -> Any:
     torch.set_num_threads(files.threads)
     dtype = torch.float32 if files.precision == "fp32" else torch.bfloat16
     if files.precision in ("int8", "nf4"):
-        arguments["quantization_config"] = _quantization(files.precision)
+        arguments["quantization_config"] = _quantization(files.precision, heads)
     model = auto_class.from_pretrained(
         files.folder, dtype=dtype, device_map=files.device.name, local_files_only=True, **arguments
     )
     return model.eval()
 
 
-def _quantization(precision: str) -> Any:
+def _quantization(precision: str, heads: Sequence[str]) -> Any:
     import torch
     from transformers import BitsAndBytesConfig
 
+    # None, and not an empty list, for transformers' own choice
+    spared = {"llm_int8_skip_modules": list(heads) or None}
     if precision == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+        return BitsAndBytesConfig(load_in_8bit=True, **spared)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16, **spared
+    )

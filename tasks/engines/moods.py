@@ -40,7 +40,7 @@ class HubMoodClassifier(TorchEngine):
         self._torch: Any = torch
         extractor: Any = AutoFeatureExtractor.from_pretrained(self.files.folder, local_files_only=True)
         self._normalises: bool = extractor.do_normalize
-        self.model = pretrained(AutoModelForAudioClassification, self.files)
+        self.model = pretrained(AutoModelForAudioClassification, self.files, heads=["projector", "classifier"])
 
     def moods(self, sounds: Sequence[Samples]) -> Iterator[list[Mood]]:
         """The likeliest mood of each sound, in order, a list for each batch."""

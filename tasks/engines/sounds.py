@@ -47,7 +47,7 @@ class HubSoundTagger(TorchEngine):
 
         self._torch: Any = torch
         self._features: Any = ASTFeatureExtractor.from_pretrained(self.files.folder, local_files_only=True)
-        self.model = pretrained(ASTForAudioClassification, self.files)
+        self.model = pretrained(ASTForAudioClassification, self.files, heads=["classifier"])
         names = self.model.config.id2label
         self.labels = tuple(names[number] for number in range(len(names)))
         bank = mel_filter_bank(

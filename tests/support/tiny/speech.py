@@ -103,7 +103,7 @@ def wav2vec2(folder: Path) -> None:
     torch.manual_seed(0)
     config = hub.Wav2Vec2Config(
         **LAYERS,
-        conv_dim=(16, 16, 16),
+        conv_dim=(64, 64, 64),
         conv_stride=(5, 4, 4),
         conv_kernel=(10, 8, 4),
         num_feat_extract_layers=3,
