@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import BadInput
 from tasks.analyzers.speech_transcription import SpeechTranscription
-from tasks.engines.utterances import WINDOW_SECONDS, Asked, Stretch, Window, windows
+from tasks.engines.utterances import WINDOW_SECONDS, Asked, Part, Stretch, Window, Written, heard, windows
 from tests.support.media import run
 from tests.support.real import real_clip
 from tests.support.sounds import noise, write_wav
@@ -49,7 +49,7 @@ def sounds(seconds=70.0):
 
 
 def same(one, other):
-    assert [heard.text for heard in one] == [heard.text for heard in other]
+    assert [a.text for a in one] == [b.text for b in other]
     for a, b in zip(one, other, strict=True):
         assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
         assert a.no_speech == pytest.approx(b.no_speech, abs=1e-5)
@@ -58,13 +58,13 @@ def same(one, other):
 
 def in_bounds(found):
     assert found
-    for heard in found:
-        assert heard.log_probability <= 0
-        assert 0 <= heard.no_speech <= 1
-        starts = [part.start for part in heard.parts]
+    for one in found:
+        assert one.log_probability <= 0
+        assert 0 <= one.no_speech <= 1
+        starts = [part.start for part in one.parts]
         assert starts == sorted(starts)
-        assert all(0 <= part.start <= part.end <= heard.stretch.seconds for part in heard.parts)
-        assert all(0 <= part.probability <= 1 for part in heard.parts)
+        assert all(0 <= part.start <= part.end <= one.stretch.seconds for part in one.parts)
+        assert all(0 <= part.probability <= 1 for part in one.parts)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "nf4"])
@@ -87,7 +87,7 @@ def test_a_batch_changes_nothing(weights):
     engine.batch = 1
     alone = list(engine.transcribe(sounds(), Asked("en")))
     same(together, alone)
-    assert len({heard.text for heard in alone}) > 1
+    assert len({one.text for one in alone}) > 1
 
 
 def test_the_spectrogram_is_the_processors(weights):
@@ -215,3 +215,15 @@ def test_a_window_sounds_like_its_pieces():
     np.testing.assert_array_equal(filled[at : at + 16_000], sound[round(9.8 * 16_000) :][:16_000])
     assert not filled[round(first.until * 16_000) : at].any()
     assert not filled[round(second.until * 16_000) + 1 :].any()
+
+
+def test_sentences_are_judged_one_by_one_and_placed():
+    """Words go to the piece they lie in, in its own time; a full stop ends a sentence only before silence."""
+    sound = Stretch(0.0, np.zeros(16_000 * 20, np.float32), [(1.0, 5.0), (10.0, 12.0)])
+    (window,) = windows([sound])
+    times = ((" Dr.", 0.2, 0.5), (" No.", 0.6, 1.0), (" Yes.", 1.5, 2.0), (" And", 5.2, 5.6))
+    said = Written(tuple(Part(text, start, end, 0.9, -start) for text, start, end in times), 0.1)
+    found = list(heard(window, said))
+    assert [one.text for one in found] == [" Dr. No.", " Yes.", " And"]
+    assert [one.parts[0].start for one in found] == pytest.approx([1.0, 2.3, 9.8 + 5.2 - window.pieces[1].at])
+    assert [one.log_probability for one in found] == pytest.approx([-0.4, -1.5, -5.2])

@@ -60,12 +60,17 @@ def decode(tokens):
 
 def test_words_begin_with_spaces():
     """Parts without a space and marks belong to the word before."""
-    assert words_of([1, 2, 3, 4, 5], decode, spaced=True) == [(" so", 0, 1), (" my", 1, 2), (" fellow,", 2, 5)]
+    assert words_of([1, 2, 3, 4], decode, spaced=True) == [(" so", 0, 1, 1), (" my", 1, 2, 2), (" fellow", 2, 4, 4)]
+
+
+def test_marks_are_not_spoken():
+    """A comma belongs to its word, which ends before the comma is heard."""
+    assert words_of([3, 4, 5, 1], decode, spaced=True) == [(" fellow,", 0, 3, 2), (" so", 3, 4, 4)]
 
 
 def test_a_character_of_two_tokens_is_one_word():
     """Tokens that make no whole character wait for the next; without spaces each character is a word."""
-    assert words_of([6, 6, 6, 6], decode, spaced=False) == [("你", 0, 2), ("你", 2, 4)]
+    assert words_of([6, 6, 6, 6], decode, spaced=False) == [("你", 0, 2, 2), ("你", 2, 4, 4)]
 
 
 def test_a_broken_end_is_kept():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.engines.base import TorchEngine
-from tasks.voice import SAMPLE_RATE, Samples, Spans
+from tasks.voice import SAMPLE_RATE, SILENCE_SECONDS, Samples, Spans
 
 WINDOW_SECONDS = 30.0
 """What Whisper hears at once (Radford et al. 2022)."""
@@ -23,6 +23,7 @@ JOINED_SECONDS = 1.0
 APART_SECONDS = 0.5
 CUT_SECONDS, CUT_HOP = 5.0, 0.02
 """Speech without a pause is cut where it is softest in the last five seconds of a window."""
+SENTENCE_ENDS = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 UNSPACED = frozenset(("zh", "ja", "th", "lo", "my", "yue"))
 """Languages whose words no spaces part: each character counts as a word (openai-whisper's tokenizer)."""
 
@@ -177,14 +178,26 @@ def windows(stretches: Iterable[Stretch]) -> Iterator[Window]:
 
 
 def heard(window: Window, said: Written) -> Iterator[Heard]:
-    """What was said in each piece of a window, in seconds of its stretch."""
+    """The sentences that were said in each piece of a window, in seconds of its stretch."""
     edges = [-math.inf, *((one.until + other.at) / 2 for one, other in pairwise(window.pieces)), math.inf]
     for piece, (first, last) in zip(window.pieces, pairwise(edges), strict=True):
-        parts = [part for part in said.parts if first <= (part.start + part.end) / 2 < last]
-        if parts:
+        within = [part for part in said.parts if first <= (part.start + part.end) / 2 < last]
+        for parts in _sentences(within):
             moved = tuple(_moved(part, piece) for part in parts)
             likely = sum(part.log_probability for part in parts) / len(parts)
             yield Heard(window.stretch, moved, likely, said.no_speech)
+
+
+def _sentences(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """Part the words where a sentence ends and silence follows; an abbreviation has none."""
+    sentence: list[Part] = []
+    for part in parts:
+        if sentence and sentence[-1].text.endswith(SENTENCE_ENDS) and part.start - sentence[-1].end >= SILENCE_SECONDS:
+            yield sentence
+            sentence = []
+        sentence.append(part)
+    if sentence:
+        yield sentence
 
 
 def _moved(part: Part, piece: Piece) -> Part:

@@ -129,6 +129,7 @@ class HubTranscriber(WindowedTranscriber):
             self.model,
             encoder_outputs=encoded,
             decoder_input_ids=begun,
+            attention_mask=self._torch.ones(encoded.last_hidden_state.shape[:2], device=self.model.device),
             generation_config=search,
             logits_processor=[self._only_text],
         )
@@ -191,9 +192,9 @@ class HubTranscriber(WindowedTranscriber):
         self, tokens: Sequence[int], times: Floats, sure: Sequence[float], silent: float, *, spaced: bool
     ) -> Written:
         found = []
-        for text, first, last in words_of(tokens, self._decoded, spaced=spaced):
+        for text, first, last, spoken in words_of(tokens, self._decoded, spaced=spaced):
             logs = np.asarray(sure[first:last])
-            start, end = float(times[first]), float(times[last])
+            start, end = float(times[first]), float(times[spoken])
             found.append(Part(text, start, end, float(np.exp(logs).mean()), float(logs.mean())))
         return Written(tuple(found), silent)
 

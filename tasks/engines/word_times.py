@@ -61,21 +61,24 @@ def warped(cost: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp
     return found[:, 0], found[:, 1]
 
 
-def words_of(tokens: Sequence[int], decode: Callable[[list[int]], str], *, spaced: bool) -> list[tuple[str, int, int]]:
-    """Words of a text: what is written, its first token, and the token after its last.
+def words_of(
+    tokens: Sequence[int], decode: Callable[[list[int]], str], *, spaced: bool
+) -> list[tuple[str, int, int, int]]:
+    """Words of a text: what is written, its first token, the token after its last, and that after its last spoken one.
 
-    A word begins with a space; without spaces (`UNSPACED`) each whole character is one.
+    A word begins with a space; without spaces (`UNSPACED`) each whole character is one. Marks are part of the word
+    before, but are not spoken: the silence after a word goes to them.
     """
-    found: list[tuple[str, int, int]] = []
+    found: list[tuple[str, int, int, int]] = []
     first = 0
     for last in range(1, len(tokens) + 1):
         text = decode(list(tokens[first:last]))
         if BROKEN in text and last - first < LONGEST_CHARACTER and last < len(tokens):
             continue
         if spaced and found and not text.startswith(" "):
-            before, begins, _ = found[-1]
-            found[-1] = (before + text, begins, last)
+            before, begins, _, spoken = found[-1]
+            found[-1] = (before + text, begins, last, last if any(map(str.isalnum, text)) else spoken)
         else:
-            found.append((text, first, last))
+            found.append((text, first, last, last))
         first = last
     return found
