@@ -35,7 +35,7 @@ from shared.weights import Weights
 from tasks import devices
 from tasks.celery import app
 from tasks.engines import captions, descriptions
-from tasks.models import Models
+from tasks.models import Engines, Models
 from tasks.node import ledger, storage
 from tasks.registry import parse_document
 
@@ -67,7 +67,12 @@ def engine_of(store: Path, entry: str, kinds: Any) -> Any:
     """An engine loaded and warmed up in this process; prints what that took."""
     checkpoints.make(store, entry)
     models = Models(
-        Weights(store), entry, profile="gpu", threads=8, device=lambda: devices.claim(None), compile_loops=True
+        Weights(store),
+        entry,
+        profile="gpu",
+        threads=8,
+        device=lambda: devices.claim(None),
+        shared=Engines(compile_loops=True),
     )
     before = time.monotonic()
     engine = models.engine(kinds)

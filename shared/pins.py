@@ -188,6 +188,8 @@ class Entry(Pin):
     """Which of the analyzer's engines reads it; None when the analyzer reads the files itself."""
     vram_mib: dict[Literal["fp32", "bf16", "int8", "nf4"], PositiveInt] = {}
     """GPU memory of the loaded model by precision, its batches included; also says which precisions it can have."""
+    cpu_precision: Literal["fp32", "bf16", "int8", "nf4"] = "fp32"
+    """What the precision `auto` means for it on a CPU."""
     files: tuple[PinnedFile | ConvertedFile, ...] = ()
 
     @property

@@ -122,8 +122,11 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Analyzers without whose result this one is skipped."""
     uses: ClassVar[tuple[str, ...]] = ()
     """Analyzers whose result it reads when there is one."""
-    weights: ClassVar[dict[str, str]] = {}
-    """Profile to entry of `weights.toml`. Empty: needs no weights. A profile left out: unavailable there."""
+    weights: ClassVar[Mapping[str, str | None]] = {}
+    """Profile to entry of `weights.toml`; None: needs no weights there. Empty: needs none anywhere.
+
+    A profile left out: unavailable there.
+    """
     extra: ClassVar[dict[str, str]] = {}
     """Profile to an entry that it makes use of when its files are there, and works without."""
     cost: ClassVar[float] = 0.05

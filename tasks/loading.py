@@ -14,13 +14,13 @@ from shared.errors import ReelgraphError, Unavailable
 from shared.groups import groups
 from shared.log import logger
 from shared.schema import TrackSet
-from shared.settings import settings
+from shared.settings import Precision, settings
 from tasks.analyzer import Analyzer, Options
 from tasks.devices import CPU, Device, NoDevice, claim, held_mib
-from tasks.models import Demand, Engine, Models, Number, agreed
+from tasks.models import Demand, Engine, Engines, Models, Number, agreed
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
-from tasks.registry import AnyAnalyzer, analyzers, extra_entry, weights_entry
+from tasks.registry import AnyAnalyzer, analyzers, extra_entry, has_what_it_needs, weights_entry
 
 log = logger(__name__)
 
@@ -117,12 +117,10 @@ def unload_idle(seconds: float) -> bool:
     try:
         if time.monotonic() - _last_use[-1] < seconds:
             return False
-        freed = {name: known for name, known in _ready.items() if isinstance(known, Loaded) and known.engines}
-        for name, known in freed.items():
-            for engine in known.engines:
-                engine.free()
+        freed = [name for name, known in _ready.items() if isinstance(known, Loaded) and known.engines]
+        for name in freed:
             del _ready[name]
-        if freed:
+        if _engines().free():
             log.info("unloaded", analyzers=sorted(freed), gpu_mib=held_mib())
         return True
     finally:
@@ -143,6 +141,11 @@ def budget_mib(queues: Sequence[str]) -> int | None:
 
 
 @cache
+def _engines() -> Engines:
+    return Engines(compile_loops=settings().compile)
+
+
+@cache
 def _gpu() -> Device:
     return claim(budget_mib(_queues))
 
@@ -155,14 +158,17 @@ def _device_of(group: str) -> Device:
 def _agree(served: Sequence[AnyAnalyzer]) -> None:
     """Choose every model's precision so that all of them fit the GPU memory together. Raises NoDevice if none does."""
     here, entries = settings(), weights().entries()
-    demands = {}
+    sharing: dict[tuple[str, Precision], list[str]] = {}
     for analyzer in served:
         name = weights_entry(analyzer, here.profile) or extra_entry(analyzer, here.profile)
-        entry = entries.get(name or "")
-        if entry is not None and entry.vram_mib and on_gpu(analyzer.group):
-            demands[analyzer.name] = Demand(here.precision.get(analyzer.name, "auto"), entry.vram_mib)
-    if demands:
-        _precisions.update(agreed(demands, _device_of(served[0].group).memory_mib))
+        if name in entries and entries[name].vram_mib and on_gpu(analyzer.group):
+            sharing.setdefault((name, here.precision.get(analyzer.name, "auto")), []).append(analyzer.name)
+    if sharing:
+        demands = {
+            " and ".join(users): Demand(wanted, entries[name].vram_mib) for (name, wanted), users in sharing.items()
+        }
+        given = agreed(demands, _gpu().memory_mib)
+        _precisions.update({user: given[" and ".join(users)] for users in sharing.values() for user in users})
 
 
 def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
@@ -170,7 +176,7 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
     if analyzer.infers_personal_traits and not here.infer_personal_traits:
         return Unavailable(SWITCHED_OFF, code="switched_off")
     entry = weights_entry(analyzer, here.profile)
-    if analyzer.weights and entry is None:
+    if not has_what_it_needs(analyzer, here.profile):
         return Unavailable(f"no weights for the {here.profile} profile", code="not_in_profile")
     before = time.monotonic()
     instance = analyzer()
@@ -182,12 +188,11 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             threads=here.threads,
             device=lambda: _device_of(analyzer.group),
             precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
-            compile_loops=here.compile,
+            shared=_engines(),
         )
         models.extra = extra_entry(analyzer, here.profile)
         instance.load(models)
-        for engine in models.engines:
-            engine.warm_up()
+        _engines().warm_up(models.engines)
     except ReelgraphError as error:
         return error
     except Exception as error:

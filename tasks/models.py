@@ -7,7 +7,7 @@ kind behind a method of that kind (caption pictures, find objects, write down sp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -63,6 +63,39 @@ EngineKind = Callable[[Weighted], EngineT]
 """Mostly a class of engines. Calling it loads nothing."""
 
 
+class Engines:
+    """The engines of one process. Two analyzers with the same entry in the same precision share one."""
+
+    def __init__(self, *, compile_loops: bool = False) -> None:
+        self.compile_loops = compile_loops
+        self._made: dict[tuple[EngineKind[Any], str, str, Number], Engine] = {}
+        self._warm: list[Engine] = []
+
+    def get(self, kind: EngineKind[EngineT], wanted: Weighted, loading: Callable[[EngineT], None]) -> EngineT:
+        """The engine made from these weights; `loading` loads a new one."""
+        key = (kind, wanted.entry, wanted.device.name, wanted.precision)
+        known: EngineT | None = self._made.get(key)  # type: ignore[assignment]  # a kind makes engines of its own type
+        if known is None:
+            known = kind(wanted)
+            loading(known)
+            self._made[key] = known
+        return known
+
+    def warm_up(self, engines: Iterable[Engine]) -> None:
+        """Warm up those that are not warm yet."""
+        for engine in engines:
+            if engine not in self._warm:
+                engine.warm_up()
+                self._warm.append(engine)
+
+    def free(self) -> bool:
+        """Let go of every engine, each once; whether there was any."""
+        made, self._made, self._warm = list(self._made.values()), {}, []
+        for engine in made:
+            engine.free()
+        return bool(made)
+
+
 class Models:
     """Implements `tasks.analyzer.ModelContext` for one analyzer; `entry` is what it uses in the profile.
 
@@ -81,14 +114,16 @@ class Models:
         threads: int,
         device: Callable[[], Device] = lambda: CPU,
         precision: Precision = "auto",
-        compile_loops: bool = False,
+        shared: Engines | None = None,
     ) -> None:
         self.profile = profile
         self.threads = threads
         self.engines: list[Engine] = []
+        """What the analyzer works with; others may work with the same ones."""
+        self._shared = shared or Engines()
         self._weights, self._entry = weights, entry
         self.extra: str | None = None
-        self._device, self._precision, self._compile = device, precision, compile_loops
+        self._device, self._precision = device, precision
 
     @property
     def digest(self) -> str | None:
@@ -142,12 +177,18 @@ class Models:
         if kind is None:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
         device = self._device()
-        precision = fitting(self._precision, pinned.vram_mib, device)
-        with self._weights.reading(entry) as folder:
-            made = kind(Weighted(entry, folder, device, precision, self.threads, self._compile))
-            made.load()
-        self.engines.append(made)
-        return made
+        precision = fitting(self._precision, pinned.vram_mib, device, on_cpu=pinned.cpu_precision)
+        wanted = Weighted(
+            entry, self._weights.folder / entry, device, precision, self.threads, self._shared.compile_loops
+        )
+
+        def loading(made: EngineT) -> None:
+            with self._weights.reading(entry):
+                made.load()
+
+        engine = self._shared.get(kind, wanted, loading)
+        self.engines.append(engine)
+        return engine
 
     def _required_entry(self) -> str:
         if self._entry is None:
@@ -209,12 +250,14 @@ def agreed(demands: Mapping[str, Demand], room_mib: int | None) -> dict[str, Num
     return {name: choices[0] for name, choices in left.items()}
 
 
-def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device) -> Number:
+def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device, *, on_cpu: Number = "fp32") -> Number:
     """The precision a model is loaded in: the wanted one, or for `auto` the first that fits the device's memory.
+
+    On a CPU `auto` means `on_cpu`.
 
     Raises:
         NoDevice: none fits; the message says by how much.
     """
     if not device.is_gpu:
-        return "fp32" if wanted == "auto" else wanted
+        return on_cpu if wanted == "auto" else wanted
     return agreed({"it": Demand(wanted, vram_mib)}, device.memory_mib)["it"]

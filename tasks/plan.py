@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.frames import Audio, Frames, Rendition
 from shared.schema import ErrorInfo, MediaInfo, OptionValue, Status
-from tasks.registry import AnyAnalyzer, dependencies, levels, weights_entry
+from tasks.registry import AnyAnalyzer, dependencies, has_what_it_needs, levels
 
 SLACK = 20.0  # a loaded machine was seen to be this many times slower than the measured cost at worst
 LEAST_SECONDS = 60.0
@@ -57,11 +57,11 @@ def refused(
     """Why an analyzer cannot or may not look at this video in this profile, or None."""
     if analyzer.infers_personal_traits and not infer_personal_traits:
         return Refused("unavailable", ErrorInfo(code="switched_off", message=SWITCHED_OFF))
-    if analyzer.weights and weights_entry(analyzer, profile) is None:
-        other = ", ".join(sorted(analyzer.weights))
+    if not has_what_it_needs(analyzer, profile):
+        other, entry = min((name, entry) for name, entry in analyzer.weights.items() if entry is not None)
         message = (
             f"no weights for the {profile} profile can be shipped; it runs with `--profile {other}`, whose weights "
-            f"`reelgraph models pull {analyzer.weights[min(analyzer.weights)]}` brings once they are locked"
+            f"`reelgraph models pull {entry}` brings once they are locked"
         )
         return Refused("unavailable", ErrorInfo(code="not_in_profile", message=message))
     needs = analyzer.reads(profile)

@@ -56,6 +56,21 @@ def extra_entry(analyzer: AnyAnalyzer, profile: str) -> str | None:
     return chosen or analyzer.extra[profile]
 
 
+def has_what_it_needs(analyzer: AnyAnalyzer, profile: str) -> bool:
+    """Whether the analyzer works in a profile: with weights that are declared for it, or with none."""
+    return not analyzer.weights or profile in analyzer.weights or weights_entry(analyzer, profile) is not None
+
+
+def declared(profile: str) -> dict[str, tuple[str, ...]]:
+    """The entries that a profile's analyzers declare, and which analyzers those are."""
+    users: dict[str, list[str]] = {}
+    for analyzer in analyzers().values():
+        for entry in (analyzer.weights.get(profile), analyzer.extra.get(profile)):
+            if entry is not None:
+                users.setdefault(entry, []).append(analyzer.name)
+    return {entry: tuple(users[entry]) for entry in sorted(users)}
+
+
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
     if analyzer.group not in groups():
         raise TypeError(f"{analyzer.name} is in group {analyzer.group!r}, which groups.toml does not have")

@@ -84,11 +84,17 @@ def test_the_compiled_loop_says_the_same(engine):
 def test_compiling_belongs_to_the_warm_up(weights):
     """With the setting, the warm-up records the step for the sizes that fit, but not for quantised weights."""
     from tasks.devices import CPU
-    from tasks.models import Models
+    from tasks.models import Engines, Models
 
     for precision, recorded in (("fp32", True), ("nf4", False)):
         models = Models(
-            weights, ENTRY, profile="gpu", threads=1, device=lambda: CPU, precision=precision, compile_loops=True
+            weights,
+            ENTRY,
+            profile="gpu",
+            threads=1,
+            device=lambda: CPU,
+            precision=precision,
+            shared=Engines(compile_loops=True),
         )
         analyzer = Blip2Caption()
         analyzer.load(models)

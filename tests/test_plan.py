@@ -83,8 +83,8 @@ def test_what_cannot_look_is_refused(name, profile, streams, ending):
     no = refused(analyzers()[name], profile, media(*streams))
     assert (no and (no.status, no.error.code)) == ending
     if ending and ending[0] == "unavailable":
-        assert "`--profile local`" in no.error.message
-        assert "`reelgraph models pull whisper-tiny-en`" in no.error.message
+        assert "`--profile gpu`" in no.error.message
+        assert "`reelgraph models pull whisper-large-v3-turbo`" in no.error.message
 
 
 def test_only_personal_traits_can_be_switched_off():

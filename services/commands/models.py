@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from shared.errors import BadInput
 from shared.groups import profiles
 from shared.settings import settings
 from shared.weights import PINS, Weights
-from tasks.registry import analyzers
+from tasks import registry
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,7 @@ def declared(profile: str) -> tuple[str, ...]:
     """Entries that the analyzers of a profile use. Raises BadInput for an unknown profile."""
     if profile not in profiles():
         raise BadInput(f"unknown profile {profile!r}; there are {', '.join(profiles())}", code="unknown_profile")
-    named = (entry.get(profile) for one in analyzers().values() for entry in (one.weights, one.extra))
-    return tuple(sorted({entry for entry in named if entry}))
+    return tuple(registry.declared(profile))
 
 
 def _listed(weights: Weights, name: str) -> Listed:
@@ -158,9 +156,5 @@ def _listed(weights: Weights, name: str) -> Listed:
         size_bytes=entry.size_bytes,
         licence=entry.licence,
         state=weights.on_disk(name) if entry.locked else "not locked",
-        used_by={profile: users for profile in profiles() if (users := tuple(_users(name, profile)))},
+        used_by={profile: users for profile in profiles() if (users := registry.declared(profile).get(name, ()))},
     )
-
-
-def _users(entry: str, profile: str) -> Iterable[str]:
-    return (one.name for one in analyzers().values() if entry in (one.weights.get(profile), one.extra.get(profile)))

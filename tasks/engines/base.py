@@ -114,11 +114,14 @@ class TorchEngine(ABC):
         return max(1, min(self.most, int(room / each)))
 
 
-def pretrained(auto_class: Any, files: Weighted, *, held: Number | None = None, **arguments: Any) -> Any:
+def pretrained(
+    auto_class: Any, files: Weighted, *, heads: Sequence[str] = (), held: Number | None = None, **arguments: Any
+) -> Any:
     """A transformers model from a folder, on its device in its precision, ready to infer; never from a network.
 
     `held` is another precision for its weights. int8 and nf4 go through bitsandbytes (`Dettmers et al. 2022, 2023`),
-    which needs the weights placed while loading.
+    which needs the weights placed while loading; `heads` are parts that they leave as they are, beside the token head
+    that transformers spares by itself.
     """
     import torch
     from transformers.utils import logging
@@ -128,17 +131,21 @@ def pretrained(auto_class: Any, files: Weighted, *, held: Number | None = None, 
     precision = held or files.precision
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     if precision in ("int8", "nf4"):
-        arguments["quantization_config"] = _quantization(precision)
+        arguments["quantization_config"] = _quantization(precision, heads)
     model = auto_class.from_pretrained(
         files.folder, dtype=dtype, device_map=files.device.name, local_files_only=True, **arguments
     )
     return model.eval()
 
 
-def _quantization(precision: str) -> Any:
+def _quantization(precision: str, heads: Sequence[str]) -> Any:
     import torch
     from transformers import BitsAndBytesConfig
 
+    # None, and not an empty list, for transformers' own choice
+    spared = {"llm_int8_skip_modules": list(heads) or None}
     if precision == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+        return BitsAndBytesConfig(load_in_8bit=True, **spared)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16, **spared
+    )

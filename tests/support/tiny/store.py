@@ -41,10 +41,10 @@ STARTUP = Path(__file__).parents[1] / "engines"
 STARTED: dict[str, object] = {}
 
 
-def tiny_weights(folder: Path, makers: Mapping[str, Maker], engine: str = "transformers") -> Weights:
+def tiny_weights(folder: Path, makers: Mapping[str, Maker], *, engine: str = "transformers") -> Weights:
     """Make the entries, pin them in `folder/weights.toml`, and pull them into `folder/store`.
 
-    `engine` is that of entries that the real weights file does not name.
+    `engine` is for entries that the product does not have.
     """
     known = tomllib.loads(PINS.read_text(encoding="utf-8"))["entries"]
     lines: list[str] = []
