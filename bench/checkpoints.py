@@ -264,6 +264,23 @@ def wav2vec2_emotion(folder: Path) -> None:
     hub.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=False).save_pretrained(folder)
 
 
+def owlv2_base(folder: Path) -> None:
+    """The sizes of google/owlv2-base-patch16-ensemble's config.json."""
+    import transformers as hub
+
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    tokenizer = tokenizer_of([start, end], bos_token=start, eos_token=end, pad_token=end)
+    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = hub.Owlv2Config(
+        text_config={**ids, "pad_token_id": tokenizer.pad_token_id},
+        vision_config={"image_size": 960, "patch_size": 16},
+    )
+    with sized():
+        model = hub.Owlv2ForObjectDetection(config)
+    model.save_pretrained(folder)
+    hub.Owlv2Processor(hub.Owlv2ImageProcessor(), tokenizer).save_pretrained(folder)
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "qwen2-vl-7b": qwen2_vl_7b,
     "blip2-opt-2.7b": blip2_opt_2_7b,
@@ -273,6 +290,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "whisper-large-v3-turbo": whisper_large_v3_turbo,
     "ast-audioset": ast_audioset,
     "wav2vec2-emotion": wav2vec2_emotion,
+    "owlv2-base": owlv2_base,
 }
 
 

@@ -4,7 +4,7 @@ They are written by the library's own `save_pretrained`, locked or pinned by the
 the real ones. What they say makes no sense; its shape, times and bounds must be right.
 """
 
-from tests.support.tiny import captions, descriptions, speech
+from tests.support.tiny import captions, descriptions, objects, poses, segmentation, speech, words
 
 MAKERS = {
     "ast-audioset": speech.ast,
@@ -12,6 +12,10 @@ MAKERS = {
     "qwen2-vl-7b": descriptions.qwen2_vl,
     "qwen2.5-vl-7b": descriptions.qwen2_5_vl,
     "qwen3-vl-8b": descriptions.qwen3_vl,
+    "owlv2-base": words.owlv2,
+    "rtdetr-v2-r50": objects.rt_detr_v2,
+    "upernet-convnext-small": segmentation.upernet,
+    "vitpose-base-simple": poses.vitpose,
     "wav2vec2-emotion": speech.wav2vec2,
     "whisper-large-v3-turbo": speech.whisper,
 }
