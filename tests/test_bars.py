@@ -55,7 +55,7 @@ def films(tmp_path_factory):
 
 def effects():
     """What visual_effects says about the film with bars."""
-    bars = Effect(id="e1", start=0.0, end=1.0, label="letterbox", measure=0.4, threshold=0.04, box=BOX)
+    bars = Effect(id="e1", start=0.0, end=1.0, label="letterbox", measure=0.4, threshold=0.04, source="", box=BOX)
     return result("visual_effects", effects=segments(bars))
 
 
