@@ -76,7 +76,7 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/.reelgraph
 $(VENV)/.gpu: requirements/gpu.txt requirements/torch.txt | $(VENV)/.dev
 	$(INSTALL) --requirement requirements/gpu.txt
 	$(PIP) install "$$(grep ^torch== requirements/torch.txt)"
-	$(PIP) install --no-deps "$$(grep ^torchvision== requirements/torch.txt)"
+	$(PIP) install --no-deps "$$(grep ^torchvision== requirements/torch.txt)" "$$(grep ^openai-whisper== requirements/torch.txt)"
 	@touch $@
 
 # hatchling is in cpu.txt: building the project needs no network

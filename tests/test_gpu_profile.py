@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.weights, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
+def stack(tmp_path_factory, video):
     """Every worker of the profile, ready, without a GPU."""
     need_torch()
     folder = tmp_path_factory.mktemp("gpu")

@@ -46,7 +46,6 @@ def create_app() -> OpenAPI:
         info=documentation.INFO,
         security_schemes={documentation.BEARER: documentation.BEARER_SCHEME},
         validation_error_callback=problems.refuse_invalid,
-        operation_id_callback=documentation.operation_id,
         doc_ui=False,
         static_folder=None,
     )

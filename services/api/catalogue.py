@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from flask import Response
-from flask_openapi import APIBlueprint
 from pydantic import Field, JsonValue, RootModel
 
-from services.api.documentation import PROBLEMS, TAG_CATALOGUE
+from services.api.documentation import TAG_CATALOGUE, blueprint
 from services.commands.analyzers import runs_here
 from shared.groups import groups
 from shared.schema import Frozen
 from shared.settings import settings
 from tasks.registry import AnyAnalyzer, analyzers
 
-api = APIBlueprint("catalogue", __name__, url_prefix="/v1", abp_tags=[TAG_CATALOGUE], abp_responses=PROBLEMS)
+api = blueprint("catalogue", __name__, TAG_CATALOGUE, url_prefix="/v1")
 
 
 class AnalyzerInfo(Frozen):

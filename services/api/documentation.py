@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_openapi import Info, OpenAPI, Tag
+from flask_openapi import APIBlueprint, Info, OpenAPI, Tag
 from pydantic import BaseModel
 
 from services.api.problems import MIMETYPE, Problem
@@ -39,6 +39,10 @@ def _header(description: str, kind: str = "string") -> Object:
 
 
 PROBLEMS: dict[str | int, Any] = {"default": _problem("What went wrong, with a stable `code` (RFC 9457).")}
+TOO_LONG: dict[str, Any] = {
+    status: {"description": f"Refused before the API sees it: {what} is too long.", "content": {"text/html": {}}}
+    for status, what in (("414", "the request line"), ("431", "a header"))
+}
 
 ACCEPTED: dict[str | int, Any] = {
     202: _body(
@@ -56,7 +60,7 @@ OUTCOME: dict[str | int, Any] = {
     200: _body("The outcome.", "application/json", {"$ref": "#/components/schemas/Outcome"}),
 }
 EVENTS: dict[str | int, Any] = {
-    200: _body("Server-sent events until the job has ended.", "text/event-stream", {"type": "string"}),
+    200: {"description": "Server-sent events until the job has ended.", "content": {"text/event-stream": {}}},
     204: {"description": "The job has ended and the caller has seen its last event."},
 }
 VIDEO: dict[str | int, Any] = {
@@ -89,7 +93,7 @@ _WISHES: Object = {
     "options": {"type": "string", "description": "JSON: options by analyzer", "contentMediaType": "application/json"},
     "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5, "description": "0 is first"},
     "deadline_seconds": {"type": "number", "minimum": 1, "maximum": 604_800},
-    "webhook_url": {"type": "string", "format": "uri", "maxLength": 8192},
+    "webhook_url": {"type": "string", "maxLength": 8192, "description": "http(s) address that is told of the end"},
 }
 JOB_REQUEST_BODY: Object = {
     "required": True,
@@ -135,9 +139,21 @@ INFO = Info(
 )
 
 
-def operation_id(*, name: str, path: str, method: str, bp_name: str = "") -> str:  # noqa: ARG001  (the library's call)
+def operation_id(*, name: str, path: str, method: str, bp_name: str) -> str:  # noqa: ARG001  (the library's call)
     """`cancel_job` for the function `cancel` of the blueprint `jobs`; names with an underscore stay as they are."""
-    return name if "_" in name or not bp_name else f"{name}_{bp_name.removesuffix('s')}"
+    return name if "_" in name or bp_name == "operations" else f"{name}_{bp_name.removesuffix('s')}"
+
+
+def blueprint(name: str, import_name: str, tag: Tag, *, url_prefix: str | None = None) -> APIBlueprint:
+    """Routes that belong together, each with an id of its own in the document, and errors as problem documents."""
+    return APIBlueprint(
+        name,
+        import_name,
+        url_prefix=url_prefix,
+        abp_tags=[tag],
+        abp_responses=PROBLEMS,
+        operation_id_callback=operation_id,
+    )
 
 
 def register(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> None:
@@ -166,7 +182,8 @@ def _document(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> Object:
     for path, item in document["paths"].items():
         for operation in item.values():
             operation["responses"].pop(app.validation_error_status, None)
-            _add_headers(path, operation)
+            operation["responses"].update(TOO_LONG)
+            _complete(path, operation)
     _add_tus(document["paths"])
     document["security"] = [{}, {BEARER: []}]
     return document
@@ -196,11 +213,15 @@ def _moved(schema: Any) -> Any:
     return schema
 
 
-def _add_headers(path: str, operation: Object) -> None:
+def _complete(path: str, operation: Object) -> None:
+    """Headers, and a body that the library cannot express."""
+    if operation["operationId"] == "create_job":
+        operation["requestBody"] = JOB_REQUEST_BODY  # the library would drop `contentMediaType`
     if operation["operationId"] in ("create_job", "rerun_job"):
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     if operation["operationId"] == "follow_job":
-        last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": r"^\d+-\d+$"}}
+        pattern = "^([0-9]{1,16}-[0-9]{1,16})?$"
+        last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": pattern}}
         operation.setdefault("parameters", []).append(last)
     if path.startswith("/v1/uploads"):
         more = {"create_upload": TUS_CREATE_HEADERS, "write_upload": TUS_WRITE_HEADERS}

@@ -10,10 +10,9 @@ import threading
 from collections.abc import Iterator
 
 from flask import Response, request
-from flask_openapi import APIBlueprint
 
 from services.api.access import visible_job
-from services.api.documentation import EVENTS, PROBLEMS, TAG_JOBS
+from services.api.documentation import EVENTS, TAG_JOBS, blueprint
 from services.api.following import START, Heartbeat, Told, follow, has_seen_the_end
 from services.api.jobs import JobPath
 from shared.errors import BadInput, Infrastructure
@@ -22,7 +21,7 @@ from shared.settings import settings
 EVENT_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 RETRY_MS = 1000
 
-api = APIBlueprint("events", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_JOBS], abp_responses=PROBLEMS)
+api = blueprint("events", __name__, TAG_JOBS, url_prefix="/v1/jobs")
 
 
 class _Followers:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from flask import Response
-from flask_openapi import APIBlueprint
 from pydantic import Field
 
 from services.api.access import visible_job
-from services.api.documentation import EXPORT, PROBLEMS, TAG_RESULTS
+from services.api.documentation import EXPORT, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
 from services.exports.format import Request
 from services.exports.registry import format_named
@@ -26,7 +25,7 @@ from tasks.registry import parse_document
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
-api = APIBlueprint("exports", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_RESULTS], abp_responses=PROBLEMS)
+api = blueprint("exports", __name__, TAG_RESULTS, url_prefix="/v1/jobs")
 
 
 class ExportPath(JobPath):

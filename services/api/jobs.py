@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from flask import Response, request, url_for
-from flask_openapi import APIBlueprint
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from services.api.access import caller, visible_job
 from services.api.arriving import arrived_video, parse_form
-from services.api.documentation import ACCEPTED, JOB_REQUEST_BODY, PROBLEMS, TAG_JOBS
+from services.api.documentation import ACCEPTED, TAG_JOBS, blueprint
 from services.api.fetching import fetched
 from services.api.removal import remove
 from services.api.uploads import finished_upload
@@ -33,7 +32,7 @@ from tasks.registry import parse_options, select
 ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 KEY_CHARACTERS = 255
 
-api = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_JOBS], abp_responses=PROBLEMS)
+api = blueprint("jobs", __name__, TAG_JOBS, url_prefix="/v1/jobs")
 
 
 class JobPath(Frozen):
@@ -128,7 +127,7 @@ class ListQuery(Frozen):
     cursor: str | None = Field(None, max_length=100, description="`next` of the page before")
 
 
-@api.post("", responses=ACCEPTED, request_body=JOB_REQUEST_BODY)
+@api.post("", responses=ACCEPTED)
 def create() -> Response:
     """Hand in a video.
 

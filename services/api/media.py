@@ -7,11 +7,10 @@ from functools import lru_cache
 from typing import cast
 
 from flask import Response, request, send_file
-from flask_openapi import APIBlueprint
 from pydantic import Field
 
 from services.api.access import visible_job
-from services.api.documentation import PICTURE, PROBLEMS, TAG_MEDIA, VIDEO
+from services.api.documentation import PICTURE, TAG_MEDIA, VIDEO, blueprint
 from services.api.jobs import JobPath
 from services.exports.thumbnail import thumbnail
 from shared.errors import BadInput
@@ -42,7 +41,7 @@ KEPT_PICTURES = 256
 DECODERS = 2
 """Pictures decoded at once: more would take the analyzers' cores."""
 
-api = APIBlueprint("media", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_MEDIA], abp_responses=PROBLEMS)
+api = blueprint("media", __name__, TAG_MEDIA, url_prefix="/v1/jobs")
 _decoding = threading.BoundedSemaphore(DECODERS)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from flask import Response
-from flask_openapi import APIBlueprint
 
-from services.api.documentation import METRICS, PROBLEMS, TAG_OPERATIONS
+from services.api.documentation import METRICS, TAG_OPERATIONS, blueprint
 from services.api.metrics import exposition
 from services.api.readiness import Readiness, readiness
 from shared.schema import Frozen
 
-api = APIBlueprint("operations", __name__, abp_tags=[TAG_OPERATIONS], abp_responses=PROBLEMS)
+api = blueprint("operations", __name__, TAG_OPERATIONS)
 
 
 class Health(Frozen):

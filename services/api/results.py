@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Self, cast
 
 from flask import Response, request
-from flask_openapi import APIBlueprint
 from pydantic import AfterValidator, Field, model_validator
 
 from services.api.access import visible_job
-from services.api.documentation import DOCUMENT, OUTCOME, PROBLEMS, TAG_RESULTS
+from services.api.documentation import DOCUMENT, OUTCOME, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
 from services.api.moments import KINDS, Excerpt, Kind, excerpt
 from shared.errors import BadInput
@@ -20,7 +19,7 @@ from tasks.node import ledger, storage
 
 KNOWN_KINDS = (*KINDS, "scalar")
 
-api = APIBlueprint("results", __name__, url_prefix="/v1/jobs", abp_tags=[TAG_RESULTS], abp_responses=PROBLEMS)
+api = blueprint("results", __name__, TAG_RESULTS, url_prefix="/v1/jobs")
 
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from flask import Response, request
-from flask_openapi import APIBlueprint
 
 from services.api.access import COOKIE, caller
-from services.api.documentation import PROBLEMS, TAG_OPERATIONS
+from services.api.documentation import TAG_OPERATIONS, blueprint
 from shared.schema import Frozen
 
-api = APIBlueprint("session", __name__, url_prefix="/v1/session", abp_tags=[TAG_OPERATIONS], abp_responses=PROBLEMS)
+api = blueprint("session", __name__, TAG_OPERATIONS, url_prefix="/v1/session")
 
 
 class Session(Frozen):

@@ -16,13 +16,12 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from flask import Response, request, url_for
-from flask_openapi import APIBlueprint
 from pydantic import Field
 from werkzeug.exceptions import ClientDisconnected
 
 from services.api.access import caller
 from services.api.arriving import paced, too_large
-from services.api.documentation import PROBLEMS, TAG_UPLOADS, TUS_CHUNK_BODY, TUS_CREATED, TUS_WRITTEN
+from services.api.documentation import TAG_UPLOADS, TUS_CHUNK_BODY, TUS_CREATED, TUS_WRITTEN, blueprint
 from services.api.parts import Part, Parts, is_idle
 from shared.digests import sha256_of
 from shared.errors import BadInput
@@ -36,7 +35,7 @@ ALGORITHMS = ("sha256", "sha1", "md5")
 CHUNK_TYPE = "application/offset+octet-stream"
 CHUNK_BYTES = 1 << 18
 
-api = APIBlueprint("uploads", __name__, url_prefix="/v1/uploads", abp_tags=[TAG_UPLOADS], abp_responses=PROBLEMS)
+api = blueprint("uploads", __name__, TAG_UPLOADS, url_prefix="/v1/uploads")
 
 
 class UploadPath(Frozen):
