@@ -42,6 +42,8 @@ class Loaded:
 
     analyzer: Analyzer[Options, TrackSet]
     seconds: float
+    """What loading took, without the warm-up."""
+    warm_up_seconds: float = 0.0
     engines: tuple[Engine, ...] = ()
 
     @property
@@ -94,7 +96,8 @@ def preload(queues: tuple[str, ...]) -> None:
         except ReelgraphError as error:
             log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
         else:
-            log.info("loaded", analyzer=analyzer.name, seconds=round(ready.seconds, 2), **asdict(ready.hardware))
+            took = {"seconds": round(ready.seconds, 2), "warm_up_seconds": round(ready.warm_up_seconds, 2)}
+            log.info("loaded", analyzer=analyzer.name, **took, **asdict(ready.hardware))
 
 
 @contextmanager
@@ -192,10 +195,11 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
         )
         models.extra = extra_entry(analyzer, here.profile)
         instance.load(models)
+        loaded_at = time.monotonic()
         _engines().warm_up(models.engines)
     except ReelgraphError as error:
         return error
     except Exception as error:
         log.exception("load_failed", analyzer=analyzer.name)
         return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {error}", code="load_failed")
-    return Loaded(instance, time.monotonic() - before, tuple(models.engines))
+    return Loaded(instance, loaded_at - before, time.monotonic() - loaded_at, tuple(models.engines))
