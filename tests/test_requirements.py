@@ -14,7 +14,7 @@ from tests.support.project import PACKAGES, ROOT, pyproject, tracked
 FOLDER = ROOT / "requirements"
 COMPILED = sorted(FOLDER.glob("*.txt"))
 PYTHONS = ("3.11.2", "3.12.1", "3.13.0")
-GPU_IMAGES = frozenset(("torch", "transformers", "mmdet", "mmengine", "tokenizers"))
+GPU_IMAGES = frozenset(("torch", "transformers", "mmdet", "mmengine", "safetensors", "tokenizers"))
 """Asked for by the images of GPU workers alone; imported inside `load` of analyzers that no other worker runs."""
 PLACE = re.compile(r"://|file:|(?:^|\s)(?:/|~|\.\.?/)|--(?:extra-)?index|--find-links", re.MULTILINE)
 

@@ -11,6 +11,7 @@ from shared.errors import Skipped
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tasks.analyzers.visual_effects import Effect, VisualEffects, VisualEffectsAnalysis
 from tests.support.media import run
+from tests.support.models import nothing
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
 
@@ -37,7 +38,7 @@ class Looked:
 
     def __init__(self, video: Path, folder: Path) -> None:
         cuts, effects = CutAnalysis(), VisualEffectsAnalysis()
-        cuts.load(None)  # type: ignore[arg-type]
+        cuts.load(nothing())
         effects.load(None)  # type: ignore[arg-type]
         self.cuts: CutTracks = run(cuts, video, folder)
         self.result: VisualEffects = run(effects, video, folder, ("cut_analysis", self.cuts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,7 +48,8 @@ class ShotQuality(Segment):
     squared per pixel (Krotkov, 1987). mean: mean luma 0..255. clipped_dark, clipped_light: share of values at most 4
     and at least 251. noise: standard deviation of noise in levels (Immerkaer, Fast Noise Variance Estimation, 1996);
     fine texture counts as well. blocking: mean step across the borders of 8 x 8 blocks over the mean step between
-    (after Wang, Sheikh and Bovik, 2002), graphics aside; 1 is none. brisque: about 0 (best) to 100.
+    (after Wang, Sheikh and Bovik, 2002), graphics aside; 1 is none. brisque: about 0 (best) to 100. aesthetic: the mark
+    that aesthetic_quality gave the shot, about 1 to 10 (best); null without its result.
     `frames`: how many were measured.
     """
 
@@ -60,7 +61,14 @@ class ShotQuality(Segment):
     noise: float | None
     blocking: float | None
     brisque: float | None
+    aesthetic: float | None
     frames: int
+
+
+class Marked(Segment):
+    """What aesthetic_quality says about a shot."""
+
+    mark: float
 
 
 class ContentQuality(TrackSet):
@@ -84,6 +92,7 @@ class Measures:
     brisque: float | None
 
 
+MEASURED = tuple(one.name for one in fields(Measures))
 UNITS = {
     "sharpness": "ratio",
     "tenengrad": "levels^2",
@@ -93,6 +102,7 @@ UNITS = {
     "noise": "levels",
     "blocking": "ratio",
     "brisque": "score",
+    "aesthetic": "mark",
 }
 
 
@@ -100,11 +110,11 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     """Measures a few frames of each shot at full size. Shots without a frame of their own are not in `analysed`."""
 
     name: ClassVar[str] = "content_quality"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     group: ClassVar[str] = "light"
     summary: ClassVar[str] = "Sharpness, exposure, noise, blocking of shots (measured) and BRISQUE (SVM)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
-    uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "visual_effects")
+    uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "visual_effects", "aesthetic_quality")
     weights: ClassVar[dict[str, str]] = {"local": "brisque", "gpu": "brisque"}
     cost: ClassVar[float] = 0.08
 
@@ -117,6 +127,7 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     def analyze(self, media: Media, options: QualityOptions) -> ContentQuality:
         """Measure shot by shot."""
         bars = found_bars(media)
+        marked = {(one.start, one.end): one for one in media.items("aesthetic_quality/shots", Marked)}
         items: list[ShotQuality] = []
         for part in parts(media):
             count = max(options.frames, int(part.seconds / SECONDS_APART))
@@ -124,7 +135,8 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
             pictures = spread(media, PICTURES, part, count)
             found = [self.measure(inside(picture, filmed, grid=BLOCK)) for picture in pictures]
             if found:
-                items.append(_item(len(items) + 1, part, found))
+                mark = marked.get((round(part.start, 3), round(part.end, 3)))
+                items.append(_item(len(items) + 1, part, found, mark))
             media.progress(min(1.0, part.end / max(media.info.duration_seconds, 1e-3)))
         return ContentQuality(
             analysed=tuple(merged((item.start, item.end) for item in items)),
@@ -193,10 +205,13 @@ def _trimmed(steps: NDArray[np.float32]) -> float:
     return float(np.sort(steps)[: max(1, round(len(steps) * 0.9))].mean())
 
 
-def _item(number: int, part: Part, found: Sequence[Measures]) -> ShotQuality:
+def _item(number: int, part: Part, found: Sequence[Measures], marked: Marked | None) -> ShotQuality:
     columns = zip(*(astuple(one) for one in found), strict=True)
-    values = {name: _median(column) for name, column in zip(UNITS, columns, strict=True)}
-    return ShotQuality.model_validate({"id": f"q{number}", **asdict(part), "frames": len(found), **values})
+    values = {name: _median(column) for name, column in zip(MEASURED, columns, strict=True)}
+    values["aesthetic"] = marked.mark if marked else None
+    cited = (*part.evidence, *((f"aesthetic_quality/shots/{marked.id}",) if marked else ()))
+    own = {"id": f"q{number}", **asdict(part), "evidence": cited, "frames": len(found)}
+    return ShotQuality.model_validate({**own, **values})
 
 
 def _median(values: Sequence[float | None]) -> float | None:
