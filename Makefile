@@ -19,7 +19,7 @@ MMDET := .venv-mmdet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check setup mmdet lock clean
+.PHONY: help demo test check setup engines mmdet lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -39,11 +39,15 @@ check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run
 
 setup: $(VENV)/.dev ## install everything but the models
 
+engines: $(VENV)/.gpu ## install what the models of the gpu profile need, so that `make test` runs tiny ones, too
+
 mmdet: $(MMDET)/.made ## an environment upon this one with mmdet, the second detection engine
 
 lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest versions)
 	$(LOCK) $(ARGS) pyproject.toml requirements/cpu.in --output-file requirements/cpu.txt
 	$(LOCK) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
+	printf "torch; sys_platform == 'never'\ntorchvision; sys_platform == 'never'\n" >$(VENV)/no-torch.txt
+	$(LOCK) $(ARGS) --override $(VENV)/no-torch.txt --no-emit-package torch requirements/gpu.in --output-file requirements/gpu.txt
 	$(LOCK) $(ARGS) --constraint requirements/cpu.txt requirements/mmdet.in --output-file requirements/mmdet.txt
 
 clean: ## remove what these commands made in this folder
@@ -68,13 +72,20 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/.reelgraph
 	$(INSTALL) --requirement requirements/dev.txt
 	@touch $@
 
+# torch with its own dependencies: on most machines these are CUDA's libraries
+$(VENV)/.gpu: requirements/gpu.txt requirements/torch.txt | $(VENV)/.dev
+	$(INSTALL) --requirement requirements/gpu.txt
+	$(PIP) install "$$(grep ^torch== requirements/torch.txt)"
+	$(PIP) install --no-deps "$$(grep ^torchvision== requirements/torch.txt)"
+	@touch $@
+
 # hatchling is in cpu.txt: building the project needs no network
 $(VENV)/.reelgraph: pyproject.toml | $(VENV)/.cpu
 	$(PIP) install --no-index --no-deps --no-build-isolation --quiet --editable .
 	@touch $@
 
 # what is installed in $(VENV), and mmdet over it: it asks for older versions than the rest can use
-$(MMDET)/.made: requirements/mmdet.txt | $(VENV)/.dev
+$(MMDET)/.made: requirements/mmdet.txt | $(VENV)/.gpu
 	$(BIN)/python -m venv --clear $(MMDET)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(MMDET)/lib/python*/site-packages)/below.pth"
 	$(MMDET)/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt

@@ -10,6 +10,7 @@ whose lock holds their hashes (its revisions are zeros: no hub was asked).
 from __future__ import annotations
 
 import gc
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -133,7 +134,146 @@ def blip2_opt_2_7b(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
-MAKERS: dict[str, Callable[[Path], None]] = {"qwen2-vl-7b": qwen2_vl_7b, "blip2-opt-2.7b": blip2_opt_2_7b}
+def rtdetr_v2_r50(folder: Path) -> None:
+    """The library's default is PekingU/rtdetr_v2_r50vd. A few boxes a frame are surer than not."""
+    import torch
+    import transformers as hub
+
+    labels = {number: "person" if number == 0 else f"thing {number}" for number in range(80)}
+    config = hub.RTDetrV2Config(id2label=labels, label2id={name: number for number, name in labels.items()})
+    with sized():
+        model = hub.RTDetrV2ForObjectDetection(config)
+    for name, weights in model.named_parameters():
+        if "class_embed" in name:
+            torch.nn.init.normal_(weights, std=0.15) if name.endswith("weight") else torch.nn.init.constant_(
+                weights, -8
+            )
+    model.save_pretrained(folder)
+    hub.RTDetrImageProcessor(size={"height": 640, "width": 640}).save_pretrained(folder)
+
+
+def upernet_convnext_small(folder: Path) -> None:
+    """The sizes of openmmlab/upernet-convnext-small's config.json: 150 classes of ADE20K."""
+    import transformers as hub
+
+    labels = {number: "person" if number == 12 else f"matter {number}" for number in range(150)}
+    stages = ["stage1", "stage2", "stage3", "stage4"]
+    backbone = hub.ConvNextConfig(hidden_sizes=[96, 192, 384, 768], depths=[3, 3, 27, 3], out_features=stages)
+    names = {"id2label": labels, "label2id": {name: number for number, name in labels.items()}}
+    config = hub.UperNetConfig(backbone_config=backbone, auxiliary_in_channels=384, **names)
+    with sized():
+        model = hub.UperNetForSemanticSegmentation(config)
+    model.save_pretrained(folder)
+    hub.SegformerImageProcessor(size={"height": 512, "width": 512}).save_pretrained(folder)
+
+
+def vitpose_base_simple(folder: Path) -> None:
+    """The sizes of usyd-community/vitpose-base-simple's config.json."""
+    import transformers as hub
+
+    backbone = hub.VitPoseBackboneConfig()
+    names = {number: f"point {number}" for number in range(17)}
+    config = hub.VitPoseConfig(backbone_config=backbone, scale_factor=4, use_simple_decoder=True, id2label=names)
+    with sized():
+        model = hub.VitPoseForPoseEstimation(config)
+    model.save_pretrained(folder)
+    hub.VitPoseImageProcessor().save_pretrained(folder)
+
+
+def whisper_large_v3_turbo(folder: Path) -> None:
+    """The sizes of openai/whisper-large-v3-turbo's config.json, with a small vocabulary in front of its times."""
+    import transformers as hub
+
+    languages = ("en", "zh", "de")
+    tokenizer = whisper_tokenizer(languages)
+    token, end = tokenizer.convert_tokens_to_ids, tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    config = hub.WhisperConfig(
+        vocab_size=51_866,
+        num_mel_bins=128,
+        d_model=1280,
+        encoder_layers=32,
+        decoder_layers=4,
+        encoder_attention_heads=20,
+        decoder_attention_heads=20,
+        encoder_ffn_dim=5120,
+        decoder_ffn_dim=5120,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+        decoder_start_token_id=token("<|startoftranscript|>"),
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
+    with sized():
+        model = hub.WhisperForConditionalGeneration(config)
+    model.generation_config = hub.GenerationConfig(
+        is_multilingual=True,
+        lang_to_id={f"<|{code}|>": token(f"<|{code}|>") for code in languages},
+        task_to_id={task: token(f"<|{task}|>") for task in ("transcribe", "translate")},
+        no_timestamps_token_id=token("<|notimestamps|>"),
+        decoder_start_token_id=token("<|startoftranscript|>"),
+        alignment_heads=[[2, 4], [2, 11], [3, 3], [3, 6], [3, 11], [3, 14]],
+        eos_token_id=end,
+        pad_token_id=end,
+        bos_token_id=end,
+    )
+    model.save_pretrained(folder)
+    hub.WhisperProcessor(hub.WhisperFeatureExtractor(feature_size=128), tokenizer).save_pretrained(folder)
+
+
+def whisper_tokenizer(languages: tuple[str, ...]) -> Any:
+    """Byte pairs, then the special tokens in Whisper's order: its code counts on that order."""
+    from transformers import WhisperTokenizerFast
+
+    end, model = "<|endoftext|>", json.loads(tokenizer_of([]).backend_tokenizer.to_str())["model"]
+    merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in model["merges"]]
+    roles = {"unk_token": end, "bos_token": end, "eos_token": end, "pad_token": end}
+    tokenizer = WhisperTokenizerFast(vocab=model["vocab"], merges=merges, **roles)
+    special = [end, "<|startoftranscript|>", *(f"<|{code}|>" for code in languages), "<|translate|>", "<|transcribe|>"]
+    special += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": special})
+    tokenizer.add_tokens([f"<|{number * 0.02:.2f}|>" for number in range(1501)])
+    return tokenizer
+
+
+def ast_audioset(folder: Path) -> None:
+    """The library's default is MIT/ast-finetuned-audioset-10-10-0.4593, but for its 527 classes."""
+    import transformers as hub
+
+    known = ("Speech", "Music", "Noise", "White noise", "Clapping", "Silence")
+    labels = dict(enumerate([*known, *(f"sound {number}" for number in range(len(known), 527))]))
+    config = hub.ASTConfig(id2label=labels, label2id={name: number for number, name in labels.items()})
+    with sized():
+        model = hub.ASTForAudioClassification(config)
+    model.save_pretrained(folder)
+    hub.ASTFeatureExtractor().save_pretrained(folder)
+
+
+def wav2vec2_emotion(folder: Path) -> None:
+    """The library's default is the base model of superb/wav2vec2-base-superb-er; a pickle, as that is."""
+    import torch
+    import transformers as hub
+
+    labels = {0: "neu", 1: "hap", 2: "ang", 3: "sad"}
+    config = hub.Wav2Vec2Config(id2label=labels, label2id={name: number for number, name in labels.items()})
+    with sized():
+        model = hub.Wav2Vec2ForSequenceClassification(config)
+    config.architectures = ["Wav2Vec2ForSequenceClassification"]
+    config.save_pretrained(folder)
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    hub.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=False).save_pretrained(folder)
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "qwen2-vl-7b": qwen2_vl_7b,
+    "blip2-opt-2.7b": blip2_opt_2_7b,
+    "rtdetr-v2-r50": rtdetr_v2_r50,
+    "upernet-convnext-small": upernet_convnext_small,
+    "vitpose-base-simple": vitpose_base_simple,
+    "whisper-large-v3-turbo": whisper_large_v3_turbo,
+    "ast-audioset": ast_audioset,
+    "wav2vec2-emotion": wav2vec2_emotion,
+}
 
 
 def locked(store: Path, entry: str) -> None:

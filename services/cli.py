@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "Check this machine: what is missing and how to get it.",
     "eval": "Judge the analyzers by clips with known truth.",
     "models": "List, pull and verify model weights.",
+    "plan": "Pack the groups onto GPUs: layout, latency, throughput.",
     "schema": "Print the JSON Schema of the document.",
     "unload": "Let the GPU workers of a group go of their models.",
     "worker": "Run a worker for some groups against a configured broker.",

@@ -47,7 +47,7 @@ class Seals:
 
     def _read(self) -> dict[str, list[int | str]]:
         try:
-            seals: dict[str, list[int | str]] = json.loads((self._folder / SEALS).read_bytes())
+            seals: object = json.loads((self._folder / SEALS).read_bytes())
         except (OSError, ValueError):
             return {}
         return seals if isinstance(seals, dict) else {}

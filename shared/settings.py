@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     unload_after_seconds: float | None = Field(None, gt=0, description="idle GPU workers let go of their models then")
     models: dict[str, str] = Field({}, description='other weights for an analyzer: {"ANALYZER": "ENTRY"}, as JSON')
     precision: dict[str, Precision] = Field({}, description='{"ANALYZER": "bf16"}: fp32, bf16, int8, nf4 or auto')
+    groups_file: Path | None = Field(None, description="groups and workers; default: those of this version")
     hub_lock: Path | None = Field(None, description="lock file of hub models; default: hub.lock.json in weights_dir")
     compile: bool = Field(default=False, description="models that write: record the inner loop at warm-up, for speed")
     pins_file: Path | None = Field(None, description="pins of the weights; default: those of this version")

@@ -128,6 +128,8 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Profile to an entry that it makes use of when its files are there, and works without."""
     cost: ClassVar[float] = 0.05
     """Seconds of work per second of video on one CPU core, measured; orders the queue and sets time limits."""
+    cost_in: ClassVar[dict[str, float]] = {}
+    """Profile to the seconds that its model there takes for a second of video, measured, instead of `cost`."""
     infers_personal_traits: ClassVar[bool] = False
     """Whether it says what somebody is like: their age, how they feel. A deployment may switch all of these off."""
 
@@ -141,6 +143,11 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     def reads(cls, profile: str) -> tuple[Frames | Audio, ...]:
         """The renditions it reads in a profile."""
         return cls.needs_in.get(profile, cls.needs)
+
+    @classmethod
+    def seconds_per_second(cls, profile: str) -> float:
+        """Work for a second of video in a profile, in seconds."""
+        return cls.cost_in.get(profile, cls.cost)
 
     def load(self, model: ModelContext) -> None:
         """Import heavy libraries and load models. Called once per process, before the worker takes work."""

@@ -113,7 +113,10 @@ def plan(
     chosen = tuple(chosen)
     duration = media.duration_seconds
     most = max(LATE_SECONDS, remaining_seconds)
-    limits = {one.name: min(max(LEAST_SECONDS, one.cost * duration * SLACK + duration), most) for one in chosen}
+    limits = {
+        one.name: min(max(LEAST_SECONDS, one.seconds_per_second(profile) * duration * SLACK + duration), most)
+        for one in chosen
+    }
     given = {need.key: fitted[need] for one in chosen for need in one.reads(profile) if need in fitted}
     return Plan(
         levels=tuple(tuple(analyzer.name for analyzer in level) for level in levels(chosen)),
@@ -122,6 +125,10 @@ def plan(
         audio={key: one for key, one in given.items() if isinstance(one, Audio)},
         notes=notes,
     )
+
+
+def _enough(analyzer: AnyAnalyzer, profile: str, duration: float) -> float:
+    return max(LEAST_SECONDS, analyzer.seconds_per_second(profile) * duration * SLACK + duration)
 
 
 def wanted(chosen: Iterable[AnyAnalyzer], profile: str, media: MediaInfo) -> tuple[Rendition, ...]:

@@ -17,6 +17,7 @@ from celery.concurrency.prefork import TaskPool
 from celery.worker import state
 from celery.worker.control import control_command
 
+from shared.groups import groups
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
@@ -54,6 +55,9 @@ def _set_up(instance: Any, **_: object) -> None:
     os.environ[START] = new_id()
     if not any(on_gpu(queue) for queue in instance.app.amqp.queues.consume_from):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a context that nobody needs takes half a GiB of the GPU
+    elif "CUDA_VISIBLE_DEVICES" not in os.environ:
+        first = next(queue for queue in instance.app.amqp.queues.consume_from if on_gpu(queue))
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(groups()[first].gpu_of(instance.hostname.partition("@")[0]))
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
 
 

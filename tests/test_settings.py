@@ -50,6 +50,7 @@ def test_every_setting_reaches_a_child(monkeypatch):
         models={"speech_transcription": "whisper-large-v3"},
         precision={"blip2_caption": "nf4"},
         compile=True,
+        groups_file=Path("/g"),
         hub_lock=Path("/l"),
         pins_file=Path("/p q.toml"),
         frame_store_bytes=1 << 33,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import runpy
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -12,13 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
 
+from shared.digests import sha256_of
+from shared.hub import LockedEntry, LockedFile, add_to_lock
 from shared.settings import settings
-from shared.weights import PINS, Weights
+from shared.weights import LOCK, PINS, Weights
 from tasks.analyzer import Analyzer
 from tasks.devices import CPU
 from tasks.models import Models
 from tests.support.system import missing
 
+NO_REVISION = "0" * 40
 Maker = Callable[[Path], None]
 """Writes a checkpoint into an empty folder."""
 
@@ -28,22 +32,13 @@ def need_torch() -> None:
     for library in ("torch", "transformers"):
         if find_spec(library) is None:
             missing(f"{library} is not installed; get it with: make engines")
-    patch_torchvision()
+    if "torchvision" not in sys.modules and not STARTED:
+        STARTED.update(runpy.run_path(str(STARTUP / "sitecustomize.py")))
 
 
-def patch_torchvision() -> None:
-    """Let torchvision's CUDA wheel be imported beside a CPU build of torch: two operators are declared before it is."""
-    import torch
-
-    if torch.version.cuda is None and "torchvision" not in sys.modules and not KEPT:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        KEPT.append(library)
-
-
-KEPT: list[object] = []
-"""torch forgets an operator when the library that declared it is collected."""
+STARTUP = Path(__file__).parents[1] / "engines"
+"""In PYTHONPATH, it lets the workers of a test import torchvision beside a CPU build of torch."""
+STARTED: dict[str, object] = {}
 
 
 def tiny_weights(folder: Path, makers: Mapping[str, Maker], engine: str = "transformers") -> Weights:
@@ -73,6 +68,25 @@ def _pinned(entry: str, made: Path, engine: str) -> list[str]:
         artifacts += [f'[artifacts."{key}"]', 'source = "file"', f'path = "{file}"', *facts]
         files += [f'[[entries."{entry}".files]]', f'name = "{file.name}"', f'artifact = "{key}"', *facts]
     return artifacts + files
+
+
+def tiny_store(folder: Path, makers: Mapping[str, Maker], shipped: Path) -> None:
+    """A weights folder as a worker of the gpu profile has it: tiny hub models, locked, beside the shipped ones."""
+    folder.mkdir()
+    for entry in shipped.iterdir():
+        if entry.is_dir() and not entry.name.startswith("."):
+            (folder / entry.name).symlink_to(entry)
+    known = Weights(folder).entries()
+    for entry, make in makers.items():
+        (folder / entry).mkdir()
+        make(folder / entry)
+        files = tuple(
+            LockedFile(name=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)
+            for path in sorted((folder / entry).iterdir())
+        )
+        hub = known[entry].hub or ""
+        locked = LockedEntry(repository=hub, revision=NO_REVISION, files=files, reviewed=False)
+        add_to_lock(folder / LOCK, {entry: locked})
 
 
 def with_engine(analyzer: Analyzer, weights: Weights, entry: str, precision: str = "auto") -> Analyzer:
