@@ -4,12 +4,18 @@ They are written by the library's own `save_pretrained`, locked or pinned by the
 the real ones. What they say makes no sense; its shape, times and bounds must be right.
 """
 
-from tests.support.tiny import captions, descriptions
+from tests.support.tiny import aesthetics, captions, descriptions, objects, poses, segmentation, words
 
 MAKERS = {
+    "aesthetics-v2-l14": aesthetics.aesthetics,
     "blip2-opt-2.7b": captions.blip2,
+    "d-fine-large": objects.d_fine,
+    "owlv2-base": words.owlv2,
     "qwen2-vl-7b": descriptions.qwen2_vl,
     "qwen2.5-vl-7b": descriptions.qwen2_5_vl,
     "qwen3-vl-8b": descriptions.qwen3_vl,
+    "rtdetr-v2-r50": objects.rt_detr_v2,
+    "upernet-convnext-small": segmentation.upernet,
+    "vitpose-base-simple": poses.vitpose,
 }
 """Entry of `weights.toml` to what writes a tiny one of its kind into a folder."""
