@@ -85,7 +85,7 @@ $(VENV)/.reelgraph: pyproject.toml | $(VENV)/.cpu
 	@touch $@
 
 # what is installed in $(VENV), and mmdet over it: it asks for older versions than the rest can use
-$(MMDET)/.made: requirements/mmdet.txt | $(VENV)/.dev
+$(MMDET)/.made: requirements/mmdet.txt | $(VENV)/.gpu
 	$(BIN)/python -m venv --clear $(MMDET)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(MMDET)/lib/python*/site-packages)/below.pth"
 	$(MMDET)/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt

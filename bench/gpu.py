@@ -66,7 +66,7 @@ def median_seconds(work: Callable[[], object], runs: int = 3) -> float:
 def engine_of(store: Path, entry: str, kinds: Any) -> Any:
     """An engine loaded and warmed up in this process; prints what that took.
 
-    It is loaded twice. The first time torch is imported and files are hashed; then they are sealed and in the page cache.
+    It is loaded twice: first torch is imported and files are hashed, then they are sealed and in the page cache.
     """
     checkpoints.make(store, entry)
     gpu = devices.claim(None)

@@ -116,7 +116,7 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Set from the type arguments of the subclass, like `result`."""
     result: type[ResultT]
     needs: ClassVar[tuple[Frames | Audio, ...]] = ()
-    needs_in: ClassVar[dict[str, tuple[Frames | Audio, ...]]] = {}
+    needs_in: ClassVar[Mapping[str, tuple[Frames | Audio, ...]]] = {}
     """Profile to what its model there reads instead of `needs`."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Analyzers without whose result this one is skipped."""

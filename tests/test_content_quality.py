@@ -10,7 +10,7 @@ from services.evaluation.damage import blurred, natural, noisy, squeezed
 from tasks.analyzers.content_quality import ContentQuality, ContentQualityAnalysis, blocking, noise
 from tasks.analyzers.cut_analysis import CutAnalysis
 from tests.support.media import run
-from tests.support.models import loaded
+from tests.support.models import loaded, nothing
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
 
@@ -88,7 +88,7 @@ def test_flat_pictures_have_no_texture_to_judge(quality: ContentQualityAnalysis)
 def clip(folder: Path, frames: list[Picture], quality: ContentQualityAnalysis) -> ContentQuality:
     video = write_video(folder / "v.mp4", frames, fps=FPS)
     cuts = CutAnalysis()
-    cuts.load(None)  # type: ignore[arg-type]
+    cuts.load(nothing())
     return run(quality, video, folder / "store", ("cut_analysis", run(cuts, video, folder / "store")))
 
 
@@ -128,7 +128,7 @@ def test_a_shot_without_a_frame_is_not_analysed(quality: ContentQualityAnalysis,
     frames = [np.roll(texture(seed, H, W), i, 1) for seed, n in ((10, 26), (11, 9), (12, 25)) for i in range(n)]
     video = write_video(tmp_path / "v.mp4", frames, fps=30)
     cuts = CutAnalysis()
-    cuts.load(None)  # type: ignore[arg-type]
+    cuts.load(nothing())
     found = run(cuts, video, tmp_path / "store")
     # Frames at 0.0, 0.5, 1.0 and 1.5 s; the middle shot lasts from 0.867 to 1.167 s, so it has the one at 1.0 s.
     assert len(run(quality, video, tmp_path / "store", ("cut_analysis", found)).shots.items) == 3

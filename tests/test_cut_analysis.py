@@ -9,6 +9,7 @@ import pytest
 
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tests.support.media import run
+from tests.support.models import nothing
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
 
@@ -18,7 +19,7 @@ H, W = 180, 320
 @pytest.fixture(scope="module")
 def cuts() -> CutAnalysis:
     analyzer = CutAnalysis()
-    analyzer.load(None)  # type: ignore[arg-type]
+    analyzer.load(nothing())
     return analyzer
 
 

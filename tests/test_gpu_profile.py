@@ -11,7 +11,7 @@ from services.demo import PINS, Assets, compose_sample
 from shared.settings import settings
 from shared.weights import Weights
 from tasks.celery import app
-from tasks.registry import analyzers, document_schema, weights_entry
+from tasks.registry import analyzers, document_schema, extra_entry, weights_entry
 from tests.support.jobs import report, running, submit, wait
 from tests.support.processes import eventually
 from tests.support.tiny import MAKERS
@@ -40,7 +40,7 @@ def stack(tmp_path_factory, video):
 
 
 def used():
-    return {weights_entry(one, "gpu") for one in analyzers().values()}
+    return {entry(one, "gpu") for one in analyzers().values() for entry in (weights_entry, extra_entry)}
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from tests.support.media import run
 from tests.support.moving import write_video
 from tests.support.tiny.mmdet import CLASSES, rtmdet, yolox
 from tests.support.tiny.scenes import scenes
-from tests.support.tiny.store import gpu_profile, patch_torchvision, tiny_weights, with_engine
+from tests.support.tiny.store import gpu_profile, need_torch, tiny_weights, with_engine
 
 pytest.importorskip("torch")
-patch_torchvision()
+need_torch()
 pytest.importorskip("mmdet", exc_type=ImportError)
 pytestmark = pytest.mark.engines
 MAKERS = {"rtmdet": rtmdet, "yolox": yolox}

@@ -29,6 +29,7 @@ from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tasks.analyzers.visual_effects import Effect, EffectEvent, Label, VisualEffects, VisualEffectsAnalysis
 from tasks.effects.rules import RULES
 from tests.support.media import run
+from tests.support.models import nothing
 from tests.support.moving import Picture, texture, write_video
 from tests.support.project import ROOT
 from tests.support.real import real_clip
@@ -42,7 +43,7 @@ class Looked:
 
     def __init__(self, video: Path, folder: Path) -> None:
         cuts, effects = CutAnalysis(), VisualEffectsAnalysis()
-        cuts.load(None)  # type: ignore[arg-type]
+        cuts.load(nothing())
         effects.load(None)  # type: ignore[arg-type]
         self.cuts: CutTracks = run(cuts, video, folder)
         self.result: VisualEffects = run(effects, video, folder, ("cut_analysis", self.cuts))

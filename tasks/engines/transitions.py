@@ -110,16 +110,26 @@ class TransNet(TorchEngine):
         return self._torch.nn.functional.avg_pool3d(x, (1, 2, 2))
 
     def _block(self, name: str, x: Any) -> Any:
-        functions, weights = self._torch.nn.functional, self.model
-        parts = []
-        for step in DILATIONS:
-            layer = f"{name}.Conv3D_{step}.layers"
-            flat = functions.conv3d(x, weights[f"{layer}.0.weight"], padding=(0, 1, 1))
-            parts.append(
-                functions.conv3d(flat, weights[f"{layer}.1.weight"], padding=(step, 0, 0), dilation=(step, 1, 1))
+        """Convolutions in space, then in time, of `x` `(n, channels, time, height, width)`.
+
+        As two-dimensional ones, which libraries are quicker at: over all frames at once, then over time and pixels.
+        """
+        torch, weights = self._torch, self.model
+        functions = torch.nn.functional
+        count, _, time, height, width = x.shape
+        space = [weights[f"{name}.Conv3D_{step}.layers.0.weight"][:, :, 0] for step in DILATIONS]
+        frames = x.transpose(1, 2).flatten(0, 1)
+        flat = functions.conv2d(frames, torch.cat(space), padding=1)
+        flat = flat.reshape(count, time, -1, height * width).transpose(1, 2)
+        parts = [
+            functions.conv2d(
+                part, weights[f"{name}.Conv3D_{step}.layers.1.weight"][..., 0], padding=(step, 0), dilation=(step, 1)
             )
+            for part, step in zip(flat.chunk(len(DILATIONS), dim=1), DILATIONS, strict=True)
+        ]
         norm = [weights[f"{name}.bn.{each}"] for each in ("running_mean", "running_var", "weight", "bias")]
-        return functions.batch_norm(self._torch.cat(parts, dim=1), *norm, eps=EPSILON)
+        joined = functions.batch_norm(torch.cat(parts, dim=1), *norm, eps=EPSILON)
+        return joined.reshape(count, -1, time, height, width)
 
     def _histograms(self, frames: Any) -> Any:
         """Shares of 8x8x8 colours in each frame, `(n, time, 512)`."""

@@ -25,3 +25,8 @@ def loaded(analyzer: AnalyzerT) -> AnalyzerT:
     except WeightsMissing as error:
         missing(error.message)
     return analyzer
+
+
+def nothing() -> Models:
+    """What an analyzer is loaded with that has no weights, or none here."""
+    return Models(Weights(settings().weights_dir), None, profile="local", threads=1)

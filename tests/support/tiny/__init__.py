@@ -4,11 +4,13 @@ They are written by the library's own `save_pretrained`, locked or pinned by the
 the real ones. What they say makes no sense; its shape, times and bounds must be right.
 """
 
-from tests.support.tiny import captions, descriptions, objects, poses, segmentation, speech, words
+from tests.support.tiny import aesthetics, captions, descriptions, objects, poses, segmentation, speech, words
 
 MAKERS = {
+    "aesthetics-v2-l14": aesthetics.aesthetics,
     "ast-audioset": speech.ast,
     "blip2-opt-2.7b": captions.blip2,
+    "d-fine-large": objects.d_fine,
     "qwen2-vl-7b": descriptions.qwen2_vl,
     "qwen2.5-vl-7b": descriptions.qwen2_5_vl,
     "qwen3-vl-8b": descriptions.qwen3_vl,

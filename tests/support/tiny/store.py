@@ -71,10 +71,13 @@ def _pinned(entry: str, made: Path, engine: str) -> list[str]:
 
 
 def tiny_store(folder: Path, makers: Mapping[str, Maker], shipped: Path) -> None:
-    """A weights folder as a worker of the gpu profile has it: tiny hub models, locked, beside the shipped ones."""
+    """A weights folder as a worker of the gpu profile has it: tiny hub models, locked, beside the shipped ones.
+
+    TransNetV2 is left out: on a CPU it takes about 5 s for 50 frames, and cut_analysis does without it.
+    """
     folder.mkdir()
     for entry in shipped.iterdir():
-        if entry.is_dir() and not entry.name.startswith("."):
+        if entry.is_dir() and not entry.name.startswith(".") and entry.name != "transnetv2":
             (folder / entry.name).symlink_to(entry)
     known = Weights(folder).entries()
     for entry, make in makers.items():
