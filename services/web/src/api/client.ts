@@ -1,9 +1,28 @@
 /** Calls of the API, typed by its OpenAPI document. */
-import createClient from "openapi-fetch";
 import type { paths } from "./schema";
 import type { Problem } from "./types";
 
-export const api = createClient<paths>({ baseUrl: location.origin });
+type Method = "get" | "post" | "delete";
+type Operation<Path extends keyof paths, M extends Method> = NonNullable<paths[Path][M]>;
+type Parameters<Op, Where extends "path" | "query"> = Op extends { readonly parameters: infer All }
+  ? Where extends keyof All
+    ? NonNullable<All[Where]>
+    : never
+  : never;
+type Json<Answer> = Answer extends { content: { readonly "application/json": infer Data } } ? Data : undefined;
+/** The data of an operation's success. */
+type Data<Op> = Op extends { readonly responses: infer All } ? Json<All[keyof All & (200 | 202 | 204)]> : never;
+type Body<Op> = Op extends { readonly requestBody?: { content: { readonly "application/json": infer Sent } } }
+  ? Sent
+  : never;
+
+interface Asked<Op> {
+  readonly path?: Parameters<Op, "path">;
+  readonly query?: Parameters<Op, "query">;
+  readonly body?: Body<Op>;
+  readonly signal?: AbortSignal;
+  readonly headers?: HeadersInit;
+}
 
 /** What the API refused, with the stable code of its problem document. */
 export class Refusal extends Error {
@@ -16,19 +35,39 @@ export class Refusal extends Error {
   }
 }
 
-interface Answer<Data> {
-  readonly data?: Data;
-  readonly error?: unknown;
-  readonly response: Response;
+/**
+ * Call one operation: `call("get", "/v1/jobs/{job_id}", { path: { job_id } })`.
+ *
+ * Throws a Refusal when the API, or something before it, refused, and a TypeError when nobody answered.
+ */
+export async function call<M extends Method, Path extends keyof paths>(
+  method: M,
+  path: Path,
+  asked: Asked<Operation<Path, M>> = {},
+): Promise<Data<Operation<Path, M>>> {
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values(asked.path)[name] ?? ""));
+  const query = new URLSearchParams(values(asked.query)).toString();
+  const headers = new Headers(asked.headers);
+  const init: RequestInit = { method: method.toUpperCase(), headers, signal: asked.signal ?? null };
+  if (asked.body !== undefined) {
+    headers.set("Content-Type", "application/json");
+    init.body = JSON.stringify(asked.body);
+  }
+  const response = await fetch(query ? `${filled}?${query}` : filled, init);
+  if (!response.ok) throw await refusal(response);
+  return (response.status === 204 ? undefined : await response.json()) as Data<Operation<Path, M>>;
 }
 
-/** The data of an answer. Throws a Refusal when the API, or something before it, refused. */
-export async function told<Data>(answer: Promise<Answer<Data>>): Promise<Data> {
-  const { data, error, response } = await answer;
-  if (response.ok) return data as Data;
-  const problem = error as Partial<Problem> | undefined;
-  const message = problem?.detail ?? problem?.title ?? `the server answered ${response.status} ${response.statusText}`;
-  throw new Refusal(response.status, problem?.code ?? "unknown", message);
+function values(given: unknown): Record<string, string> {
+  const known = Object.entries(given ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(known.map(([name, value]) => [name, String(value)]));
+}
+
+async function refusal(response: Response): Promise<Refusal> {
+  const plain = `the server answered ${response.status} ${response.statusText}`.trim();
+  if (!response.headers.get("Content-Type")?.includes("json")) return new Refusal(response.status, "unknown", plain);
+  const problem = (await response.json()) as Partial<Problem>;
+  return new Refusal(response.status, problem.code ?? "unknown", problem.detail ?? problem.title ?? plain);
 }
 
 /** What to tell a person about anything that was thrown. */

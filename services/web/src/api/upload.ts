@@ -1,6 +1,6 @@
 /** Handing in a video: a resumable upload (tus 1.0), then a job on it. */
 import { Upload } from "tus-js-client";
-import { api, Refusal, told } from "./client";
+import { call, Refusal } from "./client";
 import type { JobView } from "./types";
 
 export interface Wishes {
@@ -47,7 +47,7 @@ function handIn(upload: string, wishes: Wishes): Promise<JobView> {
     priority: wishes.priority,
     deadline_seconds: wishes.deadline,
   };
-  return told(api.POST("/v1/jobs", { body }));
+  return call("post", "/v1/jobs", { body });
 }
 
 function refusal(error: unknown): Error {

@@ -1,6 +1,6 @@
 /** What the service can look with. Asked once. */
 import { computed, signal } from "@preact/signals";
-import { api, told } from "../api/client";
+import { call } from "../api/client";
 import type { AnalyzerInfo, GroupInfo } from "../api/types";
 
 export const analyzers = signal<readonly AnalyzerInfo[]>([]);
@@ -11,7 +11,7 @@ export const groupNames = computed(() => groups.value.map((one) => one.name));
 export const infoOf = computed(() => new Map(analyzers.value.map((one) => [one.name, one])));
 
 export async function loadCatalogue(): Promise<void> {
-  const [listed, grouped] = await Promise.all([told(api.GET("/v1/analyzers")), told(api.GET("/v1/groups"))]);
+  const [listed, grouped] = await Promise.all([call("get", "/v1/analyzers"), call("get", "/v1/groups")]);
   analyzers.value = listed;
   groups.value = grouped;
 }

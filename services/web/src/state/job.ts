@@ -1,6 +1,6 @@
 /** One job as the page knows it: followed live, with the tracks of every analyzer as soon as it has ended. */
 import { computed, signal } from "@preact/signals";
-import { api, reason, Refusal, told } from "../api/client";
+import { call, reason, Refusal } from "../api/client";
 import { follow, type JobEvent } from "../api/follow";
 import { hasEnded, type AnalyzerState, type Document, type JobView, type Outcome, type Report } from "../api/types";
 
@@ -58,21 +58,21 @@ export class JobStore {
   }
 
   async cancel(): Promise<void> {
-    this.view.value = await told(api.POST("/v1/jobs/{job_id}/cancel", { params: { path: { job_id: this.id } } }));
+    this.view.value = await call("post", "/v1/jobs/{job_id}/cancel", { path: { job_id: this.id } });
   }
 
   /** Run analyzers again, as a new job. */
   rerun(names: readonly string[]): Promise<JobView> {
-    const params = { path: { job_id: this.id } };
-    return told(api.POST("/v1/jobs/{job_id}/rerun", { params, body: { analyzers: [...names] } }));
+    const body = { analyzers: [...names], options: null };
+    return call("post", "/v1/jobs/{job_id}/rerun", { path: { job_id: this.id }, body });
   }
 
   async remove(): Promise<void> {
-    await told(api.DELETE("/v1/jobs/{job_id}", { params: { path: { job_id: this.id } } }));
+    await call("delete", "/v1/jobs/{job_id}", { path: { job_id: this.id } });
   }
 
   private async refresh(): Promise<void> {
-    const view = await told(api.GET("/v1/jobs/{job_id}", { params: { path: { job_id: this.id } } }));
+    const view = await call("get", "/v1/jobs/{job_id}", { path: { job_id: this.id } });
     this.view.value = view;
     for (const one of view.analyzers) if (HAS_TRACKS.has(one.status)) void this.loadOutcome(one.name);
   }
@@ -128,7 +128,7 @@ export class JobStore {
     clearTimeout(this.timer);
     if (this.document.value || this.isClosed) return;
     try {
-      this.view.value = await told(api.GET("/v1/jobs/{job_id}", { params: { path: { job_id: this.id } } }));
+      this.view.value = await call("get", "/v1/jobs/{job_id}", { path: { job_id: this.id } });
       await this.loadDocument();
       this.news.value = `Analysis ${this.view.value.state.replaceAll("_", " ")}`;
     } catch (error) {
@@ -139,9 +139,9 @@ export class JobStore {
 
   private async loadOutcome(name: string): Promise<void> {
     if (this.outcomes.value.has(name) || this.document.value) return;
-    const params = { path: { job_id: this.id, name } };
+    const path = { job_id: this.id, name };
     try {
-      const outcome = await told(api.GET("/v1/jobs/{job_id}/analyzers/{name}", { params }));
+      const outcome = await call("get", "/v1/jobs/{job_id}/analyzers/{name}", { path });
       this.outcomes.value = new Map(this.outcomes.value).set(name, outcome as Outcome);
     } catch (error) {
       if (!(error instanceof Refusal)) return; // the next refresh asks again
@@ -150,6 +150,6 @@ export class JobStore {
   }
 
   private async loadDocument(): Promise<void> {
-    this.document.value = await told(api.GET("/v1/jobs/{job_id}/result", { params: { path: { job_id: this.id } } }));
+    this.document.value = await call("get", "/v1/jobs/{job_id}/result", { path: { job_id: this.id } });
   }
 }
