@@ -3,7 +3,8 @@ import { computed, signal } from "@preact/signals";
 import type { MediaInfo } from "../api/types";
 
 export const RATES = [0.25, 0.5, 1, 1.5, 2, 4] as const;
-const JUMP_SECONDS = 1;
+/** How often the picture changes while the film runs backwards. */
+const BACKWARDS_MS = 100;
 /** Frames of this rate are assumed where the file does not say. */
 const USUAL_FPS = 25;
 
@@ -19,6 +20,7 @@ export class Player {
   /** The time as whole tenths, for what need not change with every frame. */
   readonly tenths = computed(() => Math.floor(this.now.value * 10) / 10);
   private video: HTMLVideoElement | null = null;
+  private backwards: { speed: number; timer: number } | null = null;
 
   constructor(readonly media: MediaInfo) {
     const [numerator = USUAL_FPS, denominator = 1] = (media.fps ?? "").split("/").filter(Boolean).map(Number);
@@ -52,6 +54,7 @@ export class Player {
     });
     if (video.readyState >= HTMLMediaElement.HAVE_METADATA) this.canPlay.value = true;
     return () => {
+      this.endBackwards();
       abort.abort();
       this.video = null;
     };
@@ -64,7 +67,7 @@ export class Player {
   }
 
   toggle(): void {
-    if (this.isPlaying.value) this.pause();
+    if (this.isPlaying.value || this.backwards) this.pause();
     else this.play();
   }
 
@@ -76,7 +79,30 @@ export class Player {
   }
 
   pause(): void {
+    this.endBackwards();
     this.video?.pause();
+  }
+
+  /** Play forwards (1) or backwards (-1); again: twice as fast. Browsers cannot play backwards, so frames are sought. */
+  shuttle(direction: 1 | -1): void {
+    if (direction > 0) {
+      this.endBackwards();
+      if (this.isPlaying.value) this.shift(1);
+      else this.play();
+      return;
+    }
+    const speed = Math.min((this.backwards?.speed ?? 0.5) * 2, 8);
+    this.pause();
+    const timer = setInterval(() => {
+      if (this.now.value <= 0) this.endBackwards();
+      else if (!this.video?.seeking) this.seek(this.now.value - (BACKWARDS_MS / 1000) * speed);
+    }, BACKWARDS_MS);
+    this.backwards = { speed, timer };
+  }
+
+  private endBackwards(): void {
+    if (this.backwards) clearInterval(this.backwards.timer);
+    this.backwards = null;
   }
 
   /** Move by whole frames, to their middles, where rounding cannot show the one before. */
@@ -84,10 +110,6 @@ export class Player {
     this.pause();
     const index = Math.floor(this.now.value / this.frameSeconds + 0.01) + frames;
     this.seek((Math.max(index, 0) + 0.5) * this.frameSeconds);
-  }
-
-  jump(seconds = JUMP_SECONDS): void {
-    this.seek(this.now.value + seconds);
   }
 
   setRate(rate: number): void {
