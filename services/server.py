@@ -29,6 +29,9 @@ PROCESSES = 2
 THREADS = 64
 """A process: each follower of events holds one, `api_followers` of them at most."""
 
+NICENESS = 10
+"""Of the workers that analyse: on a machine with all cores busy, a request does not wait for its turn behind them."""
+
 STOP_SECONDS = 3
 START_SECONDS = 30.0
 POLL_SECONDS = 0.1
@@ -97,7 +100,7 @@ def service(host: str, port: int, *, with_flower: bool = True) -> Iterator[Servi
         )  # a path of 107 bytes at most
         flower_socket = sockets / "flower" if with_flower else None
         use(before.model_copy(update={"require_keys": not is_private, "flower_socket": flower_socket}))
-        running = stack.enter_context(local_stack(deployment=DEPLOYMENT))
+        running = stack.enter_context(local_stack(deployment=DEPLOYMENT, niceness=NICENESS))
         children: list[Leashed] = []
         stack.callback(stop_all, children)
         flower = _start_flower(running, flower_socket) if flower_socket else None

@@ -54,6 +54,8 @@ class Stack:
     settings: Settings
     logs: Path
     workers: list[LocalWorker] = field(default_factory=list)
+    niceness: int = 0
+    """Of the workers that analyse: what answers people goes first."""
 
     @property
     def scratch(self) -> Path:
@@ -118,6 +120,8 @@ class Stack:
     def _launch(self, name: str, queues: tuple[str, ...], log_file: Path) -> Leashed:
         argv = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--without-gossip", "--without-mingle"]
         argv += ["-Q", ",".join(queues), "-n", self._node(name), "--loglevel", "INFO"]
+        if self.niceness and CONTROL not in queues:
+            argv = ["nice", "-n", str(self.niceness), *argv]
         if CONTROL in queues:
             argv += ["-B", "-s", str(self.logs / "beat")]
         threads = str(self.settings.threads)
@@ -130,7 +134,9 @@ class Stack:
 
 
 @contextmanager
-def local_stack(groups: Iterable[str] | None = None, *, deployment: str | None = None) -> Iterator[Stack]:
+def local_stack(
+    groups: Iterable[str] | None = None, *, deployment: str | None = None, niceness: int = 0
+) -> Iterator[Stack]:
     """Broker, control worker and the workers that serve `groups` (None: all), stopped when the block ends.
 
     Jobs belong to this run alone unless `deployment` names whose they are.
@@ -155,7 +161,7 @@ def local_stack(groups: Iterable[str] | None = None, *, deployment: str | None =
         (logs / "tmp").mkdir(parents=True, exist_ok=True)
         for old in sorted(logs.parent.iterdir())[:-KEPT_LOGS]:  # run ids sort by time
             shutil.rmtree(old, ignore_errors=True)
-        running = Stack(run_id, chosen, logs)
+        running = Stack(run_id, chosen, logs, niceness=niceness)
         stack.callback(running.stop)
         for name, queues in wanted.items():
             running.start_worker(name, queues)

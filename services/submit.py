@@ -15,6 +15,7 @@ from shared.schema import MediaInfo, OptionValue
 from shared.settings import settings
 from shared.storage import video_key
 from shared.text import one_line
+from shared.webhooks import new_webhook
 from tasks.node import ledger, storage
 from tasks.workflow import submit
 
@@ -36,6 +37,7 @@ class Order:
     fresh: Sequence[str] = ()
     """Analyzers that run again, and all that depends on them, whatever earlier jobs have found."""
     rerun_of: str | None = None
+    webhook_url: str | None = None
     owner: str | None = None
     open_jobs_limit: int | None = None
     idempotency_key: str | None = None
@@ -148,6 +150,7 @@ def note(media: MediaInfo, name: str, order: Order) -> tuple[Job, bool]:
         idempotency_key=order.idempotency_key,
         request_digest=order.request_digest,
         open_jobs_limit=order.open_jobs_limit,
+        also=[new_webhook(job.id, order.webhook_url)] if order.webhook_url else (),
     )
     return stored, stored.id == job.id
 

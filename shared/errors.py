@@ -52,6 +52,23 @@ class QuotaExceeded(ReelgraphError):
     retryable = True
 
 
+class UrlRefused(BadInput):
+    """An address outside that Reelgraph does not open. Codes: bad_url, address_refused, too_many_redirects,
+    too_large, not_a_file, ...
+    """
+
+    code = "url_refused"
+
+
+class Unreachable(ReelgraphError):
+    """Another host could not be found or reached, answered with an error, or broke off. Codes: unknown_host,
+    bad_certificate, http_404 and the like, unreachable.
+    """
+
+    code = "unreachable"
+    retryable = True
+
+
 class Infrastructure(ReelgraphError):
     """Something Reelgraph stands on is missing or broken: broker, ledger, disk, worker."""
 

@@ -127,15 +127,20 @@ class Keys:
         with self.ledger.session() as session:
             return session.scalars(sa.select(ApiKey).order_by(ApiKey.created_at, ApiKey.id)).all()
 
+    def of(self, prefix: str) -> ApiKey:
+        """The key with this prefix. Raises BadInput (`unknown_key`)."""
+        with self.ledger.session() as session:
+            key = session.scalars(sa.select(ApiKey).where(ApiKey.prefix == prefix)).one_or_none()
+        if key is None:
+            raise BadInput(f"there is no key {prefix}; `reelgraph keys list` names them", code="unknown_key")
+        return key
+
     def revoke(self, prefix: str) -> ApiKey:
         """Make a key useless at once; revoking it again changes nothing. Raises BadInput (`unknown_key`)."""
         with self.ledger.session() as session:
             revoke = sa.update(ApiKey).where(ApiKey.prefix == prefix, ApiKey.revoked_at.is_(None))
             session.execute(revoke.values(revoked_at=time.time()))
-            key = session.scalars(sa.select(ApiKey).where(ApiKey.prefix == prefix)).one_or_none()
-        if key is None:
-            raise BadInput(f"there is no key {prefix}; `reelgraph keys list` names them", code="unknown_key")
-        return key
+        return self.of(prefix)
 
     def _find(self, token: str) -> ApiKey | None:
         match = TOKEN.fullmatch(token)

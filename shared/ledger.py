@@ -158,8 +158,9 @@ class Ledger:
         idempotency_key: str | None = None,
         request_digest: str | None = None,
         open_jobs_limit: int | None = None,
+        also: Sequence[Base] = (),
     ) -> Job:
-        """Store a new job; with a key that its owner used before, return the job of then.
+        """Store a new job, and rows that hang on it; with a key that its owner used before, return the job of then.
 
         Raises:
             BadInput: the key was used for another request (`idempotency_mismatch`).
@@ -170,6 +171,7 @@ class Ledger:
                 _lock_owner(session, job.owner)
                 session.add(job)
                 session.flush()
+                session.add_all(also)
                 if idempotency_key is not None:
                     session.add(_named(job, idempotency_key, request_digest))
                     session.flush()

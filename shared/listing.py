@@ -65,6 +65,15 @@ def open_before(ledger: Ledger, job: Job) -> Sequence[Job]:
         return session.scalars(query.where(earlier)).all()
 
 
+def runs_of(ledger: Ledger, jobs: Sequence[Job]) -> dict[str, dict[str, Run]]:
+    """The runs of several jobs at once: by job, then by analyzer."""
+    found: dict[str, dict[str, Run]] = {job.id: {} for job in jobs}
+    with ledger.session() as session:
+        for run in session.scalars(sa.select(Run).where(Run.job_id.in_(found))):
+            found[run.job_id][run.analyzer] = run
+    return found
+
+
 def realtime_factors(ledger: Ledger, profile: str) -> dict[str, float]:
     """Seconds of work per second of video, by analyzer: the median of what recent receipts say. Cache hits say none."""
     recent = (

@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import BadInput
+from shared.guard import networks
 
 HOME = platformdirs.user_data_path("reelgraph")
 
@@ -38,11 +39,26 @@ class Settings(BaseSettings):
     max_video_seconds: float | None = Field(4 * 3600, gt=0, description="longest video that the API takes")
     upload_bytes_per_second: int = Field(32 << 10, ge=1, description="an upload that is slower is ended")
     upload_grace_seconds: float = Field(30, gt=0, description="what every upload gets beside that")
+    fetch_seconds: float = Field(120, gt=0, description="what bringing a video from an address may take")
     upload_hours: float = Field(24, gt=0, description="a resumable upload that nobody goes on with is removed")
     api_followers: int = Field(48, ge=1, description="connections that may follow events in one API process at once")
     flower_socket: Path | None = Field(None, description="Unix socket of Flower; the API shows it at /flower")
     log_json: bool = Field(default=False, description="one JSON object a log line")
     max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")
+
+    webhook_secret: str | None = Field(None, repr=False, description="signs webhooks; default: one in data_dir")
+    reachable_networks: str = Field(
+        "", description="private networks that fetching and webhooks may reach: 10.0.0.0/8,…"
+    )
+
+    @field_validator("reachable_networks")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        try:
+            networks(text)
+        except BadInput as error:
+            raise ValueError(error.message) from error
+        return text
 
     @property
     def frames_folder(self) -> Path:

@@ -26,6 +26,7 @@ from tasks.inputs import stored_outcome
 from tasks.node import events, ledger, storage
 from tasks.plan import Plan
 from tasks.registry import analyzers, select
+from tasks.webhook import deliver_soon
 
 log = logger(__name__)
 
@@ -48,6 +49,7 @@ def aggregate(job_id: str) -> str:
     if ledger().finish(job_id, state):
         log.info("job_closed", job=job_id, state=state, wall_seconds=document.job.wall_seconds)
         events().publish(job_id, Event(type="closed", state=state))
+        deliver_soon(job_id)
     return ledger().job(job_id).state
 
 

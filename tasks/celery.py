@@ -30,7 +30,15 @@ app = Celery(
     task_cls=Durable,
     broker=settings().broker,
     backend=settings().broker,
-    include=["tasks.workflow", "tasks.analyze", "tasks.prepare", "tasks.aggregate", "tasks.reconcile", "tasks.worker"],
+    include=[
+        "tasks.workflow",
+        "tasks.analyze",
+        "tasks.prepare",
+        "tasks.aggregate",
+        "tasks.webhook",
+        "tasks.reconcile",
+        "tasks.worker",
+    ],
 )
 app.conf.update(
     task_queues=[Queue(name) for name in groups()],

@@ -16,6 +16,7 @@ from tasks.analyze import analysis
 from tasks.celery import VISIBILITY_SECONDS, app
 from tasks.node import ledger
 from tasks.plan import Plan
+from tasks.webhook import deliver_due
 from tasks.workflow import advance, broker_since, submit
 
 STUCK_SECONDS = 2 * VISIBILITY_SECONDS
@@ -25,13 +26,14 @@ log = logger(__name__)
 
 @app.task(name="reconcile", ignore_result=True)
 def reconcile() -> None:
-    """Close overdue jobs; queue again what no broker and no worker holds any more."""
+    """Close overdue jobs; queue again what no broker and no worker holds any more; queue webhooks that are due."""
     since = broker_since()
     for job in ledger().open_jobs():
         try:
             _look(job, since)
         except (ReelgraphError, ValueError):  # one broken job must not stop the others
             log.exception("job_not_reconciled", job=job.id)
+    deliver_due()
 
 
 def _look(job: Job, since: float) -> None:

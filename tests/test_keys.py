@@ -162,6 +162,16 @@ def test_the_commands_make_list_and_revoke(reelgraph, tmp_path):
         keys.authenticate(token)
 
 
+def test_a_key_has_its_webhook_secret(reelgraph):
+    """The command prints a secret of a receiver's, the same each time, another for each key and for none."""
+    made = [reelgraph("create", name) for name in ("a", "b")]
+    prefixes = [one.stdout.split("_")[1] for one in made]
+    secrets = [reelgraph("webhook-secret", *arguments).stdout for arguments in ([prefixes[0]], [prefixes[1]], [])]
+    assert len({*secrets}) == 3
+    assert all(secret.startswith("whsec_") for secret in secrets)
+    assert reelgraph("webhook-secret", prefixes[0]).stdout == secrets[0]
+
+
 def test_revoking_nothing_is_bad_input(reelgraph):
     """A prefix that no key has is refused in a sentence, with the command that helps."""
     result = reelgraph("revoke", "nothing")

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 
 import shared.keys
 import shared.ledger
+import shared.webhooks
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.ledger import Base, Job, Ledger, Run, new_id
 from shared.migrations import HEAD

@@ -119,7 +119,9 @@ def imported_by(paths):
 )
 def test_every_import_is_asked_for(folders, files):
     """What the code imports is a direct requirement, never one that another package happens to bring."""
-    known = {canonicalize_name(requirement.name) for name in files for requirement in direct(name)}
+    extras = [Requirement(line) for lines in pyproject()["project"]["optional-dependencies"].values() for line in lines]
+    asked_for = [*extras, *(requirement for name in files for requirement in direct(name))]
+    known = {canonicalize_name(requirement.name) for requirement in asked_for}
     imported = imported_by(path for path in tracked(*folders) if path.suffix == ".py")
     assert imported
     assert {root for root, names in imported.items() if not names & known} <= GPU_IMAGES

@@ -49,6 +49,18 @@ def test_every_setting_reaches_a_child(monkeypatch):
         deadline_seconds=2.25,
         infer_personal_traits=False,
         max_attempts=7,
+        webhook_secret="whsec_" + "A" * 32,
+        reachable_networks="10.0.0.0/8, fd00::/8",
+        require_keys=False,
+        max_upload_bytes=5,
+        max_video_seconds=1.5,
+        upload_bytes_per_second=3,
+        upload_grace_seconds=0.5,
+        upload_hours=0.25,
+        fetch_seconds=2.5,
+        api_followers=2,
+        flower_socket=Path("/s"),
+        log_json=True,
     )
     assert set(chosen.environment()) == {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields}
     use(chosen)

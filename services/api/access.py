@@ -22,6 +22,8 @@ from tasks.node import ledger
 COOKIE = "reelgraph_key"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/"})
+SESSION = "/v1/session"
+"""Any key may say that it is there."""
 OPEN_PREFIXES = ("/docs", "/assets/")
 ADMIN_PREFIXES = ("/metrics", "/flower")
 
@@ -81,7 +83,7 @@ def identify() -> None:
     if token is not None:
         key = Keys(ledger()).authenticate(token)
         g.caller = Caller(key)
-        if not _is_open(request.path):
+        if not _is_open(request.path) and request.path != SESSION:
             key.require(_scope(request))
         return
     if settings().require_keys:

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import IO, cast
 
@@ -70,6 +71,11 @@ class ArrivingFile:
 class ArrivingRequest(Request):
     """A request whose uploaded files are written where they stay."""
 
+    @cached_property
+    def arriving(self) -> list[ArrivingFile]:
+        """The files of this request, also those that did not come to their end."""
+        return []
+
     def _get_file_stream(
         self,
         total_content_length: int | None,
@@ -77,7 +83,9 @@ class ArrivingRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        return cast("IO[bytes]", ArrivingFile(storage().incoming()))
+        file = ArrivingFile(storage().incoming())
+        self.arriving.append(file)
+        return cast("IO[bytes]", file)
 
 
 class UploadTooSlow(ReelgraphError):
@@ -90,14 +98,13 @@ class UploadTooSlow(ReelgraphError):
 def register(app: Flask) -> None:
     """Let an app take videos."""
     app.request_class = ArrivingRequest
-    app.config["MAX_FORM_MEMORY_SIZE"] = FIELDS_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = FIELDS_BYTES
     app.config["MAX_FORM_PARTS"] = 32
     app.teardown_request(_close_files)
 
 
 def _close_files(_error: BaseException | None) -> None:
-    files = request.__dict__.get("files")  # not parsed now, if nobody has
-    for file in files.values() if files else ():
+    for file in cast("ArrivingRequest", request).arriving:
         file.close()
 
 

@@ -89,6 +89,7 @@ _WISHES: Object = {
     "options": {"type": "string", "description": "JSON: options by analyzer", "contentMediaType": "application/json"},
     "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5, "description": "0 is first"},
     "deadline_seconds": {"type": "number", "minimum": 1, "maximum": 604_800},
+    "webhook_url": {"type": "string", "format": "uri", "maxLength": 8192},
 }
 JOB_REQUEST_BODY: Object = {
     "required": True,
@@ -178,6 +179,10 @@ def _add_document_schema(schemas: Object) -> None:
     schema.pop("$schema", None)
     schemas.update(definitions)
     schemas["Document"] = schema
+    schemas["Track"] = schema["properties"]["tracks"]["items"]
+    track = {"$ref": "#/components/schemas/Track"}
+    schema["properties"]["tracks"]["items"] = schemas["Outcome"]["properties"]["tracks"]["items"] = track
+    schemas.pop("BaseTrack")
 
 
 def _moved(schema: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from shared.groups import CONTROL, workers
 from shared.ledger import Job, Run
-from shared.listing import open_before, realtime_factors
+from shared.listing import open_before, realtime_factors, runs_of
 from shared.schema import MediaInfo
 from shared.settings import settings
 from tasks.node import ledger
@@ -55,11 +55,17 @@ def estimate_seconds(job: Job, runs: Mapping[str, Run]) -> float | None:
     None when an analyzer that has to run has no receipt yet, or when the work takes longer than receipts say.
     """
     remaining = _remaining(job, runs)
-    before = [_remaining(other, ledger().runs(other.id)) for other in open_before(ledger(), job)]
-    if remaining is None or None in before:
+    if remaining is None:
         return None
+    others = open_before(ledger(), job)
+    known = runs_of(ledger(), others)
+    work = sum(remaining)
+    for other in others:
+        left = _remaining(other, known[other.id])
+        if left is None:
+            return None
+        work += sum(left)
     sharing = sum(CONTROL not in queues for queues in workers(job.profile).values())
-    work = sum(remaining) + sum(sum(one) for one in before if one)
     seconds = max(work / max(1, sharing), max(remaining, default=0.0))
     return round(seconds, 1) if seconds > 0 else None
 

@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from services.api.access import caller, visible_job
 from services.api.arriving import arrived_video, parse_form
 from services.api.documentation import ACCEPTED, JOB_REQUEST_BODY, PROBLEMS, TAG_JOBS
+from services.api.fetching import fetched
 from services.api.removal import remove
 from services.api.uploads import finished_upload
 from services.api.views import JobPage, JobView, summary, view
@@ -23,6 +24,7 @@ from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
 from shared.errors import BadInput
 from shared.ledger import OPEN_STATES, Job
 from shared.listing import page
+from shared.outgoing import web_url
 from shared.schema import Frozen, JobState
 from tasks.aggregate import aggregate
 from tasks.node import ledger
@@ -50,6 +52,8 @@ class Wishes(Frozen):
         None, ge=1, le=604_800, description="close the job by then with what there is"
     )
 
+    webhook_url: str | None = Field(None, max_length=8192, description="http(s) address that is told of the job's end")
+
     @field_validator("analyzers", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
@@ -69,6 +73,8 @@ class Wishes(Frozen):
     def order(self, *, what: str, rerun_of: Job | None = None, fresh: tuple[str, ...] = ()) -> Order:
         """An order in the caller's name. Raises BadInput for an unknown analyzer or option."""
         select(self.analyzers or None)
+        if self.webhook_url is not None:
+            web_url(self.webhook_url)
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= KEY_CHARACTERS:
             raise BadInput(f"an Idempotency-Key has 1 to {KEY_CHARACTERS} characters", code="bad_idempotency_key")
@@ -77,6 +83,7 @@ class Wishes(Frozen):
             options=parse_options(self.options),
             priority=self.priority,
             deadline_seconds=self.deadline_seconds,
+            webhook_url=self.webhook_url,
             fresh=fresh,
             rerun_of=rerun_of.id if rerun_of else None,
             owner=caller().owner,
@@ -87,9 +94,18 @@ class Wishes(Frozen):
 
 
 class NewJob(Wishes):
-    """A job on a video that is here already: a finished upload."""
+    """A job on a video that an address leads to, or on a finished upload."""
 
-    upload: str = Field(pattern=r"^[0-9a-f]{32}$", description="id of a finished upload")
+    url: str | None = Field(
+        None, max_length=8192, description="http(s) address of a video, or of a page that shows one"
+    )
+    upload: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="id of a finished upload")
+
+    @model_validator(mode="after")
+    def _one_video(self) -> NewJob:
+        if (self.url is None) == (self.upload is None):
+            raise ValueError("give either url or upload")
+        return self
 
 
 class Rerun(Frozen):
@@ -116,15 +132,15 @@ class ListQuery(Frozen):
 def create() -> Response:
     """Hand in a video.
 
-    As a multipart form with the file `video`, or as JSON that names a finished upload. The answer comes as soon as the
-    video is stored and readable; the work goes on behind it. The same `Idempotency-Key` with the same request is the
-    same job.
+    As a multipart form with the file `video`, or as JSON with a `url` or a finished `upload`. The answer comes as soon
+    as the video is stored and readable; the work goes on behind it. The same `Idempotency-Key` with the same request is
+    the same job.
     """
     match request.mimetype:
         case "multipart/form-data":
             job = _from_form()
         case "application/json":
-            job = _from_upload(NewJob.model_validate(request.get_json()))
+            job = _from_elsewhere(NewJob.model_validate(request.get_json()))
         case other:
             message = f"send multipart/form-data with a file `video`, or application/json, not {other or 'nothing'}"
             raise BadInput(message, code="unsupported_media_type")
@@ -194,13 +210,13 @@ def _from_form() -> Job:
     return accept_arrived(file.path, file.sha256, name, wishes.order(what=f"video:{file.sha256}"))
 
 
-def _from_upload(new: NewJob) -> Job:
-    order = new.order(what=f"upload:{new.upload}")
+def _from_elsewhere(new: NewJob) -> Job:
+    order = new.order(what="elsewhere")
     if order.idempotency_key is not None:
         known = ledger().find(order.idempotency_key, owner=order.owner, request_digest=order.request_digest)
         if known is not None:
             return known
-    with finished_upload(new.upload) as (path, sha256, name):
+    with fetched(new.url) if new.url is not None else finished_upload(str(new.upload)) as (path, sha256, name):
         return accept_arrived(path, sha256, name, order)
 
 

@@ -8,7 +8,16 @@ from flask import Flask, Response, g, request
 from pydantic import Field, ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestedRangeNotSatisfiable
 
-from shared.errors import BadInput, Forbidden, Infrastructure, QuotaExceeded, ReelgraphError, Unauthenticated
+from shared.errors import (
+    BadInput,
+    DeadlineExceeded,
+    Forbidden,
+    Infrastructure,
+    QuotaExceeded,
+    ReelgraphError,
+    Unauthenticated,
+    Unreachable,
+)
 from shared.log import logger
 from shared.schema import Frozen
 from shared.text import one_line
@@ -45,6 +54,8 @@ STATUS_OF_CLASS: tuple[tuple[type[ReelgraphError], int], ...] = (
     (QuotaExceeded, 429),
     (BadInput, 422),
     (Infrastructure, 503),
+    (Unreachable, 502),
+    (DeadlineExceeded, 504),
 )
 
 CODE_OF_STATUS = {

@@ -17,7 +17,6 @@ def register(app: Flask) -> None:
     limiter = Limiter(
         _who,
         application_limits=[_limit],
-        application_limits_exempt_when=_is_unlimited,
         storage_uri=settings().broker,
         storage_options={"socket_timeout": 1, "socket_connect_timeout": 1},
         strategy="moving-window",
@@ -39,10 +38,7 @@ def _who() -> str:
 
 
 def _limit() -> str:
+    """The caller's limit; empty for none."""
     found = _caller()
-    return f"{found.key.requests_per_minute} per minute" if found and found.key else "1 per minute"
-
-
-def _is_unlimited() -> bool:
-    found = _caller()
-    return found is None or found.key is None or found.key.requests_per_minute is None
+    limit = found.key.requests_per_minute if found and found.key else None
+    return "" if limit is None else f"{limit} per minute"

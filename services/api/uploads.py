@@ -153,11 +153,15 @@ def finished_upload(upload_id: str) -> Iterator[tuple[Path, str, str]]:
 
 def _append(part: Part, room: int, expected: tuple[str, bytes] | None) -> None:
     """Write the body to the end; with a checksum, all of it or nothing."""
-    request.max_content_length = room
+    request.max_content_length = room + CHUNK_BYTES  # the exact end is looked at below
     digest = hashlib.new(expected[0], usedforsecurity=False) if expected else None
     with _parts().appending(part) as file, paced(request.content_length or room):
         try:
             while chunk := request.stream.read(CHUNK_BYTES):
+                room -= len(chunk)
+                if room < 0:
+                    file.undo()
+                    raise BadInput("the chunk is longer than the upload has room", code="too_large")
                 file.write(chunk)
                 if digest:
                     digest.update(chunk)

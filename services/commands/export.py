@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast, get_args
@@ -11,10 +12,8 @@ from typing import cast, get_args
 import click
 from pydantic import ValidationError
 
-from services.exports.format import Request, Subtitles
+from services.exports.format import Request, Subtitles, no_picture
 from services.exports.registry import formats
-from services.exports.thumbnail import thumbnail
-from services.results import THUMBNAIL_WIDTH
 from shared.digests import sha256_of
 from shared.errors import BadInput
 from shared.schema import Document
@@ -67,16 +66,26 @@ def export(name: str, source: Path, out: Path, subtitles: str, video: Path | Non
     if out != STANDARD and out.exists() and source.exists() and out.samefile(source):
         raise BadInput(f"--out {out} is the document itself", code="bad_option")
     request = Request(subtitles=cast("Subtitles", subtitles))
-    if video is not None:
-        if sha256_of(video) != document.media.sha256:
-            raise BadInput(f"{video}: this is not the video that the document is about", code="bad_option")
-        pictures = partial(thumbnail, video, document.media, width=THUMBNAIL_WIDTH)
-        request = Request(video.name, request.subtitles, pictures if document.media.has_video else request.thumbnail)
-    content = formats()[name].write(document, request)
+    content = formats()[name].write(document, of_video(request, document, video) if video else request)
     if out == STANDARD:
         _print(content)
     else:
         _write(out, content)
+
+
+def of_video(request: Request, document: Document, video: Path) -> Request:
+    """The request with the video's name and pictures.
+
+    Raises:
+        BadInput: it is not the video that the document is about (`bad_option`).
+    """
+    from services.exports.thumbnail import thumbnail
+    from services.results import THUMBNAIL_WIDTH
+
+    if sha256_of(video) != document.media.sha256:
+        raise BadInput(f"{video}: this is not the video that the document is about", code="bad_option")
+    pictures = partial(thumbnail, video, document.media, width=THUMBNAIL_WIDTH)
+    return replace(request, video_name=video.name, thumbnail=pictures if document.media.has_video else no_picture)
 
 
 def read(source: Path) -> Document:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.keys import SCOPES, ApiKey, Keys, Scope
+from shared.settings import settings
+from shared.webhooks import secret_of
 from tasks.node import ledger
 
 at_least_one = click.IntRange(min=1)
@@ -69,6 +71,14 @@ def revoke(prefix: str) -> None:
     """Make the key with this PREFIX useless at once. Its jobs stay."""
     key = Keys(ledger()).revoke(prefix)
     click.echo(f"{key.prefix} ({key.name}) is revoked")
+
+
+@keys.command("webhook-secret")
+@click.argument("prefix", required=False)
+def webhook_secret(prefix: str | None) -> None:
+    """Print the secret that signs webhooks of the key with this PREFIX; without one, of jobs that no key submitted."""
+    owner = Keys(ledger()).of(prefix).id if prefix else None
+    click.echo(secret_of(settings(), owner))
 
 
 def _described(key: ApiKey) -> dict[str, str | int | None]:

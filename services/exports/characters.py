@@ -15,7 +15,7 @@ def writable(text: str) -> str:
 
 def lines_of(text: str) -> tuple[str, ...]:
     """The lines of a text that hold something, by every line break that Unicode has."""
-    lines = (writable(line).strip() for line in text.splitlines())
+    lines = (writable(line.strip()) for line in text.splitlines())
     return tuple(line for line in lines if line)
 
 

@@ -15,13 +15,15 @@ from shared.schema import Caption, Document, Event, MediaInfo, Segment
 SHOTS = "cut_analysis/shots"
 CUTS = "cut_analysis/cuts"
 BEATS = "audio_analysis/beats"
+WHOLE = "video"
+"""The name of a clip that is all of the video."""
 
 MarkerKind = Literal["cut", "caption", "beat"]
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A part of the video in seconds; `name` is the shot's id, or `video` for all of it."""
+    """A part of the video in seconds; `name` is the shot's id, or `WHOLE`."""
 
     name: str
     start: float
@@ -53,7 +55,7 @@ def cut_list(document: Document) -> CutList:
     clips = tuple(_clips(document))
     notes = [on_one_line(why) for name in _looked_for(document) if (why := why_missing(document, name))]
     if not clips:
-        clips = (Clip("video", 0.0, document.media.duration_seconds),)
+        clips = (Clip(WHOLE, 0.0, document.media.duration_seconds),)
         notes.insert(0, "shots are not known: one clip is all of the video")
     if document.media.vfr:
         notes.append(f"variable frame rate: frames are counted at {document.media.fps} fps, their mean")

@@ -1,7 +1,7 @@
-"""Timecode: counting frames at the rates for which it is defined.
+"""Timecode: counting frames at the rates for which it is defined, those of SMPTE ST 12-1:2014.
 
-SMPTE ST 12-1 (24 to 30 frames a second) and ST 12-3 (48 to 60). At 30000/1001 and 60000/1001 the drop-frame count
-leaves out 2 or 4 numbers at each minute but the tenth, so that it stays within a few milliseconds of the clock.
+At 30000/1001 and 60000/1001 the drop-frame count leaves out 2 or 4 numbers at each minute but every tenth, so that it
+follows the clock. 24000/1001 and 48000/1001 have no such count: their timecode is 3.6 s late after an hour.
 """
 
 from __future__ import annotations

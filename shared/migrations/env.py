@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from shared import keys  # noqa: F401  (its table becomes part of Base)
+from shared import keys, webhooks  # noqa: F401  (their tables become part of Base)
 from shared.ledger import Base
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)

@@ -23,7 +23,7 @@ def begun(api, job_id):
 
 
 def test_a_video_becomes_a_document(api, video):
-    """A handed-in video is answered 202 with its place, runs to its end, and its document is there with all outcomes."""
+    """A handed-in video is answered 202 with its place, runs to its end, and its document has all outcomes."""
     answer = api.hand_in(video, analyzers="dependent")
     assert answer.status == 202
     job = answer.json
@@ -87,7 +87,7 @@ def test_a_wish_that_cannot_be_met_is_refused(api, video, fields, refusal):
     [(b"", "empty_file"), (b"no video" * 99, "not_a_video"), (b"\xff\xd8\xff" * 99, "still_picture")],
 )
 def test_what_is_no_video_is_refused_by_its_own_name(api, content, code):
-    """An unreadable file is refused at once with one sentence that calls it as its sender does, not by a path of ours."""
+    """An unreadable file is refused at once with a sentence that calls it as its sender does, not by a path of ours."""
     answer = api.hand_in(content, name="../../etc/mine.mov")
     assert answer.refusal == (422, code)
     assert answer.json["detail"].startswith("mine.mov: ")

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.support.api import log_of, serving
+from tests.support.processes import eventually
 
 
 @pytest.fixture
@@ -67,20 +68,12 @@ def test_a_waiting_job_is_counted_in_its_queue(api, stack, video):
     """Tasks that wait are counted under their queue and priority, as kombu keeps them."""
     slow = json.dumps({"misbehaving": {"sleep": 60}})
     jobs = [api.hand_in(video, analyzers="misbehaving", options=slow, priority="7").json["id"] for _ in range(6)]
-    found, give_up = 0.0, time.monotonic() + 20
-    while not found:
-        assert time.monotonic() < give_up
-        text = api.get("/metrics").body.decode()
-        (line,) = re.findall(r'^reelgraph_queue_length{priority="7",queue="light"} (.*)$|', text, flags=re.MULTILINE)[
-            :1
-        ]
-        found = max(
-            float(value or 0)
-            for value in re.findall(r'^reelgraph_queue_length\{queue="light",priority="7"\} (.*)$', text, re.MULTILINE)
-        )
-        del line
-    for job in jobs:
-        api.call("POST", f"/v1/jobs/{job}/cancel")
+    waiting = re.compile(rb'^reelgraph_queue_length\{priority="7",queue="light"\} [1-9]', re.MULTILINE)
+    try:
+        assert eventually(lambda: bool(waiting.search(api.get("/metrics").body)), 20)
+    finally:
+        for job in jobs:
+            api.call("POST", f"/v1/jobs/{job}/cancel")
 
 
 def test_a_queued_job_knows_its_place(api, video):

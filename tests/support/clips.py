@@ -75,7 +75,7 @@ def make_clip(
     path: Path,
     *,
     frames: int = 20,
-    fps: int = 10,
+    fps: int | Fraction = 10,
     size: tuple[int, int] = (160, 120),
     pts_ms: Sequence[int] | None = None,
     picture: Drawing = numbered,
@@ -101,7 +101,7 @@ def make_clip(
             video = container.add_stream(codec, rate=fps, options=FAST if encoder is None else encoder)
             video.width, video.height, video.pix_fmt = *size, pix_fmt
             video.codec_context.sample_aspect_ratio = pixel_shape
-            video.codec_context.time_base = tick = Fraction(1, 1000) if pts_ms else Fraction(1, fps)
+            video.codec_context.time_base = tick = Fraction(1, 1000) if pts_ms else 1 / Fraction(fps)
             video.codec_context.gop_size = keyframe_every
             if rotation or mirrored:
                 video.set_display_rotation(rotation, hflip=mirrored)

@@ -35,8 +35,7 @@ COLUMNS = (
 )
 """`boxes` is their number: COCO has them. `details` is JSON of what an analyzer adds to its items."""
 
-_FORMULAS = tuple("=+-@\t\r\n'\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}")
-_FULLWIDTH_AT = "\N{FULLWIDTH COMMERCIAL AT}"
+_FORMULAS = tuple("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")  # the last four are the full-width forms of the first
 
 Row = dict[str, str | float | None]
 
@@ -85,7 +84,7 @@ def _row(item: Item) -> Row:
 def _cell(column: str, value: str | float | None) -> str | float | None:
     if column not in TEXTS or not isinstance(value, str):
         return value
-    return f"'{writable(value)}" if value.startswith((*_FORMULAS, _FULLWIDTH_AT)) else writable(value)
+    return f"'{writable(value)}" if value.startswith(_FORMULAS) else writable(value)
 
 
 FORMAT = Format(

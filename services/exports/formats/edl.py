@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from services.exports.characters import on_one_line
-from services.exports.cut_list import Marker, MarkerKind, cut_list, frame_rate
+from services.exports.cut_list import WHOLE, Clip, CutList, Marker, MarkerKind, cut_list, frame_rate
 from services.exports.format import Format, Request
 from services.exports.timecode import TimecodeRate, timecode_rate
 from shared.schema import Document
@@ -47,8 +47,7 @@ def write(document: Document, request: Request) -> bytes:
 def _lines(document: Document, rate: TimecodeRate, video: str) -> Iterator[str]:
     cuts = cut_list(document)
     counted = f"{rate.fps} fps, {'drop frame' if rate.dropped else 'non-drop frame'}"
-    events = [_Event(clip.name, rate.frame_at(clip.start), rate.frame_at(clip.end)) for clip in cuts.clips]
-    events = [event for event in events if event.end > event.start]
+    events = _events(document, cuts, rate)
     yield f"TITLE: {video[:MAX_TITLE]}"
     yield f"FCM: {'DROP FRAME' if rate.dropped else 'NON-DROP FRAME'}"
     yield ""
@@ -63,6 +62,16 @@ def _lines(document: Document, rate: TimecodeRate, video: str) -> Iterator[str]:
             yield from (f"* COMMENT: {note}" for note in cuts.notes)
         following = events[number].start if number < len(events) else None
         yield from _locators(cuts.markers, rate, event.start if number > 1 else 0, following)
+
+
+def _events(document: Document, cuts: CutList, rate: TimecodeRate) -> tuple[_Event, ...]:
+    """The clips that last a frame or more; where none does, all of the video, to hang the locators on."""
+    whole = Clip(WHOLE, 0.0, document.media.duration_seconds)
+    for clips in (cuts.clips, (whole,)):
+        found = (_Event(clip.name, rate.frame_at(clip.start), rate.frame_at(clip.end)) for clip in clips)
+        if events := tuple(event for event in found if event.end > event.start):
+            return events
+    return ()
 
 
 def _locators(markers: Iterable[Marker], rate: TimecodeRate, start: int, end: int | None) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from services.exports.format import Format, Request
-from services.exports.html import render
 from shared.schema import Document
 
 
 def write(document: Document, request: Request) -> bytes:
     """The report as one page in UTF-8."""
+    from services.exports.html import render  # brings Celery and the ledger: not for whoever wants subtitles
+
     return render(document, thumbnail=request.thumbnail).encode()
 
 

@@ -1,0 +1,83 @@
+"""How long a client waits for the API while workers are busy: handing in 10 MB, and 50 lists at once.
+
+    python -m bench.api [--runs 30]
+
+Every video differs, so that nothing is answered from the cache; all jobs of one run wait behind the ones before it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+
+from services.evaluation.pictures import texture, write_video
+from services.server import Service, service
+from shared.settings import settings, use
+
+BOUNDARY = "boundary-of-the-bench"
+VIDEO_BYTES = 10_000_000
+FREE_BOX = b"free"
+
+
+def padded(video: bytes, size: int) -> bytes:
+    """An MP4 with a `free` box of random bytes (ISO/IEC 14496-12, 8.1.2) at its end, `size` bytes in all."""
+    room = size - len(video)
+    return video + room.to_bytes(4, "big") + FREE_BOX + os.urandom(room - 8)
+
+
+def form(video: bytes) -> bytes:
+    """A multipart form with one video."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="bench.mp4"\r\n\r\n'
+    return head.encode() + video + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def seconds(running: Service, method: str, path: str, body: bytes | None, expected: int) -> float:
+    """From connecting to the whole answer."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection(running.host, running.port, timeout=60)
+    connection.request(method, path, body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    if answer.status != expected:
+        raise SystemExit(f"{method} {path} was answered {answer.status}")
+    return time.perf_counter() - began
+
+
+def say(what: str, measured: list[float]) -> None:
+    """One line of the table."""
+    ordered = sorted(measured)
+    worst, middle = ordered[-1], statistics.median(ordered)
+    click.echo(f"{what}: median {middle * 1000:.0f} ms, worst of {len(ordered)} {worst * 1000:.0f} ms")
+
+
+@click.command()
+@click.option("--runs", default=30, show_default=True)
+@click.option("--port", default=8765, show_default=True)
+def main(runs: int, port: int) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        use(settings().model_copy(update={"data_dir": Path(folder) / "data"}))
+        video = write_video(Path(folder) / "clip.mp4", [texture(1, 720, 1280)] * 90).read_bytes()
+        with service("127.0.0.1", port, with_flower=False) as running:
+            running.wait_up()
+            running.stack.wait_ready(600, check=running.check)
+            bodies: list[Callable[[], bytes]] = [lambda: form(padded(video, VIDEO_BYTES))] * runs
+            for _ in range(4):
+                seconds(running, "POST", "/v1/jobs", form(padded(video, VIDEO_BYTES)), 202)
+            say("POST of 10 MB", [seconds(running, "POST", "/v1/jobs", make(), 202) for make in bodies])
+            with ThreadPoolExecutor(50) as pool:
+                lists = pool.map(lambda _: seconds(running, "GET", "/v1/jobs", None, 200), range(50))
+                say("50 lists at once", list(lists))
+
+
+if __name__ == "__main__":
+    main()

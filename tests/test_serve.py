@@ -1,0 +1,120 @@
+"""`reelgraph serve`: one command brings everything up, and everything ends with it."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from services.cli import BAD_INPUT
+from shared.keys import Keys
+from shared.ledger import Ledger
+from tests.support.api import Client, free_port
+from tests.support.moving import texture, write_video
+from tests.support.processes import alive, eventually
+from tests.support.project import ROOT
+
+MAIN = "from services.cli import main; main()"
+UP_SECONDS = 120
+
+
+def command(data, *options):
+    """`reelgraph serve` over a data folder without models."""
+    environment = {**os.environ, "REELGRAPH_WEIGHTS_DIR": str(data.parent / "no-weights")}
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, "serve", "--data", str(data), *options],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def family(process):
+    """Everything that a command has started: process ids."""
+    return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+
+
+def answers(client):
+    try:
+        return client.get("/readyz").status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A running service: process, client, data folder."""
+    port = free_port()
+    process = command(tmp_path / "data", "--port", str(port))
+    client = Client(port)
+    try:
+        assert eventually(lambda: answers(client) or process.poll() is not None, UP_SECONDS)
+        assert process.poll() is None, process.stdout.read()
+        yield process, client, tmp_path / "data"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_one_command_serves_and_takes_everything_along(served, tmp_path):
+    """A service takes a video, shows Flower under the API's own address, lets no second one start over its data, and
+    when it is killed with SIGKILL every process of it goes; at the next start the open job goes on to its end.
+    """
+    process, client, data = served
+    video = write_video(tmp_path / "clip.mp4", [texture(5, 120, 160)] * 60)
+    job = client.hand_in(video, analyzers="color_analysis").json["id"]
+    assert eventually(lambda: client.get("/flower/").status == 200, 60)
+    assert b"Flower" in client.get("/flower/").body
+    assert client.get("/flower/", Host="evil.example").refusal == (421, "foreign_host")
+    second = command(data, "--port", str(free_port()))
+    assert "another `reelgraph serve` runs" in second.communicate(timeout=60)[0]
+    assert second.returncode == BAD_INPUT
+    started = family(process)
+    assert len(started) > 5
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert eventually(lambda: not any(map(alive, started)), 10)
+    again = command(data, "--port", str(client.port))
+    try:
+        assert eventually(lambda: answers(client), UP_SECONDS)
+        assert client.wait(job, UP_SECONDS)["state"] == "completed"
+        started = family(again)
+        again.send_signal(signal.SIGINT)
+        assert again.wait(30) == 0
+        assert eventually(lambda: not any(map(alive, started)), 10)
+    finally:
+        again.kill()
+
+
+def test_other_addresses_need_a_key(tmp_path):
+    """An address that others reach is refused while no key exists, before anything is started."""
+    process = command(tmp_path / "data", "--host", "0.0.0.0", "--port", str(free_port()))
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == BAD_INPUT
+    assert "there is no API key; make one: reelgraph keys create NAME" in said
+    ledger = Ledger(f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite3'}")
+    key = Keys(ledger).create("gone", ["read"])
+    Keys(ledger).revoke(key.key.prefix)
+    process = command(tmp_path / "data", "--host", "0.0.0.0", "--port", str(free_port()))
+    assert "there is no API key" in process.communicate(timeout=60)[0]
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    """When another program has the port, the command ends with a sentence instead of waiting."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        began = time.monotonic()
+        process = command(tmp_path / "data", "--port", str(taken.getsockname()[1]), "--no-flower")
+        said = process.communicate(timeout=90)[0]
+    assert process.returncode == 3
+    assert "in use" in said
+    assert time.monotonic() - began < 60
