@@ -1,6 +1,6 @@
 // Builds the page into static/: one script, one style sheet, one HTML file. `--tests` bundles tests/ into build/ instead.
 // esbuild alone: it runs on Node 18, which Debian 12 brings, and what is built needs no runtime of its own.
-import { rm, mkdir, readFile, readdir, writeFile, copyFile } from "node:fs/promises";
+import { rm, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { build } from "esbuild";
 
@@ -21,6 +21,8 @@ async function page() {
     outdir: "static/assets",
     entryNames: "[name]-[hash]",
     assetNames: "[name]-[hash]",
+    loader: { ".svg": "file" },
+    publicPath: "/assets",
     target: ["chrome109", "firefox115", "safari16"],
     minify: true,
     sourcemap: true,
@@ -31,8 +33,8 @@ async function page() {
   const made = Object.keys(metafile.outputs).map((path) => basename(path));
   const named = (ending) => made.find((name) => name.endsWith(ending));
   const html = await readFile("index.html", "utf8");
-  await writeFile("static/index.html", html.replace("{script}", named(".js")).replace("{style}", named(".css")));
-  await copyFile("icon.svg", "static/assets/icon.svg");
+  const names = { script: named(".js"), style: named(".css"), icon: named(".svg") };
+  await writeFile("static/index.html", html.replace(/\{(\w+)\}/g, (_, name) => names[name]));
 }
 
 await (process.argv.includes("--tests") ? tests() : page());

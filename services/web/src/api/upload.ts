@@ -36,12 +36,18 @@ export function send(file: File, wishes: Wishes, progress: (sent: number, total:
     });
     upload.start();
   });
-  return { done: arrived.then((id) => handIn(id, wishes)), cancel: () => void upload?.abort(true) };
+  return { done: arrived.then((id) => handIn({ upload: id, url: null }, wishes)), cancel: () => void upload?.abort(true) };
 }
 
-function handIn(upload: string, wishes: Wishes): Promise<JobView> {
+/** Hand in a video that an address leads to: the service fetches it, and answers when it has. */
+export function sendAddress(url: string, wishes: Wishes): Promise<JobView> {
+  return handIn({ upload: null, url }, wishes);
+}
+
+function handIn(video: { upload: string | null; url: string | null }, wishes: Wishes): Promise<JobView> {
   const body = {
-    upload,
+    ...video,
+    webhook_url: null,
     analyzers: [...wishes.analyzers],
     options: {},
     priority: wishes.priority,

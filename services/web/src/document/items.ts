@@ -3,7 +3,7 @@ import type { Item, Track } from "../api/types";
 import { between, clock, measure, plain } from "../text/words";
 
 const HEADLINES = ["message", "text", "label", "motion", "type", "name"] as const;
-const SAID_ELSEWHERE = new Set(["id", "evidence", "start", "end", "t", "confidence", "boxes", "words", "box"]);
+const SAID_ELSEWHERE = new Set(["id", "evidence", "start", "end", "t", "confidence", "boxes", "words", "box", "dt"]);
 /** Of a longer list only its length is said. */
 const MOST_SAID = 8;
 
@@ -22,7 +22,10 @@ export function headline(item: Item): string {
   const colours = field(item, "colours");
   if (Array.isArray(colours)) return colours.map(({ hex }: { hex: string }) => hex).join(" ");
   const name = headlineField(item);
-  if (!name) return typeof field(item, "colour") === "string" ? String(field(item, "colour")) : item.id;
+  if (!name) {
+    if (typeof field(item, "colour") === "string") return String(field(item, "colour"));
+    return details(item).find((said) => !said.startsWith("confidence")) ?? item.id;
+  }
   const said = String(field(item, name));
   return name === "message" || name === "text" ? said : plain(said);
 }

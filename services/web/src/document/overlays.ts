@@ -65,6 +65,8 @@ const VISIBLE = 0.5;
 const MASK_SECONDS = 1.05;
 /** Eye widths that the measured iris moves for a clear look aside (eye_tracking.py), drawn as one eye distance. */
 const LOOK = 0.15;
+/** Where the iris of eyes that look ahead stands, in eye widths below the line of their corners (eye_tracking.py). */
+const REST = -0.04;
 
 /** The overlays whose analyzers have said something, in the order in which they are drawn. */
 export function overlays(find: Find): Overlay[] {
@@ -150,7 +152,7 @@ function gaze(
       const [right, left] = [0, 1].map((eye) =>
         mixed(look.first.keypoints[eye] ?? [], look.next?.keypoints[eye], look.share),
       );
-      return right && left ? eyeArrows(right, left, aside / LOOK, below / LOOK) : [];
+      return right && left ? eyeArrows(right, left, aside / LOOK, (below - REST) / LOOK) : [];
     }),
   });
   return { name: "gaze", label: "Gaze", count: eyes.items.length, at };

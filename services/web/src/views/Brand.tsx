@@ -1,11 +1,12 @@
+import icon from "../../icon.svg";
 import { theme, type Theme } from "../state/choices";
 import { Icon } from "./Icon";
 
 /** The name, which leads to the list of jobs. */
 export function Brand() {
   return (
-    <a class="brand" href="#/">
-      <img src="/assets/icon.svg" alt="" width="28" height="28" />
+    <a class="brand" href="#/" aria-label="Reelgraph: all jobs">
+      <img src={icon} alt="" width="28" height="28" />
       <span>Reelgraph</span>
     </a>
   );

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { reason } from "../api/client";
-import { send, type Sending } from "../api/upload";
+import { send, sendAddress, type Sending } from "../api/upload";
 import { analyzers } from "../state/catalogue";
 import { openJob } from "../state/route";
 import { bytes, plain } from "../text/words";
@@ -18,19 +18,30 @@ export function DropZone() {
   const [progress, setProgress] = useState<Progress | null>(null);
   const [problem, setProblem] = useState("");
   const [isOver, setIsOver] = useState(false);
+  const [isFetching, setIsFetching] = useState(false);
   const [left, setLeft] = useState<ReadonlySet<string>>(new Set());
 
+  const chosen = analyzers.value.map((one) => one.name).filter((name) => !left.has(name));
+  const wishes = { analyzers: left.size ? chosen : [], priority: 5, deadline: null };
   const start = (file: File | undefined) => {
     if (!file || progress) return;
     setProblem("");
-    const chosen = analyzers.value.map((one) => one.name).filter((name) => !left.has(name));
-    const wishes = { analyzers: left.size ? chosen : [], priority: 5, deadline: null };
     const sending = send(file, wishes, (sent, total) => setProgress((now) => now && { ...now, sent, total }));
     setProgress({ name: file.name, sent: 0, total: file.size, sending });
     sending.done
       .then((job) => openJob(job.id))
       .catch((error: unknown) => setProblem(`${file.name}: ${reason(error)}`))
       .finally(() => setProgress(null));
+  };
+  const fetchAddress = (event: SubmitEvent) => {
+    event.preventDefault();
+    const url = String(new FormData(event.currentTarget as HTMLFormElement).get("url"));
+    setProblem("");
+    setIsFetching(true);
+    sendAddress(url, wishes)
+      .then((job) => openJob(job.id))
+      .catch((error: unknown) => setProblem(reason(error)))
+      .finally(() => setIsFetching(false));
   };
   const drop = (event: DragEvent) => {
     event.preventDefault();
@@ -64,6 +75,15 @@ export function DropZone() {
         <p class="bad" role="alert">
           {problem}
         </p>
+      )}
+      {!progress && (
+        <form class="address" onSubmit={fetchAddress}>
+          <label for="url">or from an address</label>
+          <input id="url" name="url" type="url" required placeholder="https://…" autocomplete="off" disabled={isFetching} />
+          <button class="button" disabled={isFetching}>
+            {isFetching ? "Fetching…" : "Fetch"}
+          </button>
+        </form>
       )}
       {!progress && <Chooser left={left} change={setLeft} />}
     </section>

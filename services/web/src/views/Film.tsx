@@ -10,6 +10,8 @@ import { prepared } from "./drawing";
 
 const FILM_PIXELS = 56;
 const SOUND_PIXELS = 44;
+/** Narrow pictures are cut to this width at least: each costs the service a decoding. */
+const LEAST_PICTURE_PIXELS = 48;
 const PICTURE_WIDTH = 160;
 /** Pictures are asked for when the view has stood still for so long. */
 const SETTLE_MS = 150;
@@ -49,7 +51,7 @@ export function Filmstrip({ width }: { width: number }) {
     return () => clearTimeout(timer);
   }, [view]);
   const { media, duration } = player;
-  const room = FILM_PIXELS * ((media.width ?? 16) / (media.height ?? 9));
+  const room = Math.max(FILM_PIXELS * ((media.width ?? 16) / (media.height ?? 9)), LEAST_PICTURE_PIXELS);
   const strip = useMemo(() => pictures(settled, width, room, duration), [settled, width, room, duration]);
   if (!media.streams.some((stream) => stream.chosen && stream.kind === "video")) return <p class="soft small">none</p>;
   return (
@@ -63,6 +65,7 @@ export function Filmstrip({ width }: { width: number }) {
               key={t}
               src={address.frame(store.id, (t + end) / 2, PICTURE_WIDTH)}
               alt=""
+              fetchpriority="low"
               draggable={false}
               style={{ left: `${left}px`, width: `${Math.max(right - left, 1)}px` }}
             />

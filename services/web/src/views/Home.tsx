@@ -21,8 +21,8 @@ export function Home() {
           What is seen, said, written, and how it is cut: <em>one timeline</em>.
         </h1>
         <p class="lead">
-          {runs} analyzers look at your video side by side on this machine. Nothing leaves it, and you can read what each
-          has found while the others still work.
+          {runs} analyzers look at your video side by side. It goes to nobody else, and you can read what each has found
+          while the others still work.
         </p>
         <DropZone />
         <JobList />

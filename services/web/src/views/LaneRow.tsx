@@ -19,7 +19,7 @@ export function LaneRow({ lane, view, width }: { lane: Lane; view: View; width: 
   const many = size(lane.track);
   const id = `list-${lane.id.replace("/", "-")}`;
   return (
-    <li class={many ? "row lane" : "row lane empty"} data-lane={lane.id}>
+    <li class={`row lane ${many ? lane.track.kind : "empty"}`} data-lane={lane.id}>
       <button
         class="row-name"
         aria-expanded={isOpen}

@@ -60,13 +60,13 @@ export function Moment() {
         at <b>{clock(excerpt.start, 2)}</b>
       </p>
       {groups.map(({ name, members }) => (
-        <section key={name} class={`g-${name}`} aria-label={title(name)}>
+        <div key={name} class={`part-group g-${name}`}>
           <h3>
             <i class="dot" />
             {title(name)}
           </h3>
           {members.flatMap((one) => one.tracks.map((part) => <PartView key={part.id} part={part} />))}
-        </section>
+        </div>
       ))}
       <Names label="Looked, found nothing here" names={silent.map((one) => one.analyzer)} />
       <Names label="Did not look here" names={blind.map((one) => one.analyzer)} />

@@ -41,8 +41,11 @@ export function Panels() {
   };
   return (
     <>
-      <section class="panels card" aria-label="What was found">
-        <div class="tabs" role="tablist" aria-label="What was found" onKeyDown={keys}>
+      <section class="panels card" aria-labelledby="panels-title">
+        <h2 class="hidden" id="panels-title">
+          What was found
+        </h2>
+        <div class="tabs" role="tablist" aria-labelledby="panels-title" onKeyDown={keys}>
           {tabs.map(({ name, label }) => (
             <button
               key={name}
@@ -64,7 +67,7 @@ export function Panels() {
       {isWide && (
         <section class="moment-column card" aria-labelledby="moment-title">
           <h2 id="moment-title">This moment</h2>
-          <div class="panel scrolls" tabIndex={0} role="region" aria-labelledby="moment-title">
+          <div class="panel scrolls" tabIndex={0} role="group" aria-label="What every analyzer says">
             <Moment />
           </div>
         </section>

@@ -196,7 +196,7 @@ function Clock() {
   return (
     <span class="clock num" title={title} data-testid="clock">
       <b>{clock(now, 2)}</b>
-      <span class="soft"> / {clock(player.duration)}</span>
+      <span class="soft"> / {clock(player.duration, 0)}</span>
     </span>
   );
 }

@@ -99,7 +99,7 @@ function Group({ group, view, width }: { group: LaneGroup; view: View; width: nu
           <Icon name="chevron" />
           <i class="dot" />
           {title(group.name)}
-          <span class="soft"> {isFolded ? count(group.lanes.length, "lane") : purpose}</span>
+          <span class={isFolded ? "soft" : "soft wide-only"}> {isFolded ? count(group.lanes.length, "lane") : purpose}</span>
         </button>
       </h3>
       <ul id={id} hidden={isFolded}>
