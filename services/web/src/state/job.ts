@@ -89,7 +89,7 @@ export class JobStore {
   private schedule(): void {
     clearTimeout(this.timer);
     if (this.isClosed || !this.isOpen.value) return;
-    this.timer = setTimeout(() => {
+    this.timer = window.setTimeout(() => {
       this.refresh()
         .then(() => (this.isOpen.value ? this.schedule() : this.ended()))
         .catch(() => this.schedule()); // the connection's state is shown already; the next try may do

@@ -93,7 +93,7 @@ export class Player {
     }
     const speed = Math.min((this.backwards?.speed ?? 0.5) * 2, 8);
     this.pause();
-    const timer = setInterval(() => {
+    const timer = window.setInterval(() => {
       if (this.now.value <= 0) this.endBackwards();
       else if (!this.video?.seeking) this.seek(this.now.value - (BACKWARDS_MS / 1000) * speed);
     }, BACKWARDS_MS);

@@ -48,7 +48,7 @@ export function ticks(view: View, width: number, room: number): { step: number; 
   const perPixel = (view.end - view.start) / Math.max(width, 1);
   const step = STEPS.find((one) => one / perPixel >= room) ?? perPixel * Math.max(width, 1);
   const at: number[] = [];
-  for (let index = Math.ceil(view.start / step - 1e-9); index * step <= view.end + 1e-9; index++) at.push(index * step);
+  for (let index = Math.max(0, Math.ceil(view.start / step - 1e-9)); index * step <= view.end + 1e-9; index++) at.push(index * step);
   return { step, at };
 }
 

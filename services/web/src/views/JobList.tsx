@@ -33,7 +33,7 @@ export function JobList() {
           setProblem(reason(error));
         }
       }
-      if (!isGone) timer = setTimeout(() => void load(), delay);
+      if (!isGone) timer = window.setTimeout(() => void load(), delay);
     };
     void load();
     return () => {
