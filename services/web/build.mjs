@@ -25,8 +25,6 @@ async function page() {
     publicPath: "/assets",
     target: ["chrome109", "firefox115", "safari16"],
     minify: true,
-    sourcemap: true,
-    sourcesContent: false,
     legalComments: "linked",
     metafile: true,
   });
