@@ -10,7 +10,7 @@ from services.demo import PINS, Assets, compose_sample
 from shared.settings import settings
 from shared.weights import Weights
 from tests.support.api import Client, serving
-from tests.support.browser import chromium, opened
+from tests.support.browser import chromium, opened, until
 from tests.support.jobs import running
 from tests.support.real import real_clip
 
@@ -79,7 +79,7 @@ def reading(browser, analysed):
     with opened(browser, analysed.site) as (page, seen):
         page.goto(f"/#/jobs/{analysed.job}")
         page.get_by_role("heading", name="Timeline").wait_for()
-        page.wait_for_function("document.querySelector('video').readyState >= 2")
+        until(page, "document.querySelector('video').readyState >= 2")
         page.locator("[data-lane='speech_transcription/segments']").wait_for()
         yield page
         assert seen.complaints == []

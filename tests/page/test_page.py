@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from shared.keys import Keys
 from tasks.node import ledger
 from tests.support.api import serving
-from tests.support.browser import faults, opened, video_time
+from tests.support.browser import faults, opened, settled, until
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 
@@ -52,8 +52,7 @@ def test_a_click_on_the_timeline_goes_there(reading, analysed):
     box = plot.bounding_box()
     reading.mouse.click(box["x"] + box["width"] * 2 / 3, box["y"] + box["height"] / 2)
     wanted = analysed.document["media"]["duration_seconds"] * 2 / 3
-    reading.wait_for_function("!document.querySelector('video').seeking")
-    assert video_time(reading) == pytest.approx(wanted, abs=0.05)
+    assert settled(reading) == pytest.approx(wanted, abs=0.05)
     head = reading.get_by_test_id("playhead").bounding_box()
     assert head["x"] + head["width"] / 2 == pytest.approx(box["x"] + box["width"] * 2 / 3, abs=6)
 
@@ -67,8 +66,7 @@ def test_a_spoken_word_is_found_and_gone_to(reading, analysed):
     expect(reading.get_by_role("region", name="Said").get_by_role("button").first).to_contain_text("country")
     reading.keyboard.press("ArrowDown")
     reading.keyboard.press("Enter")
-    reading.wait_for_function("!document.querySelector('video').seeking")
-    assert video_time(reading) == pytest.approx(wanted["start"], abs=0.002)
+    assert settled(reading) == pytest.approx(wanted["start"], abs=0.002)
 
 
 def test_subtitles_are_downloaded(reading, analysed, tmp_path):
@@ -85,18 +83,19 @@ def test_subtitles_are_downloaded(reading, analysed, tmp_path):
 def test_boxes_are_drawn_and_each_kind_has_its_switch(reading, analysed):
     """At a moment with a face, pixels of the overlay are painted; with every switch off there is none."""
     face = analysed.track("face_detection/faces")["items"][0]
-    painted = """() => {
+    painted = """(() => {
       const canvas = document.querySelector('canvas.overlay');
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
       return data.some((value, index) => index % 4 === 3 && value > 0);
-    }"""
+    })()"""
     reading.goto(f"/#/jobs/{analysed.job}?t={face['boxes'][0]['t'] + 0.1:.2f}")
-    reading.wait_for_function(painted)
-    for switch in reading.locator(".switch input:checked:enabled").all():
-        switch.uncheck(force=True)
-    reading.wait_for_function(f"!({painted})()")
+    until(reading, painted)
+    switches = reading.locator(".switch:has(input:checked:enabled)")
+    while switches.count():
+        switches.first.click()
+    until(reading, f"!{painted}")
     reading.locator(".switch", has_text="Faces").click()
-    reading.wait_for_function(painted)
+    until(reading, painted)
 
 
 def test_the_wheel_zooms_around_the_pointer(reading):
@@ -119,10 +118,9 @@ def test_keys_play_and_step(reading):
     """A full stop moves by one frame, a comma back, space plays and stops, an arrow moves by a second."""
     for key, wanted in ((".", 1.5 * FRAME), (".", 2.5 * FRAME), (",", 1.5 * FRAME), ("ArrowRight", 1 + 1.5 * FRAME)):
         reading.keyboard.press(key)
-        reading.wait_for_function("!document.querySelector('video').seeking")
-        assert video_time(reading) == pytest.approx(wanted, abs=FRAME / 2), key
+        assert settled(reading) == pytest.approx(wanted, abs=FRAME * 0.6), key
     reading.keyboard.press("Space")
-    reading.wait_for_function("document.querySelector('video').currentTime > 1.5")
+    until(reading, "document.querySelector('video').currentTime > 1.5")
     reading.keyboard.press("Space")
     assert reading.evaluate("document.querySelector('video').paused")
     reading.keyboard.press("?")
@@ -163,7 +161,7 @@ def test_it_is_for_everyone(browser, analysed, width, dark):
 
 def test_with_keys_the_page_asks_for_one(browser, stack, sample):
     """Where keys are needed a wrong one is refused, and the right one opens the list, a job and its video."""
-    _, token = Keys(ledger()).create("page", scopes=("read", "write"))
+    token = Keys(ledger()).create("page", scopes=("read", "write")).token
     with serving(stack, require_keys=True) as client, opened(browser, f"http://127.0.0.1:{client.port}") as (page, _):
         job = client.with_key(token).hand_in(sample).json["id"]
         page.goto(f"/#/jobs/{job}")
@@ -172,7 +170,7 @@ def test_with_keys_the_page_asks_for_one(browser, stack, sample):
             page.get_by_role("button", name="Sign in").click()
             if key != token:
                 expect(page.get_by_role("alert")).to_be_visible()
-        page.wait_for_function("document.querySelector('video')?.readyState >= 1")
+        until(page, "(document.querySelector('video')?.readyState ?? 0) >= 1")
 
 
 def seconds(clock: str) -> float:

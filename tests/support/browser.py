@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.support.processes import eventually
 from tests.support.project import ROOT
 from tests.support.system import missing, need_program
 
@@ -57,6 +58,17 @@ def opened(browser: Browser, url: str, *, width: int = 1400, dark: bool = False)
         yield page, seen
     finally:
         context.close()
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait until a JavaScript expression holds. Playwright's own way needs `eval`, which the page's policy forbids."""
+    assert eventually(lambda: bool(page.evaluate(condition)), PATIENCE_SECONDS), condition
+
+
+def settled(page: Page) -> float:
+    """Where the video stands once it has got to where it was sent, in seconds."""
+    until(page, "!document.querySelector('video').seeking")
+    return video_time(page)
 
 
 def video_time(page: Page) -> float:
