@@ -30,6 +30,13 @@ export function headline(item: Item): string {
   return name === "message" || name === "text" ? said : plain(said);
 }
 
+/** Colours of the picture that an item names, with their shares. */
+export function swatches(item: Item): readonly { readonly hex: string; readonly share: number }[] {
+  const [colours, colour] = [field(item, "colours"), field(item, "colour")];
+  if (Array.isArray(colours)) return colours as { hex: string; share: number }[];
+  return typeof colour === "string" ? [{ hex: colour, share: 1 }] : [];
+}
+
 /** Whether the headline quotes somebody: their words, in whatever language and direction. */
 export function isQuote(item: Item): boolean {
   return headlineField(item) === "text";

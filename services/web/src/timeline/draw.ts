@@ -1,6 +1,6 @@
 /** Lanes on canvases. */
 import type { Item, Series } from "../api/types";
-import { confidence, headline, range } from "../document/items";
+import { confidence, headline, range, swatches } from "../document/items";
 import { summarised, type Lane, type Placed } from "./lanes";
 import { pixelsOf, type View } from "./view";
 
@@ -100,7 +100,7 @@ function drawMark(
     context.stroke();
   }
   const room = to - Math.max(from, 0) - 8;
-  if (room >= LEAST_TEXT && !hasSwatches(placed.item)) {
+  if (room >= LEAST_TEXT && swatches(placed.item).length === 0) {
     drawText(context, headline(placed.item), Math.max(from, 0) + 6, top + size / 2 + 0.5, room, colours.ink);
   }
   if (lane.track.kind === "object") drawLooks(context, placed.item, { view, width, height: top + size }, colours);
@@ -113,16 +113,6 @@ function drawLooks(context: CanvasRenderingContext2D, item: Item, { view, width,
   if (apart < 6) return;
   context.fillStyle = colours.hue;
   for (const { t } of item.boxes) context.fillRect(pixelsOf(view, width, t) - 0.75, height - 3, 1.5, 3);
-}
-
-function swatches(item: Item): readonly { readonly hex: string; readonly share: number }[] {
-  if ("colours" in item) return item.colours as readonly { hex: string; share: number }[];
-  if ("colour" in item && typeof item.colour === "string") return [{ hex: item.colour, share: 1 }];
-  return [];
-}
-
-function hasSwatches(item: Item): boolean {
-  return swatches(item).length > 0;
 }
 
 /** Colours of the picture, shown as themselves. */

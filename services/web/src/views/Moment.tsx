@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { useSignalEffect } from "@preact/signals";
 import { call, reason } from "../api/client";
 import type { Excerpt, Item } from "../api/types";
-import { details, headline, isQuote, when } from "../document/items";
+import { details, headline, isQuote, swatches, when } from "../document/items";
 import { groupNames, groupOf } from "../state/catalogue";
 import { useWorkspace, type Workspace } from "../state/workspace";
 import { clock, measure, plain, title } from "../text/words";
@@ -85,7 +85,10 @@ function PartView({ part }: { part: Part }) {
         {part.series && <li class="num">{measure(part.series.values[0] ?? null, part.series.unit)}</li>}
         {items.map((item) => (
           <li key={item.id} title={[when(item), ...details(item)].join("\n")}>
-            <span class={isQuote(item) ? "said" : ""}>{headline(item)}</span>
+            {swatches(item).map(({ hex, share }) => (
+              <i key={hex} class="swatch" style={{ background: hex, width: `${1.25 + 3 * share}rem` }} />
+            ))}
+            <span class={swatches(item).length ? "hidden" : isQuote(item) ? "said" : ""}>{headline(item)}</span>
             {"confidence" in item && item.confidence !== null && (
               <span class="soft small num"> {item.confidence.toFixed(2)}</span>
             )}
