@@ -93,6 +93,7 @@ class AudioEnvironment(Analyzer[EnvironmentOptions, EnvironmentTracks]):
     needs = (SOUND,)
     weights: ClassVar[dict[str, str]] = {"local": "speech-music-noise", "gpu": "ast-audioset"}
     cost = 0.03
+    cost_in = {"gpu": 0.004}
     tagger: SoundTagger | None = None
 
     def load(self, model: ModelContext) -> None:

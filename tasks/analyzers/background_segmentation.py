@@ -144,6 +144,7 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     uses = ("object_detection", "cut_analysis", "text_overlay", "visual_effects")
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "upernet-convnext-small"}
     cost = 0.1
+    cost_in = {"gpu": 0.11}
 
     def load(self, model: ModelContext) -> None:
         """Load the segmenter that the weights are for."""

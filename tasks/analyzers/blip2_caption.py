@@ -49,6 +49,7 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
     needs = (PICTURES,)
     weights: ClassVar[dict[str, str]] = {"gpu": "blip2-opt-2.7b"}
     cost = 0.1
+    cost_in = {"gpu": 0.032}
 
     def load(self, model: ModelContext) -> None:
         """Load the captioner that the weights are for."""

@@ -86,6 +86,7 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
     uses = ("object_detection", "face_detection", "cut_analysis")
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-pose", "gpu": "vitpose-base-simple"}
     cost = 0.15
+    cost_in = {"gpu": 0.015}
 
     def load(self, model: ModelContext) -> None:
         """Load the model that the weights are for."""

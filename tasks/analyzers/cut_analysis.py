@@ -81,6 +81,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     extra: ClassVar[dict[str, str]] = {"gpu": "transnetv2"}
     cost: ClassVar[float] = 0.03
+    cost_in = {"gpu": 0.016}
 
     _detectors: Any
     _network: TransitionFinder | None = None

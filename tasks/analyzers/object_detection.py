@@ -53,6 +53,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "nanodet-m-416", "gpu": "rtdetr-v2-r50"}
     cost = 0.1
+    cost_in = {"gpu": 0.035}
 
     def load(self, model: ModelContext) -> None:
         """Load the detector that the weights are for."""

@@ -60,6 +60,7 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     needs = (PICTURES,)
     weights: ClassVar[dict[str, str]] = {"gpu": "qwen2-vl-7b"}
     cost = 0.3
+    cost_in = {"gpu": 0.17}
 
     def load(self, model: ModelContext) -> None:
         """Load the describer that the weights are for."""

@@ -108,6 +108,7 @@ class SoundEffects(Analyzer[EffectsOptions, EffectsTracks]):
     uses = ("speech_transcription", "audio_environment")
     weights = {"local": None, "gpu": "ast-audioset"}
     cost = 0.02
+    cost_in = {"gpu": 0.016}
     tagger: SoundTagger | None = None
 
     def load(self, model: ModelContext) -> None:

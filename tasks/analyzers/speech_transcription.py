@@ -77,6 +77,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
     needs = (SPEECH,)
     weights: ClassVar[dict[str, str]] = {"local": "whisper-tiny-en", "gpu": "whisper-large-v3-turbo"}
     cost = 0.05
+    cost_in = {"gpu": 0.14}
 
     def load(self, model: ModelContext) -> None:
         """Load the Whisper that the weights are for, and the voice activity network."""
