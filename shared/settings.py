@@ -10,7 +10,7 @@ from typing import Literal
 
 import platformdirs
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.errors import BadInput
 from shared.guard import networks
@@ -112,6 +112,8 @@ def settings() -> Settings:
     """
     try:
         return Settings()
+    except SettingsError as error:
+        raise BadInput(f"a REELGRAPH_ variable does not hold JSON: {error}", code="bad_setting") from error
     except ValidationError as error:
         first = error.errors()[0]
         variable = f"REELGRAPH_{str(first['loc'][0]).upper()}"

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from shared.artifacts import tampered
-from shared.conversions import File, expected_sha256, recipe
+from shared.conversions import File, expected_sha256, origin_path, recipe
 from shared.digests import sha256_of
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
@@ -83,7 +83,7 @@ class Weights:
 
     def artifacts(self, entry: str) -> tuple[Artifact, ...]:
         """What an entry's files are taken from; empty while it is not locked."""
-        keys = dict.fromkeys(member.artifact for member in self._entry(entry).members)
+        keys = dict.fromkeys(member.artifact for member in self.entry(entry).members)
         return tuple(self._pins.artifacts[key] for key in keys)
 
     def digest(self, entry: str) -> str:
@@ -125,6 +125,7 @@ class Weights:
             WeightsMissing, WeightsTampered: as `path` does; also in place of what the block raised over such a file.
         """
         files = self._locked_entry(entry).files
+        self._refuse_strangers(entry)
         bulk = [file.name for file in files if file.name.endswith(BULK_SUFFIX)]
         for file in files:
             if file.name not in bulk:
@@ -149,7 +150,7 @@ class Weights:
             BadInput: an entry is of no hub.
             Infrastructure: the hub cannot be reached, or the lock file cannot be written.
         """
-        entries = {name: ask(self._entry(name), self.patience) for name in names}
+        entries = {name: ask(self.entry(name), self.patience) for name in names}
         if not reviewed:
             entries = {name: one.model_copy(update={"reviewed": False}) for name, one in entries.items()}
         try:
@@ -175,7 +176,7 @@ class Weights:
 
     def on_disk(self, entry: str) -> Literal["complete", "partial", "absent"]:
         """How many of the entry's files are there; their bytes are not looked at."""
-        present = [(self.folder / entry / file.name).is_file() for file in self._entry(entry).files]
+        present = [(self.folder / entry / file.name).is_file() for file in self.entry(entry).files]
         return "complete" if present and all(present) else "partial" if any(present) else "absent"
 
     def pull(self, names: Iterable[str], *, report: Report = lambda _: None) -> None:
@@ -195,20 +196,21 @@ class Weights:
             self.folder.mkdir(parents=True, exist_ok=True)
             with alone(self.folder, self.patience, report):
                 unusable = {(problem.entry, problem.file) for problem in self.verify(wanted)}
-                files = [(name, one) for name in wanted for one in self._entry(name).files]
+                files = [(name, one) for name in wanted for one in self.entry(name).files]
                 pull = Pull(self.folder, self._pins.artifacts, self.patience, report)
                 pull.run([(name, one) for name, one in files if (name, one.name) in unusable])
         except OSError as error:
             raise Infrastructure(f"cannot store weights in {self.folder}: {error.strerror or error}") from error
 
-    def _entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> Entry:
+        """One entry, locked or not. Raises BadInput for an unknown one, with the names that there are."""
         if name not in self._pins.entries:
             known = ", ".join(self._pins.entries)
             raise BadInput(f"unknown weights {name!r}; there are {known}", code="unknown_weights")
         return self._pins.entries[name]
 
     def _locked_entry(self, name: str) -> Entry:
-        entry = self._entry(name)
+        entry = self.entry(name)
         if not entry.locked:
             raise WeightsMissing(
                 f"{name} ({entry.hub}) is not locked: `reelgraph models lock {name}` asks the hub for its revision and "
@@ -216,6 +218,15 @@ class Weights:
                 code="weights_unlocked",
             )
         return entry
+
+    def _refuse_strangers(self, entry: str) -> None:
+        """Raise WeightsTampered for a file that nobody pinned: a library that reads the folder might prefer it."""
+        pinned = {file.name for file in self._locked_entry(entry).files}
+        known = pinned | {origin_path(Path(name)).name for name in pinned}
+        folder = self.folder / entry
+        strangers = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+        if strangers:
+            raise WeightsTampered(f"{folder} holds {strangers[0]}, which is not among its pinned files: remove it")
 
     def _check(self, entry: str, file: File, *, trust_seals: bool = False) -> None:
         path = self.folder / entry / file.name

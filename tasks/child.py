@@ -12,7 +12,7 @@ from celery import signals
 
 from shared.log import logger
 from shared.settings import settings
-from tasks.devices import NoDevice
+from tasks.devices import DeviceLost, NoDevice, OutOfDeviceMemory
 from tasks.loading import preload, unload_idle
 
 POLL_SECONDS = 1.0
@@ -58,7 +58,7 @@ def _preload(**_: object) -> None:
         run_folder().mkdir(parents=True, exist_ok=True)
         preload(tuple(os.environ[QUEUES].split(",")))
         (run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
-    except NoDevice as error:
+    except (NoDevice, OutOfDeviceMemory, DeviceLost) as error:
         refusal().write_text(error.message, encoding="utf-8")
         os._exit(PRELOAD_FAILED)
     except BaseException:

@@ -16,7 +16,7 @@ from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import Precision, settings
 from tasks.analyzer import Analyzer, Options
-from tasks.devices import CPU, Device, NoDevice, claim, held_mib
+from tasks.devices import CPU, Device, DeviceLost, NoDevice, OutOfDeviceMemory, claim, held_mib
 from tasks.models import Demand, Engine, Engines, Models, Number, agreed
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
@@ -82,7 +82,8 @@ def preload(queues: tuple[str, ...]) -> None:
     """Load every analyzer of these queues; what cannot be loaded is remembered and logged.
 
     Raises:
-        NoDevice: the GPU that these queues need is not there or too small. Such a worker shall not start.
+        NoDevice, OutOfDeviceMemory, DeviceLost: the GPU that these queues need is not there, too small, or fails; such
+            a worker shall not start.
     """
     _queues.extend(queues)
     served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
@@ -91,7 +92,7 @@ def preload(queues: tuple[str, ...]) -> None:
         log.info("loading", analyzer=analyzer.name, number=number, of=len(served))
         try:
             ready = loaded(analyzer)
-        except NoDevice:
+        except (NoDevice, OutOfDeviceMemory, DeviceLost):
             raise
         except ReelgraphError as error:
             log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)

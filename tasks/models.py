@@ -172,7 +172,7 @@ class Models:
             return None
 
     def _made(self, entry: str, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
-        pinned = self._weights.entries()[entry]
+        pinned = self._weights.entry(entry)
         kind = kinds.get(pinned.engine or "")
         if kind is None:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")

@@ -113,3 +113,11 @@ def test_settings_do_not_change():
     """A process cannot change a setting behind the others' backs."""
     with pytest.raises(ValueError, match="frozen"):
         settings().threads = 4
+
+
+def test_a_setting_that_should_be_json(monkeypatch):
+    """What cannot be read as JSON is one sentence with the setting's name, no traceback."""
+    monkeypatch.setenv("REELGRAPH_MODELS", "object_detection=d-fine-large")
+    settings.cache_clear()
+    with pytest.raises(BadInput, match=r'does not hold JSON: .*"models"'):
+        settings()

@@ -419,3 +419,16 @@ def test_tensors_are_checked_while_they_are_read(tmp_path):
     with pytest.raises(WeightsMissing, match="reelgraph models pull net"), fresh.reading("net") as folder:
         read.append(folder)
     assert read == []
+
+
+def test_a_file_that_nobody_pinned_is_refused(tmp_path):
+    """A library that reads a folder takes what it likes best there: a file beside the pinned ones ends the loading."""
+    (tmp_path / "a").write_bytes(b"{}")
+    artifacts = {"a": pinned(b"{}", source="file", path=str(tmp_path / "a"))}
+    files = {"net": [pinned(b"{}", name="config.json", artifact="a")]}
+    weights = Weights(tmp_path / "store", write_pins(tmp_path / "pins.toml", artifacts, files))
+    weights.pull(["net"])
+    assert reading_twice(weights, "net") == ["config.json"]
+    (tmp_path / "store/net/model.safetensors").write_bytes(MODEL)
+    with pytest.raises(WeightsTampered, match=r"holds model\.safetensors, which is not among its pinned files"):
+        reading_twice(weights, "net")
