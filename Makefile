@@ -86,6 +86,7 @@ $(VENV)/.gpu: requirements/gpu.txt requirements/torch.txt | $(VENV)/.dev
 	$(INSTALL) --requirement requirements/gpu.txt
 	$(PIP) install "$$(grep ^torch== requirements/torch.txt)"
 	$(PIP) install --no-deps "$$(grep ^torchvision== requirements/torch.txt)" "$$(grep ^openai-whisper== requirements/torch.txt)"
+	$(BIN)/reelgraph models pull transnetv2
 	@touch $@
 
 # hatchling is in cpu.txt: building the project needs no network
