@@ -100,7 +100,7 @@ def service(host: str, port: int, *, with_flower: bool = True) -> Iterator[Servi
         )  # a path of 107 bytes at most
         flower_socket = sockets / "flower" if with_flower else None
         use(before.model_copy(update={"require_keys": not is_private, "flower_socket": flower_socket}))
-        running = stack.enter_context(local_stack(deployment=DEPLOYMENT, niceness=NICENESS))
+        running = stack.enter_context(local_stack(deployment=DEPLOYMENT, niceness=NICENESS, stays=True))
         children: list[Leashed] = []
         stack.callback(stop_all, children)
         flower = _start_flower(running, flower_socket) if flower_socket else None

@@ -135,11 +135,16 @@ class Stack:
 
 @contextmanager
 def local_stack(
-    groups: Iterable[str] | None = None, *, deployment: str | None = None, niceness: int = 0
+    groups: Iterable[str] | None = None,
+    *,
+    deployment: str | None = None,
+    niceness: int = 0,
+    stays: bool = False,
 ) -> Iterator[Stack]:
     """Broker, control worker and the workers that serve `groups` (None: all), stopped when the block ends.
 
-    Jobs belong to this run alone unless `deployment` names whose they are.
+    Jobs belong to this run alone unless `deployment` names whose they are. Workers that `stays` says nothing of are
+    gone with one command: unless settings ask for it, their models spend no warm-up on a faster inner loop.
 
     Raises:
         Infrastructure: no broker can be reached or started.
@@ -154,6 +159,7 @@ def local_stack(
                 "broker_url": broker.url,
                 "deployment": deployment or (settings().deployment if broker.kind == "configured" else run_id),
                 "threads": max(1, (os.cpu_count() or 1) // analysing),
+                "compile": False if settings().compile == "auto" and not stays else settings().compile,
             }
         )
         stack.enter_context(_settings_in_use(chosen))

@@ -120,10 +120,16 @@ class SpeechSegment(Segment):
 
 
 class Caption(Segment):
-    """A line of text seen on screen; `box` is where it stood most of the time."""
+    """A line of text seen on screen; `box` is where it stood most of the time.
+
+    `dwell_seconds` is how long it stood there, `words_per_second` how fast it has to be read in that time; in scripts
+    without spaces each letter counts as a word. Null in documents of versions that did not work them out.
+    """
 
     text: str
     box: Box
+    dwell_seconds: Seconds | None = None
+    words_per_second: Annotated[float, Field(ge=0)] | None = None
 
 
 class LabelledSegment(Segment):
@@ -235,6 +241,8 @@ class Receipt(Frozen):
     """GPU memory that the worker's models hold after the run."""
     device: str | None = None
     precision: str | None = None
+    notes: tuple[str, ...] = ()
+    """What its models could not have as they should: why one is not on the GPU, why its loop is not recorded."""
     weights_reviewed: bool | None = None
     """False: hub files that were taken unlocked. Null: the analyzer has no weights."""
     attempts: int = 0

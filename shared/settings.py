@@ -18,6 +18,7 @@ from shared.guard import networks
 HOME = platformdirs.user_data_path("reelgraph")
 
 Precision = Literal["auto", "fp32", "bf16", "int8", "nf4"]
+Compile = Literal["auto"] | bool
 
 
 class Settings(BaseSettings):
@@ -41,7 +42,10 @@ class Settings(BaseSettings):
     precision: dict[str, Precision] = Field({}, description='{"ANALYZER": "bf16"}: fp32, bf16, int8, nf4 or auto')
     groups_file: Path | None = Field(None, description="groups and workers; default: those of this version")
     hub_lock: Path | None = Field(None, description="lock file of hub models; default: hub.lock.json in weights_dir")
-    compile: bool = Field(default=False, description="models that write: record the inner loop at warm-up, for speed")
+    compile: Compile = Field(
+        default="auto",
+        description="models that write: record the inner loop at warm-up; auto: on a GPU, in workers that stay",
+    )
     pins_file: Path | None = Field(None, description="pins of the weights; default: those of this version")
     frame_store_bytes: int = Field(8 << 30, ge=1 << 20, description="size at which old renditions are evicted")
     preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")

@@ -247,6 +247,7 @@ class Work:
             held_gpu_mib=devices.held_mib(),
             device=self.hardware.device,
             precision=self.hardware.precision,
+            notes=self.hardware.notes,
             weights_reviewed=weights().is_reviewed(entry) if entry else None,
             attempts=self.attempt.attempts,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,

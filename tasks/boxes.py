@@ -119,3 +119,16 @@ def as_document_box(box: Floats) -> Box:
     """Write a box in 0..1 `(4,)` as the document does: `(x, y, width, height)`."""
     left, top, right, bottom = (float(edge) for edge in box)
     return left, top, right - left, bottom - top
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes of the document, `(x, y, width, height)`."""
+    shared = covered(a, b) * a[2] * a[3]
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared or 1.0)
+
+
+def covered(box: Box, by: Box) -> float:
+    """Share of a document's box that lies in another."""
+    wide = min(box[0] + box[2], by[0] + by[2]) - max(box[0], by[0])
+    high = min(box[1] + box[3], by[1] + by[3]) - max(box[1], by[1])
+    return max(wide, 0.0) * max(high, 0.0) / (box[2] * box[3] or 1.0)

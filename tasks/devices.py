@@ -47,6 +47,12 @@ class DeviceLost(Infrastructure):
     code = "gpu_lost"
 
 
+class NotRecorded(Infrastructure):
+    """Work cannot be recorded as a CUDA graph; the GPU itself goes on."""
+
+    code = "not_recorded"
+
+
 class OutOfDeviceMemory(Infrastructure):
     """Not even one item at a time fits into the memory that is left."""
 
@@ -68,6 +74,8 @@ def claim(memory_mib: int | None) -> Device:
         raise NoDevice(f"{memory_mib} MiB of GPU memory are wanted and {free} of {total} MiB are free")
     share = memory_mib or free
     torch.cuda.set_per_process_memory_fraction(min(1.0, share / total), 0)
+    # cuDNN's attention builds a plan for every new shape, up to half a second each, and jobs always bring new shapes
+    torch.backends.cuda.enable_cudnn_sdp(enabled=False)
     return Device("cuda:0", share)
 
 
@@ -102,6 +110,9 @@ def recorded(device: Device, work: Callable[[], None]) -> Callable[[], None]:
     """`work` as something that is repeated with one launch: a CUDA graph of its kernels; on the CPU `work` itself.
 
     It must read and write the same tensors each time, and never wait for the GPU. It is run a few times here.
+
+    Raises:
+        NotRecorded: it does something that cannot be recorded.
     """
     if not device.is_gpu:
         return work
@@ -114,10 +125,27 @@ def recorded(device: Device, work: Callable[[], None]) -> Callable[[], None]:
             work()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
+    try:
+        with torch.cuda.graph(graph):
+            work()
+    except RuntimeError as error:
+        if is_out_of_memory(error) or not _works():
+            raise
+        raise NotRecorded(str(error)) from error
     replay: Callable[[], None] = graph.replay
     return replay
+
+
+def _works() -> bool:
+    """Whether the GPU still computes; the first call may yet be told of what failed before."""
+    import torch
+
+    for _ in range(2):
+        try:
+            return bool(torch.ones(2, device="cuda").sum().item() == 2)
+        except RuntimeError:
+            continue
+    return False
 
 
 def is_out_of_memory(error: BaseException) -> bool:

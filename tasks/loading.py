@@ -31,6 +31,8 @@ class Hardware:
 
     device: str
     precision: str | None = None
+    notes: tuple[str, ...] = ()
+    """What its models could not have as they should."""
 
 
 ON_CPU = Hardware("cpu")
@@ -45,12 +47,15 @@ class Loaded:
     """What loading took, without the warm-up."""
     warm_up_seconds: float = 0.0
     engines: tuple[Engine, ...] = ()
+    off_gpu: tuple[str, ...] = ()
+    """Why it is not on the GPU that its group should have, where no engine says so itself."""
 
     @property
     def hardware(self) -> Hardware:
         """Where its first engine runs; the CPU when it has none."""
+        notes = (*self.off_gpu, *dict.fromkeys(note for engine in self.engines for note in engine.notes))
         files = self.engines[0].files if self.engines else None
-        return Hardware(files.device.name, files.precision) if files else ON_CPU
+        return Hardware(files.device.name, files.precision, notes) if files else Hardware(CPU.name, notes=notes)
 
 
 _busy = Lock()
@@ -203,4 +208,20 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
     except Exception as error:
         log.exception("load_failed", analyzer=analyzer.name)
         return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {error}", code="load_failed")
-    return Loaded(instance, loaded_at - before, time.monotonic() - loaded_at, tuple(models.engines))
+    engines = tuple(models.engines)
+    return Loaded(
+        instance,
+        loaded_at - before,
+        time.monotonic() - loaded_at,
+        engines,
+        _off_gpu(analyzer, with_engine=bool(engines)),
+    )
+
+
+def _off_gpu(analyzer: AnyAnalyzer, *, with_engine: bool) -> tuple[str, ...]:
+    here = settings()
+    if here.profile != "gpu" or not groups()[analyzer.group].gpu or weights_entry(analyzer, here.profile) is None:
+        return ()
+    if here.device == "cpu":
+        return ("on the CPU: REELGRAPH_DEVICE=cpu",)
+    return () if with_engine else ("on the CPU: ONNX Runtime and LiteRT have no GPU here",)

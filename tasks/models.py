@@ -8,13 +8,13 @@ kind behind a method of that kind (caption pictures, find objects, write down sp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from shared.errors import BadInput, WeightsMissing
 from shared.log import logger
-from shared.settings import Precision
+from shared.settings import Compile, Precision
 from shared.weights import Weights
 from tasks.devices import CPU, Device, NoDevice
 
@@ -47,12 +47,14 @@ class Engine(Protocol):
     files: Weighted
     batch: int
     """Items that go through at once; found by memory at warm-up on a GPU."""
+    notes: tuple[str, ...]
+    """What it could not have as it should, for receipts: why it is not on the GPU, why its loop is not recorded."""
 
     def load(self) -> None:
         """Import the library and read the weights."""
 
     def warm_up(self) -> None:
-        """Run one batch as large as work will bring, so that the first job finds everything compiled and allocated."""
+        """Go the way of a job, with a batch as large as work will bring: the first job finds everything there."""
 
     def free(self) -> None:
         """Let go of the weights. The engine cannot work afterwards until it is loaded again."""
@@ -66,7 +68,7 @@ EngineKind = Callable[[Weighted], EngineT]
 class Engines:
     """The engines of one process. Two analyzers with the same entry in the same precision share one."""
 
-    def __init__(self, *, compile_loops: bool = False) -> None:
+    def __init__(self, *, compile_loops: Compile = False) -> None:
         self.compile_loops = compile_loops
         self._made: dict[tuple[EngineKind[Any], str, str, Number], Engine] = {}
         self._warm: list[Engine] = []
@@ -178,9 +180,9 @@ class Models:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
         device = self._device()
         precision = fitting(self._precision, pinned.vram_mib, device, on_cpu=pinned.cpu_precision)
-        wanted = Weighted(
-            entry, self._weights.folder / entry, device, precision, self.threads, self._shared.compile_loops
-        )
+        asked = self._shared.compile_loops
+        loops = device.is_gpu if asked == "auto" else asked
+        wanted = Weighted(entry, self._weights.folder / entry, device, precision, self.threads, loops)
 
         def loading(made: EngineT) -> None:
             with self._weights.reading(entry):
@@ -194,6 +196,12 @@ class Models:
         if self._entry is None:
             raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
         return self._entry
+
+
+def kept_on_cpu(files: Weighted, runtime: str) -> tuple[Weighted, tuple[str, ...]]:
+    """The same on the CPU in fp32, for a runtime without a GPU, and the note for receipts where one was meant."""
+    notes = (f"on the CPU: {runtime} has no GPU here",) if files.device.is_gpu else ()
+    return replace(files, device=CPU, precision="fp32"), notes
 
 
 def onnx_session(path: str, threads: int) -> Any:

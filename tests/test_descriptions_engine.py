@@ -10,6 +10,7 @@ from tasks.analyzers.qwen2_vl_temporal import Qwen2VlTemporal
 from tasks.engines.descriptions import Asked, Clip
 from tests.support.clips import make_clip
 from tests.support.media import run
+from tests.support.moving import texture, write_video
 from tests.support.tiny.descriptions import qwen2_5_vl, qwen2_vl, qwen3_vl
 from tests.support.tiny.store import need_torch, tiny_weights, with_engine
 
@@ -192,3 +193,15 @@ def test_a_video_is_described_second_by_second(weights, tmp_path):
     assert [(item.start, item.end) for item in items] == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 5.5)]
     assert not any(item.structured for item in items)
     assert len({item.description for item in items}) > 1
+
+
+def test_a_slow_video_is_described_second_by_second(weights, tmp_path, monkeypatch):
+    """A file of a frame every three seconds: a description for each second, and a picture that stays is asked once."""
+    video = write_video(tmp_path / "slow.mp4", (texture(seed, 96, 160) for seed in range(3)), fps=1 / 3)
+    analyzer = with_engine(Qwen2VlTemporal(), weights, "qwen2.5-vl-7b")
+    asked, describe = [], analyzer._describer._described
+    monkeypatch.setattr(analyzer._describer, "_described", lambda clips, *more: asked.extend(clips) or describe(clips, *more))
+    items = run(analyzer, video, tmp_path / "frames", max_new_tokens=8).segments.items
+    assert [(item.start, item.end) for item in items] == [(second, second + 1) for second in range(9)]
+    assert items[0].description == items[1].description == items[2].description
+    assert len(asked) < len(items)

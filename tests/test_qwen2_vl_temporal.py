@@ -1,24 +1,27 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from shared.frames import FrameBatch
-from tasks.analyzers.qwen2_vl_temporal import PICTURES, Qwen2VlTemporal, clips_of, parsed
+from tasks.analyzers.qwen2_vl_temporal import FPS, Qwen2VlTemporal, clips_of, parsed
 from tasks.engines.descriptions import Clip, evened, metadata
 
 
 class Pictures:
-    """Media with nothing but frames at 4 a second; every pixel holds the frame's number."""
+    """Media with nothing but frames, 4 a second unless told otherwise; every pixel holds the frame's number."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, *, every: float = 1 / FPS, seconds: float = 0.0) -> None:
+        self.count, self.every = count, every
+        self.info = SimpleNamespace(duration_seconds=seconds or count * every)
 
     def frames(self, need, *, batch=16):
         for first in range(0, self.count, batch):
             numbers = np.arange(first, min(first + batch, self.count))
             pictures = np.broadcast_to(numbers[:, None, None, None], (len(numbers), 4, 6, 3)).astype(np.uint8)
-            yield FrameBatch(numbers / PICTURES.fps, pictures)
+            yield FrameBatch(numbers * self.every, pictures)
 
 
 def numbers(clip) -> list[int]:
@@ -37,6 +40,20 @@ def test_all_clips_have_as_many_frames():
     """Where a segment has fewer, some stand twice, in order: a batch of clips needs no padding."""
     assert [numbers(clip) for _, clip in clips_of(Pictures(5), 1.0, 4)] == [[0, 1, 2, 3], [3, 3, 4, 4]]
     assert [numbers(clip) for _, clip in clips_of(Pictures(1), 1.0, 3)] == [[0, 0, 0]]
+
+
+def test_a_slow_video_has_a_segment_each_second():
+    """With a frame every three seconds each second is a segment of what is on screen; what stays is asked once."""
+    segments = list(clips_of(Pictures(3, every=3.0, seconds=8.5), 1.0, 4))
+    assert [start for start, _ in segments] == list(range(9))
+    shown = [clip and numbers(clip) for _, clip in segments]
+    assert shown == [[0] * 4, None, None, [0, 0, 1, 1], [1] * 4, None, [1, 1, 2, 2], [2] * 4, None]
+
+
+def test_a_rest_without_frames_is_no_segment():
+    """A few hundredths of sound after the last picture are not described as a second of video."""
+    assert [start for start, _ in clips_of(Pictures(8, seconds=2.05), 1.0, 4)] == [0, 1]
+    assert [start for start, _ in clips_of(Pictures(8, seconds=2.4), 1.0, 4)] == [0, 1, 2]
 
 
 def test_frame_times_reach_the_model():

@@ -1,31 +1,23 @@
 import json
 from difflib import SequenceMatcher
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shared.schema import Caption
-from tasks.analyzers.text_overlay import STILL_THERE, Line, TextOverlay, edge_map, grow, overlap, plain, span
+from tasks.analyzers.text_overlay import TextOverlay, caption
+from tasks.boxes import overlap
+from tasks.edges import edge_map, grow, span
+from tasks.engines.texts import PpOcr
+from tasks.lines import STILL_THERE, Line, plain, word_count
 from tests.support.drawings import written
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
+from tests.support.texts import packaged
 
 H, W, FPS = 480, 640, 12
-
-
-class PackagedWeights:
-    """The networks that lie in the rapidocr package: the same files that `ppocr-v6` pins."""
-
-    profile, threads = "local", 2
-
-    def path(self, file: str) -> str:
-        spec = find_spec("rapidocr")
-        assert spec is not None
-        assert spec.origin is not None
-        return str(Path(spec.origin).parent / "models" / file)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +25,13 @@ def reader() -> TextOverlay:
     analyzer = TextOverlay()
     analyzer.load(PackagedWeights())  # type: ignore[arg-type]
     return analyzer
+
+
+class PackagedWeights:
+    """Gives an analyzer the engine over the networks of the rapidocr package."""
+
+    def engine(self, _kinds: object) -> PpOcr:
+        return packaged()
 
 
 def panning(seconds: float) -> list[Picture]:
@@ -72,6 +71,9 @@ def test_times_are_exact_to_the_sampling_over_a_still_picture(reader: TextOverla
     assert spans["alphabeta"] == pytest.approx((1.0, 4.0), abs=0.26)
     assert spans["secondline"] == pytest.approx((2.0, 5.0), abs=0.26)
     assert len(items) == 2
+    for item in items:
+        assert item.dwell_seconds == pytest.approx(item.end - item.start, abs=1e-3)
+        assert item.words_per_second == pytest.approx(2 / item.dwell_seconds, abs=1e-3)
 
 
 @pytest.mark.parametrize("still", [True, False])
@@ -107,8 +109,8 @@ def test_nothing_is_read_while_nothing_changes(
 ) -> None:
     """A still picture with text is read once, however long it stays: that is what keeps slides cheap."""
     readings = []
-    detect = reader._engine.detect_and_crop
-    monkeypatch.setattr(reader._engine, "detect_and_crop", lambda *a: readings.append(1) or detect(*a))
+    look = reader._reader.lines
+    monkeypatch.setattr(reader._reader, "lines", lambda *a: readings.append(1) or look(*a))
     (item,) = read(reader, during([texture(12, H, W)] * (8 * FPS), "STILL HERE", 0, 8), tmp_path)
     assert (item.start, item.end) == (0.0, 8.0)
     assert len(readings) == 1
@@ -123,6 +125,30 @@ def test_other_text_does_not_keep_a_line_alive() -> None:
     line = Line(0.0, 0.0, box, one[span(box, one.shape)])
     assert line.agreement(grow(one)) == 1
     assert line.agreement(grow(other)) < STILL_THERE / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("FRESH BREAD", 2),
+        ("don't stop - 50% off!", 4),
+        ("\u4eca\u3059\u3050\u8cb7\u3046", 5),
+        ("iPhone \u53d1\u5e03", 3),
+        ("...", 0),
+    ],
+)
+def test_words_of_a_line_are_counted(text: str, words: int) -> None:
+    """What stands between spaces and has a letter or digit is a word; so is each letter of an unspaced script."""
+    assert word_count(text) == words
+
+
+def test_a_line_seen_for_no_time_has_no_rate() -> None:
+    """A line that was there in one frame only, the video's last, has no words per second instead of infinitely many."""
+    line = Line(2.0, 2.0, (0.1, 0.1, 0.5, 0.1), np.ones((2, 2), bool))
+    line.readings.append((0.9, "GONE ALREADY"))
+    line.boxes.append(line.box)
+    assert (caption(line, "x1", 2.0).dwell_seconds, caption(line, "x1", 2.0).words_per_second) == (0, None)
+    assert caption(line, "x1", 4.0).words_per_second == 1
 
 
 def test_the_sample_reel_is_read(reader: TextOverlay, tmp_path: Path) -> None:

@@ -15,11 +15,16 @@ from shared.schema import Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.descriptions import DESCRIBERS, Asked, Clip, Describer
 
-PICTURES = Frames(fps=4, short_side=364)
+FPS = 4
+PICTURES = Frames(fps=FPS, short_side=364)
 PROMPT = (
     "Describe this short clip of a video. Answer with one JSON object and nothing else: "
     '{"description": "one sentence", "actions": ["what somebody does"], "change": "what differs from its first frame"}'
 )
+
+
+Shown = tuple[float, NDArray[np.uint8]]
+"""A frame and when it came."""
 
 
 class TemporalOptions(Options):
@@ -45,7 +50,10 @@ class Description(Segment):
 
 
 class Descriptions(TrackSet):
-    """`segments`: at least one description for each second of video, by default; the model states no confidence."""
+    """`segments`: at least one description for each second of video, by default; the model states no confidence.
+
+    Where a picture stands for longer than a segment, segments show it alone, and what is said of it is said once.
+    """
 
     segments: SegmentTrack[Description]
 
@@ -69,52 +77,67 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     def analyze(self, media: Media, options: TemporalOptions) -> Descriptions:
         """Describe each segment that has a frame."""
         duration = media.info.duration_seconds
-        starts: list[float] = []
-        described: list[Description] = []
+        segments: list[tuple[float, int]] = []
+        asked_at: list[float] = []
+        answers: list[str] = []
 
         def clips() -> Iterator[Clip]:
             for start, clip in clips_of(media, options.segment_seconds, options.frames):
-                starts.append(start)
-                yield clip
+                if clip is not None:
+                    asked_at.append(start)
+                    yield clip
+                segments.append((start, len(asked_at) - 1))
 
         def check() -> None:
-            media.progress(min(1.0, described[-1].end / duration) if described else 0.0)
+            media.progress(min(1.0, asked_at[len(answers) - 1] / duration) if answers else 0.0)
 
         asked = Asked(options.prompt, options.max_new_tokens)
-        for answers in self._describer.describe(clips(), asked, check):
-            for answer in answers:
-                start = starts[len(described)]
-                end = min(start + options.segment_seconds, duration)
-                described.append(parsed(answer, f"v{len(described) + 1}", start, end))
+        for batch in self._describer.describe(clips(), asked, check):
+            answers.extend(batch)
             check()
+        described = (
+            parsed(answers[clip], f"v{number}", start, min(start + options.segment_seconds, duration))
+            for number, (start, clip) in enumerate(segments, 1)
+        )
         return Descriptions(segments=SegmentTrack(method="model", items=tuple(described)))
 
 
-def clips_of(media: Media, seconds: float, count: int) -> Iterator[tuple[float, Clip]]:
-    """Cut the frames into segments; of each its start and `count` frames, evenly spread, the last one before it first.
+def clips_of(media: Media, seconds: float, count: int) -> Iterator[tuple[float, Clip | None]]:
+    """Cut the video into segments; of each its start and `count` frames, evenly spread, the last one before it first.
 
-    All have `count` frames, the same one several times where there are fewer, so that a batch needs no padding.
+    All have `count` frames, the same one several times where there are fewer, so that a batch needs no padding. None
+    stands for the clip before it once more: one picture that is still there.
     """
-    before: tuple[float, NDArray[np.uint8]] | None = None
-    times: list[float] = []
-    frames: list[NDArray[np.uint8]] = []
-    number = 0
+    alone: float | None = None
+    for start, shown in shown_in(media, seconds):
+        times = [t for t, _ in shown]
+        if len(times) == 1 and times[0] == alone:
+            yield start, None
+            continue
+        alone = times[0] if len(times) == 1 else None
+        chosen = np.linspace(0, len(shown) - 1, count).round().astype(int)
+        yield start, Clip(np.array(times)[chosen], np.stack([shown[index][1] for index in chosen]))
 
-    def clip() -> tuple[float, Clip]:
-        shown = ([before[0]] if before else []) + times, ([before[1]] if before else []) + frames
-        chosen = np.linspace(0, len(shown[0]) - 1, count).round().astype(int)
-        return number * seconds, Clip(np.array(shown[0])[chosen], np.stack([shown[1][index] for index in chosen]))
 
+def shown_in(media: Media, seconds: float) -> Iterator[tuple[float, list[Shown]]]:
+    """Starts of the segments of a video, from its first frame on, and what each shows: the frame that was there before
+    it, then its own.
+
+    A last segment without frames of its own is left out when it is shorter than the distance of frames.
+    """
+    number, shown = -1, list[Shown]()
     for batch in media.frames(PICTURES):
         for t, frame in zip(batch.times.tolist(), batch.frames, strict=True):
-            if times and int(t / seconds + 1e-6) != number:
-                yield clip()
-                before, times, frames = (times[-1], frames[-1]), [], []
-            number = int(t / seconds + 1e-6)
-            times.append(t)
-            frames.append(frame)
-    if times:
-        yield clip()
+            segment = int(t / seconds + 1e-6)
+            while shown and number < segment:
+                yield number * seconds, shown
+                number, shown = number + 1, shown[-1:]
+            number = segment
+            shown.append((t, frame))
+    end = media.info.duration_seconds - 1 / FPS
+    while shown:
+        yield number * seconds, shown
+        number, shown = number + 1, shown[-1:] if (number + 1) * seconds <= end else []
 
 
 def parsed(answer: str, name: str, start: float, end: float) -> Description:

@@ -83,6 +83,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
         """Load the Whisper that the weights are for, and the voice activity network."""
         self._transcriber: Transcriber = model.engine(TRANSCRIBERS)
         self._voice = VoiceActivity()
+        self._voice.spans(np.zeros(SAMPLE_RATE, np.float32), 0.5)  # the first run allocates its memory
 
     def analyze(self, media: Media, options: TranscriptionOptions) -> Transcription:
         """Find the voices, then write them down; a block without voice is never shown to Whisper."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import full_size, grey, inferring, prepared
+from tasks.engines.pictures import SHAPES, full_size, grey, inferring, prepared
 from tasks.models import Engine, EngineKind
 
 HEAD = (0, 2, 4, 6, 7)
@@ -62,6 +62,11 @@ class ClipJudge(TorchEngine):
     def probe(self, count: int) -> None:
         """Judge grey pictures."""
         self._marks(grey(count))
+
+    def rehearse(self) -> None:
+        """Look at an upright, a wide and a square picture."""
+        for shape in SHAPES:
+            list(self.marks(grey(1, *shape)))
 
     def _marks(self, pictures: Sequence[Picture]) -> list[float]:
         functions = self._torch.nn.functional

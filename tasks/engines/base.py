@@ -35,6 +35,7 @@ class TorchEngine(ABC):
         self.files = files
         self.batch = self.cpu_batch
         self.model: Any = None
+        self.notes: tuple[str, ...] = ()
 
     @abstractmethod
     def load(self) -> None:
@@ -44,8 +45,20 @@ class TorchEngine(ABC):
     def probe(self, count: int) -> None:
         """Work on `count` items as large as any that come."""
 
+    @abstractmethod
+    def rehearse(self) -> None:
+        """Do once what a job does, by the engine's own method, on each kind of input that jobs bring.
+
+        What a library loads, builds or imports at first use is then there: `probe` alone asks for memory only.
+        """
+
     def warm_up(self) -> None:
-        """Find the batch size by memory, then run one batch of it."""
+        """Find the batch size by memory and run one batch of it, then rehearse a job."""
+        self.find_batch()
+        self.rehearse()
+
+    def find_batch(self) -> None:
+        """Find the batch size by memory, then run one batch of it; on a CPU run one item."""
         if not self.files.device.is_gpu:
             self.probe(1)
             return

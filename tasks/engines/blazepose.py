@@ -15,16 +15,14 @@ and 0.15. A second pass from MediaPipe's auxiliary points made it no better.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.boxes import Floats
-from tasks.devices import CPU
 from tasks.engines.poses import POINTS, Asked, Found, Place, box_of
 from tasks.landmarks import Crop, Detector, Network, sigmoid
-from tasks.models import Weighted, tflite_interpreter
+from tasks.models import Weighted, kept_on_cpu, tflite_interpreter
 
 DETECTOR = Detector(side=224, strides=(8, 16, 32, 32, 32), keypoints=4)
 HIPS, EXTENT = 2, 3
@@ -51,7 +49,7 @@ class BlazePose:
     finds_people = True
 
     def __init__(self, files: Weighted) -> None:
-        self.files = replace(files, device=CPU, precision="fp32")
+        self.files, self.notes = kept_on_cpu(files, "LiteRT")
         self.batch = 1
 
     def load(self) -> None:

@@ -63,6 +63,12 @@ class Blip2(WritingEngine):
         picture = np.full((644, 364, 3), 127, np.uint8)
         self._captions([picture] * count, Asked("a photo of", 30), lambda: None)
 
+    def rehearse(self) -> None:
+        """Caption an upright, a wide and a square picture, then as many as each recorded size has."""
+        pictures = [np.full((*shape, 3), 127, np.uint8) for shape in ((644, 364), (364, 644), (364, 364))]
+        for some in [[picture] for picture in pictures] + [pictures[:1] * size for size in self.decoder.recorded]:
+            list(self.captions(some, Asked("a photo of", 2), lambda: None))
+
     def _captions(self, pictures: Sequence[Picture], asked: Asked, check: Callable[[], None]) -> list[str]:
         spare = self.decoder.rows(len(pictures), self.batch) - len(pictures)
         inputs = self._inputs([*pictures, *[pictures[-1]] * spare], asked.prompt)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 from shared.log import logger
 from tasks import devices
+from tasks.devices import NotRecorded
 from tasks.engines.base import TorchEngine
 from tasks.models import Weighted
 
@@ -129,6 +130,15 @@ class Decoder:
                 self._slots[rows] = slot
                 log.info("compiled", entry=self._files.entry, batch=rows, tokens=capacity)
 
+    @property
+    def recorded(self) -> tuple[int, ...]:
+        """The batch sizes for which the step is recorded."""
+        return tuple(sorted(self._slots))
+
+    def forget(self) -> None:
+        """Let go of all recordings and their caches."""
+        self._slots.clear()
+
     def rows(self, count: int, most: int) -> int:
         """How many rows a batch of `count` shall have: the next recorded size up to `most`, else `count`."""
         return min((size for size in self._slots if count <= size <= most), default=count)
@@ -214,18 +224,40 @@ class WritingEngine(TorchEngine):
     def load(self) -> None:
         """Read the weights into `self.model` and make the decoder."""
 
-    def warm_up(self) -> None:
-        """Find the batch size by memory; with `compile`, record the step and take the largest recorded size."""
-        super().warm_up()
+    def find_batch(self) -> None:
+        """Find the batch size by memory; with `compile`, record the step and take the largest recorded size.
+
+        Where it cannot be recorded the engine works without, and a note says why.
+        """
+        super().find_batch()
         if not self.files.compile:
             return
         if self.files.precision not in COMPILED_PRECISIONS:
-            log.warning("not_compiled", entry=self.files.entry, precision=self.files.precision)
+            self._unrecorded(f"{self.files.precision} decides on the host what it launches")
             return
+        found = self.batch
+        try:
+            self._record()
+        except Exception as error:
+            if not isinstance(error, NotRecorded) and not devices.is_out_of_memory(error):
+                raise
+            said = str(error).splitlines()[0]
+        else:
+            return
+        self.decoder.forget()
+        self.batch = found
+        devices.give_back()  # after the handler: the error's frames hold the caches
+        self._unrecorded(said)
+
+    def _record(self) -> None:
         sizes = [size for size in self.sizes if size <= self.batch] or [self.batch]
         self.decoder.compile(sizes, self.capacity)
         self.batch = max(sizes)
         self.probe(self.batch)
+
+    def _unrecorded(self, reason: str) -> None:
+        self.notes = (f"its loop is not recorded: {reason}",)
+        log.warning("not_compiled", entry=self.files.entry, reason=reason)
 
     def free(self) -> None:
         """Let go of model, caches and recordings."""

@@ -74,6 +74,14 @@ class QwenVl(WritingEngine):
         clip = Clip(np.arange(4) / 4, np.full((4, 644, 364, 3), 127, np.uint8))
         self._described([clip] * count, Asked("Describe this short clip of a video. " * 8, 96), lambda: None)
 
+    def rehearse(self) -> None:
+        """Describe an upright, a wide and a square clip, then as many clips as each recorded size has."""
+        shapes = ((644, 364), (364, 644), (364, 364))
+        clips = [Clip(np.arange(4) / 4, np.full((4, *shape, 3), 127, np.uint8)) for shape in shapes]
+        asked = Asked("Describe this short clip of a video.", 2)
+        for some in [[clip] for clip in clips] + [clips[:1] * size for size in self.decoder.recorded]:
+            list(self.describe(some, asked, lambda: None))
+
     def _described(self, clips: Sequence[Clip], asked: Asked, check: Callable[[], None]) -> list[str]:
         spare = self.decoder.rows(len(clips), self.batch) - len(clips)
         inputs = self._inputs([*clips, *[clips[-1]] * spare], asked.prompt)

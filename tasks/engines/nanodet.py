@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.boxes import Floats, Letterbox, Picture, groups_of_one
-from tasks.devices import CPU
 from tasks.engines.objects import Found
-from tasks.models import Weighted, onnx_session
+from tasks.models import Weighted, kept_on_cpu, onnx_session
 
 LONG_SIDE = 416
 STRIDES = (8, 16, 32)
@@ -51,7 +49,7 @@ class NanoDet:
     """One picture at a time: batches were no faster on a CPU. Runs there in every profile."""
 
     def __init__(self, files: Weighted) -> None:
-        self.files = replace(files, device=CPU, precision="fp32")
+        self.files, self.notes = kept_on_cpu(files, "ONNX Runtime")
         self.batch = 1
         self.labels: tuple[str, ...] = COCO
         self.session: Any = None

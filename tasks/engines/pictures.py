@@ -51,6 +51,10 @@ def prepared(processor: Any, pictures: Sequence[Picture], files: Weighted) -> An
     return processor(images=list(batch), return_tensors="pt", input_data_format="channels_first").to(files.device.name)
 
 
+SHAPES = ((1138, 640), (640, 1138), (640, 640))
+"""Heights and widths of upright, wide and square pictures with a short side of 640."""
+
+
 def grey(count: int, height: int = 1138, width: int = 640) -> list[Picture]:
     """Pictures as large as those of a vertical video with a short side of 640, for warming up."""
     return [np.full((height, width, 3), 127, np.uint8)] * count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +10,10 @@ from numpy.typing import NDArray
 
 from shared.errors import BadInput
 from tasks.boxes import Picture
-from tasks.devices import CPU
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import full_size, grey, inferring, prepared
+from tasks.engines.pictures import SHAPES, full_size, grey, inferring, prepared
 from tasks.landmarks import Network
-from tasks.models import Engine, EngineKind, Weighted, tflite_interpreter
+from tasks.models import Engine, EngineKind, Weighted, kept_on_cpu, tflite_interpreter
 
 SHORT_SIDE = 90
 """Of the maps, in pixels."""
@@ -52,7 +50,7 @@ class Selfie:
     least_share = 0.02
 
     def __init__(self, files: Weighted) -> None:
-        self.files = replace(files, device=CPU, precision="fp32")
+        self.files, self.notes = kept_on_cpu(files, "LiteRT")
         self.batch = 1
         self._networks: tuple[tuple[Network, tuple[int, int]], ...] = ()
 
@@ -117,6 +115,11 @@ class HubSegmenter(TorchEngine):
     def probe(self, count: int) -> None:
         """Look at grey pictures."""
         self._maps(grey(count))
+
+    def rehearse(self) -> None:
+        """Look at an upright, a wide and a square picture."""
+        for shape in SHAPES:
+            list(self.maps(grey(1, *shape)))
 
     def _maps(self, pictures: Sequence[Picture]) -> list[Map]:
         from torch.nn.functional import interpolate

@@ -72,6 +72,11 @@ class HubSoundTagger(TorchEngine):
         noise = np.random.default_rng(0).normal(0, 0.05, self._longest()).astype(np.float32)
         self._tags([noise] * count)
 
+    def rehearse(self) -> None:
+        """Tag a sound as long as is heard at once, and a shorter one."""
+        noise = np.random.default_rng(0).normal(0, 0.05, self._longest()).astype(np.float32)
+        list(self.tags([noise, noise[: len(noise) // 2]]))
+
     def _longest(self) -> int:
         """Samples that are heard at once."""
         return FRAME + HOP * (int(self._features.max_length) - 1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tasks.boxes import Floats, Picture
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import inferring, on_device
+from tasks.engines.pictures import SHAPES, grey, inferring, on_device
 from tasks.models import Engine, EngineKind
 
 WIDTH, HEIGHT = 48, 27
@@ -57,6 +57,11 @@ class TransNet(TorchEngine):
         """Look at grey windows."""
         grey = self._torch.full((WINDOW, 3, HEIGHT, WIDTH), 127.0, device=self.files.device.name)
         self._windows([grey] * count)
+
+    def rehearse(self) -> None:
+        """Look at a second of an upright, a wide and a square video."""
+        for shape in SHAPES:
+            self.probabilities(grey(25, *shape))
 
     def probabilities(self, pictures: Iterable[Picture]) -> Floats:
         """Of each picture: that a shot ends about here, and that it is part of a transition."""

@@ -147,6 +147,13 @@ class WindowedTranscriber(TorchEngine):
     def languages(self, window: Window) -> Mapping[str, float] | None:
         """Probability of each language that the model knows; None where it knows only one."""
 
+    def rehearse(self) -> None:
+        """Tell the language of ten seconds with a pause, then write them down with the times of words."""
+        noise = np.random.default_rng(0).normal(0, 0.05, 10 * SAMPLE_RATE).astype(np.float32)
+        stretch = Stretch(0.0, noise, [(0.5, 4.0), (6.0, 9.5)])
+        language = self.language([stretch])
+        list(self.transcribe([stretch], Asked(language.code if language else None)))
+
     def language(self, stretches: Sequence[Stretch]) -> Language | None:
         """The likeliest language of the window that is fullest of speech; None where the model knows only one."""
         fullest = max(windows(stretches), key=lambda window: window.seconds, default=None)

@@ -24,6 +24,7 @@ class CTranslateTranscriber:
 
     def __init__(self, files: Weighted) -> None:
         self.files = files
+        self.notes: tuple[str, ...] = ()
         self._whisper: Any = None
 
     def load(self) -> None:
@@ -41,10 +42,13 @@ class CTranslateTranscriber:
         )
 
     def warm_up(self) -> None:
-        """Write down a second of noise."""
-        noise = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE).astype(np.float32)
-        for _ in self._whisper.transcribe(noise, language="en", beam_size=BEAMS, temperature=0.0)[0]:
-            pass
+        """Go the way of a job with two seconds of noise, then write them down although nobody speaks."""
+        noise = np.random.default_rng(0).normal(0, 0.05, 2 * SAMPLE_RATE).astype(np.float32)
+        stretch = Stretch(0.0, noise, [(0.0, 2.0)])
+        language = self.language([stretch])
+        asked = Asked(language.code if language else None)
+        list(self.transcribe([stretch], asked))
+        list(self._whisper.transcribe(noise, **{**_decoding(asked), "vad_filter": False})[0])
 
     def free(self) -> None:
         """Let go of the model."""
@@ -65,19 +69,23 @@ class CTranslateTranscriber:
         for stretch in stretches:
             if not stretch.spans:
                 continue
-            found, _ = self._whisper.transcribe(
-                stretch.samples,
-                language=asked.language or "en",
-                beam_size=asked.beams or BEAMS,
-                temperature=0.0,  # higher temperatures draw at random: the same sound would give other words
-                condition_on_previous_text=False,
-                word_timestamps=True,
-                vad_filter=True,
-                vad_parameters={"threshold": asked.speech_threshold},
-            )
+            found, _ = self._whisper.transcribe(stretch.samples, **_decoding(asked))
             for segment in found:
                 parts = tuple(
                     Part(word.word, float(word.start), float(word.end), float(word.probability), segment.avg_logprob)
                     for word in segment.words or ()
                 )
                 yield Heard(stretch, parts, segment.avg_logprob, segment.no_speech_prob)
+
+
+def _decoding(asked: Asked) -> dict[str, Any]:
+    """How faster-whisper is asked."""
+    return {
+        "language": asked.language or "en",
+        "beam_size": asked.beams or BEAMS,
+        "temperature": 0.0,  # higher temperatures draw at random: the same sound would give other words
+        "condition_on_previous_text": False,
+        "word_timestamps": True,
+        "vad_filter": True,
+        "vad_parameters": {"threshold": asked.speech_threshold},
+    }

@@ -64,14 +64,21 @@ class HubTranscriber(WindowedTranscriber):
 
     def probe(self, count: int) -> None:
         """Write down noise, then align as many tokens as there may be."""
-        noise = np.random.default_rng(0).normal(0, 0.05, round(WINDOW_SECONDS * SAMPLE_RATE)).astype(np.float32)
-        stretch = Stretch(0.0, noise, [(0.0, WINDOW_SECONDS)])
-        full = [Window(stretch, (Piece(0.0, 0.0, WINDOW_SECONDS),))] * count
+        full = _noise(count)
         with self._torch.inference_mode():
             encoded = self._encoded(full)
             start = self._start("en" if getattr(self._config, "is_multilingual", False) else None)
             self._tokens(encoded, start, Asked(), at_most=8)
             self._aligned(full, encoded, start, [[self._config.eos_token_id - 1] * self._room(start)] * count)
+
+    def rehearse(self) -> None:
+        """Go the way of a job; on a GPU also write as many tokens as there may be, which noise seldom asks for."""
+        super().rehearse()
+        if self.files.device.is_gpu:
+            with self._torch.inference_mode():
+                start = self._start("en" if getattr(self._config, "is_multilingual", False) else None)
+                room = self._room(start)
+                self._tokens(self._encoded(_noise(1)), start, Asked(), at_most=room, at_least=room)
 
     def written(self, windows: Sequence[Window], asked: Asked) -> Sequence[Written]:
         """What is said in each window."""
@@ -107,7 +114,9 @@ class HubTranscriber(WindowedTranscriber):
         bands = bands.maximum(bands.amax(dim=(1, 2), keepdim=True) - LOUDNESS_RANGE)
         return (bands + LOUDNESS_OFFSET) / LOUDNESS_OFFSET
 
-    def _tokens(self, encoded: Any, start: Sequence[int], asked: Asked, *, at_most: int) -> list[list[int]]:
+    def _tokens(
+        self, encoded: Any, start: Sequence[int], asked: Asked, *, at_most: int, at_least: int | None = None
+    ) -> list[list[int]]:
         """The text of each window, special tokens left out.
 
         The general search of transformers, not Whisper's own: that one encodes again, seeks, and tries again at random.
@@ -117,6 +126,7 @@ class HubTranscriber(WindowedTranscriber):
         known, end = self._config, self._config.eos_token_id
         search = self._search(
             max_new_tokens=at_most,
+            min_new_tokens=at_least,
             num_beams=asked.beams or 1,
             do_sample=False,
             suppress_tokens=known.suppress_tokens,
@@ -213,6 +223,13 @@ class _Attention:
         queries, keys = (self._kept[name][row].unflatten(-1, (self._all, -1)) for name in ("q_proj", "k_proj"))
         queries, keys = queries[:tokens, self._heads].transpose(0, 1), keys[:frames, self._heads].permute(1, 2, 0)
         return (queries.float() @ keys.float()) / queries.shape[-1] ** 0.5
+
+
+def _noise(count: int) -> list[Window]:
+    """Windows that are full of it."""
+    noise = np.random.default_rng(0).normal(0, 0.05, round(WINDOW_SECONDS * SAMPLE_RATE)).astype(np.float32)
+    stretch = Stretch(0.0, noise, [(0.0, WINDOW_SECONDS)])
+    return [Window(stretch, (Piece(0.0, 0.0, WINDOW_SECONDS),))] * count
 
 
 def _keep(kept: dict[str, Any], name: str) -> Any:

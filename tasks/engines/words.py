@@ -11,7 +11,7 @@ from shared.errors import BadInput
 from tasks.boxes import Picture, groups_of_one
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
-from tasks.engines.pictures import full_size, grey, inferring, prepared
+from tasks.engines.pictures import SHAPES, full_size, grey, inferring, prepared
 from tasks.models import Engine, EngineKind
 
 FAMILY = frozenset({"owlv2", "owlvit"})
@@ -61,6 +61,11 @@ class HubWordFinder(TorchEngine):
     def probe(self, count: int) -> None:
         """Look for twenty words in grey pictures."""
         self._objects(grey(count), ["thing"] * 20, 1.0)
+
+    def rehearse(self) -> None:
+        """Look at an upright, a wide and a square picture."""
+        for shape in SHAPES:
+            list(self.objects(grey(1, *shape), ["thing", "other thing"], 0.5))
 
     def _objects(self, pictures: Sequence[Picture], words: Sequence[str], floor: float) -> list[Found]:
         height, width = pictures[0].shape[:2]
