@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from shared.digests import sha256_of
 from shared.hub import LockedEntry, LockedFile, add_to_lock
 from shared.weights import LOCK, Weights
 from tasks import devices
+from tasks.engines.aesthetics import HEAD
 
 NO_REVISION = "0" * 40
 SHARD = "4GB"
@@ -281,6 +283,32 @@ def owlv2_base(folder: Path) -> None:
     hub.Owlv2Processor(hub.Owlv2ImageProcessor(), tokenizer).save_pretrained(folder)
 
 
+def aesthetics_v2_l14(folder: Path) -> None:
+    """The library's default vision tower with the sizes of openai/clip-vit-large-patch14, and LAION's head on it."""
+    import torch
+    import transformers as hub
+    from safetensors.torch import load_file, save_file
+
+    config = hub.CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=224,
+        patch_size=14,
+        projection_dim=768,
+    )
+    with sized():
+        model = hub.CLIPVisionModelWithProjection(config)
+    model.save_pretrained(folder)
+    hub.CLIPImageProcessor().save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    for place, (given, made) in zip(HEAD, pairwise((768, 1024, 128, 64, 16, 1)), strict=True):
+        tensors[f"layers.{place}.weight"] = torch.randn(made, given, dtype=torch.bfloat16) * given**-0.5
+        tensors[f"layers.{place}.bias"] = torch.zeros(made, dtype=torch.bfloat16)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "qwen2-vl-7b": qwen2_vl_7b,
     "blip2-opt-2.7b": blip2_opt_2_7b,
@@ -291,6 +319,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "ast-audioset": ast_audioset,
     "wav2vec2-emotion": wav2vec2_emotion,
     "owlv2-base": owlv2_base,
+    "aesthetics-v2-l14": aesthetics_v2_l14,
 }
 
 

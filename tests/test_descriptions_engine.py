@@ -199,8 +199,8 @@ def test_a_slow_video_is_described_second_by_second(weights, tmp_path, monkeypat
     """A file of a frame every three seconds: a description for each second, and a picture that stays is asked once."""
     video = write_video(tmp_path / "slow.mp4", (texture(seed, 96, 160) for seed in range(3)), fps=1 / 3)
     analyzer = with_engine(Qwen2VlTemporal(), weights, "qwen2.5-vl-7b")
-    asked, describe = [], analyzer._describer._described
-    monkeypatch.setattr(analyzer._describer, "_described", lambda clips, *more: asked.extend(clips) or describe(clips, *more))
+    asked, inputs = [], analyzer._describer._inputs
+    monkeypatch.setattr(analyzer._describer, "_inputs", lambda clips, text: asked.extend(clips) or inputs(clips, text))
     items = run(analyzer, video, tmp_path / "frames", max_new_tokens=8).segments.items
     assert [(item.start, item.end) for item in items] == [(second, second + 1) for second in range(9)]
     assert items[0].description == items[1].description == items[2].description

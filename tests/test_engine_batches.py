@@ -22,6 +22,9 @@ class Doubles(TorchEngine):
     def probe(self, count):
         """Needs no warm-up."""
 
+    def rehearse(self):
+        """Needs none."""
+
     def double(self, numbers):
         import torch
 

@@ -155,8 +155,8 @@ def test_the_sample_reel_is_read(reader: TextOverlay, tmp_path: Path) -> None:
     """The real reel's three captions come out with at most two wrong letters and times within 0.5 s."""
     video = real_clip("reel.mp4")
     items = run(reader, video, tmp_path).captions.items
-    for caption in json.loads(video.with_name("truth.json").read_text())["reel.mp4"]["texts"]:
-        best = max(items, key=lambda item: SequenceMatcher(None, item.text, caption["text"]).ratio())
-        wrong = sum(a != b for a, b in zip(best.text, caption["text"], strict=False))
-        assert wrong + abs(len(best.text) - len(caption["text"])) <= 2
-        assert (best.start, best.end) == pytest.approx((caption["start"], caption["end"]), abs=0.5)
+    for true in json.loads(video.with_name("truth.json").read_text())["reel.mp4"]["texts"]:
+        best = max(items, key=lambda item: SequenceMatcher(None, item.text, true["text"]).ratio())
+        wrong = sum(a != b for a, b in zip(best.text, true["text"], strict=False))
+        assert wrong + abs(len(best.text) - len(true["text"])) <= 2
+        assert (best.start, best.end) == pytest.approx((true["start"], true["end"]), abs=0.5)

@@ -111,7 +111,5 @@ def test_a_network_that_torch_cannot_run_stays_on_the_cpu(page, monkeypatch):
     engine = packaged()
     engine._move()
     assert engine.files.device == CPU
-    assert engine.notes == (
-        "on the CPU: PP-OCRv6_det_small.onnx has the operator Erf, which torch is not given here",
-    )
+    assert engine.notes == ("on the CPU: PP-OCRv6_det_small.onnx has the operator Erf, which torch is not given here",)
     assert set(read(engine, page)) == set(WORDS)

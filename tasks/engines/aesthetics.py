@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import SHAPES, full_size, grey, inferring, prepared
+from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
 from tasks.models import Engine, EngineKind
 
 HEAD = (0, 2, 4, 6, 7)
@@ -65,8 +65,8 @@ class ClipJudge(TorchEngine):
 
     def rehearse(self) -> None:
         """Look at an upright, a wide and a square picture."""
-        for shape in SHAPES:
-            list(self.marks(grey(1, *shape)))
+        for picture in rehearsed(self.files):
+            list(self.marks([picture]))
 
     def _marks(self, pictures: Sequence[Picture]) -> list[float]:
         functions = self._torch.nn.functional

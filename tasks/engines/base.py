@@ -58,9 +58,8 @@ class TorchEngine(ABC):
         self.rehearse()
 
     def find_batch(self) -> None:
-        """Find the batch size by memory, then run one batch of it; on a CPU run one item."""
+        """On a GPU: find the batch size by memory, then run one batch of it."""
         if not self.files.device.is_gpu:
-            self.probe(1)
             return
         self.batch = self._fitting_batch()
         for _ in self.batches(range(self.batch), lambda items: self._probed(len(items))):

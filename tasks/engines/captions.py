@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.engines.base import pretrained
-from tasks.engines.decoder import Decoder, Prompt, WritingEngine, rules_of
+from tasks.engines.decoder import REHEARSED_TOKENS, Decoder, Prompt, WritingEngine, rules_of
 from tasks.models import Engine, EngineKind
 
 Picture = NDArray[np.uint8]
@@ -65,9 +65,10 @@ class Blip2(WritingEngine):
 
     def rehearse(self) -> None:
         """Caption an upright, a wide and a square picture, then as many as each recorded size has."""
-        pictures = [np.full((*shape, 3), 127, np.uint8) for shape in ((644, 364), (364, 644), (364, 364))]
+        shapes = ((644, 364), (364, 644), (364, 364)) if self.files.device.is_gpu else ((364, 364),)
+        pictures = [np.full((*shape, 3), 127, np.uint8) for shape in shapes]
         for some in [[picture] for picture in pictures] + [pictures[:1] * size for size in self.decoder.recorded]:
-            list(self.captions(some, Asked("a photo of", 2), lambda: None))
+            list(self.captions(some, Asked("a photo of", REHEARSED_TOKENS), lambda: None))
 
     def _captions(self, pictures: Sequence[Picture], asked: Asked, check: Callable[[], None]) -> list[str]:
         spare = self.decoder.rows(len(pictures), self.batch) - len(pictures)

@@ -22,6 +22,8 @@ from tasks.models import Weighted
 
 LOOK_EVERY = 8
 """Tokens between two looks at whether all rows have ended; each look waits for the GPU."""
+REHEARSED_TOKENS = LOOK_EVERY + 2
+"""Of an answer that a warm-up writes: one look is among them."""
 ALIGNED = 64
 """Lengths of caches are multiples of this: fast attention kernels want an aligned mask."""
 COMPILED_PRECISIONS = ("fp32", "bf16")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.engines import attention
 from tasks.engines.base import pretrained
-from tasks.engines.decoder import Decoder, Prompt, WritingEngine, rules_of
+from tasks.engines.decoder import REHEARSED_TOKENS, Decoder, Prompt, WritingEngine, rules_of
 from tasks.models import Engine, EngineKind
 
 TICKS = 1000
@@ -76,9 +76,9 @@ class QwenVl(WritingEngine):
 
     def rehearse(self) -> None:
         """Describe an upright, a wide and a square clip, then as many clips as each recorded size has."""
-        shapes = ((644, 364), (364, 644), (364, 364))
+        shapes = ((644, 364), (364, 644), (364, 364)) if self.files.device.is_gpu else ((364, 364),)
         clips = [Clip(np.arange(4) / 4, np.full((4, *shape, 3), 127, np.uint8)) for shape in shapes]
-        asked = Asked("Describe this short clip of a video.", 2)
+        asked = Asked("Describe this short clip of a video.", REHEARSED_TOKENS)
         for some in [[clip] for clip in clips] + [clips[:1] * size for size in self.decoder.recorded]:
             list(self.describe(some, asked, lambda: None))
 

@@ -11,7 +11,7 @@ from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
-from tasks.engines.pictures import SHAPES, full_size, grey, inferring, prepared
+from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
 
 FAMILY = frozenset({"rt_detr", "rt_detr_v2", "d_fine"})
 """Model types whose queries score every class on its own; DETR's softmax over a class "nothing" is read otherwise."""
@@ -59,8 +59,8 @@ class HubDetector(TorchEngine):
 
     def rehearse(self) -> None:
         """Look at an upright, a wide and a square picture."""
-        for shape in SHAPES:
-            list(self.objects(grey(1, *shape), 0.5))
+        for picture in rehearsed(self.files):
+            list(self.objects([picture], 0.5))
 
     def _objects(self, pictures: Sequence[Picture], floor: float) -> list[Found]:
         with inferring(self.files):

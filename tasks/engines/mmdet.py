@@ -22,7 +22,7 @@ from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
-from tasks.engines.pictures import SHAPES, grey, inferring
+from tasks.engines.pictures import grey, inferring, rehearsed
 
 OPERATORS = "mmcv._ext"
 CONFIGS = (".py", ".json", ".yaml")
@@ -69,8 +69,8 @@ class MmdetDetector(TorchEngine):
 
     def rehearse(self) -> None:
         """Look at an upright, a wide and a square picture."""
-        for shape in SHAPES:
-            list(self.objects(grey(1, *shape), 0.5))
+        for picture in rehearsed(self.files):
+            list(self.objects([picture], 0.5))
 
     def _objects(self, pictures: Sequence[Picture], floor: float) -> list[Found]:
         # else thousands of boxes of a thousandth go into the suppression

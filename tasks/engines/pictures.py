@@ -55,6 +55,11 @@ SHAPES = ((1138, 640), (640, 1138), (640, 640))
 """Heights and widths of upright, wide and square pictures with a short side of 640."""
 
 
+def rehearsed(files: Weighted) -> list[Picture]:
+    """A grey picture of each shape for warming up; on a CPU, where no shape is prepared for, the first alone."""
+    return [grey(1, *shape)[0] for shape in (SHAPES if files.device.is_gpu else SHAPES[:1])]
+
+
 def grey(count: int, height: int = 1138, width: int = 640) -> list[Picture]:
     """Pictures as large as those of a vertical video with a short side of 640, for warming up."""
     return [np.full((height, width, 3), 127, np.uint8)] * count

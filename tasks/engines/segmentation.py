@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import SHAPES, full_size, grey, inferring, prepared
+from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
 from tasks.landmarks import Network
 from tasks.models import Engine, EngineKind, Weighted, kept_on_cpu, tflite_interpreter
 
@@ -118,8 +118,8 @@ class HubSegmenter(TorchEngine):
 
     def rehearse(self) -> None:
         """Look at an upright, a wide and a square picture."""
-        for shape in SHAPES:
-            list(self.maps(grey(1, *shape)))
+        for picture in rehearsed(self.files):
+            list(self.maps([picture]))
 
     def _maps(self, pictures: Sequence[Picture]) -> list[Map]:
         from torch.nn.functional import interpolate

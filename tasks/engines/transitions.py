@@ -10,7 +10,7 @@ import numpy as np
 
 from tasks.boxes import Floats, Picture
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import SHAPES, grey, inferring, on_device
+from tasks.engines.pictures import inferring, on_device, rehearsed
 from tasks.models import Engine, EngineKind
 
 WIDTH, HEIGHT = 48, 27
@@ -60,8 +60,8 @@ class TransNet(TorchEngine):
 
     def rehearse(self) -> None:
         """Look at a second of an upright, a wide and a square video."""
-        for shape in SHAPES:
-            self.probabilities(grey(25, *shape))
+        for picture in rehearsed(self.files):
+            self.probabilities([picture] * 25)
 
     def probabilities(self, pictures: Iterable[Picture]) -> Floats:
         """Of each picture: that a shot ends about here, and that it is part of a transition."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.boxes import Floats
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import SHAPES, full_size, grey, inferring, on_device
+from tasks.engines.pictures import full_size, grey, inferring, on_device, rehearsed
 from tasks.engines.poses import POINTS, Asked, Found, Place, box_of
 
 IN_BLAZEPOSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
@@ -49,8 +49,8 @@ class VitPose(TorchEngine):
     def rehearse(self) -> None:
         """Look for two people in an upright, a wide and a square picture."""
         boxes = np.array([0.1, 0.1, 0.4, 0.9]), np.array([0.5, 0.2, 0.9, 1.0])
-        for shape in SHAPES:
-            list(self.bodies(Asked(picture, Place("", box)) for picture in grey(1, *shape) for box in boxes))
+        for picture in rehearsed(self.files):
+            list(self.bodies(Asked(picture, Place("", box)) for box in boxes))
 
     def bodies(self, asked: Iterable[Asked]) -> Iterator[list[tuple[Found, ...]]]:
         """The pose in each place; none where too few of its landmarks are seen."""

@@ -11,7 +11,7 @@ from shared.errors import BadInput
 from tasks.boxes import Picture, groups_of_one
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
-from tasks.engines.pictures import SHAPES, full_size, grey, inferring, prepared
+from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
 from tasks.models import Engine, EngineKind
 
 FAMILY = frozenset({"owlv2", "owlvit"})
@@ -64,8 +64,8 @@ class HubWordFinder(TorchEngine):
 
     def rehearse(self) -> None:
         """Look at an upright, a wide and a square picture."""
-        for shape in SHAPES:
-            list(self.objects(grey(1, *shape), ["thing", "other thing"], 0.5))
+        for picture in rehearsed(self.files):
+            list(self.objects([picture], ["thing", "other thing"], 0.5))
 
     def _objects(self, pictures: Sequence[Picture], words: Sequence[str], floor: float) -> list[Found]:
         height, width = pictures[0].shape[:2]

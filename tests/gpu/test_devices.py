@@ -29,6 +29,9 @@ class Fills(TorchEngine):
     def probe(self, count):
         self.fill(range(count))
 
+    def rehearse(self):
+        self.fill(range(1))
+
     def fill(self, items):
         import torch
 
@@ -87,6 +90,7 @@ from tasks.models import Weighted
 class Breaks(TorchEngine):
     def load(self): pass
     def probe(self, count): pass
+    def rehearse(self): pass
     def work(self, items):
         table = torch.zeros(4, device="cuda")
         return table[torch.tensor([10_000_000], device="cuda")].cpu().tolist()

@@ -101,6 +101,7 @@ function ReportRow(props: { report: Report; longest: number; rerun: (names: read
     receipt.peak_rss_mib !== null && `${number(receipt.peak_rss_mib)} MiB`,
     receipt.peak_gpu_mib !== null && `${number(receipt.peak_gpu_mib)} MiB GPU`,
     receipt.device && `${receipt.device}${receipt.precision ? `, ${receipt.precision}` : ""}`,
+    ...(receipt.notes ?? []),
     receipt.attempts > 1 && `${receipt.attempts} attempts`,
     report.weights,
   ].filter(Boolean);
