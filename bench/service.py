@@ -40,17 +40,19 @@ def measure(
         copies, documents = Path(folder), list[Document]()
         parents = {worker.name: worker.process.pid for worker in stack.workers}
         for number, name in enumerate(SINGLE, 1):
+            with part(name):
+                with Watch(gpu, parents) as watch:
+                    documents += finished([submitted(renamed(video, copies, -number))], JOB_SECONDS)
+                one_clip(documents[-1], name)
+                timeline(documents[-1], name)
+                row(f"{name}.nvml", watch.figures()["busy_percent"], **watch.figures())
+        with part("many"):
             with Watch(gpu, parents) as watch:
-                documents += finished([submitted(renamed(video, copies, -number))], JOB_SECONDS)
-            one_clip(documents[-1], name)
-            timeline(documents[-1], name)
-            row(f"{name}.nvml", watch.figures()["busy_percent"], **watch.figures())
-        with Watch(gpu, parents) as watch:
-            for start in range(0, jobs, at_once):
-                if late():
-                    break
-                documents += many(video, copies, min(at_once, jobs - start), start)
-        row("many.nvml", watch.figures()["busy_percent"], **watch.figures())
+                for start in range(0, jobs, at_once):
+                    if late():
+                        break
+                    documents += many(video, copies, min(at_once, jobs - start), start)
+            row("many.nvml", watch.figures()["busy_percent"], **watch.figures())
         row("nvml.used_mib", gpu.used_mib(), when=f"after {len(documents)} jobs")
         memory_is_back(documents)
         loaded = sum((r.receipt.load_seconds or 0) > 0.05 for one in documents for r in one.analyzers)
@@ -161,36 +163,28 @@ def timeline(document: Document, name: str) -> None:
     """
     job, runs = ledger().job(document.job.id), ledger().runs(document.job.id)
     receipts = {report.name: report.receipt for report in document.analyzers}
+    began = sorted(
+        ((run.started_at, run) for run in runs.values() if run.started_at is not None), key=lambda one: one[0]
+    )
 
     def since(t: float | None) -> float | None:
         return None if t is None else round(t - job.submitted_at, 3)
 
-    rows = [
-        {
-            "name": run.analyzer,
-            "level": run.level,
-            "worker": (receipts[run.analyzer].worker or "").partition("@")[0],
-            "queued": since(run.queued_at),
-            "start": since(run.started_at),
-            "end": since(run.finished_at),
-            "wait": receipts[run.analyzer].queue_seconds,
-            "read": receipts[run.analyzer].decode_seconds,
-            "infer": receipts[run.analyzer].infer_seconds,
-            "device": receipts[run.analyzer].device,
-        }
-        for run in sorted(runs.values(), key=lambda run: run.started_at or 0)
-    ]
-    levels = {
-        level: {
-            "queued": min((since(run.queued_at) or 0 for run in runs.values() if run.level == level), default=None),
-            "end": max((since(run.finished_at) or 0 for run in runs.values() if run.level == level), default=None),
-            "last": max(
-                (run for run in runs.values() if run.level == level), key=lambda r: r.finished_at or 0
-            ).analyzer,
-        }
-        for level in sorted({run.level for run in runs.values()})
-    }
-    row(f"{name}.timeline", rows, levels=levels, job_started=since(job.started_at), job_finished=since(job.finished_at))
+    lines, levels = [], dict[int, dict[str, object]]()
+    for started_at, run in began:
+        told = receipts[run.analyzer]
+        spent = (told.queue_seconds, told.decode_seconds, told.infer_seconds)
+        worker = (told.worker or "").partition("@")[0]
+        lines.append(
+            (run.analyzer, run.level, worker, since(run.queued_at), since(started_at), since(run.finished_at), *spent)
+        )
+    for level in sorted({run.level for _, run in began}):
+        ended = [(run.finished_at or 0.0, run.analyzer) for _, run in began if run.level == level]
+        queued = min(run.queued_at or 0.0 for _, run in began if run.level == level)
+        levels[level] = {"queued": since(queued), "end": since(max(ended)[0]), "last": max(ended)[1]}
+    columns = ("analyzer", "level", "worker", "queued", "start", "end", "wait", "read", "infer")
+    ends = {"job_started": since(job.started_at), "job_finished": since(job.finished_at)}
+    row(f"{name}.timeline", lines, columns=columns, levels=levels, **ends)
 
 
 def many(video: Path, folder: Path, count: int, first: int) -> list[Document]:

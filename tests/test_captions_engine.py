@@ -81,6 +81,9 @@ def test_the_compiled_loop_says_the_same(engine):
     assert captions(engine, pictures(7)) == captions(engine, pictures(7)) == plain
 
 
+HOST = "nf4 decides on the host what it launches"
+
+
 def test_compiling_belongs_to_the_warm_up(weights):
     """With the setting, the warm-up records the step for the sizes that fit, but not for quantised weights."""
     from tasks.devices import CPU
@@ -100,6 +103,7 @@ def test_compiling_belongs_to_the_warm_up(weights):
         analyzer.load(models)
         analyzer._captioner.warm_up()
         assert (analyzer._captioner.decoder.rows(1, 4) == 4) is recorded
+        assert analyzer._captioner.notes == (() if recorded else (f"its loop is not recorded: {HOST}",))
         assert len(captions(analyzer._captioner, pictures(5))) == 5
         analyzer._captioner.free()
 

@@ -1,7 +1,9 @@
 """The decoding loop: its step may be recorded on a GPU, which forbids what a CPU would let pass."""
 
+import numpy as np
 import pytest
 
+from tasks import devices
 from tests.support.tiny.captions import blip2
 from tests.support.tiny.descriptions import qwen2_5_vl, qwen2_vl, qwen3_vl
 from tests.support.tiny.store import need_torch
@@ -14,14 +16,14 @@ FROM_HOST = ("lift_fresh", "from_file", "copy_from")
 """Operators that bring a value of the host into a tensor: a copy that cannot be recorded."""
 
 
-def engine_of(make, folder):
+def engine_of(make, folder, **more):
     from tasks.devices import CPU
     from tasks.engines.captions import Blip2
     from tasks.engines.descriptions import QwenVl
     from tasks.models import Weighted
 
     make(folder)
-    engine = (Blip2 if make is blip2 else QwenVl)(Weighted("tiny", folder, CPU, "fp32", 1))
+    engine = (Blip2 if make is blip2 else QwenVl)(Weighted("tiny", folder, CPU, "fp32", 1, **more))
     engine.load()
     return engine
 
@@ -89,3 +91,59 @@ def test_an_answer_ends_at_its_end_token(tmp_path):
     answers = decoder.answers(prompt, lambda cache: (first, torch.full((2, 1), 3)), 200, lambda: None)
     assert answers == [[10, 11, 12, 13], [10, 11, 12, 13, 14, 15]]
     assert len(steps) < 2 * LOOK_EVERY
+
+
+def written(engine):
+    from tasks.engines.captions import Asked
+
+    pictures = [np.full((48, 64, 3), 40 * number, np.uint8) for number in range(5)]
+    return [text for batch in engine.captions(pictures, Asked("a photo of", 9), lambda: None) for text in batch]
+
+
+def test_the_warm_up_records(tmp_path):
+    """With the setting the step is recorded for the sizes that fit, nothing is noted, and the answers are the same."""
+    need_torch()
+    engine = engine_of(blip2, tmp_path)
+    plain = written(engine)
+    recording = engine_of(blip2, tmp_path, compile=True)
+    recording.warm_up()
+    assert (recording.decoder.recorded, recording.notes) == ((4,), ())
+    assert written(recording) == plain
+
+
+@pytest.mark.parametrize("trouble", ["not recorded", "out of memory"])
+def test_what_cannot_be_recorded_is_written_step_by_step(tmp_path, monkeypatch, trouble):
+    """Where recording fails, or takes more memory than there is, the answers are the same and a note says why."""
+    need_torch()
+    import torch
+
+    from tasks.devices import NotRecorded
+
+    said = "operation not permitted when stream is capturing"
+    error = NotRecorded(said) if trouble == "not recorded" else torch.OutOfMemoryError(f"CUDA out of memory: {said}")
+
+    def fails(_device, _work):
+        raise error
+
+    plain = written(engine_of(blip2, tmp_path))
+    engine = engine_of(blip2, tmp_path, compile=True)
+    monkeypatch.setattr(devices, "recorded", fails)
+    engine.warm_up()
+    (note,) = engine.notes
+    assert note.startswith("its loop is not recorded: ")
+    assert said in note
+    assert (engine.decoder.recorded, engine.batch) == ((), 4)
+    assert written(engine) == plain
+
+
+def test_a_bug_in_the_step_is_not_hidden(tmp_path, monkeypatch):
+    """Only what cannot be recorded is done another way: any other error of the warm-up stays one."""
+    need_torch()
+
+    def fails(_device, _work):
+        raise ValueError("shapes do not match")
+
+    engine = engine_of(blip2, tmp_path, compile=True)
+    monkeypatch.setattr(devices, "recorded", fails)
+    with pytest.raises(ValueError, match="shapes"):
+        engine.warm_up()

@@ -10,7 +10,7 @@ from shared.schema import ScalarTrack, TrackSet
 from shared.weights import Weights
 from tasks import loading
 from tasks.analyzer import Analyzer, Options
-from tasks.loading import loaded, preload
+from tasks.loading import Hardware, loaded, preload
 from tasks.registry import analyzers
 from tests.support.node import node
 
@@ -130,3 +130,16 @@ def test_preloading_does_not_hide_a_process_that_is_told_to_end(monkeypatch, fre
     monkeypatch.setattr(loading, "analyzers", lambda: {fresh.name: fresh})
     with pytest.raises(SystemExit):
         preload(("light",))
+
+
+def test_the_receipt_says_why_it_is_not_the_gpu(tmp_path, fresh):
+    """In the gpu profile what should be on the GPU, and is not, has a reason; elsewhere there is nothing to explain."""
+    fresh.group, fresh.weights = "detect", {"local": "ppocr-v6", "gpu": "ppocr-v6"}
+    for changed, notes in (
+        ({"profile": "local"}, ()),
+        ({"profile": "gpu", "device": "cpu"}, ("on the CPU: REELGRAPH_DEVICE=cpu",)),
+        ({"profile": "gpu"}, ("on the CPU: ONNX Runtime and LiteRT have no GPU here",)),
+    ):
+        loading._ready.clear()
+        with node(tmp_path / "data", **changed):
+            assert loaded(fresh).hardware == Hardware("cpu", None, notes)

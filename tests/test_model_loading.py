@@ -10,9 +10,12 @@ from flatbuffers import Builder
 from shared import tfjs
 from shared.errors import WeightsMissing, WeightsTampered
 from shared.weights import Weights
-from tasks.models import Engines, Models
+from tasks.devices import CPU, Device
+from tasks.models import Engines, Models, Weighted, kept_on_cpu
 from tests.support.tfjs import INPUT_SHAPE, reference, write_graph
 from tests.support.web import pinned, write_pins
+
+GPU = Device("cuda:0", 8_000)
 
 
 def doubling_network():
@@ -177,3 +180,22 @@ def test_auto_is_what_the_entry_says_on_a_cpu(engine_weights):
         for precision in ("auto", "fp32")
     ]
     assert [one.files.precision for one in chosen] == ["int8", "fp32"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "records"),
+    [("auto", CPU, False), ("auto", GPU, True), (True, CPU, True), (False, GPU, False)],
+)
+def test_auto_records_on_a_gpu(engine_weights, asked, device, records):
+    """Loops are recorded as the setting says; where it says auto, on a GPU and not on a CPU."""
+    shared = Engines(compile_loops=asked)
+    models = Models(engine_weights, "net", profile="gpu", threads=1, device=lambda: device, shared=shared)
+    assert models.engine({"counted": Counted}).files.compile is records
+
+
+def test_what_stays_on_the_cpu_says_so(tmp_path):
+    """An engine whose runtime has no GPU moves to the CPU, in fp32; the note is there only where a GPU was meant."""
+    files = Weighted("net", tmp_path, GPU, "bf16", 1)
+    moved, notes = kept_on_cpu(files, "LiteRT")
+    assert (moved.device, moved.precision, notes) == (CPU, "fp32", ("on the CPU: LiteRT has no GPU here",))
+    assert kept_on_cpu(moved, "LiteRT")[1] == ()

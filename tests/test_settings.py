@@ -121,3 +121,14 @@ def test_a_setting_that_should_be_json(monkeypatch):
     settings.cache_clear()
     with pytest.raises(BadInput, match=r'does not hold JSON: .*"models"'):
         settings()
+
+
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("true", True), ("0", False)])
+def test_recording_is_a_switch_with_a_third_place(monkeypatch, text, value):
+    """REELGRAPH_COMPILE is auto unless it is set, and reaches children as it is."""
+    assert settings().compile == "auto"
+    monkeypatch.setenv("REELGRAPH_COMPILE", text)
+    settings.cache_clear()
+    assert settings().compile == value
+    use(settings())
+    assert settings().compile == value

@@ -1,4 +1,4 @@
-"""What a first job finds after the warm-up: on a GPU the first use of an operator loads its kernels; that takes time."""
+"""What a first job finds after the warm-up: on a GPU first use of an operator loads its kernels, which takes time."""
 
 import os
 import sys

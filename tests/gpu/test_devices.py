@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tasks import devices
-from tasks.devices import NoDevice, OutOfDeviceMemory, claim
+from tasks.devices import NoDevice, NotRecorded, OutOfDeviceMemory, claim
 from tasks.engines.base import TorchEngine
 from tasks.models import Weighted
 from tests.support.project import ROOT
@@ -112,3 +112,30 @@ def test_a_failed_kernel_is_a_lost_gpu():
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("lost: the GPU failed in breaks: CUDA error")
     assert claim(512).is_gpu
+
+
+def test_what_cannot_be_recorded_is_told_and_the_gpu_goes_on():
+    """A step that waits for the GPU cannot be a CUDA graph: that is said, and other work is recorded afterwards."""
+    import torch
+
+    device = claim(1024)
+    total = torch.zeros(1, device="cuda")
+
+    def waits():
+        total.add_(total.item())
+
+    with pytest.raises(NotRecorded):
+        devices.recorded(device, waits)
+    counts = torch.zeros(1, device="cuda")
+    replay = devices.recorded(device, lambda: counts.add_(1))
+    before = counts.item()
+    replay()
+    assert counts.item() == before + 1
+
+
+def test_attention_does_not_plan_for_every_length():
+    """A process that claimed the GPU leaves cuDNN's attention out, which would plan anew for each length of a text."""
+    import torch
+
+    claim(1024)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -1,0 +1,22 @@
+"""What a command gives the workers that it starts."""
+
+import pytest
+
+from services.stack import Stack, local_stack
+from shared.settings import settings, use
+
+
+@pytest.mark.parametrize(
+    ("asked", "stays", "given"),
+    [("auto", False, False), ("auto", True, "auto"), (True, False, True), (False, True, False)],
+)
+def test_workers_that_stay_record_their_loops(tmp_path, monkeypatch, asked, stays, given):
+    """auto becomes false for workers that are gone with one command; what somebody has set counts for all."""
+    monkeypatch.setattr(Stack, "start_worker", lambda *_: None)
+    before = settings()
+    use(before.model_copy(update={"data_dir": tmp_path, "compile": asked}))
+    try:
+        with local_stack({"light"}, stays=stays) as stack:
+            assert stack.settings.compile == settings().compile == given
+    finally:
+        use(before)
