@@ -103,11 +103,11 @@ def test_a_page_with_too_much_is_refused(brought, length, tmp_path):
 
 def test_a_page_that_takes_for_ever_ends(brought, tmp_path):
     """A site that says nothing is left at the deadline, and so is yt-dlp's process."""
-    with host({"/p": lambda _: time.sleep(15)}) as site:
+    with host({"/p": lambda _: time.sleep(60)}) as site:
         began = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             brought(site.url("/p"), guard=loopback_guard(), limits=Limits(total_seconds=4))
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 30
     assert list(tmp_path.iterdir()) == []
 
 
