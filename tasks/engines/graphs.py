@@ -56,6 +56,8 @@ class Graph:
         graph = onnx.load(file).graph
         known = {one.name: self._placed(onnx.numpy_helper.to_array(one)) for one in graph.initializer}
         nodes = [node for node in graph.node if not self._is_constant(node, known)]
+        for name in (name for node in nodes if node.op_type == "Resize" for name in node.input if name in known):
+            known[name] = known[name].cpu()  # sizes: reading them on the device would wait for it
         if unknown := sorted({node.op_type for node in nodes} - set(OPERATORS)):
             raise UnknownOperator(f"{file.name} has the operator {', '.join(unknown)}, which torch is not given here")
         (self._input,) = (one.name for one in graph.input if one.name not in known)

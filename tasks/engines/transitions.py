@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from shared.errors import BadInput
 from tasks.boxes import Floats, Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.pictures import inferring, on_device, rehearsed
@@ -45,9 +46,15 @@ class TransNet(TorchEngine):
     most = 32
 
     def load(self) -> None:
-        """Read the state dict, nothing but tensors."""
+        """Read the state dict, nothing but tensors.
+
+        Raises:
+            BadInput: int8 or nf4 is asked for.
+        """
         import torch
 
+        if self.files.precision in ("int8", "nf4"):
+            raise BadInput(f"{self.files.entry} comes in fp32 and bf16, not in {self.files.precision}")
         self._torch: Any = torch
         torch.set_num_threads(self.files.threads)
         (file,) = self.files.folder.glob("*.pth")
