@@ -118,17 +118,18 @@ def recorded(device: Device, work: Callable[[], None]) -> Callable[[], None]:
         return work
     import torch
 
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
+    stream, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(stream)
     with torch.cuda.stream(aside):
         for _ in range(RUNS_BEFORE_RECORDING):
             work()
-    torch.cuda.current_stream().wait_stream(aside)
+    stream.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     try:
         with torch.cuda.graph(graph):
             work()
     except RuntimeError as error:
+        torch.cuda.set_stream(stream)  # torch leaves its own current when a recording cannot be ended
         if is_out_of_memory(error) or not _works():
             raise
         raise NotRecorded(str(error)) from error

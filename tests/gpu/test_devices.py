@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tasks import devices
-from tasks.devices import NoDevice, NotRecorded, OutOfDeviceMemory, claim
+from tasks.devices import NoDevice, OutOfDeviceMemory, claim
 from tasks.engines.base import TorchEngine
 from tasks.models import Weighted
 from tests.support.project import ROOT
@@ -103,31 +103,28 @@ except DeviceLost as error:
 """
 
 
+def in_a_process(program):
+    """What another Python makes of it: a GPU that failed there does not fail here."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
 def test_a_failed_kernel_is_a_lost_gpu():
     """A device-side assertion leaves a process without its GPU: told from a bug, and another process works."""
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
-        [sys.executable, "-c", LOST], env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = in_a_process(LOST)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("lost: the GPU failed in breaks: CUDA error")
     assert claim(512).is_gpu
 
 
-def test_what_cannot_be_recorded_is_told_and_the_gpu_goes_on():
-    """A step that waits for the GPU cannot be a CUDA graph: that is said, and other work is recorded afterwards."""
+def test_what_is_recorded_is_repeated():
+    """A recorded step is the work itself: each replay does it once more."""
     import torch
 
-    device = claim(1024)
-    total = torch.zeros(1, device="cuda")
-
-    def waits():
-        total.add_(total.item())
-
-    with pytest.raises(NotRecorded):
-        devices.recorded(device, waits)
     counts = torch.zeros(1, device="cuda")
-    replay = devices.recorded(device, lambda: counts.add_(1))
+    replay = devices.recorded(claim(1024), lambda: counts.add_(1))
     before = counts.item()
     replay()
     assert counts.item() == before + 1
@@ -139,3 +136,23 @@ def test_attention_does_not_plan_for_every_length():
 
     claim(1024)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+WAITS = """
+import sys, torch
+from tasks import devices
+
+device = devices.claim(1024)
+total, stream = torch.zeros(1, device="cuda"), torch.cuda.current_stream()
+try:
+    devices.recorded(device, lambda: total.add_(total.item()))
+except devices.NotRecorded as error:
+    goes_on = torch.ones(1000, device="cuda").sum().item() == 1000
+    sys.exit(f"same stream: {torch.cuda.current_stream() == stream}, goes on: {goes_on}")
+"""
+
+
+def test_what_cannot_be_recorded_is_told_and_the_gpu_goes_on():
+    """A step that waits for the GPU cannot be a CUDA graph: that is said, and ordinary work goes on in its stream."""
+    done = in_a_process(WAITS)
+    assert done.stderr.splitlines()[-1] == "same stream: True, goes on: True"
