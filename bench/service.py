@@ -24,8 +24,8 @@ from tasks.node import ledger, storage
 from tasks.registry import parse_document
 
 WORDS = ("sneaker", "mug", "bicycle", "telephone")
-"""What product_detection is asked to look for in every job: with OWLv2 there, its work counts."""
-SINGLE = ("first", "second", "third", "fourth")
+"""What product_detection is asked to look for in one of the single jobs, and in one of each round of many."""
+SINGLE = ("first", "second", "third", "with_words")
 READY_SECONDS, JOB_SECONDS, UNLOAD_SECONDS = 300, 120, 15
 
 
@@ -42,7 +42,9 @@ def measure(
         for number, name in enumerate(SINGLE, 1):
             with part(name):
                 with Watch(gpu, parents) as watch:
-                    documents += finished([submitted(renamed(video, copies, -number))], JOB_SECONDS)
+                    documents += finished(
+                        [submitted(renamed(video, copies, -number), with_words=name == "with_words")], JOB_SECONDS
+                    )
                 one_clip(documents[-1], name)
                 timeline(documents[-1], name)
                 row(f"{name}.nvml", watch.figures()["busy_percent"], **watch.figures())
@@ -95,9 +97,9 @@ def started(worker: str, log: str) -> None:
     )
 
 
-def submitted(video: Path) -> Job:
-    """A job with every analyzer, words to look for among the options."""
-    return accept(video, options={"product_detection": {"words": WORDS}})
+def submitted(video: Path, *, with_words: bool) -> Job:
+    """A job with every analyzer."""
+    return accept(video, options={"product_detection": {"words": WORDS}} if with_words else None)
 
 
 def renamed(video: Path, folder: Path, number: int) -> Path:
@@ -191,7 +193,7 @@ def many(video: Path, folder: Path, count: int, first: int) -> list[Document]:
     """Several clips at once."""
     copies = [renamed(video, folder, first + number) for number in range(count)]
     before = time.monotonic()
-    documents = finished([submitted(copy) for copy in copies], JOB_SECONDS + 10 * count)
+    documents = finished([submitted(copy, with_words=copy == copies[0]) for copy in copies], JOB_SECONDS + 10 * count)
     seconds = time.monotonic() - before
     failed = [report.name for one in documents for report in one.analyzers if report.status in ("failed", "timeout")]
     row(f"{count}_at_once.clips_per_hour", round(count / seconds * 3600), seconds=round(seconds, 2), failed=failed)
