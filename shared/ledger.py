@@ -264,6 +264,17 @@ class Ledger:
             query = sa.update(Run).where(Run.job_id == job_id, Run.analyzer.in_(analyzers), Run.status.is_(None))
             session.execute(query.values(queued_at=time.time()))
 
+    def claim(self, job_id: str, analyzers: Sequence[str]) -> list[str]:
+        """Note that these runs are queued now, but for those that somebody queued before; the names of the others."""
+        with self.session() as session:
+            return [
+                name
+                for name in analyzers
+                if _changed(
+                    session, self._open_run(job_id, name).where(Run.queued_at.is_(None)).values(queued_at=time.time())
+                )
+            ]
+
     def begin(self, job_id: str, analyzer: str, *, limit_seconds: float) -> Run | None:
         """Count an attempt before its work starts; None when the run is done."""
         now = time.time()

@@ -1,4 +1,8 @@
-"""A job's way through the queues: prepare, then a chord per level, then aggregate."""
+"""A job's way through the queues: prepare, then a chord per level, then aggregate.
+
+An analyzer whose inputs have all ended before its level comes is begun at once: then no chord waits for it, and its end
+calls `advance` itself.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from tasks.celery import app
 from tasks.node import events, ledger
 from tasks.plan import Plan
 from tasks.prepare import prepare
+from tasks.registry import analyzers, dependencies
 
 SINCE_KEY = "reelgraph:since"
 
@@ -56,9 +61,56 @@ def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
         aggregate(job_id)
         return
     names = plan.levels[level]
-    ledger().queue(job_id, names)
-    then = _control(advance.si(job_id, level + 1), job)
-    chord([analysis(job, plan, name) for name in names])(then.on_error(then.clone()))
+    if died_on_the_way:
+        ledger().queue(job_id, names)
+    waiting = names if died_on_the_way else ledger().claim(job_id, names)
+    then = _then(job, level)
+    if waiting:
+        chord([_step(job, plan, name) for name in waiting])(then.on_error(then.clone()))
+    else:
+        then.apply_async()
+    _begin_ready(job_id)
+
+
+@app.task(name="begin_ready", ignore_result=True)
+def begin_ready(job_id: str) -> None:
+    """Begin what waits for nothing but its level. Running it twice does no harm."""
+    _begin_ready(job_id)
+
+
+def _begin_ready(job_id: str) -> None:
+    job = ledger().job(job_id)
+    if job.plan is None or job.state != "running":
+        return
+    plan = Plan.model_validate(job.plan)
+    runs = ledger().runs(job_id)
+    unended = {name for name, run in runs.items() if run.status is None}
+    for level, names in enumerate(plan.levels):
+        if level <= job.level:
+            continue
+        ready = [name for name in names if not unended.intersection(dependencies(analyzers()[name]))]
+        for name in ledger().claim(job_id, ready):
+            _at_its_end(_step(job, plan, name), _then(job, level)).apply_async()
+
+
+def _step(job: Job, plan: Plan, name: str) -> Signature[Any]:
+    """An analyzer's task; what only waits for it is begun at its end."""
+    step = analysis(job, plan, name)
+    later = (other for names in plan.levels[job.level + 1 :] for other in names)
+    if any(name in dependencies(analyzers()[other]) for other in later):
+        return _at_its_end(step, _control(begin_ready.si(job.id), job))
+    return step
+
+
+def _at_its_end(step: Signature[Any], then: Signature[Any]) -> Signature[Any]:
+    """Call `then` when the step has ended, whichever way."""
+    step.link(then)
+    step.link_error(then.clone())
+    return step
+
+
+def _then(job: Job, level: int) -> Signature[Any]:
+    return _control(advance.si(job.id, level + 1), job)
 
 
 def _has_ended(job: Job, names: Sequence[str]) -> bool:

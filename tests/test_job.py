@@ -10,6 +10,7 @@ from shared.ledger import OPEN_STATES
 from tasks.node import ledger
 from tests.support.jobs import openings, report, running, submit, wait
 from tests.support.moving import texture, write_video
+from tests.support.processes import eventually
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,18 @@ def test_a_job_ends_with_its_tracks(stack, video):
     assert [one["status"] for one in document["analyzers"]] == ["ok", "ok"]
     values = {track["id"]: track["items"][0]["value"] for track in document["tracks"]}
     assert values == {"misbehaving/frames": 4, "dependent/frames": 4}
+
+
+def test_an_analyzer_begins_when_its_own_inputs_have_ended(stack, video, tmp_path):
+    """A run of the second level ends while one of the first still works, and the job ends when all have."""
+    go_on = tmp_path / "go on"
+    job = submit(video, "dependent", "patient", patient={"file": str(go_on)})
+    assert eventually(lambda: "dependent" in (runs := ledger().runs(job.id)) and runs["dependent"].status == "ok", 60)
+    assert ledger().runs(job.id)["patient"].status is None
+    go_on.touch()
+    document = wait(job)
+    assert document["job"]["state"] == "completed"
+    assert [one["receipt"]["attempts"] for one in document["analyzers"]] == [1, 1, 1]
 
 
 def test_a_video_is_decoded_once_and_opened_by_one_process(stack, video):

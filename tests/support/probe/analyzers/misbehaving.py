@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 from pydantic import Field
 
@@ -78,6 +79,29 @@ class Misbehaving(Analyzer[Behaviour, Count]):
             time.sleep(0.05)
             media.progress(0.5)
         return count(media)
+
+
+class Awaited(Options):
+    """What to wait for."""
+
+    file: str = Field("", description="wait until this is there")
+
+
+class Patient(Analyzer[Awaited, Count]):
+    """Ends when it is told to."""
+
+    name = "patient"
+    version = 1
+    group = "light"
+    summary = "waits for a file"
+    options = Awaited
+    cost = 0.01
+
+    def analyze(self, media: Media, options: Awaited) -> Count:
+        while not Path(options.file).exists():
+            time.sleep(0.05)
+            media.progress(0.5)
+        return Count(frames=ScalarTrack(method="measurement", items=()))
 
 
 class Dependent(Analyzer[Options, Count]):
