@@ -89,6 +89,7 @@ class HubSegmenter(TorchEngine):
     """UperNet, SegFormer, BEiT, DPT and others of transformers that score every class at every pixel."""
 
     cpu_batch = 2
+    most = 32  # torch's bilinear kernels count pixels in 32 bits: 255 classes of 512x512 pixels fit 32 times
     names_things = True
     least_share = 0.001
 
@@ -101,6 +102,8 @@ class HubSegmenter(TorchEngine):
         from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
         self.model = full_size(AutoModelForSemanticSegmentation, self.files)
+        if getattr(self.model, "auxiliary_head", None) is not None:
+            self.model.auxiliary_head = None  # it serves training alone, and its scores are as large as the others
         self._processor: Any = AutoImageProcessor.from_pretrained(self.files.folder, local_files_only=True)
         names = self.model.config.id2label
         # some ADE20K checkpoints carry all synonyms: "person;individual;someone"
