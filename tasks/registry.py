@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -111,10 +111,27 @@ def select(names: Iterable[str] | None) -> tuple[AnyAnalyzer, ...]:
 
 
 def levels(chosen: Iterable[AnyAnalyzer]) -> tuple[tuple[AnyAnalyzer, ...], ...]:
-    """Analyzers by level: each depends only on earlier levels; within a level the costliest first."""
+    """Analyzers by level: each depends only on earlier levels.
+
+    Within a level those come first after which most work can only follow (Jackson's rule: on one machine the largest
+    tail first ends soonest), and among equals the costliest.
+    """
+    ordered = _levels(chosen)
+    tails = _tails(ordered)
     return tuple(
-        tuple(sorted(level, key=lambda analyzer: (-analyzer.cost, analyzer.name))) for level in _levels(chosen)
+        tuple(sorted(level, key=lambda analyzer: (-tails[analyzer.name], -analyzer.cost, analyzer.name)))
+        for level in ordered
     )
+
+
+def _tails(ordered: Sequence[Sequence[AnyAnalyzer]]) -> dict[str, float]:
+    """Cost of the longest chain of analyzers that can only begin when this one has ended, by name."""
+    tails = {analyzer.name: 0.0 for level in ordered for analyzer in level}
+    for level in reversed(ordered):
+        for analyzer in level:
+            for name in tails.keys() & set(dependencies(analyzer)):
+                tails[name] = max(tails[name], analyzer.cost + tails[analyzer.name])
+    return tails
 
 
 def _levels(chosen: Iterable[AnyAnalyzer]) -> list[list[AnyAnalyzer]]:

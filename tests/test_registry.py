@@ -138,14 +138,20 @@ def test_an_unknown_analyzer_is_explained():
 
 
 def test_levels_respect_every_dependency():
-    """Whatever an analyzer may read stands in an earlier level; in a level the costliest comes first."""
+    """Whatever an analyzer may read stands in an earlier level."""
     ordered = levels(analyzers().values())
     at = {one.name: number for number, level in enumerate(ordered) for one in level}
     assert set(at) == set(analyzers())
     for analyzer in analyzers().values():
         assert all(at[name] < at[analyzer.name] for name in dependencies(analyzer) if name in at)
-    for level in ordered:
-        assert [one.cost for one in level] == sorted((one.cost for one in level), reverse=True)
+
+
+def test_what_most_waits_for_comes_first():
+    """In a level the cheap cuts, on which a long chain stands, come before the costly text; without a chain cost counts."""
+    (first, *_) = levels(select(["background_segmentation", "cut_analysis", "text_overlay", "visual_effects"]))
+    assert [one.name for one in first] == ["cut_analysis", "text_overlay"]
+    (alone,) = levels(select(["cut_analysis", "text_overlay"]))
+    assert [one.name for one in alone] == ["text_overlay", "cut_analysis"]
 
 
 def test_what_is_not_chosen_delays_nothing():
