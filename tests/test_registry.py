@@ -147,7 +147,7 @@ def test_levels_respect_every_dependency():
 
 
 def test_what_most_waits_for_comes_first():
-    """In a level the cheap cuts, on which a long chain stands, come before the costly text; without a chain cost counts."""
+    """In a level the cheap cuts, on which a long chain stands, go before the costly text; without one cost counts."""
     (first, *_) = levels(select(["background_segmentation", "cut_analysis", "text_overlay", "visual_effects"]))
     assert [one.name for one in first] == ["cut_analysis", "text_overlay"]
     (alone,) = levels(select(["cut_analysis", "text_overlay"]))
