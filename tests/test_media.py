@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from shared.errors import BadInput
-from shared.media import open_decode_pass, probe
+from shared.media import Limits, probe
 from tests.support.clips import click, make_clip, numbered
 from tests.support.real import real_clip
 
@@ -174,10 +174,10 @@ def test_limits_refuse_before_decoding(tmp_path: Path) -> None:
     """A picture or a length above the limits is refused with a code of its own."""
     path = make_clip(tmp_path / "a.mp4")
     with pytest.raises(BadInput) as caught:
-        probe(path, max_pixels=160 * 120 - 1)
+        probe(path, limits=Limits(pixels=160 * 120 - 1))
     assert caught.value.code == "too_large"
     with pytest.raises(BadInput) as caught:
-        probe(path, max_seconds=1.9)
+        probe(path, limits=Limits(seconds=1.9))
     assert caught.value.code == "too_long"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.exports.thumbnail import thumbnail
+from shared.isolated import thumbnail
 from shared.errors import BadInput
 from shared.frames import Audio, Frames
 from shared.media import probe

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.exports.thumbnail import thumbnail
+from shared.isolated import thumbnail
 from shared.errors import BadInput
 from shared.media import probe
 from tests.support.clips import make_clip, plain

@@ -22,7 +22,7 @@ from shared.errors import BadInput, Infrastructure
 from shared.groups import workers
 from shared.ledger import OPEN_STATES, Job
 from shared.log import configure_logging
-from shared.media import probe
+from shared.isolated import probe
 from shared.schema import Document, OptionValue
 from shared.settings import settings, use
 from shared.storage import document_key

@@ -79,7 +79,7 @@ def of_video(request: Request, document: Document, video: Path) -> Request:
     Raises:
         BadInput: it is not the video that the document is about (`bad_option`).
     """
-    from services.exports.thumbnail import thumbnail
+    from shared.isolated import thumbnail
     from services.results import THUMBNAIL_WIDTH
 
     if sha256_of(video) != document.media.sha256:
