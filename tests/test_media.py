@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from shared.errors import BadInput
+from shared.frames import Frames
 from shared.media import Limits, probe
 from tests.support.clips import click, make_clip, numbered
+from tests.support.reading import opened, seen
 from tests.support.real import real_clip
 
 
@@ -184,12 +186,13 @@ def test_limits_refuse_before_decoding(tmp_path: Path) -> None:
 def test_a_decode_pass_is_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Opening for a decode pass logs the event that operators count; a probe does not."""
     path = make_clip(tmp_path / "a.mp4")
-    with caplog.at_level(logging.INFO, logger="shared.media"):
-        probe(path)
+    with caplog.at_level(logging.INFO, logger="shared"):
+        reader = opened(path, Frames())
         assert not caplog.records
-        with open_decode_pass(path, sha256="abc", renditions=["one"]):
-            pass
-    assert [record.message for record in caplog.records] == ["decode_pass_opened"]
+        with reader:
+            assert len(seen(reader, Frames())) == 20
+    (record,) = caplog.records
+    assert (record.message, record.video) == ("decode_pass_opened", reader.info.sha256)
 
 
 def test_a_real_reel_is_probed() -> None:
