@@ -43,8 +43,11 @@ STOP_SECONDS = 5.0
 
 PICTURE_SECONDS = 60.0
 
-AT_ONCE = 8
-"""Probes and pictures of this process: each may take `media_memory_bytes`."""
+AT_ONCE = 4
+"""Probes and pictures of this process: others wait, for the sake of memory."""
+
+PROBE_SHARE = 4
+"""A probe decodes one picture: it gets this part of the memory that a decode pass gets."""
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
 
@@ -93,7 +96,7 @@ class Call:
         errand = Errand(
             work=work,
             folder=_working_folder(),
-            memory_bytes=settings().media_memory_bytes,
+            memory_bytes=settings().media_memory_bytes // (PROBE_SHARE if isinstance(work, Probing) else 1),
             log_level=logging.getLogger().getEffectiveLevel(),
         )
         message = errand.model_dump_json().encode()
@@ -193,7 +196,7 @@ class _Server:
                 try:
                     socket.send_fds(self._running(), [b"+"], [far.fileno()])
                 except OSError as error:
-                    self._control = None
+                    self._process = None
                     if attempt:
                         near.close()
                         raise _gone() from error
@@ -208,6 +211,8 @@ class _Server:
 
     def _running(self) -> socket.socket:
         if self._control is None or self._process is None or self._process.poll() is not None:
+            if self._control is not None:
+                self._control.close()
             self._control, far = socket.socketpair()
             with far:
                 self._process = subprocess.Popen(  # noqa: S603  (this very Python)

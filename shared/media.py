@@ -32,7 +32,7 @@ from shared.packets import packets
 from shared.rate import SCANNED_PACKETS, frame_rate
 from shared.renditions import DEFAULT_FPS
 from shared.schema import Frozen, MediaInfo, StreamInfo
-from shared.stills import is_animated_webp, still_picture
+from shared.stills import canvas, is_animated_webp, still_picture
 from shared.truncation import missing_part
 
 logger = logging.getLogger(__name__)
@@ -50,9 +50,11 @@ MAX_PIXELS = 142_606_336
 MAX_FRAMES = 2_000_000
 """Four hours at 120 frames a second are 1.7 million."""
 
-LEAST_BITS_PER_SECOND = 400
-SPARSE_SECONDS = 60.0
-"""No speech codec goes below 450 bits a second (Codec 2): less than 400, for over a minute, is a decompression bomb."""
+LEAST_BITS_PER_SECOND = 2000
+SPARSE_SECONDS = 600.0
+"""No codec of these formats takes less for speech than Speex's lowest mode, 2150 bits a second: a file that has less
+for sound and all, for over ten minutes, is a decompression bomb.
+"""
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
@@ -136,6 +138,7 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
             allowed or than it can be (`too_large`, `too_long`, `too_many_frames`, `too_sparse`).
     """
     limits = limits or Limits()
+    _refuse_canvas(path, limits)
     with open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
@@ -235,6 +238,13 @@ def _turn(frame: VideoFrame) -> tuple[int, bool]:
     # mirroring comes last and swaps the sign of x'
     degrees = math.degrees(math.atan2(-b, -a if mirrored else a))
     return round(degrees / 90) * 90 % 360, mirrored
+
+
+def _refuse_canvas(path: Path, limits: Limits) -> None:
+    """Raise BadInput for a GIF or PNG larger than allowed: FFmpeg forgets a size beyond its own limit."""
+    size = canvas(path) if path.is_file() and os.access(path, os.R_OK) else None
+    if size and size[0] * size[1] > limits.pixels:
+        raise BadInput(f"{path}: pictures of {size[0]}x{size[1]} are too large.", code="too_large")
 
 
 def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:

@@ -5,21 +5,50 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.errors import Cancelled, Infrastructure
+from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import RESERVED, USE_LOCK, make_room, reserve
 from shared.isolated import Call, decoding
 from shared.locks import FileLock
 from shared.renditions import Rendition, estimate_bytes
-from shared.schema import MediaInfo
+from shared.schema import Frozen, MediaInfo
 from shared.windows import remove_incomplete
 
 logger = logging.getLogger(__name__)
 
+REFUSED = "refused.json"
+REFUSED_SECONDS = 3600.0
+COSTLY = frozenset({"decoder_crashed", "too_slow", "too_much_memory"})
+
 _running: weakref.WeakSet[BackgroundPass] = weakref.WeakSet()
+
+
+class _Noted(Frozen):
+    """Why a pass over a video ended, for the passes that would end so as well."""
+
+    code: str
+    message: str
+
+
+def note_refusal(folder: Path, error: Exception) -> None:
+    """Note that a video crashes its decoder or takes too much, so that no other process tries the same at once."""
+    if isinstance(error, BadInput) and error.code in COSTLY:
+        (folder / REFUSED).write_text(_Noted(code=error.code, message=error.message).model_dump_json())
+
+
+def noted_refusal(folder: Path) -> BadInput | None:
+    """What was noted of a video in the last hour; later it is tried again."""
+    try:
+        if time.time() - (folder / REFUSED).stat().st_mtime > REFUSED_SECONDS:
+            return None
+        noted = _Noted.model_validate_json((folder / REFUSED).read_text())
+    except FileNotFoundError:
+        return None
+    return BadInput(noted.message, code=noted.code)
 
 
 class BackgroundPass:
@@ -89,6 +118,7 @@ class BackgroundPass:
             logger.info("decode_pass_stopped", extra={"video": self._info.sha256})
         except Exception as error:  # noqa: BLE001  (a thread's end: the reader raises it)
             self.error = error
+            note_refusal(self._folder, error)
             logger.warning("decode_pass_failed", extra={"video": self._info.sha256, "reason": str(error)})
             if isinstance(error, Infrastructure):
                 remove_incomplete(self._folder, [need.key for need in self._missing])

@@ -52,9 +52,9 @@ def clips(folder: Path) -> dict[str, bytes]:
 
 
 def corpus(originals: dict[str, bytes], each: int, *, seed: int = SEED) -> Iterator[Case]:
-    """`each` cases of every kind and damage that fits it, then the headers that lie."""
+    """`each` cases of every kind and damage that fits it."""
     for ending, original in originals.items():
-        for damage in DAMAGES.get(ending, ()) + EVERYWHERE:
+        for damage in DAMAGES[ending] + EVERYWHERE:
             for number in range(each):
                 name = f"{ending}-{damage.__name__}-{number}"
                 yield Case(name, ending, damage(bytearray(original), Random(f"{seed}-{name}")))

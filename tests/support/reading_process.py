@@ -56,9 +56,9 @@ def finish(process: subprocess.Popen[str]) -> Reading:
 
 
 class DecoderMemory(threading.Thread):
-    """Watches the processes that the media server forks."""
+    """Watches the processes that the media server forks: their highest memory, and how far it is above the server's."""
 
-    growth_mib = 0
+    peak_mib = growth_mib = 0
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -68,7 +68,9 @@ class DecoderMemory(threading.Thread):
             for server in psutil.Process().children():
                 with suppress(psutil.Error, OSError, ValueError):
                     for child in server.children():
-                        self.growth_mib = max(self.growth_mib, peak_mib(child.pid) - peak_mib(server.pid))
+                        peak = peak_mib(child.pid)
+                        self.peak_mib = max(self.peak_mib, peak)
+                        self.growth_mib = max(self.growth_mib, peak - peak_mib(server.pid))
             time.sleep(0.01)
 
 
