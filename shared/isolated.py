@@ -25,7 +25,19 @@ from shared import errors
 from shared.digests import sha256_of
 from shared.errors import BadInput, Cancelled, Infrastructure, ReelgraphError
 from shared.media import Limits
-from shared.media_work import ALIVE, DONE, EXIT_CODE, LENGTH, REFUSED, Decoding, Errand, Picturing, Probing, Refusal, Work
+from shared.media_work import (
+    ALIVE,
+    DONE,
+    EXIT_CODE,
+    LENGTH,
+    REFUSED,
+    Decoding,
+    Errand,
+    Picturing,
+    Probing,
+    Refusal,
+    Work,
+)
 from shared.renditions import Rendition
 from shared.schema import MediaInfo
 from shared.settings import settings
@@ -61,9 +73,7 @@ def probe(path: Path, *, sha256: str | None = None) -> MediaInfo:
         Infrastructure: no process can be started.
     """
     chosen = settings()
-    limits = Limits(
-        pixels=chosen.max_video_pixels, frames=chosen.max_video_frames, seconds=chosen.max_video_seconds
-    )
+    limits = Limits(pixels=chosen.max_video_pixels, frames=chosen.max_video_frames, seconds=chosen.max_video_seconds)
     work = Probing(video=os.fsencode(path), sha256=sha256 or "", limits=limits)
     info = MediaInfo.model_validate_json(_at_once(work, chosen.probe_seconds))
     return info if sha256 else info.model_copy(update={"sha256": sha256_of(path)})
@@ -189,7 +199,7 @@ class _Server:
         os.register_at_fork(after_in_child=self._forget)
 
     def connect(self) -> socket.socket:
-        """This end of a connection to a new child. Raises Infrastructure."""
+        """A connection to a new child, its near end. Raises Infrastructure."""
         near, far = socket.socketpair()
         with far, self._lock:
             for attempt in range(2):

@@ -60,7 +60,7 @@ Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
 
 class Limits(Frozen):
-    """What a video may have at most. `pixels` of one picture, as stored and as displayed; `seconds` None: any length."""
+    """What a video may have at most: `pixels` of one picture, as stored and as shown. `seconds` None: any length."""
 
     pixels: int = MAX_PIXELS
     frames: int = MAX_FRAMES
@@ -248,7 +248,7 @@ def _refuse_canvas(path: Path, limits: Limits) -> None:
 
 
 def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
-    """Raise BadInput for pictures that cannot be decoded here, or are too many, or too large, as stored or displayed."""
+    """Raise BadInput for pictures that cannot be decoded here, are too many, or too large, as stored or as shown."""
     if not _decoder(video):
         raise BadInput(f"{path}: its pictures are in a format that cannot be decoded.", code="undecodable")
     shape = max(1.0, float(video.sample_aspect_ratio or 1))
@@ -261,9 +261,7 @@ def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
         raise BadInput(f"{path}: {video.frames} pictures are more than {least}.", code="too_many_frames")
 
 
-def _refuse_length(
-    path: Path, seconds: float, pictures: _Pictures | None, limits: Limits, *, has_sound: bool
-) -> None:
+def _refuse_length(path: Path, seconds: float, pictures: _Pictures | None, limits: Limits, *, has_sound: bool) -> None:
     """Raise BadInput for a video that is too long, has too many pictures, or whose bytes cannot be that much sound."""
     if limits.seconds is not None and seconds > limits.seconds:
         raise BadInput(f"{path}: {seconds:.0f} s are longer than the {limits.seconds:.0f} s allowed.", code="too_long")

@@ -3,8 +3,8 @@
 It has FFmpeg's libraries loaded and touches no file itself. Its client (`shared/isolated.py`) sends it one end of a
 socket pair for each piece of work; a child forked at once reads the errand from there and answers there: any number of
 `ALIVE`, then `DONE` or `REFUSED` with length and bytes. Of a child that died without an answer the server writes the
-exit code there, four bytes, negative for a signal. A client that closes its end kills the child; a client that dies ends
-the server and all of its children.
+exit code there, four bytes, negative for a signal. A client that closes its end kills the child; a client that dies
+ends the server and all of its children.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class _Server:
         self._children: dict[int, socket.socket] = {}
         """By process id."""
         self._ended, self._wake = socket.socketpair()
-        self._ended.setblocking(False)
-        self._wake.setblocking(False)
+        self._ended.settimeout(0)
+        self._wake.settimeout(0)
         self._poll = select.poll()
 
     def serve(self) -> None:
@@ -156,10 +156,10 @@ def _work(connection: socket.socket) -> None:
 
 def bound(memory_bytes: int) -> None:
     """No more memory than this, and no core file."""
-    for limit, wanted in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0)):
-        _, most = resource.getrlimit(limit)
-        wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(limit, (wanted, wanted))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    least = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (least, least))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:
@@ -170,7 +170,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 def _checker(connection: socket.socket) -> Callable[[], None]:
-    """What long work calls often: it tells the client that work goes on, and raises Cancelled when that wants no more."""
+    """What long work calls often: it tells the client that work goes on, and raises Cancelled when told to stop."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     told = time.monotonic()

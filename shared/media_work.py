@@ -16,7 +16,6 @@ from shared.renditions import Rendition
 from shared.schema import Frozen, MediaInfo
 from shared.thumbnail import thumbnail
 
-
 LENGTH = struct.Struct("<I")
 EXIT_CODE = struct.Struct("<i")
 DONE, REFUSED, ALIVE = b"=", b"!", b"."
@@ -42,7 +41,7 @@ class Probing(_OnFile):
     sha256: str
     limits: Limits
 
-    def run(self, check: Callable[[], None]) -> bytes:  # noqa: ARG002  (the signature of all work)
+    def run(self, check: Callable[[], None]) -> bytes:
         """The answer."""
         return probe(self.path, sha256=self.sha256, limits=self.limits).model_dump_json().encode()
 
@@ -55,7 +54,7 @@ class Picturing(_OnFile):
     t: float
     width: int
 
-    def run(self, check: Callable[[], None]) -> bytes:  # noqa: ARG002  (the signature of all work)
+    def run(self, check: Callable[[], None]) -> bytes:
         """The answer."""
         return thumbnail(self.path, self.info, self.t, width=self.width)
 

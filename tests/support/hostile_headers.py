@@ -19,7 +19,7 @@ HUGE = 32_768
 
 
 def bombs(folder: Path) -> Iterator[tuple[Case, str]]:
-    """Files of less than a megabyte that would be a billion pictures, a gigapixel or an hour; the code that refuses each."""
+    """Files of less than a megabyte that would be a billion pictures, a gigapixel or an hour; how each is refused."""
     made = clips(folder)
     yield Case("bomb-frames", "mp4", with_samples(made["mp4"], BILLION)), "too_many_frames"
     yield Case("bomb-index", "mp4", with_samples(made["mp4"], 100_000_000)), "too_many_frames"
@@ -120,7 +120,7 @@ def references(secret: Path, port: int) -> Iterator[Case]:
             "hls-key": f'#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="{target}"\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n',
             "concat": f"ffconcat version 1.0\nfile '{target}'\n",
             "dash": DASH.format(target),
-            "xspf": f'<?xml version="1.0"?><playlist><trackList><track><location>{target}</location></track></trackList>',
+            "xspf": f"<playlist><trackList><track><location>{target}</location></track></trackList></playlist>",
             "asx": f'<asx version="3.0"><entry><ref href="{target}"/></entry></asx>',
             "real": f"{target}\n",
         }.items():
@@ -134,8 +134,8 @@ def references(secret: Path, port: int) -> Iterator[Case]:
 
 DASH = """<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" minBufferTime="PT1S"
 mediaPresentationDuration="PT1S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"><Period><AdaptationSet
-mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>{}</BaseURL></Representation></AdaptationSet></Period>
-</MPD>"""
+mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>{}</BaseURL></Representation></AdaptationSet>
+</Period></MPD>"""
 
 SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
 

@@ -64,10 +64,10 @@ def _read(reader: FrameReader, need: Rendition, info: MediaInfo) -> None:
             reader.audio(need)
         else:
             for batch in reader.frames(need):
-                assert batch.frames.shape[0] == len(batch.times)
-    except Skipped as error:
-        assert error.code == ("no_audio" if isinstance(need, Audio) else "no_video")
-        assert not (info.has_audio if isinstance(need, Audio) else info.has_video)
+                batch.frames.max(initial=0)
+    except Skipped:
+        if info.has_audio if isinstance(need, Audio) else info.has_video:
+            raise
 
 
 def ending(case: Case, folder: Path, memory: DecoderMemory) -> Ending:
