@@ -83,8 +83,15 @@ class _Server:
             return False
         if not data:
             return False
+        if not files:  # this process may open no more; the client sees an end without an answer
+            return True
         connection = socket.socket(fileno=files[0])
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            logger.error("media_fork_failed", extra={"reason": str(error)})  # noqa: TRY400  (no more is known)
+            connection.close()
+            return True
         if not pid:
             self._become_child(connection)
         self._children[pid] = connection

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 import psutil
@@ -51,6 +53,21 @@ def test_a_crash_costs_one_probe(server: isolated._Server, tmp_path: Path) -> No
     first = server._process.pid
     assert isolated.probe(good).duration_seconds == 2.0
     assert server._process.pid == first
+
+
+def test_a_crash_costs_one_request(server: isolated._Server, tmp_path: Path) -> None:
+    """A video on which FFmpeg crashes is refused by the API in one sentence that calls it by its sender's name."""
+    from services.api import create_app
+
+    handlers = logging.getLogger().handlers[:]
+    use(settings().model_copy(update={"data_dir": tmp_path / "data", "require_keys": False}))
+    client = create_app().test_client()
+    video = BytesIO(make_clip(tmp_path / "clip.mp4").read_bytes() + bytes([0, 0, 0, 16]) + b"freesegfault")
+    form = {"video": (video, "reel.mp4")}
+    answer = client.post("/v1/jobs", data=form, content_type="multipart/form-data", headers={"Host": "localhost"})
+    logging.getLogger().handlers[:] = handlers
+    assert (answer.status_code, answer.json["code"]) == (422, "decoder_crashed")
+    assert answer.json["detail"] == "reel.mp4: it cannot be read, its decoder crashed (SIGSEGV)."
 
 
 def test_a_hang_is_ended(server: isolated._Server, tmp_path: Path) -> None:
