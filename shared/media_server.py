@@ -23,6 +23,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from av.codec import CodecContext
+from av.error import FFmpegError
+
 from shared.errors import BadInput, Cancelled, ReelgraphError
 from shared.log import configure_logging
 from shared.media_work import ALIVE, DONE, EXIT_CODE, LENGTH, REFUSED, Errand, Refusal
@@ -38,11 +41,25 @@ ALIVE_SECONDS = 1.0
 
 PR_SET_PDEATHSIG = 1
 
+USUAL_DECODERS = ("h264", "hevc", "vp9", "aac", "mp3")
+
 
 def main() -> None:
     """Serve the client at the other end of the socket whose number is the first argument."""
     with socket.socket(fileno=int(sys.argv[1])) as control:
+        _warm_up()
         _Server(control).serve()
+
+
+def _warm_up() -> None:
+    """Build once what every child would build anew: settings, and the tables of the usual decoders."""
+    configure_logging("WARNING", json=settings().log_json)
+    for name in USUAL_DECODERS:
+        decoder = CodecContext.create(name, "r")
+        # a process with threads must not be forked
+        decoder.thread_count = 1
+        with suppress(FFmpegError):  # some want headers, and have their tables by then
+            decoder.open()
 
 
 class _Server:

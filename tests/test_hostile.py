@@ -9,8 +9,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from io import BytesIO
+from operator import getitem
 from pathlib import Path
 
 import psutil
@@ -219,12 +222,9 @@ def test_a_changed_document_is_read_or_refused(tmp_path: Path, at: list[tuple[st
     """A document with anything in the place of some of its values is a document, or BadInput."""
     changed = json.loads(json.dumps(SAMPLE))
     for way in at:
-        node = changed
-        for key in way[:-1]:
-            inside = (isinstance(node, dict) and key in node) or (isinstance(node, list) and isinstance(key, int))
-            node = node[key] if inside else None
-        if isinstance(node, (dict, list)):
-            node[way[-1]] = value
+        # an earlier change may have taken the place away
+        with suppress(KeyError, IndexError, TypeError):
+            reduce(getitem, way[:-1], changed)[way[-1]] = value
     assert_read_or_refused(tmp_path / "result.json", json.dumps(changed).encode())
 
 
