@@ -8,8 +8,8 @@ from itertools import chain, count
 from pathlib import Path
 
 from services.exports.html import render
-from services.exports.thumbnail import thumbnail
 from shared.errors import Infrastructure
+from shared.isolated import thumbnail
 from shared.schema import Document
 from shared.storage import video_key
 from tasks.node import storage

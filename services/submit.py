@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import BadInput, Infrastructure
+from shared.isolated import probe
 from shared.ledger import Job, new_id
 from shared.log import logger
-from shared.media import probe
 from shared.schema import MediaInfo, OptionValue
 from shared.settings import settings
 from shared.storage import video_key
@@ -121,7 +121,7 @@ def again(job: Job, order: Order) -> Job:
 def probe_arrived(arrived: Path, sha256: str, name: str) -> MediaInfo:
     """The facts about a video in the `incoming` folder. Raises BadInput that calls it by the name its sender knows."""
     try:
-        return probe(arrived, sha256=sha256, max_seconds=settings().max_video_seconds)
+        return probe(arrived, sha256=sha256)
     except BadInput as error:
         sentence = error.message.replace(one_line(str(arrived)), one_line(name) or "the video")
         raise BadInput(sentence, code=error.code) from error

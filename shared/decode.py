@@ -18,7 +18,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from shared.errors import Infrastructure
 from shared.length import restarts
-from shared.media import chosen_streams, open_decode_pass
+from shared.media import chosen_streams, open_container
 from shared.packets import Restamp, packets
 from shared.pictures import PictureWriter
 from shared.renditions import DEFAULT_FPS, Audio, Frames, Rendition
@@ -48,7 +48,7 @@ def decode_pass(
         Infrastructure: the disk is full (`disk_full`); what was not committed has been removed.
     """
     try:
-        with open_decode_pass(video, sha256=info.sha256, renditions=[need.key for need in missing]) as container:
+        with open_container(video) as container:
             _Pass(container, info, folder, missing).run(check)
     except OSError as error:
         if error.errno not in DISK_FULL or isinstance(error, FFmpegError):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shared.errors import BadInput, Infrastructure, Skipped
 from shared.eviction import USE_LOCK, remove_video, touch
 from shared.locks import FileLock
-from shared.passes import BackgroundPass
+from shared.passes import BackgroundPass, noted_refusal
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
 from shared.schema import MediaInfo
 from shared.spans import merged, without
@@ -259,6 +259,8 @@ class FrameReader:
         """Become the video's writer when there is none and the rendition is still missing."""
         if self._pass is not None and self._pass.error is not None:
             raise self._pass.error
+        if (refusal := noted_refusal(self.folder)) is not None:
+            raise refusal
         lock = FileLock(self.folder / WRITE_LOCK)
         if not lock.take():
             return

@@ -35,6 +35,13 @@ class FileLock:
                 os.close(fd)
         return self._fd is not None
 
+    @property
+    def descriptor(self) -> int:
+        """The open file: whoever has it too holds the lock too. Raises ValueError when the lock is not held."""
+        if self._fd is None:
+            raise ValueError(f"{self.path} is not locked")
+        return self._fd
+
     def release(self) -> None:
         """Give the lock back; does nothing when it is not held."""
         if self._fd is not None:

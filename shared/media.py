@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,8 +31,8 @@ from shared.length import length_seconds
 from shared.packets import packets
 from shared.rate import SCANNED_PACKETS, frame_rate
 from shared.renditions import DEFAULT_FPS
-from shared.schema import MediaInfo, StreamInfo
-from shared.stills import is_animated_webp, still_picture
+from shared.schema import Frozen, MediaInfo, StreamInfo
+from shared.stills import canvas, is_animated_webp, still_picture
 from shared.truncation import missing_part
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,24 @@ and text and still pictures (tty, srt, image2), which make a video of anything."
 MAX_PIXELS = 142_606_336
 """No codec level allows more (HEVC 7.2 and AV1 7.3: 16384x8704): a larger header is a decompression bomb."""
 
+MAX_FRAMES = 2_000_000
+"""Four hours at 120 frames a second are 1.7 million."""
+
+LEAST_BITS_PER_SECOND = 2000
+SPARSE_SECONDS = 600.0
+"""No codec of these formats takes less for speech than Speex's lowest mode, 2150 bits a second: a file that has less
+for sound and all, for over ten minutes, is a decompression bomb.
+"""
+
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
+
+
+class Limits(Frozen):
+    """What a video may have at most: `pixels` of one picture, as stored and as shown. `seconds` None: any length."""
+
+    pixels: int = MAX_PIXELS
+    frames: int = MAX_FRAMES
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,46 +125,33 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-@contextmanager
-def open_decode_pass(path: Path, *, sha256: str, renditions: Sequence[str]) -> Iterator[InputContainer]:
-    """Open a video to decode all of it, and say so in the log (`decode_pass_opened`).
+def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None) -> MediaInfo:
+    """Read the facts about a video from its headers, its first frame and its first packets, in this very process.
 
-    Raises:
-        BadInput: as `open_container`.
-    """
-    with open_container(path) as container:
-        logger.info("decode_pass_opened", extra={"video": sha256, "renditions": tuple(renditions)})
-        yield container
-
-
-def probe(
-    path: Path, *, sha256: str | None = None, max_pixels: int = MAX_PIXELS, max_seconds: float | None = None
-) -> MediaInfo:
-    """Read the facts about a video from its headers, its first frame and its first packets.
+    A file that somebody sent is probed by `shared.isolated.probe`: FFmpeg may crash on it.
 
     The duration is the header's where the last packets agree, else that of the packets (`shared/length.py`).
 
     Raises:
         BadInput: it is not a video that can be read (`not_found`, `not_a_file`, `empty_file`, `truncated`,
             `still_picture`, `not_a_video`, `undecodable`, `no_streams`, `no_duration`), or larger or longer than
-            allowed (`too_large`, `too_long`).
+            allowed or than it can be (`too_large`, `too_long`, `too_many_frames`, `too_sparse`).
     """
+    limits = limits or Limits()
+    _refuse_canvas(path, limits)
     with open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
             raise BadInput(f"{path}: the file has neither pictures nor sound.", code="no_streams")
         if video is not None:
-            _refuse_pictures(path, video, max_pixels)
+            _refuse_pictures(path, video, limits)
         pictures = _look(path, container, video) if video is not None else None
         duration = _length(path, pictures.fps if pictures else None)
         if duration <= 0:
             raise BadInput(f"{path}: there is nothing in it, its length is zero.", code="no_duration")
         if round(duration, 3) <= 0:
             raise BadInput(f"{path}: it is too short, under a millisecond.", code="no_duration")
-        if max_seconds is not None and duration > max_seconds:
-            raise BadInput(
-                f"{path}: {duration:.0f} s are longer than the {max_seconds:.0f} s allowed.", code="too_long"
-            )
+        _refuse_length(path, duration, pictures, limits, has_sound=audio is not None)
         shown = _displayed(video, pictures.first) if video and pictures else _Shown()
         return MediaInfo(
             sha256=sha256 or sha256_of(path),
@@ -236,14 +240,39 @@ def _turn(frame: VideoFrame) -> tuple[int, bool]:
     return round(degrees / 90) * 90 % 360, mirrored
 
 
-def _refuse_pictures(path: Path, video: VideoStream, max_pixels: int) -> None:
-    """Raise BadInput for pictures that cannot be decoded here, or are too large, as stored or as displayed."""
+def _refuse_canvas(path: Path, limits: Limits) -> None:
+    """Raise BadInput for a GIF or PNG larger than allowed: FFmpeg forgets a size beyond its own limit."""
+    size = canvas(path) if path.is_file() and os.access(path, os.R_OK) else None
+    if size and size[0] * size[1] > limits.pixels:
+        raise BadInput(f"{path}: pictures of {size[0]}x{size[1]} are too large.", code="too_large")
+
+
+def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
+    """Raise BadInput for pictures that cannot be decoded here, are too many, or too large, as stored or as shown."""
     if not _decoder(video):
         raise BadInput(f"{path}: its pictures are in a format that cannot be decoded.", code="undecodable")
     shape = max(1.0, float(video.sample_aspect_ratio or 1))
-    if video.width * video.height * shape > max_pixels:
+    if video.width * video.height * shape > limits.pixels:
         size = f"{round(video.width * shape)}x{video.height}"
         raise BadInput(f"{path}: pictures of {size} are too large.", code="too_large")
+    size_bytes = path.stat().st_size
+    if video.frames > min(limits.frames, size_bytes):
+        least = f"the {limits.frames} allowed" if video.frames > limits.frames else f"its {size_bytes} bytes can hold"
+        raise BadInput(f"{path}: {video.frames} pictures are more than {least}.", code="too_many_frames")
+
+
+def _refuse_length(path: Path, seconds: float, pictures: _Pictures | None, limits: Limits, *, has_sound: bool) -> None:
+    """Raise BadInput for a video that is too long, has too many pictures, or whose bytes cannot be that much sound."""
+    if limits.seconds is not None and seconds > limits.seconds:
+        raise BadInput(f"{path}: {seconds:.0f} s are longer than the {limits.seconds:.0f} s allowed.", code="too_long")
+    frames = seconds * float(pictures.fps) if pictures and pictures.fps else 0.0
+    size_bytes = path.stat().st_size
+    if min(frames, size_bytes) > limits.frames:
+        message = f"{path}: {frames:.0f} pictures are more than the {limits.frames} allowed."
+        raise BadInput(message, code="too_many_frames")
+    if has_sound and seconds > SPARSE_SECONDS and 8 * size_bytes < LEAST_BITS_PER_SECOND * seconds:
+        message = f"{path}: its {size_bytes} bytes are too few to be {seconds:.0f} s of sound."
+        raise BadInput(message, code="too_sparse")
 
 
 def _length(path: Path, fps: Fraction | None) -> float:

@@ -1,29 +1,58 @@
-"""A decode pass in the background of the process that won the video's write lock."""
+"""A decode pass beside the process that won the video's write lock, in one of its own."""
 
 from __future__ import annotations
 
 import atexit
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.decode import decode_pass
-from shared.errors import Cancelled, Infrastructure
+from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import RESERVED, USE_LOCK, make_room, reserve
+from shared.isolated import Call, decoding
 from shared.locks import FileLock
 from shared.renditions import Rendition, estimate_bytes
-from shared.schema import MediaInfo
+from shared.schema import Frozen, MediaInfo
 from shared.windows import remove_incomplete
 
 logger = logging.getLogger(__name__)
 
+REFUSED = "refused.json"
+REFUSED_SECONDS = 3600.0
+COSTLY = frozenset({"decoder_crashed", "too_slow", "too_much_memory"})
+
 _running: weakref.WeakSet[BackgroundPass] = weakref.WeakSet()
 
 
+class _Noted(Frozen):
+    """Why a pass over a video ended, for the passes that would end so as well."""
+
+    code: str
+    message: str
+
+
+def note_refusal(folder: Path, error: Exception) -> None:
+    """Note that a video crashes its decoder or takes too much, so that no other process tries the same at once."""
+    if isinstance(error, BadInput) and error.code in COSTLY:
+        (folder / REFUSED).write_text(_Noted(code=error.code, message=error.message).model_dump_json())
+
+
+def noted_refusal(folder: Path) -> BadInput | None:
+    """What was noted of a video in the last hour; later it is tried again."""
+    try:
+        if time.time() - (folder / REFUSED).stat().st_mtime > REFUSED_SECONDS:
+            return None
+        noted = _Noted.model_validate_json((folder / REFUSED).read_text())
+    except FileNotFoundError:
+        return None
+    return BadInput(noted.message, code=noted.code)
+
+
 class BackgroundPass:
-    """Decodes in a thread while its reader reads what is committed already.
+    """Decodes in another process while its reader reads what is committed already; a thread waits for it.
 
     Holds the write lock until it ends, however it ends, and the video's use lock. A pass goes on when its reader has
     finished, because others wait for it; `stop` ends it, and the next reader takes over.
@@ -41,6 +70,7 @@ class BackgroundPass:
         self._lock, self._video, self._info, self._folder = lock, video, info, folder
         self._missing, self._budget_bytes = tuple(missing), budget_bytes
         self._stop = threading.Event()
+        self._call: Call | None = None
         self.error: Exception | None = None
         # a daemon: a process that must end does not wait for a two-hour video
         self._thread = threading.Thread(target=self._run, name=f"decode-{info.sha256[:8]}", daemon=True)
@@ -62,11 +92,18 @@ class BackgroundPass:
     def stop(self) -> None:
         """End the pass before its next packet and wait for that."""
         self._stop.set()
+        if self._call is not None:
+            self._call.stop()
         self.join()
 
-    def _check(self) -> None:
-        if self._stop.is_set():
-            raise Cancelled("The decode pass was stopped.")
+    def _decode(self) -> None:
+        renditions = tuple(need.key for need in self._missing)
+        logger.info("decode_pass_opened", extra={"video": self._info.sha256, "renditions": renditions})
+        with decoding(self._video, self._info, self._folder, self._missing, self._lock.descriptor) as call:
+            self._call = call
+            if self._stop.is_set():
+                call.stop()
+            call.answer()
 
     def _run(self) -> None:
         in_use = FileLock(self._folder / USE_LOCK, shared=True)
@@ -76,11 +113,12 @@ class BackgroundPass:
             reserve(self._folder, 0)
             make_room(self._folder.parent, wanted_bytes, self._budget_bytes)
             reserve(self._folder, wanted_bytes)
-            decode_pass(self._video, self._info, self._folder, self._missing, self._check)
+            self._decode()
         except Cancelled:
             logger.info("decode_pass_stopped", extra={"video": self._info.sha256})
         except Exception as error:  # noqa: BLE001  (a thread's end: the reader raises it)
             self.error = error
+            note_refusal(self._folder, error)
             logger.warning("decode_pass_failed", extra={"video": self._info.sha256, "reason": str(error)})
             if isinstance(error, Infrastructure):
                 remove_incomplete(self._folder, [need.key for need in self._missing])

@@ -29,6 +29,17 @@ WEBP_ANIMATION = 0x02
 """The chunk of a PNG that announces an animation, before its first picture; the flag in a WebP's `VP8X` chunk."""
 
 
+def canvas(path: Path) -> tuple[int, int] | None:
+    """Width and height that the first bytes of a GIF or PNG announce; None for other files."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    if head.startswith(b"GIF8") and len(head) >= 10:
+        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head.startswith(PNG_SIGNATURE) and len(head) == 24:
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    return None
+
+
 def still_picture(path: Path) -> str | None:
     """Name of the picture format that the file has; None when it is none of the known ones, or moves (APNG).
 

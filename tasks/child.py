@@ -10,6 +10,8 @@ from pathlib import Path
 
 from celery import signals
 
+from shared.groups import CONTROL
+from shared.isolated import warm_up
 from shared.log import logger
 from shared.settings import settings
 from tasks.devices import DeviceLost, NoDevice, OutOfDeviceMemory
@@ -56,7 +58,10 @@ def _preload(**_: object) -> None:
     try:
         threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
         run_folder().mkdir(parents=True, exist_ok=True)
-        preload(tuple(os.environ[QUEUES].split(",")))
+        queues = tuple(os.environ[QUEUES].split(","))
+        if queues != (CONTROL,):
+            warm_up()
+        preload(queues)
         (run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
     except (NoDevice, OutOfDeviceMemory, DeviceLost) as error:
         refusal().write_text(error.message, encoding="utf-8")

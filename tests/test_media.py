@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from shared.errors import BadInput
-from shared.media import open_decode_pass, probe
+from shared.frames import Frames
+from shared.media import Limits, probe
 from tests.support.clips import click, make_clip, numbered
+from tests.support.reading import opened, seen
 from tests.support.real import real_clip
 
 
@@ -174,22 +176,23 @@ def test_limits_refuse_before_decoding(tmp_path: Path) -> None:
     """A picture or a length above the limits is refused with a code of its own."""
     path = make_clip(tmp_path / "a.mp4")
     with pytest.raises(BadInput) as caught:
-        probe(path, max_pixels=160 * 120 - 1)
+        probe(path, limits=Limits(pixels=160 * 120 - 1))
     assert caught.value.code == "too_large"
     with pytest.raises(BadInput) as caught:
-        probe(path, max_seconds=1.9)
+        probe(path, limits=Limits(seconds=1.9))
     assert caught.value.code == "too_long"
 
 
 def test_a_decode_pass_is_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Opening for a decode pass logs the event that operators count; a probe does not."""
     path = make_clip(tmp_path / "a.mp4")
-    with caplog.at_level(logging.INFO, logger="shared.media"):
-        probe(path)
+    with caplog.at_level(logging.INFO, logger="shared"):
+        reader = opened(path, Frames())
         assert not caplog.records
-        with open_decode_pass(path, sha256="abc", renditions=["one"]):
-            pass
-    assert [record.message for record in caplog.records] == ["decode_pass_opened"]
+        with reader:
+            assert len(seen(reader, Frames())) == 20
+    (record,) = caplog.records
+    assert (record.message, record.video) == ("decode_pass_opened", reader.info.sha256)
 
 
 def test_a_real_reel_is_probed() -> None:

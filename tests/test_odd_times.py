@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.exports.thumbnail import thumbnail
 from shared.errors import BadInput
 from shared.frames import Audio, Frames
+from shared.isolated import thumbnail
 from shared.media import probe
 from tests.support.clips import Sound, click, make_clip, number_of, numbered
 from tests.support.project import ROOT

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.exports.thumbnail import thumbnail
 from shared.errors import BadInput
+from shared.isolated import thumbnail
 from shared.media import probe
 from tests.support.clips import make_clip, plain
 

@@ -28,6 +28,7 @@ from services.api import (
 )
 from services.api.following import Snapshot
 from services.api.views import JobView
+from shared.isolated import warm_up
 from shared.ledger import new_id
 from shared.log import configure_logging, logger
 from shared.settings import settings
@@ -60,6 +61,7 @@ def create_app() -> OpenAPI:
     documentation.register(app, (JobView, jobs.NewJob, Snapshot))
     site.register(app)
     app.after_request(_end)
+    warm_up()
     return app
 
 

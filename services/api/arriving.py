@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from flask import Flask, Request, request
+from flask.json.provider import DefaultJSONProvider
 
 from shared.errors import BadInput, ReelgraphError
 from shared.settings import settings
@@ -88,6 +89,17 @@ class ArrivingRequest(Request):
         return cast("IO[bytes]", file)
 
 
+class Json(DefaultJSONProvider):
+    """JSON that is nested deeper than Python can follow is no JSON either."""
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Parse. Raises ValueError."""
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+
 class UploadTooSlow(ReelgraphError):
     """The sender took longer than its upload's length allows."""
 
@@ -98,6 +110,7 @@ class UploadTooSlow(ReelgraphError):
 def register(app: Flask) -> None:
     """Let an app take videos."""
     app.request_class = ArrivingRequest
+    app.json = Json(app)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = FIELDS_BYTES
     app.config["MAX_FORM_PARTS"] = 32
     app.teardown_request(_close_files)

@@ -14,9 +14,9 @@ from services.api.documentation import EXPORT, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
 from services.exports.format import Request
 from services.exports.registry import format_named
-from services.exports.thumbnail import thumbnail
 from services.results import THUMBNAIL_WIDTH
 from shared.errors import BadInput
+from shared.isolated import thumbnail
 from shared.ledger import OPEN_STATES
 from shared.schema import Document, Frozen
 from shared.storage import document_key, video_key

@@ -65,7 +65,7 @@ class Wishes(Frozen):
             return value
         try:
             parsed: object = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"is no JSON: {error}") from error
         return parsed
 

@@ -12,8 +12,8 @@ from pydantic import Field
 from services.api.access import visible_job
 from services.api.documentation import PICTURE, TAG_MEDIA, VIDEO, blueprint
 from services.api.jobs import JobPath
-from services.exports.thumbnail import thumbnail
 from shared.errors import BadInput
+from shared.isolated import thumbnail
 from shared.ledger import Job
 from shared.schema import Frozen, MediaInfo
 from shared.storage import video_key

@@ -20,9 +20,9 @@ from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.errors import BadInput, Infrastructure
 from shared.groups import workers
+from shared.isolated import probe
 from shared.ledger import OPEN_STATES, Job
 from shared.log import configure_logging
-from shared.media import probe
 from shared.schema import Document, OptionValue
 from shared.settings import settings, use
 from shared.storage import document_key

@@ -79,8 +79,8 @@ def of_video(request: Request, document: Document, video: Path) -> Request:
     Raises:
         BadInput: it is not the video that the document is about (`bad_option`).
     """
-    from services.exports.thumbnail import thumbnail
     from services.results import THUMBNAIL_WIDTH
+    from shared.isolated import thumbnail
 
     if sha256_of(video) != document.media.sha256:
         raise BadInput(f"{video}: this is not the video that the document is about", code="bad_option")

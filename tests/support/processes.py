@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 
 def alive(pid: int) -> bool:
@@ -23,7 +24,7 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
-def peak_mib() -> int:
-    """Highest resident memory of this process in MiB. `ru_maxrss` would begin with that of the one that forked it."""
-    (found,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+def peak_mib(pid: int | Literal["self"] = "self") -> int:
+    """Highest resident memory of a process in MiB. `ru_maxrss` would begin with that of the one that forked it."""
+    (found,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
     return int(found) // 1024
