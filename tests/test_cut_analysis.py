@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from services.evaluation.effects import to_a_wall, towards
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tests.support.media import run
 from tests.support.models import nothing
@@ -96,6 +97,43 @@ def test_a_fade_through_grey_is_a_fade(cuts: CutAnalysis, tmp_path: Path) -> Non
     assert (first, second) == ("fade_out", "fade_in")
     assert (out, back) == pytest.approx((1.467, 1.533), abs=0.07)
     assert [shot.start for shot in result.shots.items] == [0.0, back]
+
+
+@pytest.mark.parametrize("level", [255, 215, 120])
+def test_a_fade_that_ends_the_film_or_begins_a_shot_is_no_cut(cuts: CutAnalysis, tmp_path: Path, level: int) -> None:
+    """A ramp to a plain colour that nothing comes out of, and one out of a colour that was cut to, are fades alone."""
+    out = towards(drift(31, 80), 40, 70, level)
+    back = towards(drift(32, 75), 40, 10, level)
+    video = write_video(tmp_path / "v.mp4", out + drift(33, 30) + back)
+    (end, first), cut, flat, (begun, second) = events(run(cuts, video, tmp_path / "store"))
+    assert (first, cut, flat, second) == ("fade_out", (2.667, "cut"), (3.667, "cut"), "fade_in")
+    assert (end, begun) == pytest.approx((70 / 30, 120 / 30), abs=2.1 / 30)
+
+
+def test_a_camera_that_turns_to_a_wall_does_not_fade(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A picture that is left for a plain wall and comes back from it neither fades nor is cut."""
+    result = run(cuts, write_video(tmp_path / "v.mp4", to_a_wall(34).frames), tmp_path / "store")
+    assert {kind for _, kind in events(result)} <= {"dissolve"}
+
+
+def test_a_title_that_appears_on_a_plain_page_is_no_fade_in(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A page stays the page when words fade in on it: no new shot begins."""
+    plain, titled = page(), page("Shot boundaries", "and how they are found", "by a machine", top=60)
+    ramp = [np.round(plain + (titled.astype(float) - plain) * i / 15).astype(np.uint8) for i in range(16)]
+    result = run(cuts, write_video(tmp_path / "v.mp4", [plain] * 20 + ramp + [titled] * 20), tmp_path / "store")
+    assert events(result) == []
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0])
+def test_a_flash_is_no_cut_though_its_first_frame_is_not_seen(
+    cuts: CutAnalysis, tmp_path: Path, speed: float
+) -> None:
+    """Where two leaps hide each other, the picture that is back after the second one was there before."""
+    rng, picture = np.random.default_rng(1), texture(1, 250, 900)
+    places = [(200 + speed * i + rng.normal(), 125 + rng.normal()) for i in range(60)]
+    shot = [window(picture, x, y, 1.0, 90, 160) for x, y in places]
+    shot[30:32] = [np.minimum(p.astype(np.int16) + 60, 255).astype(np.uint8) for p in shot[30:32]]
+    assert events(run(cuts, write_video(tmp_path / "v.mp4", shot), tmp_path / "store")) == []
 
 
 def test_a_plain_page_does_not_fade(cuts: CutAnalysis, tmp_path: Path) -> None:

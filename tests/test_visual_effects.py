@@ -1,9 +1,11 @@
 """Tests of visual effects on clips whose effects the test made itself, frame by frame."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import get_args
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -76,8 +78,38 @@ def test_fades_are_found_within_two_frames(tmp_path: Path, level: int, colour: s
     assert out.measure >= out.threshold
 
 
-def test_black_fades_are_cut_analysis_own(tmp_path: Path) -> None:
-    """Every fade through black contains the event of cut_analysis that it cites, and no event is left out."""
+@pytest.mark.parametrize(("level", "colour"), [(0, "black"), (255, "white"), (215, "colour")])
+def test_a_fade_by_one_end_only_is_found_within_two_frames(tmp_path: Path, level: int, colour: str) -> None:
+    """A ramp to a plain colour that ends the film, and one out of a colour that was cut to, are found; flat parts stay."""
+    out = look(tmp_path, towards(drift(3, 80), 40, 70, level)).one(f"fade_out_to_{colour}")
+    (tmp_path / "in").mkdir()
+    frames = drift(4, 40) + towards(drift(5, 75), 40, 10, level)
+    back = look(tmp_path / "in", frames).one(f"fade_in_from_{colour}")
+    assert (out.start, out.end) == pytest.approx((40 / FPS, 70 / FPS), abs=2 * FRAME)
+    assert (back.start, back.end) == pytest.approx((50 / FPS, 80 / FPS), abs=2 * FRAME)
+    assert min(out.measure, back.measure) >= out.threshold
+
+
+def test_a_white_fade_between_bars_is_one(tmp_path: Path) -> None:
+    """Black bars above and below do not hide that the picture between them fades to white."""
+    frames = [np.pad(f, ((24, 24), (0, 0), (0, 0))) for f in towards(drift(6, 80, size=(H - 48, W)), 40, 70, 255)]
+    found = look(tmp_path, frames).one("fade_out_to_white")
+    assert (found.start, found.end) == pytest.approx((40 / FPS, 70 / FPS), abs=2 * FRAME)
+    assert found.measure >= found.threshold
+
+
+def test_the_signer_fades_to_white(tmp_path: Path) -> None:
+    """A real shot that goes to white over 30 frames at the end of a clip is a fade of that span, and no cut."""
+    with av.open(str(real_clip("sign_book.mkv"))) as container:
+        shot = [f.reformat(W, H, "rgb24").to_ndarray() for f in islice(container.decode(video=0), 90)]
+    seen = look(tmp_path, [*towards(shot, 60, 89, 255), *[np.full((H, W, 3), 255, np.uint8)] * 10])
+    found = seen.one("fade_out_to_white")
+    assert (found.start, found.end) == pytest.approx((60 / FPS, 89 / FPS), abs=2 * FRAME)
+    assert [event.type for event in seen.cuts.cuts.items] == ["fade_out"]
+
+
+def test_fades_are_cut_analysis_own(tmp_path: Path) -> None:
+    """Every fade contains the event of cut_analysis that it cites, and no event is left out."""
     frames = towards(drift(3, 60), 20, 50, 0) + towards(drift(4, 60), 12, 0, 0)
     seen = look(tmp_path, frames)
     events = {f"cut_analysis/cuts/{event.id}": event.t for event in seen.cuts.cuts.items if event.type != "cut"}

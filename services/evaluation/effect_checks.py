@@ -15,12 +15,10 @@ from tasks.analyzers.cut_analysis import CutAnalysis
 from tasks.analyzers.visual_effects import VisualEffectsAnalysis
 
 NEAR_FRAMES = 3
-LATE_FRAMES = {"black_and_white": 8}
-"""The codec leaves traces of the shot before in the first frames of a grey one."""
+OFF_FRAMES = {"black_and_white": 8, "fade_": 2}
+"""By how a label begins. The codec leaves traces of the shot before in the first frames of a grey one."""
 NEAR_BOX = 0.035
 """Three of the 90 rows that the analyzer looks at."""
-UNBOUND = {"fade_out_to_white", "fade_in_from_white"}
-"""Measured to be known: cut_analysis takes the end of some for a cut, and then there is no fade to report."""
 SEEDS = (11, 40, 70, 95)
 """Of the first four rounds, beyond that any; `effects.split` is upright for odd ones."""
 
@@ -46,8 +44,7 @@ def effects(folder: Path, rounds: int) -> Iterator[Figure]:
             wrong.update(label for label, *_ in found)
     for label, hits in right.items():
         on = f"{len(hits)} in made films"
-        goal = None if label in UNBOUND else at_least(0.9)
-        yield Figure("visual_effects", f"share of {label} found", on, sum(hits) / len(hits), goal=goal)
+        yield Figure("visual_effects", f"share of {label} found", on, sum(hits) / len(hits), goal=at_least(0.9))
     note = ", ".join(sorted(wrong))
     yield Figure(
         "visual_effects",
@@ -71,7 +68,8 @@ def _same(found: Found, known: Known) -> bool:
     """Whether that is the effect that was put in, within a few frames and rows."""
     label, start, end, box = found
     first, stop = known.span
-    near = max(abs(start * FPS - first), abs(end * FPS - stop)) <= LATE_FRAMES.get(label, NEAR_FRAMES) + 0.01
+    most = next((frames for begun, frames in OFF_FRAMES.items() if label.startswith(begun)), NEAR_FRAMES)
+    near = max(abs(start * FPS - first), abs(end * FPS - stop)) <= most + 0.01
     placed = known.box is None or (
         box is not None and all(abs(a - b) <= NEAR_BOX for a, b in zip(box, known.box, strict=True))
     )

@@ -114,6 +114,17 @@ def white_fades(seed: int) -> Film:
     return _faded(seed, 255, "white")
 
 
+def whitened(seed: int) -> Film:
+    """A second to white and a third of a second of it, at the film's end."""
+    frames = towards(drift(seed, 80), 40, 70, 255)
+    return Film(frames, (Known("fade_out_to_white", (40, 70)),))
+
+
+def from_a_tint(seed: int) -> Film:
+    """A cut to a plain light colour, out of which another picture comes within a second."""
+    return Film(drift(seed, 40) + towards(drift(seed + 1, 75), 40, 10, 215), (Known("fade_in_from_colour", (50, 80)),))
+
+
 def flashes(seed: int) -> Film:
     """Two white frames in a shot, one brighter frame in another, and cuts."""
     frames = drift(seed, 30) + drift(seed + 1, 40) + drift(seed + 2, 30)
@@ -205,9 +216,20 @@ def logo_over_black(seed: int) -> Film:
     return Film(frames, (Known("fade_out_to_black", (15, 30)),))
 
 
+def to_a_wall(seed: int) -> Film:
+    """A camera that leaves the picture for a plain wall, and another that comes from one: no fades."""
+    picture = texture(seed, SIZE[0] + 100, SIZE[1] + 1000).astype(np.float64)
+    share = np.clip((np.arange(picture.shape[1]) - 500) / 200, 0, 1)[None, :, None]
+    wall = np.round(picture * (1 - share) + 235 * share).astype(np.uint8)
+    frames = [window(wall, 200 + 12.0 * i, 130, 1.0, *SIZE) for i in range(80)]
+    return Film([*frames, *frames[::-1]])
+
+
 WITH: tuple[Callable[[int], Film], ...] = (
     black_fades,
     white_fades,
+    whitened,
+    from_a_tint,
     flashes,
     frozen,
     hurried,
@@ -218,4 +240,11 @@ WITH: tuple[Callable[[int], Film], ...] = (
     with_logo,
     split,
 )
-WITHOUT: tuple[Callable[[int], Film], ...] = (plain_cuts, photograph, walked_through, lit_from_sides, logo_over_black)
+WITHOUT: tuple[Callable[[int], Film], ...] = (
+    plain_cuts,
+    photograph,
+    walked_through,
+    lit_from_sides,
+    logo_over_black,
+    to_a_wall,
+)

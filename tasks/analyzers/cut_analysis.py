@@ -17,7 +17,7 @@ from tasks.boxes import Picture, pictures
 from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
 from tasks.transitions.cuts import confirmed, torn, turned
 from tasks.transitions.dissolves import Dissolve, dissolves
-from tasks.transitions.fades import BLANK, End, blanks
+from tasks.transitions.fades import End, fades
 from tasks.transitions.judged import judged
 from tasks.transitions.pictures import Gray, luma
 from tasks.transitions.signals import Levels, Signals
@@ -73,7 +73,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = (
         "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"
@@ -123,11 +123,11 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
             raise Skipped(NO_PICTURE)
         faded = list(fades(signals))
         dim = {index for fade in faded for index in fade.dim}
-        cuts = list(confirmed((candidates | torn(signals)) - dim, turned(signals) - dim, signals))
 
         def look(index: int) -> Gray:
             return luma(media.frame_at(PICTURES, signals.times[index])[1])
 
+        cuts = list(confirmed((candidates | torn(signals)) - dim, turned(signals) - dim, signals, look))
         mixed = list(dissolves(signals, cuts, look))
         cuts = [cut for cut in cuts if not any(one.start - 1 <= cut <= one.end for one in mixed)]
         return tracks(signals.times, cuts, faded, mixed, media.info.duration_seconds)
@@ -146,19 +146,6 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
                 yield from (int(cut.frame_num) for cut in detector.process_frame(number, bgr))
                 index += 1
             media.progress(min(1.0, signals.times[-1] / max(media.info.duration_seconds, 1e-3)))
-
-
-def fades(signals: Signals | Levels) -> Iterator[End]:
-    """Yield the ends of fades: of every black span, and of a plain one of any colour when both of its ends fade.
-
-    A picture of one colour may be a blank page on which something then grows; between two fades it is not.
-    """
-    for blank in blanks(signals.times, signals.bright):
-        yield from blank.ends
-    for blank in blanks(signals.times, signals.contrast):
-        black = min(signals.bright[index] for index in blank.frames) <= BLANK
-        if len(blank.ends) == 2 and not black:
-            yield from blank.ends
 
 
 def tracks(

@@ -28,6 +28,8 @@ Label = Literal[
     "fade_out_to_black",
     "fade_in_from_white",
     "fade_out_to_white",
+    "fade_in_from_colour",
+    "fade_out_to_colour",
     "freeze",
     "letterbox",
     "pillarbox",
@@ -47,7 +49,8 @@ class Effect(LabelledSegment):
 
     Levels are 0..255, shares 0..1; `box` is set where the effect has a place.
 
-    fade_*: levels that the ramp spans, at least. `start` and `end` are the ramp's. Black fades cite cut_analysis.
+    fade_*: levels that the ramp spans, at least. `start` and `end` are the ramp's; the fade is cut_analysis's.
+    Colour: any plain one that is neither black nor white.
     freeze: how many times as much changes per frame in the half second before or after, at least.
     letterbox, pillarbox: share of the picture that both bars take, at least. `box`: the picture between them.
     vignette: light in the corners against the middle in the mean of all shots, at most.
@@ -87,7 +90,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -108,8 +111,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
         cuts = media.items(CUTS, Event)
         bounds = [signals.index_at(shot.start) for shot in shots]
         effects = [
-            *moments.black_fades(signals, cuts),
-            *moments.white_fades(signals, cuts),
+            *moments.fades(signals, cuts),
             *moments.freezes(signals, bounds),
             *moments.monochrome(signals),
             *places(shots),

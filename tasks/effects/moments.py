@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.schema import Event
 from tasks.effects.signals import LIT_SHARE, STILL_MEAN, Finding, Signals, runs
-from tasks.transitions.fades import BLANK, blanks, ramp
+from tasks.transitions.fades import BLANK, ramp
 
 CUTS = "cut_analysis/cuts"
 
@@ -49,46 +49,48 @@ grey shot from the coloured one before it leaves colour in 0.4 to 0.8 % of the p
 has it in more than 40 %."""
 
 
-def black_fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
-    """Yield the ramp of each fade through black that cut_analysis found; measure: levels it spans."""
+def fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
+    """Yield the ramp of each fade that cut_analysis found; measure: levels it spans."""
     bounds = {signals.index_at(event.t) for event in cuts if event.type == "cut"}
     for event in cuts:
+        if event.type not in {"fade_in", "fade_out"}:
+            continue
         end = signals.index_at(event.t)
-        blank = end if event.type == "fade_out" else max(0, end - 1)
-        if event.type in {"fade_in", "fade_out"} and signals.bright[blank] <= BLANK:
-            evidence = (f"{CUTS}/{event.id}",)
-            yield _fade(signals, np.asarray(signals.luma), end, event.type, bounds, "black", evidence)
+        outward = -1 if event.type == "fade_out" else 1
+        blank = end if outward < 0 else max(0, end - 1)
+        colour, levels = _away(signals, blank)
+        stop = max((b for b in bounds if b <= end), default=0)
+        if outward > 0:
+            stop = min((b - 1 for b in bounds if b > end), default=len(signals.times) - 1)
+        foot, top = ramp(levels.tolist(), end, outward, stop)
+        first, last = sorted((foot, top))
+        label = f"{event.type}_{'to' if outward < 0 else 'from'}_{colour}"
+        span = _span(signals, colour, foot, top)
+        evidence = (f"{CUTS}/{event.id}",)
+        yield Finding(label, signals.times[first], signals.times[last], span, BLANK, evidence=evidence)
 
 
-def white_fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
-    """Yield fades through white, by the same rule as through black."""
-    bounds = {signals.index_at(event.t) for event in cuts if event.type == "cut"}
-    from_white = 255 - np.asarray(signals.dark)
-    for blank in blanks(signals.times, from_white.tolist()):
-        for end in blank.ends:
-            if end.frame not in bounds:
-                yield _fade(signals, 255 - np.asarray(signals.luma), end.frame, end.kind, bounds, "white", ())
+def _away(signals: Signals, blank: int) -> tuple[str, NDArray[np.floating]]:
+    """The colour of a blank frame, and how far all frames are from it in the mean, in levels."""
+    if signals.bright[blank] <= BLANK:
+        return "black", np.asarray(signals.luma)
+    cells = signals.cells()
+    # The median: bars stay black when the picture between them fades.
+    if np.median(cells[blank].min(-1)) >= 255 - BLANK:
+        return "white", 255 - np.asarray(signals.luma)
+    return "colour", np.abs(cells.astype(np.int16) - cells[blank]).mean((1, 2))
 
 
-def _fade(
-    signals: Signals,
-    levels: NDArray[np.float32],
-    end: int,
-    kind: str,
-    bounds: set[int],
-    colour: str,
-    evidence: tuple[str, ...],
-) -> Finding:
-    outward = -1 if kind == "fade_out" else 1
-    stop = max((b for b in bounds if b <= end), default=0)
-    if outward > 0:
-        stop = min((b - 1 for b in bounds if b > end), default=len(signals.times) - 1)
-    foot, top = ramp(levels.tolist(), end, outward, stop)
-    first, last = sorted((foot, top))
-    label = f"{kind}_{'to' if outward < 0 else 'from'}_{colour}"
-    bright = signals.bright if colour == "black" else signals.dark
-    span = abs(bright[top] - bright[foot])
-    return Finding(label, signals.times[first], signals.times[last], span, BLANK, evidence=evidence)
+def _span(signals: Signals, colour: str, foot: int, top: int) -> float:
+    """Levels that a ramp spans: of the brightest parts from black, else of contrast or of the cell that changes most.
+
+    Bars that stay black leave a picture between them without a change of its darkest parts.
+    """
+    brighter, darker = abs(signals.bright[top] - signals.bright[foot]), abs(signals.dark[top] - signals.dark[foot])
+    if colour == "black":
+        return brighter
+    cells = signals.cells()
+    return max(brighter + darker, float(np.abs(cells[top].astype(np.int16) - cells[foot]).max()))
 
 
 def flashes(signals: Signals) -> Iterator[Finding]:

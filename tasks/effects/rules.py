@@ -47,6 +47,8 @@ RULES: dict[str, Rule] = {
     "fade_out_to_black": _FADE,
     "fade_in_from_white": _FADE,
     "fade_out_to_white": _FADE,
+    "fade_in_from_colour": _FADE,
+    "fade_out_to_colour": _FADE,
     "flash": Rule(
         "rise of relative luminance (0..1) where the picture got brighter",
         "at least",

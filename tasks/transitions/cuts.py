@@ -7,8 +7,15 @@ from collections.abc import Collection, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.transitions.pictures import MIN_CHANGE
-from tasks.transitions.signals import STILL_AROUND, STILL_RATIO, UNEXPLAINED, Signals
+from tasks.transitions.pictures import MIN_CHANGE, Look, small, unexplained
+from tasks.transitions.signals import (
+    FLASH_SECONDS,
+    FLASH_UNEXPLAINED,
+    STILL_AROUND,
+    STILL_RATIO,
+    UNEXPLAINED,
+    Signals,
+)
 
 UNEXPLAINED_RATIO, AROUND = 3.0, 4
 """How many times the median of the frames around a cut's unexplained share must be, and how many frames on each side
@@ -51,22 +58,45 @@ def _around(values: NDArray[np.float64], index: int, reach: int) -> NDArray[np.f
     return near if len(near) else np.zeros(1)
 
 
-def confirmed(candidates: Collection[int], pages: Collection[int], signals: Signals) -> Iterator[int]:
+def confirmed(candidates: Collection[int], pages: Collection[int], signals: Signals, look: Look) -> Iterator[int]:
     """Yield the candidates after which the picture really is another one, and stays so, in order.
 
     `pages`: those of `turned`, which may change little.
     """
     times = signals.times
-    ready = 0
+    flash = range(0)
     last = -MIN_SHOT_SECONDS
     for index in sorted({*candidates, *pages}):
         change = signals.change(index - 1, index)
         alike = change < MIN_CHANGE and index not in pages
-        if index < ready or alike or times[index] - last < MIN_SHOT_SECONDS:
+        if index <= flash.stop or alike or times[index] - last < MIN_SHOT_SECONDS:
             continue
         back = signals.back(index, FLASH_RETURN * change)
-        if back is not None:
-            ready = back + 1
+        begun = returned(index, flash, signals, look) if back is None else index
+        if begun is not None:
+            flash = range(begun, back or index)
             continue
         last = times[index]
         yield index
+
+
+def returned(index: int, flash: range, signals: Signals, look: Look) -> int | None:
+    """The first frame, less than `FLASH_SECONDS` ago, of what interrupted the picture that is shown from `index` on.
+
+    It need not have been a candidate: two leaps so near to one another hide each other from a detector that compares a
+    leap with its neighbours. Where the camera moved on meanwhile, motion must explain the picture. `flash`: frames of
+    the last interruption, which a white page may resemble.
+    """
+    leap, other = signals.change(index - 1, index), signals.unexplained[index]
+    for begun in range(index - 1, 0, -1):
+        if signals.times[index] - signals.times[begun] > FLASH_SECONDS:
+            return None
+        if begun - 1 in flash:
+            continue
+        if signals.change(begun - 1, index) <= FLASH_RETURN * leap:
+            return begun
+        if other < UNEXPLAINED:
+            continue
+        if unexplained(small(look(begun - 1)), small(look(index))) <= FLASH_UNEXPLAINED * other:
+            return begun
+    return None

@@ -9,7 +9,7 @@ again ends in the picture it began with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tasks.transitions.fades import BLANK
-from tasks.transitions.pictures import Gray, between_bars, small, unexplained
+from tasks.transitions.pictures import Look, between_bars, small, unexplained
 from tasks.transitions.signals import Signals
 
 Values = NDArray[np.float64]
@@ -44,9 +44,6 @@ FLANK_SECONDS = 0.3
 """How much of the shots beside a dissolve its ends are fitted with."""
 REACH_SECONDS = 0.3
 """How far its ends are moved to fit best."""
-
-Look = Callable[[int], Gray]
-"""The luma of the frame of a number."""
 
 
 @dataclass(frozen=True, slots=True)

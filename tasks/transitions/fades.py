@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
+from tasks.transitions.signals import FLASH_SECONDS, Levels
 
 BLANK = 16
 """A frame is black when 98 % of its values (0..255) are at most this: black is 0, the rest leaves room for noise.
 A small title on black counts as black too."""
 FLOOR = 2
 """A faded picture is blank from where it is this close to its span's least level, in values of 0..255."""
-FADE_SECONDS = 0.5
-"""How far beside a blank span to look for the ramp; shorter ramps count too."""
+FADE_SECONDS = (0.5, 2.0)
+"""How far beside a blank span to look for the ramp; farther where it has not left the blank yet: a fade of a faint
+picture is slow. Shorter ramps count too."""
 FADE_LARGEST_STEP = 0.5
 """In a fade no single frame takes more than this share of the change of brightness; else it is a cut."""
 LEAST_FRAMES = 3
@@ -27,6 +32,19 @@ FLAT_SHARE = 0.25
 """The ramp is over when the next three frames climb less than this share of its slope so far."""
 BOTTOM = 0.5
 """The blank picture is reached when the mean is this near (in levels, half a step) to the least of the blank span."""
+
+GROWING, GROWN = 0.25, 0.75
+"""Of a ramp's contrast, where the picture is half there: clear of noise, and of what it becomes."""
+MOST_OTHER = 0.25
+"""In a fade the half-faded picture is the whole one mixed with the plain colour: most difference of the two once their
+contrast is made equal, as a share. Our own measurement: shots that fade by one end, 0.01 to 0.17 (camera up to a quarter
+of the short side a second); a camera that leaves the picture for a plain wall, softly or not, 0.26 to 0.9."""
+FADED_CELL, LEAST_FADED = 0.05, 0.5
+"""A cell takes part in a fade when it changes by this share of the picture's contrast, and at least this share of the
+cells do in a fade-in that nothing faded out before: a title that appears on a plain page is no new picture."""
+RETURN = 0.35
+"""A plain picture of less than `FLASH_SECONDS` out of which the picture before it comes back, to within this share of
+its difference, was a flash that dies away."""
 
 Kind = Literal["fade_out", "fade_in"]
 
@@ -67,16 +85,70 @@ def blanks(times: Sequence[float], levels: Sequence[float]) -> Iterator[Blank]:
         yield Blank(range(start, stop), tuple(ends))
 
 
+def fades(levels: Levels) -> Iterator[End]:
+    """Yield the ends of fades: of every black span, and of a plain one of any colour where the picture is mixed with it.
+
+    A picture of one colour may be a blank page on which something grows, or a wall that the camera turns to.
+    """
+    for blank in blanks(levels.times, levels.bright):
+        yield from blank.ends
+    for blank in blanks(levels.times, levels.contrast):
+        if min(levels.bright[index] for index in blank.frames) > BLANK:
+            yield from (end for end in blank.ends if is_mixed(levels, blank, end.kind))
+
+
+def is_mixed(levels: Levels, blank: Blank, kind: Kind) -> bool:
+    """Whether the picture beside a plain span, at the end of that kind, is mixed with its colour as a whole."""
+    frames = blank.frames
+    foot = frames.start if kind == "fade_out" else frames.stop - 1
+    away = range(foot, -1, -1) if kind == "fade_out" else range(foot, len(levels.times))
+    near = beside(levels.times, levels.contrast, away)
+    top = max(near, key=lambda i: levels.contrast[i])
+    plain = min(frames, key=lambda i: levels.contrast[i])
+    whole = _offset(levels, top, plain)
+    if kind == "fade_in" and len(blank.ends) == 1:
+        faded = np.abs(whole).max(-1) >= FADED_CELL * levels.contrast[top]
+        if faded.mean() < LEAST_FADED or _flashed(levels, frames, top):
+            return False
+    shares = {i: levels.contrast[i] / levels.contrast[top] for i in near if abs(i - foot) < abs(top - foot)}
+    half = [_offset(levels, i, plain) / share for i, share in shares.items() if GROWING <= share <= GROWN]
+    others = [float(np.linalg.norm(one - whole) / np.linalg.norm(whole)) for one in half]
+    return bool(others) and float(np.median(others)) <= MOST_OTHER
+
+
+def _offset(levels: Levels, index: int, plain: int) -> NDArray[np.float64]:
+    """How far the cells of a frame are from those of the plain one, rgb."""
+    return levels.thumbnails[index].astype(np.float64) - levels.thumbnails[plain]
+
+
+def _flashed(levels: Levels, blank: range, top: int) -> bool:
+    """Whether the plain span is short and the picture before it comes back after it."""
+    before = blank.start - 1
+    if before < 0 or levels.times[blank.stop - 1] - levels.times[blank.start] >= FLASH_SECONDS:
+        return False
+    gone, back = _offset(levels, blank.start, before), _offset(levels, top, before)
+    return bool(np.abs(back).mean() <= RETURN * np.abs(gone).mean())
+
+
 def is_ramp(times: Sequence[float], levels: Sequence[float], away: range) -> bool:
     """Whether levels rise gradually along `away`, frames that lead out of the blank."""
-    near = [i for i in away if abs(times[i] - times[away[0]]) <= FADE_SECONDS]
-    rising = np.array([levels[i] for i in near])
+    rising = np.array([levels[i] for i in beside(times, levels, away)])
     # up to the highest: a short shot may be on its way back to blank within that time
     rising = rising[: int(rising.argmax()) + 1]
     if len(rising) < LEAST_FRAMES:
         return False
     rise = rising[-1] - rising[0]
     return bool(rise > BLANK and np.diff(rising).max() <= FADE_LARGEST_STEP * rise)
+
+
+def beside(times: Sequence[float], levels: Sequence[float], away: range) -> list[int]:
+    """The frames of `away` in which to look for a ramp out of the blank."""
+    near: list[int] = []
+    for seconds in FADE_SECONDS:
+        near = list(takewhile(lambda i: abs(times[i] - times[away[0]]) <= seconds, away))  # noqa: B023
+        if max(levels[i] for i in near) - levels[near[0]] > BLANK:
+            break
+    return near
 
 
 def ramp(means: Sequence[float], end: int, direction: int, stop: int) -> tuple[int, int]:

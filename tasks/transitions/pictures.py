@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 Gray = NDArray[np.uint8]
 """Luma, `(height, width)`, 0..255."""
+Look = Callable[[int], Gray]
+"""The luma of the frame of a number."""
 
 MIN_CHANGE = 4.0
 """Least mean absolute RGB difference (0..255) across a cut. PySceneDetect's score weighs hue, which is noise in

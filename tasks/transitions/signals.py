@@ -42,12 +42,14 @@ class Levels:
     """98th percentile of the values, 0..255."""
     contrast: list[float] = field(default_factory=list)
     """Levels that the picture between the bars spans, 0..255."""
+    thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
 
     def add(self, t: float, frame: NDArray[np.uint8]) -> None:
         """Take in the next frame, uint8 `(height, width, 3)`."""
         self.times.append(t)
         self.bright.append(brightness(frame))
         self.contrast.append(contrast(luma(frame)))
+        self.thumbnails.append(thumbnail(frame))
 
 
 def brightness(frame: NDArray[np.uint8]) -> float:
@@ -56,13 +58,9 @@ def brightness(frame: NDArray[np.uint8]) -> float:
 
 
 @dataclass(slots=True)
-class Signals:
-    """By number of the frame; about 400 bytes each, 80 MiB for two hours at 30 fps."""
+class Signals(Levels):
+    """What cuts and dissolves are told by too; about 400 bytes a frame, 80 MiB for two hours at 30 fps."""
 
-    times: list[float] = field(default_factory=list)
-    bright: list[float] = field(default_factory=list)
-    """98th percentile of the values, 0..255."""
-    thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
     unexplained: list[float] = field(default_factory=list)
     """Share of the picture that motion since the frame before does not explain, 0..1."""
     step: list[float] = field(default_factory=list)
@@ -73,8 +71,6 @@ class Signals:
     """Share of cells changed since the frame before, 0..1; 0 where no still picture jumped."""
     energy: list[float] = field(default_factory=list)
     """Squared gradient between the bars."""
-    contrast: list[float] = field(default_factory=list)
-    """Levels that the picture between the bars spans, 0..255."""
 
     returns: dict[int, set[int]] = field(default_factory=dict)
     """For each frame that motion does not explain, the frames soon after it in which the picture before it is back."""
@@ -89,10 +85,7 @@ class Signals:
         self._compare(t, small(gray))
         self._differ(gray)
         self.energy.append(energy(gray))
-        self.contrast.append(contrast(gray))
-        self.times.append(t)
-        self.bright.append(brightness(frame))
-        self.thumbnails.append(thumbnail(frame))
+        Levels.add(self, t, frame)
 
     def _compare(self, t: float, gray: Gray) -> None:
         index = len(self.times)
