@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -85,11 +86,10 @@ class Inside:
 @contextmanager
 def inside_models() -> Iterator[Inside]:
     """Count the seconds inside ONNX Runtime, LiteRT and CTranslate2's Whisper while the block runs."""
-    import ctranslate2
     import onnxruntime
     from ai_edge_litert.interpreter import Interpreter
 
-    whisper = ctranslate2.models.Whisper
+    whisper = import_module("ctranslate2.models").Whisper  # has no types
     entrances: list[tuple[Any, str]] = [(onnxruntime.InferenceSession, "run"), (Interpreter, "invoke")]
     entrances += [(whisper, name) for name in ("encode", "generate", "align", "detect_language")]
     spent = Inside()

@@ -59,9 +59,10 @@ def repeated(video: Path, to: Path, times: int) -> Path:
     with av.open(str(video)) as source, av.open(str(to), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
-        packets = [packet for packet in source.demux(stream) if packet.dts is not None and packet.pts is not None]
-        step = max(p.pts for p in packets) + (packets[0].duration or 0)
-        stamps = [(packet, packet.pts, packet.dts) for packet in packets]
+        stamps = [
+            (one, one.pts, one.dts) for one in source.demux(stream) if one.dts is not None and one.pts is not None
+        ]
+        step = max(pts for _, pts, _ in stamps) + (stamps[0][0].duration or 0)
         for number in range(times):
             for packet, pts, dts in stamps:
                 again = av.Packet(bytes(packet))

@@ -46,7 +46,7 @@ def everything(info: MediaInfo, budget_bytes: int = 8 << 30) -> tuple[Rendition,
 
 def bare_pass(video: Path, info: MediaInfo, needs: Sequence[Rendition]) -> int:
     """PyAV's plain loop: decode every frame, convert those that the rates ask for, keep nothing; how many were made."""
-    made, due = 0, {need.key: 0.0 for need in needs}
+    made, last = 0, {need.key: -1 for need in needs}
     sounds = [need for need in needs if not isinstance(need, Frames)]
     resamplers = [av.AudioResampler("flt", "mono" if one.mono else "stereo", one.sample_rate) for one in sounds]
     with av.open(str(video)) as container:
@@ -55,16 +55,21 @@ def bare_pass(video: Path, info: MediaInfo, needs: Sequence[Rendition]) -> int:
             stream.thread_type = "AUTO"
         for frame in container.decode(*streams):
             if isinstance(frame, av.AudioFrame):
-                for resampler in resamplers:
-                    made += sum(one.to_ndarray().shape[0] > 0 for one in resampler.resample(frame))
+                made += sum(len(one.to_ndarray()) > 0 for each in resamplers for one in each.resample(frame))
+            if not isinstance(frame, av.VideoFrame):
                 continue
             for need in needs:
-                if isinstance(need, Frames) and (frame.time or 0.0) >= due[need.key]:
+                if isinstance(need, Frames) and (slot := slot_of(frame, need, info)) > last[need.key]:
                     width, height = need.size(info)
                     frame.reformat(width=width, height=height, format=need.format).to_ndarray()
-                    made += 1
-                    due[need.key] += 1 / (need.fps or float(Fraction(info.fps or "30")))
+                    made, last[need.key] = made + 1, slot
     return made
+
+
+def slot_of(frame: av.VideoFrame, need: Frames, info: MediaInfo) -> int:
+    """Which 1/fps second the frame is in: the first of each is converted."""
+    rate = need.fps or float(Fraction(info.fps or "30"))
+    return int((frame.time or 0.0) * rate + 1e-6)
 
 
 def timed_pass(video: Path, info: MediaInfo, needs: Sequence[Rendition]) -> float:

@@ -19,6 +19,7 @@ from bench.api import BOUNDARY, padded
 from bench.clips import drawn
 from bench.stage import READY_SECONDS
 from services.server import Service, service
+from shared.groups import groups
 from shared.settings import settings, use
 
 ROOT = Path(__file__).parents[1]
@@ -64,16 +65,17 @@ class Idle:
         answer = self._ask("POST", "/v1/jobs", body + f"\r\n--{BOUNDARY}--\r\n".encode())
         return str(json.loads(answer)["id"])
 
-    def follow(self, job: str) -> str:
-        """Follow a job's events until it is closed; its state in the document."""
+    def follow(self, job: str) -> None:
+        """Follow a job's events until it is closed, and get its document. Raises RuntimeError when it is not whole."""
         self._ask("GET", f"/v1/jobs/{job}/events", None)
-        return str(json.loads(self._ask("GET", f"/v1/jobs/{job}/result", None))["job"]["state"])
+        result = json.loads(self._ask("GET", f"/v1/jobs/{job}/result", None))
+        if result["job"]["state"] != "completed":
+            errors = {one["name"]: one["error"] for one in result["analyzers"] if one["error"]}
+            raise RuntimeError(f"a job of no-ops ended as {result['job']['state']}: {errors}")
 
     def whole(self, analyzers: int, **how: float) -> None:
         """A job from hand-in to its document. Raises RuntimeError when it is not complete."""
-        state = self.follow(self.submit(analyzers, **how))  # type: ignore[arg-type]  # by name, as `submit` has them
-        if state != "completed":
-            raise RuntimeError(f"a job of no-ops ended as {state}")
+        self.follow(self.submit(analyzers, **how))  # type: ignore[arg-type]  # by name, as `submit` has them
 
     def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         connection = http.client.HTTPConnection(self.running.host, self.running.port, timeout=120)
@@ -97,13 +99,34 @@ def free_port() -> int:
 @contextmanager
 def idle_service(*, workers: int = 2, noops: int = 100) -> Iterator[Idle]:
     """API, broker, control worker and workers of no-ops."""
-    with tempfile.TemporaryDirectory() as folder:
+    before = settings()
+    with tempfile.TemporaryDirectory() as folder, _noops(noops):
         data = Path(folder) / "data"
-        use(settings().model_copy(update={"data_dir": data, "groups_file": groups_file(Path(folder), workers)}))
-        os.environ["REELGRAPH_BENCH_NOOPS"] = str(noops)
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(NOOP), str(ROOT), os.environ.get("PYTHONPATH")]))
+        use(before.model_copy(update={"data_dir": data, "groups_file": groups_file(Path(folder), workers)}))
+        groups.cache_clear()
         video = drawn(Path(folder) / "clip.mp4", width=160, height=90, fps=10, seconds=1).read_bytes()
-        with service("127.0.0.1", free_port(), with_flower=False) as running:
-            running.wait_up()
-            running.stack.wait_ready(READY_SECONDS, check=running.check)
-            yield Idle(running, video)
+        try:
+            with service("127.0.0.1", free_port(), with_flower=False) as running:
+                running.wait_up()
+                running.stack.wait_ready(READY_SECONDS, check=running.check)
+                yield Idle(running, video)
+        finally:
+            use(before)
+            groups.cache_clear()
+
+
+@contextmanager
+def _noops(number: int) -> Iterator[None]:
+    """Children have so many no-ops."""
+    changed = {"REELGRAPH_BENCH_NOOPS": str(number)}
+    changed["PYTHONPATH"] = os.pathsep.join(filter(None, [str(NOOP), str(ROOT), os.environ.get("PYTHONPATH")]))
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

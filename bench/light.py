@@ -23,7 +23,7 @@ from services.submit import Order, accept, again
 from shared.ledger import Job
 from tasks.registry import analyzers, dependencies
 
-PAIRS, SHORT_PAIRS = 5, 2
+PAIRS, SHORT_PAIRS = 3, 1
 HEAVY_SECONDS, HEAVY_GOAL, GOAL = 0.1, 1.10, 1.25
 TOO_SHORT_SECONDS = 0.01
 

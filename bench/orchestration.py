@@ -7,21 +7,27 @@ From the first byte of the video's hand-in to the last byte of the document, its
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
+import redis
 
 from bench import clips as videos
 from bench.idle import Idle, idle_service
 from bench.rows import Row, say
+from shared.settings import settings
 
 JOBS, SHORT_JOBS = 50, 10
 AT_ONCE = 20
 SIZES = (5, 25, 50, 100)
 MEDIAN_GOAL_MS = 400
+IDLE_SECONDS = 5.0
+"""To see what the broker is asked when nobody has a job; taken off."""
+CONTROL_TASKS = r"Task (?:prepare|advance)\[\S+ succeeded in ([\d.]+)s"
 
 
 def milliseconds(idle: Idle, analyzers: int, jobs: int) -> list[float]:
@@ -42,6 +48,31 @@ def at_once(idle: Idle, jobs: int) -> float:
     return time.perf_counter() - began
 
 
+def measure_parts(idle: Idle, jobs: int) -> None:
+    """What one job of 25 takes of what all jobs share: the control worker, the broker, the disk."""
+    control = idle.running.stack.logs / "control.log"
+    stored, start = settings().storage_folder, len(control.read_text(errors="replace"))
+    client = redis.Redis.from_url(idle.running.stack.settings.broker)
+    commands, size, at = client.info("stats")["total_commands_processed"], tree(stored), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    idling = (client.info("stats")["total_commands_processed"] - commands) / (time.monotonic() - at)
+    commands, at = client.info("stats")["total_commands_processed"], time.monotonic()
+    milliseconds(idle, 25, jobs)
+    passed = time.monotonic() - at
+    made = client.info("stats")["total_commands_processed"] - commands - idling * passed
+    tasks = re.findall(CONTROL_TASKS, control.read_text(errors="replace")[start:])
+    say(Row(row="orchestration.control_worker", value=sum(map(float, tasks)) / jobs * 1000, unit="ms/job"))
+    say(Row(row="orchestration.broker_commands", value=made / jobs, unit="commands/job"))
+    files, kilobytes = ((now - before) / jobs for now, before in zip(tree(stored), size, strict=True))
+    say(Row(row="orchestration.stored_files", value=files, unit="files/job", detail={"kilobytes": round(kilobytes, 1)}))
+
+
+def tree(folder: Path) -> tuple[int, float]:
+    """Files below a folder and their size in kilobytes."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return len(sizes), sum(sizes) / 1000
+
+
 @click.command()
 @videos.options
 def main(*, short: bool, clips: tuple[Path, ...]) -> None:  # noqa: ARG001  (every family takes the same)
@@ -56,6 +87,7 @@ def main(*, short: bool, clips: tuple[Path, ...]) -> None:  # noqa: ARG001  (eve
         seconds = at_once(idle, jobs)
         rate = Row(row="orchestration.at_once_20", value=jobs / seconds, unit="jobs/s", better="higher")
         say(rate)
+        measure_parts(idle, max(5, jobs // 5))
         sizes = {size: statistics.median(milliseconds(idle, size, max(3, jobs // 5))) for size in SIZES}
         for size, value in sizes.items():
             say(Row(row=f"orchestration.job_of_{size}_grown", value=value, unit="ms"))

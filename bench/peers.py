@@ -93,7 +93,7 @@ def rapidocr(video: Path) -> Found:
 
     models = Weights(settings().weights_dir).folder / OCR
     given = {"Global.use_cls": False, "Global.log_level": "critical"}
-    engine = RapidOCR(
+    engine: Any = RapidOCR(
         params={**given, "Det.model_path": str(models / DETECTOR), "Rec.model_path": str(models / RECOGNISER)}
     )
     lines: dict[str, None] = {}
@@ -149,8 +149,8 @@ def agreement(peer: str, theirs: Found, ours: Document) -> dict[str, float]:
         return {"their_cuts": len(theirs.cuts), "our_cuts": len(mine), "in_both": both}
     if peer == "rapidocr":
         seen = {line.casefold() for line in theirs.lines}
-        mine = {item.text.casefold() for item in items(ours, "text_overlay/captions")}
-        return {"their_lines": len(seen), "our_lines": len(mine), "in_both": len(seen & mine)}
+        read = {item.text.casefold() for item in items(ours, "text_overlay/captions")}
+        return {"their_lines": len(seen), "our_lines": len(read), "in_both": len(seen & read)}
     from jiwer import wer
 
     said = " ".join(item.text for item in items(ours, "speech_transcription/segments"))

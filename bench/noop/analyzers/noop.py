@@ -35,7 +35,7 @@ def noop(number: int) -> type[Analyzer[Wait, Nothing]]:
 
         def analyze(self, media: Media, options: Wait) -> Nothing:
             time.sleep(options.seconds)
-            scalar = Scalar(id="number", name="number", value=number)
+            scalar = Scalar(id="number", name="number", value=number, unit="")
             return Nothing(number=ScalarTrack(method="measurement", items=(scalar,)))
 
     return Noop

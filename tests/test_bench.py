@@ -1,0 +1,96 @@
+"""Tests of bench/: what is printed can be trusted and compared; the simulation obeys queueing theory."""
+
+import json
+from importlib import import_module
+
+import pytest
+from click.testing import CliRunner
+
+from bench import compare, scaling
+from bench.__main__ import FAMILIES
+from bench.clips import drawn, repeated
+from bench.decode import bare_pass, everything
+from bench.rows import Row
+from shared.frames import Frames, FrameStore
+from shared.media import probe
+
+
+def test_a_row_judges_its_goal():
+    """A value at its goal holds, one beyond it does not, and without value or goal nothing is claimed."""
+    assert Row(row="x", value=1.1, goal=1.1, unit="ratio").holds is True
+    assert Row(row="x", value=1.2, goal=1.1, unit="ratio").holds is False
+    assert Row(row="x", value=4.1, goal=4.0, better="higher", unit="x").holds is True
+    assert Row(row="x", value=1.0, unit="s").holds is None
+    assert json.loads(Row(row="x", value=None, unit="s", goal=1.0, reason="no clip").line("c"))["holds"] is None
+
+
+def test_a_row_without_a_value_says_why():
+    """What could not be measured cannot be printed without a reason."""
+    with pytest.raises(ValueError, match="does not say why"):
+        Row(row="x", value=None, unit="s")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_the_common_options(family):
+    """Each family is a module with a command that takes --short and --clip, as `make bench` gives them."""
+    known = {option for one in import_module(f"bench.{family}").main.params for option in one.opts}
+    assert {"--short", "--clip"} <= known
+
+
+def test_two_files_are_compared(tmp_path):
+    """A change of a tenth or more is called by its direction, a lost goal is named, and a row that is gone stays."""
+    before, after = tmp_path / "a", tmp_path / "b"
+    before.write_text(
+        "\n".join(
+            Row(row=name, value=value, goal=goal, unit="s").line("c")
+            for name, value, goal in (("slow", 1.0, 1.5), ("same", 1.0, None), ("gone", 1.0, None))
+        )
+    )
+    after.write_text(
+        "\n".join(
+            Row(row=name, value=value, goal=goal, unit="s").line("c")
+            for name, value, goal in (("slow", 2.0, 1.5), ("same", 1.05, None))
+        )
+    )
+    table = CliRunner().invoke(compare.main, [str(before), str(after)]).output.splitlines()
+    assert table[2:] == [
+        "| slow | 1 s | 2 s | 2.00 | worse, goal missed |",
+        "| same | 1 s | 1.05 s | 1.05 |  |",
+        "| gone | 1 s | - |  | gone |",
+    ]
+
+
+def test_what_is_no_result_file_is_refused(tmp_path):
+    """A file that the bench did not write is refused with the line that is wrong."""
+    (tmp_path / "a").write_text("not a row\n")
+    result = CliRunner().invoke(compare.main, [str(tmp_path / "a"), str(tmp_path / "a")])
+    assert result.exit_code == 1
+    assert "line 1" in result.output
+
+
+def test_the_simulation_waits_as_queueing_theory_says():
+    """One worker, jobs at random, constant work: the mean wait is that of an M/D/1 queue (Pollaczek-Khinchine)."""
+    seconds, busy = 1.0, 0.6
+    cluster = scaling.Cluster({"g": 1}, level_seconds=0.0)
+    cluster.run(((scaling.Piece("g", seconds),),), scaling.poisson(busy / seconds, 20_000))
+    waited = sum(took - seconds for _, took in cluster.latencies) / len(cluster.latencies)
+    assert waited == pytest.approx(busy * seconds / (2 * (1 - busy)), rel=0.1)
+
+
+def test_levels_wait_for_their_slowest_piece():
+    """Alone on enough workers, a job takes the sum of the longest piece of each level and of the steps between."""
+    work = ((scaling.Piece("a", 2.0), scaling.Piece("b", 1.0)), (scaling.Piece("b", 0.5),))
+    cluster = scaling.Cluster({"a": 1, "b": 1}, level_seconds=0.25)
+    cluster.run(work, [0.0])
+    assert cluster.latencies == [(0.0, 3.0)]
+
+
+def test_the_bare_loop_makes_the_frames_that_the_pass_writes(tmp_path):
+    """Decoding is compared at equal work: PyAV's loop converts exactly as many frames as the frame store holds."""
+    video = repeated(drawn(tmp_path / "a.mp4", width=160, height=90, fps=10, seconds=2), tmp_path / "b.mp4", 2)
+    info = probe(video, sha256="b")
+    assert info.duration_seconds == pytest.approx(4, abs=0.2)
+    needs = everything(info)
+    with FrameStore(tmp_path / "frames", budget_bytes=1 << 30).open(video, info, needs) as reader:
+        held = [len(batch.times) for need in needs if isinstance(need, Frames) for batch in reader.frames(need)]
+    assert bare_pass(video, info, needs) == sum(held)
