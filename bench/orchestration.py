@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,8 @@ import redis
 from bench import clips as videos
 from bench.idle import Idle, idle_service
 from bench.rows import Row, say
+from shared.ledger import Job, Ledger, Run, new_id
+from shared.schema import AnalyzerReport
 from shared.settings import settings
 
 JOBS, SHORT_JOBS = 50, 10
@@ -53,18 +56,51 @@ def measure_parts(idle: Idle, jobs: int) -> None:
     control = idle.running.stack.logs / "control.log"
     stored, start = settings().storage_folder, len(control.read_text(errors="replace"))
     client = redis.Redis.from_url(idle.running.stack.settings.broker)
-    commands, size, at = client.info("stats")["total_commands_processed"], tree(stored), time.monotonic()
+    size, quiet, at = tree(stored), asked(client), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    idling = (client.info("stats")["total_commands_processed"] - commands) / (time.monotonic() - at)
-    commands, at = client.info("stats")["total_commands_processed"], time.monotonic()
+    began, share = asked(client), time.monotonic() - at
+    at = time.monotonic()
     milliseconds(idle, 25, jobs)
-    passed = time.monotonic() - at
-    made = client.info("stats")["total_commands_processed"] - commands - idling * passed
+    share = (time.monotonic() - at) / share
+    made, seconds = (
+        (end - start) - (start - before) * share for before, start, end in zip(quiet, began, asked(client), strict=True)
+    )
     tasks = re.findall(CONTROL_TASKS, control.read_text(errors="replace")[start:])
     say(Row(row="orchestration.control_worker", value=sum(map(float, tasks)) / jobs * 1000, unit="ms/job"))
     say(Row(row="orchestration.broker_commands", value=made / jobs, unit="commands/job"))
+    say(Row(row="orchestration.broker", value=seconds / jobs * 1000, unit="ms/job"))
     files, kilobytes = ((now - before) / jobs for now, before in zip(tree(stored), size, strict=True))
     say(Row(row="orchestration.stored_files", value=files, unit="files/job", detail={"kilobytes": round(kilobytes, 1)}))
+
+
+def asked(client: redis.Redis) -> tuple[float, float]:
+    """Commands that the broker has done, and the seconds it has spent in them."""
+    every = client.info("commandstats").values()
+    return sum(one["calls"] for one in every), sum(one["usec"] for one in every) / 1e6
+
+
+def measure_ledger(analyzers: int) -> None:
+    """What beginning and ending one analyzer costs in the ledger: SQLite, one writer, nobody else."""
+    names = [f"one_{number}" for number in range(analyzers)]
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(f"sqlite:///{folder}/ledger.sqlite3")
+        ledger.migrate()
+        now = time.time()
+        facts = {
+            "state": "queued",
+            "deployment": "bench",
+            "profile": "local",
+            "video_sha256": "0" * 64,
+            "media": {},
+            "priority": 5,
+        }
+        job = ledger.create(Job(id=new_id(), requested=[], options={}, submitted_at=now, deadline_at=now + 60, **facts))
+        ledger.start(job.id, {}, [Run(job_id=job.id, analyzer=name, level=0) for name in names])
+        began = time.perf_counter()
+        for name in names:
+            ledger.begin(job.id, name, limit_seconds=60)
+            ledger.end(job.id, AnalyzerReport(name=name, version=1, status="ok"), attempt=1)
+        say(Row(row="orchestration.ledger", value=(time.perf_counter() - began) / analyzers * 1000, unit="ms/analyzer"))
 
 
 def tree(folder: Path) -> tuple[int, float]:
@@ -78,6 +114,7 @@ def tree(folder: Path) -> tuple[int, float]:
 def main(*, short: bool, clips: tuple[Path, ...]) -> None:  # noqa: ARG001  (every family takes the same)
     """Measure."""
     jobs = SHORT_JOBS if short else JOBS
+    measure_ledger(25 if short else 200)
     with idle_service() as idle:
         milliseconds(idle, 25, 3)
         took = milliseconds(idle, 25, jobs)
