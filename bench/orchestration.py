@@ -24,7 +24,7 @@ from shared.ledger import Job, Ledger, Run, new_id
 from shared.schema import AnalyzerReport
 from shared.settings import settings
 
-JOBS, SHORT_JOBS = 50, 10
+JOBS, SHORT_JOBS = 50, 8
 AT_ONCE = 20
 SIZES = (5, 25, 50, 100)
 MEDIAN_GOAL_MS = 400
@@ -124,11 +124,12 @@ def main(*, short: bool, clips: tuple[Path, ...]) -> None:  # noqa: ARG001  (eve
         seconds = at_once(idle, jobs)
         rate = Row(row="orchestration.at_once_20", value=jobs / seconds, unit="jobs/s", better="higher")
         say(rate)
-        measure_parts(idle, max(5, jobs // 5))
-        sizes = {size: statistics.median(milliseconds(idle, size, max(3, jobs // 5))) for size in SIZES}
+        measure_parts(idle, max(4, jobs // 5))
+        chosen = SIZES[:2] if short else SIZES
+        sizes = {size: statistics.median(milliseconds(idle, size, max(3, jobs // 5))) for size in chosen}
         for size, value in sizes.items():
             say(Row(row=f"orchestration.job_of_{size}_grown", value=value, unit="ms"))
-        slope = (sizes[SIZES[-1]] - sizes[SIZES[0]]) / (SIZES[-1] - SIZES[0])
+        slope = (sizes[chosen[-1]] - sizes[chosen[0]]) / (chosen[-1] - chosen[0])
         say(Row(row="orchestration.one_analyzer_more", value=slope, unit="ms"))
 
 

@@ -77,7 +77,7 @@ def ledger_row(job_id: str) -> str:
     return str(ledger().job(job_id).state)
 
 
-def say_rows(clip: Path, documents: list[Document]) -> None:
+def say_rows(clip: Path, documents: list[Document], *, short: bool) -> None:
     """Print the four rows of one clip."""
     walls = [one.job.wall_seconds for one in documents]
     last = documents[-1]
@@ -97,6 +97,9 @@ def say_rows(clip: Path, documents: list[Document]) -> None:
     pool = pool_seconds(job, levels)
     detail = {"wall_seconds": wall, "pool_seconds": round(pool, 2)}
     say(Row(row=f"{name}.pool", value=pool / wall, goal=POOL_GOAL, better="higher", unit="x", detail={**detail}))
+    if short:
+        not_measured(f"{name}.scripts", "one script after another takes too long for --short", "x")
+        return
     scripts = scripts_seconds(job, names)
     detail = {"wall_seconds": wall, "scripts_seconds": round(scripts, 2)}
     say(
@@ -118,7 +121,7 @@ def main(*, short: bool, clips: tuple[Path, ...]) -> None:
                 if documents[-1].job.state == "failed":
                     not_measured(f"whole.{clip.stem}", "its job failed")
                 else:
-                    say_rows(clip, documents)
+                    say_rows(clip, documents, short=short)
 
 
 if __name__ == "__main__":
