@@ -25,7 +25,7 @@ NO_NPM := npm is not here, so the page of `reelgraph serve` is not built; all el
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test hostile check setup engines mmdet page lock clean
+.PHONY: help demo test hostile check bench setup engines mmdet page lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_readme.py tests/test_requirements.py tests/test_conventions.py
+
+bench: $(VENV)/.dev $(VENV)/.weights ## measure, one JSON line a row (ARGS=--short: under three minutes; ARGS='--clip VIDEO --out FILE')
+	@$(BIN)/python -m bench $(ARGS)
 
 setup: $(VENV)/.dev page-or-why ## install everything but the models
 

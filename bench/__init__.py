@@ -1,1 +1,1 @@
-"""What measures. Each script prints JSON lines; docs/performance.md holds what was found."""
+"""What measures: each module prints figures, as JSON lines or a table; `make bench` runs the families of rows."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.loads import loaded_engine
-from bench.rows import median_seconds, part, row
+from bench.parts import median_seconds, part, row
 from services.evaluation.pictures import texture
 from tasks import devices
 from tasks.devices import Device

@@ -21,7 +21,7 @@ import click
 from bench import bare, checkpoints
 from bench.loads import KINDS, loaded_engine
 from bench.nvml import Nvml
-from bench.rows import FAILED, part, row, seconds_of
+from bench.parts import FAILED, part, row, seconds_of
 from bench.service import measure
 from shared.weights import Weights
 from tasks import devices

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.rows import row, seconds_of
+from bench.parts import row, seconds_of
 from shared.weights import Weights
 from tasks import devices
 from tasks.devices import Device

@@ -1,50 +1,69 @@
-"""How benchmarks print: one JSON line a figure, as soon as it is measured; a part that fails loses no other."""
+"""A row: one figure, its goal, whether it holds, and the command that measured it; printed as one JSON line."""
 
 from __future__ import annotations
 
 import json
-import statistics
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import shlex
+import sys
+from dataclasses import dataclass, field
+from typing import Literal
 
-FAILED: list[str] = []
-"""Parts that failed in this process."""
-_began = time.monotonic()
+Detail = float | str | None | list[float] | dict[str, float]
 
 
-def row(name: str, value: object, **more: object) -> None:
-    """Print one figure, and when it was known."""
-    print(json.dumps({"row": name, "value": value, **more, "at": round(time.monotonic() - _began, 1)}), flush=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure of the bench.
+
+    `value` is None where nothing could be measured here; `reason` says why in a sentence. `holds` is None then, and
+    where there is no goal. `better` says which way the goal is open.
+    """
+
+    row: str
+    value: float | None
+    unit: str
+    goal: float | None = None
+    better: Literal["lower", "higher"] = "lower"
+    reason: str | None = None
+    detail: dict[str, Detail] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.value is None and not self.reason:
+            raise ValueError(f"{self.row} has no value and does not say why")
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the goal is reached; None when that cannot be said."""
+        if self.value is None or self.goal is None:
+            return None
+        return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
+
+    def line(self, command: str) -> str:
+        """The row as one line of JSON; `load` is the machine's load average of the last minute, others' work in it."""
+        return json.dumps(
+            {
+                "row": self.row,
+                "value": None if self.value is None else float(f"{self.value:.4g}"),
+                "goal": self.goal,
+                "holds": self.holds,
+                "unit": self.unit,
+                "better": self.better,
+                "command": command,
+                "load": round(os.getloadavg()[0], 1),
+                **({"reason": self.reason} if self.reason else {}),
+                **({"detail": self.detail} if self.detail else {}),
+            }
+        )
 
 
-@contextmanager
-def part(name: str) -> Iterator[None]:
-    """Some rows that belong together. What it raises becomes a row, and the next part begins."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  (the device's minutes are few: what else can be measured shall be)
-        FAILED.append(name)
-        row(f"{name}.failed", None, error=f"{type(error).__name__}: {error}", trace=traceback.format_exc()[-1500:])
+def say(row: Row) -> None:
+    """Print a row at once, signed with the command that runs."""
+    module = sys.modules["__main__"].__spec__
+    name = module.name if module else sys.argv[0]
+    print(row.line(shlex.join(["python", "-m", name, *sys.argv[1:]])), flush=True)
 
 
-def median_seconds(work: Callable[[], object], runs: int = 3) -> float:
-    """Median wall clock of some runs, the GPU's queue emptied before and after each."""
-    import torch
-
-    seconds = []
-    for _ in range(runs):
-        torch.cuda.synchronize()
-        before = time.monotonic()
-        work()
-        torch.cuda.synchronize()
-        seconds.append(time.monotonic() - before)
-    return statistics.median(seconds)
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    """Wall clock of one run."""
-    before = time.monotonic()
-    work()
-    return round(time.monotonic() - before, 3)
+def not_measured(row: str, reason: str, unit: str = "") -> None:
+    """Print a row that could not be measured here."""
+    say(Row(row=row, value=None, unit=unit, reason=reason))

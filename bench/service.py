@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 
 from bench.nvml import Nvml, Watch
-from bench.rows import part, row
+from bench.parts import part, row
 from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.ledger import OPEN_STATES, Job

@@ -56,7 +56,6 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_send_task_events=True,
     task_send_sent_event=True,
-    task_track_started=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
     broker_transport_options={

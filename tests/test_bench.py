@@ -1,69 +1,96 @@
-"""The benchmark of the gpu profile: the device's minutes are few, so what can be wrong without one is tested here."""
+"""Tests of bench/: what is printed can be trusted and compared; the simulation obeys queueing theory."""
 
 import json
-import os
+from importlib import import_module
 
 import pytest
+from click.testing import CliRunner
 
-from bench import rows
-from bench.checkpoints import MAKERS
-from bench.loads import KINDS, PAGE, dropped, resident
-from bench.nvml import Nvml, Watch
-from bench.rows import part, row
-from shared.settings import settings
-from shared.weights import Weights
-from tasks.registry import analyzers, extra_entry, weights_entry
-
-
-def used():
-    """Entries of the gpu profile, with and without a hub."""
-    known = Weights(settings().weights_dir).entries()
-    names = {entry(one, "gpu") for one in analyzers().values() for entry in (weights_entry, extra_entry)}
-    return {name: known[name] for name in names if name}
+from bench import compare, scaling
+from bench.__main__ import FAMILIES
+from bench.clips import drawn, repeated
+from bench.decode import bare_pass, everything
+from bench.rows import Row
+from shared.frames import Frames, FrameStore
+from shared.media import probe
 
 
-def test_every_hub_model_of_the_profile_can_be_made():
-    """No analyzer of the gpu profile is measured without its model, for want of one of its true size."""
-    assert {name for name, entry in used().items() if entry.hub} == set(MAKERS)
+def test_a_row_judges_its_goal():
+    """A value at its goal holds, one beyond it does not, and without value or goal nothing is claimed."""
+    assert Row(row="x", value=1.1, goal=1.1, unit="ratio").holds is True
+    assert Row(row="x", value=1.2, goal=1.1, unit="ratio").holds is False
+    assert Row(row="x", value=4.1, goal=4.0, better="higher", unit="x").holds is True
+    assert Row(row="x", value=1.0, unit="s").holds is None
+    assert json.loads(Row(row="x", value=None, unit="s", goal=1.0, reason="no clip").line("c"))["holds"] is None
 
 
-def test_every_engine_of_the_profile_is_loaded():
-    """Loading is measured for each entry that an engine reads."""
-    assert {name for name, entry in used().items() if entry.engine} == set(KINDS)
+def test_a_row_without_a_value_says_why():
+    """What could not be measured cannot be printed without a reason."""
+    with pytest.raises(ValueError, match="does not say why"):
+        Row(row="x", value=None, unit="s")
 
 
-def test_a_part_that_fails_is_a_row(capsys, monkeypatch):
-    """Its error is printed, the rows before it were printed, and the next part begins."""
-    monkeypatch.setattr(rows, "FAILED", [])
-    with part("one"):
-        row("one.figure", 1)
-        raise ValueError("no such layer")
-    with part("two"):
-        row("two.figure", 2)
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["row"] for one in printed] == ["one.figure", "one.failed", "two.figure"]
-    assert printed[1]["error"] == "ValueError: no such layer"
-    assert rows.FAILED == ["one"]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_the_common_options(family):
+    """Each family is a module with a command that takes --short and --clip, as `make bench` gives them."""
+    known = {option for one in import_module(f"bench.{family}").main.params for option in one.opts}
+    assert {"--short", "--clip"} <= known
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system has no posix_fadvise")
-def test_what_is_called_cold_says_how_cold_it_is(tmp_path):
-    """Of a file just written every page is cached; after dropping, the share that stayed is told, not assumed."""
-    (tmp_path / "weights").write_bytes(b"w" * (3 * PAGE + 1))
-    before = resident(tmp_path / "weights")
-    assert [page & 1 for page in before] == [1, 1, 1, 1]
-    stayed = dropped(tmp_path)
-    after = resident(tmp_path / "weights")
-    assert stayed == sum(page & 1 for page in after) / 4
+def test_two_files_are_compared(tmp_path):
+    """A change of a tenth or more is called by its direction, a lost goal is named, and a row that is gone stays."""
+    before, after = tmp_path / "a", tmp_path / "b"
+    before.write_text(
+        "\n".join(
+            Row(row=name, value=value, goal=goal, unit="s").line("c")
+            for name, value, goal in (("slow", 1.0, 1.5), ("same", 1.0, None), ("gone", 1.0, None))
+        )
+    )
+    after.write_text(
+        "\n".join(
+            Row(row=name, value=value, goal=goal, unit="s").line("c")
+            for name, value, goal in (("slow", 2.0, 1.5), ("same", 1.05, None))
+        )
+    )
+    table = CliRunner().invoke(compare.main, [str(before), str(after)]).output.splitlines()
+    assert table[2:] == [
+        "| slow | 1 s | 2 s | 2.00 | worse, goal missed |",
+        "| same | 1 s | 1.05 s | 1.05 |  |",
+        "| gone | 1 s | - |  | gone |",
+    ]
 
 
-def test_without_a_gpu_the_figures_are_missing_with_a_reason():
-    """Where NVML sees no GPU its figures are null and the reason stands beside them."""
-    gpu = Nvml()
-    if gpu.missing is None:
-        pytest.skip("this machine has an NVIDIA GPU")
-    with Watch(gpu, {"self": os.getpid()}) as watch:
-        pass
-    found = watch.figures()
-    assert (found["used_mib"], found["busy_percent"]) == (None, None)
-    assert found["missing"] == gpu.missing
+def test_what_is_no_result_file_is_refused(tmp_path):
+    """A file that the bench did not write is refused with the line that is wrong."""
+    (tmp_path / "a").write_text("not a row\n")
+    result = CliRunner().invoke(compare.main, [str(tmp_path / "a"), str(tmp_path / "a")])
+    assert result.exit_code == 1
+    assert "line 1" in result.output
+
+
+def test_the_simulation_waits_as_queueing_theory_says():
+    """One worker, jobs at random, constant work: the mean wait is that of an M/D/1 queue (Pollaczek-Khinchine)."""
+    seconds, busy = 1.0, 0.6
+    cluster = scaling.Cluster({"g": 1}, level_seconds=0.0)
+    cluster.run(((scaling.Piece("g", seconds),),), scaling.poisson(busy / seconds, 20_000))
+    waited = sum(took - seconds for _, took in cluster.latencies) / len(cluster.latencies)
+    assert waited == pytest.approx(busy * seconds / (2 * (1 - busy)), rel=0.1)
+
+
+def test_levels_wait_for_their_slowest_piece():
+    """Alone on enough workers, a job takes the sum of the longest piece of each level and of the steps between."""
+    work = ((scaling.Piece("a", 2.0), scaling.Piece("b", 1.0)), (scaling.Piece("b", 0.5),))
+    cluster = scaling.Cluster({"a": 1, "b": 1}, level_seconds=0.25)
+    cluster.run(work, [0.0])
+    assert cluster.latencies == [(0.0, 3.0)]
+
+
+def test_the_bare_loop_makes_the_frames_that_the_pass_writes(tmp_path):
+    """Decoding is compared at equal work: PyAV's loop converts exactly as many frames as the frame store holds."""
+    video = repeated(drawn(tmp_path / "a.mp4", width=160, height=90, fps=10, seconds=2), tmp_path / "b.mp4", 2)
+    info = probe(video, sha256="b")
+    assert info.duration_seconds == pytest.approx(4, abs=0.2)
+    needs = everything(info)
+    with FrameStore(tmp_path / "frames", budget_bytes=1 << 30).open(video, info, needs) as reader:
+        held = [len(batch.times) for need in needs if isinstance(need, Frames) for batch in reader.frames(need)]
+    assert bare_pass(video, info, needs) == sum(held)

@@ -125,9 +125,7 @@ def test_a_title_that_appears_on_a_plain_page_is_no_fade_in(cuts: CutAnalysis, t
 
 
 @pytest.mark.parametrize("speed", [0.0, 1.0])
-def test_a_flash_is_no_cut_though_its_first_frame_is_not_seen(
-    cuts: CutAnalysis, tmp_path: Path, speed: float
-) -> None:
+def test_a_flash_is_no_cut_though_its_first_frame_is_not_seen(cuts: CutAnalysis, tmp_path: Path, speed: float) -> None:
     """Where two leaps hide each other, the picture that is back after the second one was there before."""
     rng, picture = np.random.default_rng(1), texture(1, 250, 900)
     places = [(200 + speed * i + rng.normal(), 125 + rng.normal()) for i in range(60)]

@@ -1,0 +1,91 @@
+"""All rows of the CPU bench, one JSON line each.
+
+    python -m bench [--short] [--clip VIDEO]... [--only FAMILY]... [--out FILE]
+
+Each family is a module of its own that can be run alone; here each gets its share of the time, and one that fails or
+takes longer is a row without a value. The exit code says whether every family came to its end, not whether goals hold.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import click
+
+from bench.clips import clips_or_sample
+from bench.rows import Row
+
+FAMILIES = {"start": 120, "decode": 240, "orchestration": 240, "growth": 180, "light": 300, "whole": 540, "peers": 300}
+"""The longest that each may take, in seconds, on a machine that others use as well."""
+
+
+def rows_of(family: str, arguments: list[str], seconds: float) -> Iterator[str]:
+    """The lines that a family prints; last of all why there are no more, when it did not come to its end."""
+    argv = [sys.executable, "-m", f"bench.{family}", *arguments]
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's users compile anew at each start
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+        timer = _Deadline(process, seconds)
+        with timer, process.stdout or sys.stdin as lines:
+            yield from (line.rstrip("\n") for line in lines)
+            code = process.wait()
+        if code:
+            reason = f"not done in {seconds:g} s" if timer.is_over else f"exit code {code}: {_last_line(errors)}"
+            yield Row(row=family, value=None, unit="", reason=reason).line(" ".join(["python", *argv[1:]]))
+
+
+class _Deadline:
+    """Ends a process and what it started, which watch for its end, when its time is over."""
+
+    def __init__(self, process: subprocess.Popen[str], seconds: float) -> None:
+        self.is_over = False
+        self._process = process
+        self._timer = threading.Timer(seconds, self._end)
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._process.kill()
+
+
+def _last_line(errors: IO[str]) -> str:
+    errors.seek(0)
+    return (errors.read().strip().splitlines() or ["it said nothing"])[-1]
+
+
+@click.command()
+@click.option("--short", is_flag=True, help="Under three minutes: fewer and shorter clips and runs.")
+@click.option("--clip", "clips", multiple=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--only", multiple=True, type=click.Choice(list(FAMILIES)))
+@click.option("--out", type=click.Path(path_type=Path), help="Write the lines into this file, too.")
+def main(*, short: bool, clips: tuple[Path, ...], only: tuple[str, ...], out: Path | None) -> None:
+    """Run the families and print their rows."""
+    began, failed = time.monotonic(), 0
+    chosen = clips_or_sample(clips)
+    arguments = [*(["--short"] if short else []), *(f"--clip={clip}" for clip in chosen)]
+    with out.open("w") if out else Path(os.devnull).open("w") as file:
+        for family in only or FAMILIES:
+            for line in rows_of(family, arguments, FAMILIES[family]):
+                print(line, flush=True)
+                print(line, file=file, flush=True)
+                failed += f'"row": "{family}"' in line
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
