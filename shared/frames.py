@@ -88,12 +88,15 @@ class FrameStore:
         wanted: Sequence[Rendition],
         *,
         check: Callable[[], None] = lambda: None,
+        began: Callable[[], None] = lambda: None,
     ) -> FrameReader:
         """Open a reader of the renditions of one video. `check` is called often and may raise (cancel, time limit).
 
+        `began` is called before each decode pass that this reader begins.
+
         What does not fit the budget is read at a lower rate, as `fit` says for the same arguments.
         """
-        return FrameReader(self, video, info, tuple(wanted), check)
+        return FrameReader(self, video, info, tuple(wanted), check, began)
 
     def forget(self, sha256: str) -> bool:
         """Remove the frames of a video; False when somebody reads them, who leaves them to eviction."""
@@ -113,8 +116,10 @@ class FrameReader:
         info: MediaInfo,
         wanted: tuple[Rendition, ...],
         check: Callable[[], None],
+        began: Callable[[], None],
     ) -> None:
         self.store, self.video, self.info, self.wanted, self.check = store, video, info, wanted, check
+        self._began = began
         self.stats = ReadStats()
         self.fitted = fit(wanted, info, store.budget_bytes)
         self.folder = store.folder / info.sha256
@@ -268,6 +273,7 @@ class FrameReader:
             return
         self._pass = BackgroundPass(lock, self.video, self.info, self.folder, missing, self.store.budget_bytes)
         self.stats.decode_passes += 1
+        self._began()
         self._pass.start()
 
     def _is_complete(self, need: Rendition) -> bool:

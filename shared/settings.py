@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     threads: int = Field(1, ge=1, description="CPU threads one model may use")
     device: Literal["auto", "cpu"] = Field("auto", description="auto: a group with gpu = true needs a GPU; cpu: none")
     gpu_memory_mib: int | None = Field(None, ge=1, description="GPU memory one worker may use; default: all of it")
+    worker_memory_mib: int | None = Field(None, ge=1, description="a process beyond it is replaced after its task")
     unload_after_seconds: float | None = Field(None, gt=0, description="idle GPU workers let go of their models then")
     models: dict[str, str] = Field({}, description='other weights for an analyzer: {"ANALYZER": "ENTRY"}, as JSON')
     precision: dict[str, Precision] = Field({}, description='{"ANALYZER": "bf16"}: fp32, bf16, int8, nf4 or auto')

@@ -20,6 +20,7 @@ VISIBILITY_SECONDS = 30
 class Durable(Task[Any, Any]):
     """A full disk or a locked ledger may be over in a minute: every task is tried again."""
 
+    Request = "tasks.worker:WatchedRequest"
     autoretry_for = (Infrastructure,)
     retry_backoff = True
     max_retries = 5
