@@ -25,7 +25,7 @@ NO_NPM := npm is not here, so the page of `reelgraph serve` is not built; all el
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check setup engines mmdet page lock clean
+.PHONY: help demo test chaos check setup engines mmdet page lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ demo: $(VENV)/.weights page-or-why ## analyse a sample reel, or VIDEO=path, with
 
 test: $(VENV)/.dev $(VENV)/.weights page-or-why ## run all tests (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.dev $(VENV)/.weights ## break a running service in many ways and say what held (ARGS=--short: a few)
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run before each commit
 	@$(BIN)/ruff format --check .

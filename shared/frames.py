@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import BadInput, Infrastructure, Skipped
-from shared.eviction import USE_LOCK, remove_video, touch
+from shared.eviction import USE_LOCK, make_room, remove_video, touch
 from shared.locks import FileLock
 from shared.passes import BackgroundPass
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
@@ -101,6 +101,14 @@ class FrameStore:
     def forget(self, sha256: str) -> bool:
         """Remove the frames of a video; False when somebody reads them, who leaves them to eviction."""
         return remove_video(self.folder / sha256)
+
+    def sweep(self, is_needed: Callable[[str], bool]) -> int:
+        """Remove frames of videos, by sha256, that are not needed and not read, and all that is over the budget."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        known = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        removed = sum(remove_video(path) for path in known if not is_needed(path.name))
+        make_room(self.folder, 0, self.budget_bytes)
+        return removed
 
 
 class FrameReader:

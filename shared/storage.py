@@ -18,6 +18,7 @@ from shared.locks import FileLock
 
 CHUNK_BYTES = 1 << 20
 LOCK_SECONDS = 10.0
+VIDEOS = "videos"
 
 
 class Storage:
@@ -181,7 +182,7 @@ def disk_trouble(error: OSError, path: Path) -> Infrastructure:
 
 def video_key(sha256: str) -> str:
     """Where a video lies."""
-    return f"videos/{sha256[:2]}/{sha256}"
+    return f"{VIDEOS}/{sha256[:2]}/{sha256}"
 
 
 def outcome_key(job_id: str, analyzer: str) -> str:

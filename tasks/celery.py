@@ -38,6 +38,7 @@ app = Celery(
         "tasks.aggregate",
         "tasks.webhook",
         "tasks.reconcile",
+        "tasks.sweep",
         "tasks.worker",
     ],
 )
@@ -75,7 +76,8 @@ app.conf.update(
     result_backend_max_retries=10,
     result_expires=24 * 3600,
     beat_schedule={
-        "reconcile": {"task": "reconcile", "schedule": 5.0, "options": {"queue": CONTROL, "expires": 5, "priority": 0}}
+        "reconcile": {"task": "reconcile", "schedule": 5.0, "options": {"queue": CONTROL, "expires": 5, "priority": 0}},
+        "sweep": {"task": "sweep", "schedule": 600.0, "options": {"queue": CONTROL, "expires": 600, "priority": 9}},
     },
     beat_max_loop_interval=5,
 )

@@ -260,7 +260,7 @@ def test_a_holder_that_gives_a_sign_is_not_dead(ledger):
 
 
 def test_a_worker_s_deaths_are_counted_for_what_it_held(ledger):
-    """A child's death counts for the run its worker held and names what it died of; a worker that leaves counts none."""
+    """A child's death counts for the run its worker held and says of what; a worker that leaves counts none."""
     job_id = a_running_job(ledger, "a", "b")
     ledger.begin(job_id, "a", limit_seconds=9, holder="w")
     ledger.begin(job_id, "b", limit_seconds=9, holder="other")
