@@ -25,7 +25,7 @@ NO_NPM := npm is not here, so the page of `reelgraph serve` is not built; all el
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test hostile check bench setup engines mmdet page lock clean
+.PHONY: help demo test hostile chaos check bench setup engines mmdet page lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ test: $(VENV)/.dev $(VENV)/.weights page-or-why ## run all tests (ARGS='-k name'
 
 hostile: $(VENV)/.dev ## the whole corpus of hostile files and requests, 25 times what `make test` reads of it
 	@REELGRAPH_HOSTILE_EACH=25 $(BIN)/python -m pytest --timeout 3600 tests/test_hostile.py tests/test_isolated.py $(ARGS)
+
+chaos: $(VENV)/.dev $(VENV)/.weights ## break a running service in many ways and say what held (ARGS=--short: a few)
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run before each commit
 	@$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import BadInput, Infrastructure, Skipped
-from shared.eviction import USE_LOCK, remove_video, touch
+from shared.eviction import USE_LOCK, make_room, remove_video, touch
 from shared.locks import FileLock
 from shared.passes import BackgroundPass, noted_refusal
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
@@ -88,16 +88,27 @@ class FrameStore:
         wanted: Sequence[Rendition],
         *,
         check: Callable[[], None] = lambda: None,
+        began: Callable[[], None] = lambda: None,
     ) -> FrameReader:
         """Open a reader of the renditions of one video. `check` is called often and may raise (cancel, time limit).
 
+        `began` is called before each decode pass that this reader begins.
+
         What does not fit the budget is read at a lower rate, as `fit` says for the same arguments.
         """
-        return FrameReader(self, video, info, tuple(wanted), check)
+        return FrameReader(self, video, info, tuple(wanted), check, began)
 
     def forget(self, sha256: str) -> bool:
         """Remove the frames of a video; False when somebody reads them, who leaves them to eviction."""
         return remove_video(self.folder / sha256)
+
+    def sweep(self, is_needed: Callable[[str], bool]) -> int:
+        """Remove frames of videos, by sha256, that are not needed and not read, and all that is over the budget."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        known = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        removed = sum(remove_video(path) for path in known if not is_needed(path.name))
+        make_room(self.folder, 0, self.budget_bytes)
+        return removed
 
 
 class FrameReader:
@@ -113,8 +124,10 @@ class FrameReader:
         info: MediaInfo,
         wanted: tuple[Rendition, ...],
         check: Callable[[], None],
+        began: Callable[[], None],
     ) -> None:
         self.store, self.video, self.info, self.wanted, self.check = store, video, info, wanted, check
+        self._began = began
         self.stats = ReadStats()
         self.fitted = fit(wanted, info, store.budget_bytes)
         self.folder = store.folder / info.sha256
@@ -270,6 +283,7 @@ class FrameReader:
             return
         self._pass = BackgroundPass(lock, self.video, self.info, self.folder, missing, self.store.budget_bytes)
         self.stats.decode_passes += 1
+        self._began()
         self._pass.start()
 
     def _is_complete(self, need: Rendition) -> bool:

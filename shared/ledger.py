@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -73,6 +73,17 @@ class Run(Base):
     level: Mapped[int]
     status: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    """Starts of its work, whatever became of them."""
+    holder: Mapped[str | None]
+    """Name of the worker that works on it now."""
+    beat: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Changes every few seconds while its holder lives; nobody's clock is compared with another's."""
+    deaths: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Processes that ended in the middle of it."""
+    died_of: Mapped[str | None]
+    """What ended the last of them: a signal's name or an exit code."""
+    decode_passes: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Counted when they begin, so that those of killed attempts are in it."""
     queued_at: Mapped[float | None]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -210,12 +221,18 @@ class Ledger:
         with self.session() as session:
             return session.scalars(sa.select(Job).where(Job.state.in_(OPEN_STATES)).order_by(Job.submitted_at)).all()
 
-    def start(self, job_id: str, plan: Mapping[str, Any], runs: Sequence[Run]) -> bool:
-        """Move a queued job to running with its plan and runs; False when somebody else has started it."""
+    def start(
+        self, job_id: str, plan: Mapping[str, Any], runs: Sequence[Run], *, commit: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Move a queued job to running with its plan and runs; False when somebody else has started it.
+
+        `commit` is called before that becomes true, by the one who does it.
+        """
         with self.session() as session:
             started = self._update_job(session, job_id, "queued", state="running", plan=plan, started_at=time.time())
             if started:
                 session.add_all(runs)
+                commit()
         return started
 
     def advance(self, job_id: str, level: int) -> bool:
@@ -258,11 +275,19 @@ class Ledger:
             rows = session.scalars(sa.select(Run).where(Run.job_id == job_id).order_by(Run.level, Run.analyzer)).all()
         return {run.analyzer: run for run in rows}
 
+    def run(self, job_id: str, analyzer: str) -> Run:
+        """One run of a job. Raises BadInput (`unknown_outcome`)."""
+        with self.session() as session:
+            run = session.get(Run, (job_id, analyzer))
+        if run is None:
+            raise BadInput(f"job {job_id} has no analyzer {analyzer}", code="unknown_outcome")
+        return run
+
     def queue(self, job_id: str, analyzers: Sequence[str]) -> None:
-        """Note that these runs are queued now."""
+        """Note that these runs are queued now; one that was begun before has its whole time again."""
         with self.session() as session:
             query = sa.update(Run).where(Run.job_id == job_id, Run.analyzer.in_(analyzers), Run.status.is_(None))
-            session.execute(query.values(queued_at=time.time()))
+            session.execute(query.values(queued_at=time.time(), limit_at=None))
 
     def claim(self, job_id: str, analyzers: Sequence[str]) -> list[str]:
         """Note that these runs are queued now, but for those that somebody queued before; the names of the others."""
@@ -275,31 +300,94 @@ class Ledger:
                 )
             ]
 
-    def begin(self, job_id: str, analyzer: str, *, limit_seconds: float) -> Run | None:
-        """Count an attempt before its work starts; None when the run is done."""
+    def begin(self, job_id: str, analyzer: str, *, limit_seconds: float, holder: str = "") -> Run | None:
+        """Take a run and count an attempt before its work starts; None when it is done or somebody holds it."""
         now = time.time()
         with self.session() as session:
-            query = self._open_run(job_id, analyzer).values(
-                attempts=Run.attempts + 1, started_at=now, limit_at=now + limit_seconds
-            )
-            if not _changed(session, query):
+            query = self._open_run(job_id, analyzer).where(Run.holder.is_(None))
+            taken = {"attempts": Run.attempts + 1, "holder": holder, "beat": 0}
+            if not _changed(session, query.values(**taken, started_at=now, limit_at=now + limit_seconds)):
                 return None
             return session.get_one(Run, (job_id, analyzer))
 
+    def keep(self, run: Run) -> bool:
+        """Say that this attempt's process lives; False when the run is no longer this attempt's."""
+        with self.session() as session:
+            return _changed(session, self._attempt(run).values(beat=Run.beat + 1))
+
+    def let_go(self, run: Run, *, died_of: str | None = None) -> bool:
+        """End this attempt without an outcome; `died_of` counts a death. False when it is no longer this attempt's."""
+        with self.session() as session:
+            return _changed(session, self._attempt(run).values(**_let_go(died_of)))
+
+    def declare_dead(self, run: Run) -> bool:
+        """End an attempt whose process gave no sign of life; False when it has given one since `run` was read."""
+        with self.session() as session:
+            return _changed(session, self._attempt(run).where(Run.beat == run.beat).values(**_let_go("silence")))
+
+    def child_died(self, job_id: str, analyzer: str, *, holder: str, died_of: str) -> bool:
+        """Note what ended the process by which this worker held a run; False when it held none."""
+        with self.session() as session:
+            query = self._open_run(job_id, analyzer).where(Run.holder == holder)
+            return _changed(session, query.values(**_let_go(died_of)))
+
+    def leave(self, holder: str, *, died_of: str | None = None) -> int:
+        """End all that a worker of this name held: it shuts down, or starts and had died before. How many it held."""
+        with self.session() as session:
+            query = sa.update(Run).where(Run.holder == holder, Run.status.is_(None)).values(**_let_go(died_of))
+            result = session.execute(query, execution_options={"synchronize_session": False})
+            return int(result.rowcount)  # type: ignore[attr-defined]
+
+    def held(self) -> Sequence[tuple[Run, int]]:
+        """All runs that somebody works on, of any job, each with its job's priority."""
+        query = sa.select(Run, Job.priority).join(Job, Job.id == Run.job_id)
+        with self.session() as session:
+            rows = session.execute(query.where(Run.holder.is_not(None), Run.status.is_(None))).all()
+        return [(run, priority) for run, priority in rows]
+
+    def count_decode_pass(self, job_id: str, analyzer: str) -> None:
+        """Count a decode pass that begins."""
+        with self.session() as session:
+            query = sa.update(Run).where(Run.job_id == job_id, Run.analyzer == analyzer)
+            session.execute(query.values(decode_passes=Run.decode_passes + 1))
+
     def end(
-        self, job_id: str, report: AnalyzerReport, *, attempt: int | None = None, fingerprint: str | None = None
+        self,
+        job_id: str,
+        report: AnalyzerReport,
+        *,
+        attempt: int | None = None,
+        fingerprint: str | None = None,
+        commit: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Store how a run ended; False when it is done already or `attempt` is no longer the newest."""
+        """Store how a run ended; False when it is done already or `attempt` is no longer the newest or let go.
+
+        `commit` is called before that becomes true, by the one who does it: it puts the outcome in its place.
+        """
         query = self._open_run(job_id, report.name)
         if attempt is not None:
-            query = query.where(Run.attempts == attempt)
+            query = query.where(Run.attempts == attempt, Run.holder.is_not(None))
         values = {"status": report.status, "report": report.model_dump(mode="json"), "finished_at": time.time()}
         with self.session() as session:
-            return _changed(session, query.values(**values, fingerprint=fingerprint))
+            ended = _changed(session, query.values(**values, holder=None, fingerprint=fingerprint))
+            if ended:
+                commit()
+        return ended
+
+    @classmethod
+    def _attempt(cls, run: Run) -> sa.Update:
+        query = cls._open_run(run.job_id, run.analyzer)
+        return query.where(Run.attempts == run.attempts, Run.holder.is_not(None))
 
     @staticmethod
     def _open_run(job_id: str, analyzer: str) -> sa.Update:
         return sa.update(Run).where(Run.job_id == job_id, Run.analyzer == analyzer, Run.status.is_(None))
+
+
+def _let_go(died_of: str | None) -> dict[str, Any]:
+    if died_of is None:
+        return {"holder": None}
+    return {"holder": None, "deaths": Run.deaths + 1, "died_of": died_of}
 
 
 @contextmanager

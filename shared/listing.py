@@ -65,6 +65,13 @@ def open_before(ledger: Ledger, job: Job) -> Sequence[Job]:
         return session.scalars(query.where(earlier)).all()
 
 
+def ended_before(ledger: Ledger, time_: float, *, deployment: str, limit: int = 100) -> Sequence[Job]:
+    """Jobs of a deployment that ended before a time, in seconds since the epoch, the oldest first."""
+    query = sa.select(Job).where(Job.deployment == deployment, Job.finished_at < time_, Job.state.not_in(OPEN_STATES))
+    with ledger.session() as session:
+        return session.scalars(query.order_by(Job.finished_at).limit(limit)).all()
+
+
 def runs_of(ledger: Ledger, jobs: Sequence[Job]) -> dict[str, dict[str, Run]]:
     """The runs of several jobs at once: by job, then by analyzer."""
     found: dict[str, dict[str, Run]] = {job.id: {} for job in jobs}

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.digests import sha256_of
 from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import RESERVED, USE_LOCK, make_room, reserve
 from shared.isolated import Call, decoding
@@ -110,6 +111,7 @@ class BackgroundPass:
         try:
             in_use.take()
             wanted_bytes = sum(estimate_bytes(need, self._info) for need in self._missing)
+            _check_bytes(self._video, self._info.sha256)
             reserve(self._folder, 0)
             make_room(self._folder.parent, wanted_bytes, self._budget_bytes)
             reserve(self._folder, wanted_bytes)
@@ -126,6 +128,20 @@ class BackgroundPass:
             (self._folder / RESERVED).unlink(missing_ok=True)
             self._lock.release()
             in_use.release()
+
+
+def _check_bytes(video: Path, sha256: str) -> None:
+    """Raises Infrastructure: the video cannot be read, or has other bytes than were handed in."""
+    try:
+        actual = sha256_of(video)
+    except FileNotFoundError:
+        return  # said by who opens it
+    except OSError as error:
+        message = f"the stored video {video.name} cannot be read: {error.strerror}"
+        raise Infrastructure(message, code="video_unreadable") from error
+    if actual != sha256:
+        message = f"the stored video is not the one that was handed in: its sha256 is {actual}, not {sha256}"
+        raise Infrastructure(message, code="video_damaged", retryable=False)
 
 
 @atexit.register

@@ -18,6 +18,7 @@ from shared.locks import FileLock
 
 CHUNK_BYTES = 1 << 20
 LOCK_SECONDS = 10.0
+VIDEOS = "videos"
 
 
 class Storage:
@@ -49,6 +50,19 @@ class Storage:
         """
         with self._replacing(self.path(key)) as file:
             file.write(content)
+
+    def move(self, key: str, to: str) -> None:
+        """Give what lies under a key another one, replacing what is there, in one step.
+
+        Raises:
+            Infrastructure: the disk cannot be written, or nothing lies under the key.
+        """
+        path = self.path(to)
+        try:
+            self.path(key).replace(path)
+            _flush_folder(path.parent)
+        except OSError as error:
+            raise disk_trouble(error, path) from error
 
     def add_video(self, source: Path) -> str:
         """Copy a video in under its content's sha256 and return that; a second copy costs only the hashing.
@@ -168,7 +182,7 @@ def disk_trouble(error: OSError, path: Path) -> Infrastructure:
 
 def video_key(sha256: str) -> str:
     """Where a video lies."""
-    return f"videos/{sha256[:2]}/{sha256}"
+    return f"{VIDEOS}/{sha256[:2]}/{sha256}"
 
 
 def outcome_key(job_id: str, analyzer: str) -> str:

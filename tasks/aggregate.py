@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from shared.events import Event
@@ -20,10 +20,11 @@ from shared.schema import (
     Outcome,
     Status,
 )
-from shared.storage import document_key, outcome_key
+from shared.storage import document_key
 from tasks.celery import app
 from tasks.inputs import stored_outcome
 from tasks.node import events, ledger, storage
+from tasks.outcomes import staged
 from tasks.plan import Plan
 from tasks.registry import analyzers, select
 from tasks.webhook import deliver_soon
@@ -41,10 +42,10 @@ def aggregate(job_id: str) -> str:
         _plan_nothing(job)
     for run in ledger().runs(job_id).values():
         if run.status is None:
-            end_without_outcome(job, run)
-    reports = tuple(run.outcome for run in sorted(ledger().runs(job_id).values(), key=lambda run: run.analyzer))
-    state = _state(job, reports)
-    document = _document(job, state, reports)
+            _end(job, run, *_why_open(job, run))
+    runs = sorted(ledger().runs(job_id).values(), key=lambda run: run.analyzer)
+    state = _state(job, [run.outcome for run in runs])
+    document = _document(job, state, runs)
     storage().write(document_key(job_id), document.model_dump_json().encode())
     if ledger().finish(job_id, state):
         log.info("job_closed", job=job_id, state=state, wall_seconds=document.job.wall_seconds)
@@ -61,25 +62,29 @@ def _plan_nothing(job: Job) -> None:
     ledger().start(job.id, empty.model_dump(mode="json"), runs)
 
 
-def end_without_outcome(job: Job, run: Run) -> None:
-    """Give a run that left no outcome an honest one."""
-    status, error = _why_open(job, run)
+def stopped_at_limit(job_id: str, name: str) -> None:
+    """End a run whose process was killed at its hard limit."""
+    job, run = ledger().job(job_id), ledger().run(job_id, name)
+    reason = ErrorInfo(code="time_limit", message="its worker was stopped at the limit", retryable=True)
+    _end(job, run, "timeout", reason)
+
+
+def _end(job: Job, run: Run, status: Status, error: ErrorInfo) -> None:
     analyzer = analyzers()[run.analyzer]
     options = job.options.get(run.analyzer, {})
     report = AnalyzerReport(name=run.analyzer, version=analyzer.version, status=status, options=options, error=error)
-    storage().write(outcome_key(job.id, run.analyzer), Outcome(report=report).model_dump_json().encode())
-    ledger().end(job.id, report)
+    with staged(job.id, [Outcome(report=report)]) as put:
+        ledger().end(job.id, report, commit=put)
 
 
 def _why_open(job: Job, run: Run) -> tuple[Status, ErrorInfo]:
-    now = time.time()
     if job.cancel_requested:
         return "cancelled", ErrorInfo(code="cancelled", message="the job was cancelled")
-    if now >= job.deadline_at:
+    if time.time() >= job.deadline_at:
         return "timeout", ErrorInfo(code="deadline", message="not finished by the job's deadline", retryable=True)
-    if run.limit_at is not None and now >= run.limit_at:
-        return "timeout", ErrorInfo(code="time_limit", message="its worker was stopped at the limit", retryable=True)
-    return "failed", ErrorInfo(code="worker_died", message="its worker died and left no outcome", retryable=True)
+    died_of = f" of {run.died_of}" if run.died_of else ""
+    message = f"its worker died{died_of} and left no outcome"
+    return "failed", ErrorInfo(code="worker_died", message=message, retryable=True)
 
 
 def _state(job: Job, reports: Iterable[AnalyzerReport]) -> JobState:
@@ -94,7 +99,8 @@ def _is_fine(report: AnalyzerReport) -> bool:
     return report.status in ("ok", "skipped") or (report.status == "unavailable" and by_choice)
 
 
-def _document(job: Job, state: JobState, reports: tuple[AnalyzerReport, ...]) -> Document:
+def _document(job: Job, state: JobState, runs: Sequence[Run]) -> Document:
+    reports = tuple(run.outcome for run in runs)
     media = MediaInfo.model_validate(job.media)
     wall_seconds = round(time.time() - job.submitted_at, 3)
     with_result = [report.name for report in reports if report.status in ("ok", "partial")]
@@ -108,7 +114,7 @@ def _document(job: Job, state: JobState, reports: tuple[AnalyzerReport, ...]) ->
             state=state,
             profile=job.profile,
             submitted_at=datetime.fromtimestamp(job.submitted_at, UTC).isoformat(timespec="milliseconds"),
-            decode_passes=sum(report.receipt.decode_passes for report in reports),
+            decode_passes=sum(run.decode_passes for run in runs),
             wall_seconds=wall_seconds,
             realtime_factor=round(wall_seconds / media.duration_seconds, 4) if media.duration_seconds else None,
             source_name=job.source_name,

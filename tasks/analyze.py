@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from socket import gethostname
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.canvas import Signature
 
-from shared.errors import Cancelled, ReelgraphError, Skipped, Unavailable, WeightsMissing
+from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable, WeightsMissing
 from shared.events import Event
 from shared.frames import ReadStats, Rendition
 from shared.ledger import Job, Run
@@ -34,13 +35,15 @@ from shared.schema import (
     TrackSet,
 )
 from shared.settings import settings
-from shared.storage import cache_key, outcome_key, video_key
+from shared.storage import cache_key, video_key
 from tasks import devices
 from tasks.celery import app
 from tasks.devices import DeviceLost
+from tasks.holding import Hold, held
 from tasks.inputs import JobMedia, stored_tracks
 from tasks.loading import ON_CPU, Loaded, in_use, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
+from tasks.outcomes import staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
 from tasks.registry import AnyAnalyzer, analyzers, dependencies, extra_entry, task_name, weights_entry
 
@@ -60,19 +63,21 @@ def run(name: str, job_id: str, worker: str | None) -> str:
     """Run an analyzer on a job and store its outcome; the status, or why there was nothing to do."""
     job = ledger().job(job_id)
     plan = Plan.model_validate(job.plan)
-    analyzer = analyzers()[name]
-    attempt = ledger().begin(job_id, name, limit_seconds=plan.limits[name] + GRACE_SECONDS)
+    holder = worker or gethostname()
+    attempt = ledger().begin(job_id, name, limit_seconds=plan.limits[name] + GRACE_SECONDS, holder=holder)
     if attempt is None:
-        return "ended before"
+        return "ended before, or held by another"
     events().publish(job_id, Event(type="started", analyzer=name))
-    work = Work(analyzer, job, plan, attempt, worker)
-    try:
-        with in_use():
-            outcome = work.outcome()
-    except DeviceLost as error:
-        log.exception("gpu_lost", job=job_id, analyzer=name)
-        raise SystemExit(GPU_LOST) from error  # a new child gets the task: this process cannot use the GPU again
-    status = _stored(work, outcome)
+    with held(attempt) as hold:
+        work = Work(analyzers()[name], job, plan, hold, worker)
+        try:
+            with in_use():
+                outcome = work.outcome()
+        except DeviceLost as error:
+            log.exception("gpu_lost", job=job_id, analyzer=name)
+            ledger().let_go(attempt, died_of=error.code)
+            raise SystemExit(GPU_LOST) from error  # a new child gets the task: this process cannot use the GPU again
+        status = _stored(work, outcome)
     if work.device_lost:
         raise SystemExit(GPU_LOST)
     return status
@@ -80,11 +85,12 @@ def run(name: str, job_id: str, worker: str | None) -> str:
 
 def _stored(work: Work, outcome: Outcome) -> str:
     job_id, name = work.job.id, work.analyzer.name
-    storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())
     mark = work.fingerprint()
     if outcome.report.status == "ok":
         storage().write(cache_key(mark), outcome.model_dump_json().encode())
-    if not ledger().end(job_id, outcome.report, attempt=work.attempt.attempts, fingerprint=mark):
+    with staged(job_id, [outcome]) as put:
+        ended = ledger().end(job_id, outcome.report, attempt=work.attempt.attempts, fingerprint=mark, commit=put)
+    if not ended:
         log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=work.attempt.attempts)
         return "superseded"
     announce(job_id, outcome)
@@ -113,8 +119,9 @@ def track_length(track: BaseTrack) -> int:
 class Work:
     """One attempt of one analyzer."""
 
-    def __init__(self, analyzer: AnyAnalyzer, job: Job, plan: Plan, attempt: Run, worker: str | None) -> None:
-        self.analyzer, self.job, self.plan, self.attempt, self.worker = analyzer, job, plan, attempt, worker
+    def __init__(self, analyzer: AnyAnalyzer, job: Job, plan: Plan, hold: Hold, worker: str | None) -> None:
+        self.analyzer, self.job, self.plan, self.hold, self.worker = analyzer, job, plan, hold, worker
+        self.attempt: Run = hold.run
         self.media = MediaInfo.model_validate(job.media)
         self.options: Mapping[str, Any] = job.options.get(analyzer.name, {})
         self.started = time.monotonic()
@@ -129,7 +136,7 @@ class Work:
             self._refuse()
             result = self._analyze(self._loaded())
         except DeviceLost as error:
-            if self.attempt.attempts < settings().max_attempts:
+            if self.attempt.deaths + 1 < settings().max_attempts:
                 raise
             self.device_lost = True
             return Outcome(report=self._report("failed", (), self._ending(error)[1]))
@@ -153,14 +160,19 @@ class Work:
             inputs=inputs,
         )
 
+    @property
+    def _is_poison(self) -> bool:
+        return self.attempt.deaths >= settings().max_attempts
+
+    def _is_over(self) -> bool:
+        return self.hold.lost or ledger().is_cancelled(self.job.id)
+
     def _refuse(self) -> None:
-        if self.attempt.attempts > settings().max_attempts:
-            message = f"its worker died in each of {settings().max_attempts} attempts"
+        if self._is_poison:
+            message = f"its process died in each of {self.attempt.deaths} attempts, of {self.attempt.died_of} at last"
             raise ReelgraphError(message, code="worker_died")
         if ledger().is_cancelled(self.job.id):
             raise Cancelled("the job was cancelled")
-        if time.time() > self.job.deadline_at:
-            raise SoftTimeLimitExceeded
         runs = ledger().runs(self.job.id)
         for name in self.analyzer.requires:
             if name not in runs or runs[name].status not in ("ok", "partial"):
@@ -179,15 +191,23 @@ class Work:
         media = JobMedia(
             info=self.media,
             plan=self.plan,
-            open_reader=lambda check: frame_store().open(video, self.media, self.plan.renditions, check=check),
+            open_reader=lambda check: frame_store().open(
+                video, self.media, self.plan.renditions, check=check, began=self._count_pass
+            ),
             tracks=stored_tracks(storage(), ledger(), self.job.id, dependencies(self.analyzer)),
-            cancelled=lambda: ledger().is_cancelled(self.job.id),
+            cancelled=self._is_over,
             report=self._progress,
         )
         self.stats = media.reader.stats
         with media.reader:
             result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
         return result
+
+    def _count_pass(self) -> None:
+        try:
+            ledger().count_decode_pass(self.job.id, self.analyzer.name)
+        except Infrastructure as error:  # a figure in the document is not worth the work
+            log.warning("decode_pass_not_counted", job=self.job.id, error=error.message)
 
     def _progress(self, fraction: float) -> None:
         event = Event(type="progress", analyzer=self.analyzer.name, fraction=round(fraction, 3))
@@ -249,7 +269,7 @@ class Work:
             precision=self.hardware.precision,
             notes=self.hardware.notes,
             weights_reviewed=weights().is_reviewed(entry) if entry else None,
-            attempts=self.attempt.attempts,
+            attempts=self.attempt.attempts - self._is_poison,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,
         )

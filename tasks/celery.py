@@ -20,6 +20,7 @@ VISIBILITY_SECONDS = 30
 class Durable(Task[Any, Any]):
     """A full disk or a locked ledger may be over in a minute: every task is tried again."""
 
+    Request = "tasks.worker:WatchedRequest"
     autoretry_for = (Infrastructure,)
     retry_backoff = True
     max_retries = 5
@@ -37,6 +38,7 @@ app = Celery(
         "tasks.aggregate",
         "tasks.webhook",
         "tasks.reconcile",
+        "tasks.sweep",
         "tasks.worker",
     ],
 )
@@ -73,7 +75,8 @@ app.conf.update(
     result_backend_max_retries=10,
     result_expires=24 * 3600,
     beat_schedule={
-        "reconcile": {"task": "reconcile", "schedule": 5.0, "options": {"queue": CONTROL, "expires": 5, "priority": 0}}
+        "reconcile": {"task": "reconcile", "schedule": 5.0, "options": {"queue": CONTROL, "expires": 5, "priority": 0}},
+        "sweep": {"task": "sweep", "schedule": 600.0, "options": {"queue": CONTROL, "expires": 600, "priority": 9}},
     },
     beat_max_loop_interval=5,
 )

@@ -149,6 +149,16 @@ def budget_mib(queues: Sequence[str]) -> int | None:
     return settings().gpu_memory_mib or together or None
 
 
+def memory_bound_mib(queues: Sequence[str]) -> int | None:
+    """Resident memory beyond which a child of a worker of these queues is replaced; None for no bound.
+
+    As set, else what its groups declare; that is measured for the local profile alone.
+    """
+    here = settings()
+    declared = [groups()[queue].memory_mib for queue in queues if queue in groups()]
+    return here.worker_memory_mib or (max(declared, default=None) if here.profile == "local" else None)
+
+
 @cache
 def _engines() -> Engines:
     return Engines(compile_loops=settings().compile)

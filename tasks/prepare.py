@@ -12,11 +12,12 @@ from shared.ledger import Job, Run
 from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
-from shared.storage import cache_key, outcome_key
+from shared.storage import cache_key
 from tasks.analyze import announce, weights_digest
 from tasks.celery import app
 from tasks.inputs import parse_outcome
 from tasks.node import events, ledger, storage
+from tasks.outcomes import staged
 from tasks.plan import Plan, Refused, fingerprint, plan, refused, wanted
 from tasks.registry import AnyAnalyzer, dependencies, levels, select
 
@@ -45,9 +46,10 @@ def prepare(job_id: str) -> None:
         fitted=room.renditions,
         notes=room.notes,
     )
-    for name, outcome in known.outcomes.items():
-        storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())
-    if ledger().start(job_id, drawn.model_dump(mode="json"), [*_runs_to_do(job_id, drawn), *known.runs()]):
+    runs = [*_runs_to_do(job_id, drawn), *known.runs()]
+    with staged(job_id, tuple(known.outcomes.values())) as put:
+        started = ledger().start(job_id, drawn.model_dump(mode="json"), runs, commit=put)
+    if started:
         events().publish(job_id, Event(type="planned", analyzers=tuple(one.name for one in chosen)))
         for outcome in known.outcomes.values():
             announce(job_id, outcome)

@@ -6,21 +6,26 @@ The two bootsteps use Celery's and kombu's insides as measured with the pinned v
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import redis
+from billiard.exceptions import WorkerLostError
 from celery import bootsteps, signals
 from celery.concurrency.prefork import TaskPool
 from celery.worker import state
 from celery.worker.control import control_command
+from celery.worker.request import Request
 
+from shared.errors import Infrastructure, ReelgraphError
 from shared.groups import groups
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
+from tasks.aggregate import stopped_at_limit
 from tasks.celery import VISIBILITY_SECONDS, app
 from tasks.child import (
     PRELOAD_FAILED,
@@ -31,7 +36,9 @@ from tasks.child import (
     run_folder,
     unload_mark,
 )
-from tasks.loading import on_gpu
+from tasks.loading import memory_bound_mib, on_gpu
+from tasks.node import ledger
+from tasks.registry import analyzers, task_name
 
 HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 4
 
@@ -40,12 +47,60 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFL
 
 UNLOADING = "unloading"
 
+ANALYZER_OF = {task_name(name): name for name in analyzers()}
+
 log = logger(__name__)
 
 
 def ready_mark(worker: str) -> Path:
     """The file that exists while a worker of that name takes tasks."""
     return run_folder() / f"ready.{worker}"
+
+
+class WatchedRequest(Request):
+    """A task in the worker's parent, which alone learns what its child has died of."""
+
+    def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note the death of a child in the ledger before the task goes back to its queue."""
+        cause = exc_info.exception
+        cause = getattr(cause, "exc", cause)  # as it came out of the child
+        if self.task.name in ANALYZER_OF and isinstance(cause, SystemExit | WorkerLostError):
+            self._note_death(died_of(str(cause)))
+        return super().on_failure(exc_info, *args, **kwargs)
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:  # noqa: FBT001  (Celery's own signature)
+        """End the run whose child is killed at its hard limit, before the chord hears of it."""
+        if not soft and self.task.name in ANALYZER_OF:
+            try:
+                stopped_at_limit(str(self.args[0]), ANALYZER_OF[self.task.name])
+            except ReelgraphError as error:  # the reconciler finds out by the silence
+                log.warning("limit_not_noted", task=self.task.name, error=error.message)
+        return super().on_timeout(soft, timeout)
+
+    def _note_death(self, what: str) -> None:
+        name, job_id = ANALYZER_OF[self.task.name], str(self.args[0])
+        try:
+            noted = ledger().child_died(job_id, name, holder=self.hostname, died_of=what)
+        except Infrastructure as error:  # the reconciler finds out by the silence
+            log.warning("death_not_noted", job=job_id, analyzer=name, died_of=what, error=error.message)
+        else:
+            if noted:
+                log.warning("child_died", job=job_id, analyzer=name, died_of=what)
+
+
+def died_of(message: str) -> str:
+    """The signal's name or the exit code in what billiard says of a process that ended: `SIGSEGV`, `exitcode 1`."""
+    found = re.search(r"signal \d+ \((\w+)\)|(signal \d+)|(exitcode \S+)", message)
+    return next(filter(None, found.groups())) if found else message
+
+
+@signals.celeryd_init.connect
+def _bound_memory(conf: Any, options: Any, **_: object) -> None:
+    """Have a child replaced after the task by which it grew beyond what its worker may hold."""
+    queues = options.get("queues") or ()
+    queues = queues.split(",") if isinstance(queues, str) else queues
+    if (most := memory_bound_mib(tuple(queues))) is not None:
+        conf.worker_max_memory_per_child = most << 10  # KiB
 
 
 @signals.celeryd_after_setup.connect
@@ -59,6 +114,7 @@ def _set_up(instance: Any, **_: object) -> None:
         first = next(queue for queue in instance.app.amqp.queues.consume_from if on_gpu(queue))
         os.environ["CUDA_VISIBLE_DEVICES"] = str(groups()[first].gpu_of(instance.hostname.partition("@")[0]))
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
+    ledger().leave(instance.hostname, died_of="the end of its worker")
 
 
 @control_command(args=[("group", str)], signature="GROUP")
@@ -79,6 +135,10 @@ def _say_ready(sender: Any, **_: object) -> None:
 @signals.worker_shutdown.connect
 def _say_gone(sender: Any, **_: object) -> None:
     ready_mark(sender.hostname).unlink(missing_ok=True)
+    try:
+        ledger().leave(sender.hostname)
+    except Infrastructure as error:  # the reconciler finds out by the silence
+        log.warning("not_left", worker=sender.hostname, error=error.message)
 
 
 class PreloadGate(bootsteps.StartStopStep):

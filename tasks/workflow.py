@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from shared.errors import Infrastructure
 from shared.groups import CONTROL
 from shared.ledger import Job
-from tasks.aggregate import aggregate, end_without_outcome
+from tasks.aggregate import aggregate
 from tasks.analyze import analysis
 from tasks.celery import app
 from tasks.node import events, ledger
@@ -52,7 +52,7 @@ def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
     if job.plan is None or job.state != "running":
         return
     plan = Plan.model_validate(job.plan)
-    if level > 0 and not _has_ended(job, plan.levels[level - 1]):
+    if level > len(plan.levels) or (level > 0 and not _has_ended(job, plan.levels[level - 1])):
         return
     died_on_the_way = bool((task.request.delivery_info or {}).get("redelivered")) and job.level == level
     if not (ledger().advance(job_id, level) or died_on_the_way):
@@ -114,18 +114,13 @@ def _then(job: Job, level: int) -> Signature[Any]:
 
 
 def _has_ended(job: Job, names: Sequence[str]) -> bool:
-    """Whether all these runs have ended; one that was killed at its hard limit is ended here.
+    """Whether all these runs have ended.
 
-    A chord that lost its keys may call too early: then the reconciler calls again.
+    A chord that lost its keys, or a header task that found its run held, may call too early: then the reconciler calls
+    again.
     """
     runs = ledger().runs(job.id)
-    for name in names:
-        run = runs[name]
-        if run.status is None and run.limit_at is not None and time.time() >= run.limit_at:
-            end_without_outcome(job, run)
-        elif run.status is None:
-            return False
-    return True
+    return all(runs[name].status is not None for name in names)
 
 
 def _control(signature: Signature[Any], job: Job) -> Signature[Any]:

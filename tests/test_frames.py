@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from shared.errors import BadInput, Skipped
+from shared.digests import sha256_of
+from shared.errors import BadInput, Infrastructure, Skipped
 from shared.frames import Audio, Frames, FrameStore, estimate_bytes, fit
 from shared.media import probe
 from shared.spans import merged, without
@@ -230,10 +231,24 @@ def test_a_stream_that_ends_early_says_so(tmp_path: Path) -> None:
     video = make_clip(tmp_path / "a.ts", frames=100, fps=10)
     info = probe(video)
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    info = info.model_copy(update={"sha256": sha256_of(video)})
     reader = FrameStore(tmp_path / "store", budget_bytes=GIB).open(video, info, (need,))
     frames = seen(reader, need)
     assert 20 < len(frames) < 80
     assert reader.stats.spans == [(0.0, pytest.approx(len(frames) / 10, abs=0.15))]
+
+
+def test_a_video_that_is_not_the_one_handed_in_is_refused(tmp_path: Path) -> None:
+    """One byte of the stored video has changed: nothing is decoded, and the error names both hashes."""
+    need, video = Frames(), make_clip(tmp_path / "a.mp4", frames=30, fps=10)
+    info, content = probe(video), bytearray(video.read_bytes())
+    content[-1] ^= 1
+    video.write_bytes(content)
+    with FrameStore(tmp_path / "store", budget_bytes=GIB).open(video, info, (need,)) as reader:
+        with pytest.raises(Infrastructure, match=f"{sha256_of(video)}, not {info.sha256}") as caught:
+            list(reader.frames(need))
+        assert (caught.value.code, caught.value.retryable) == ("video_damaged", False)
+    assert not list((tmp_path / "store").rglob("*.npy"))
 
 
 def test_pictures_that_cannot_be_decoded_are_an_error(tmp_path: Path) -> None:
@@ -241,7 +256,8 @@ def test_pictures_that_cannot_be_decoded_are_an_error(tmp_path: Path) -> None:
     whole = make_clip(tmp_path / "whole.mkv", frames=30, fps=10)
     video, need = tmp_path / "broken.mkv", Frames()
     _ruin(whole, video, 0.0, 3.0)
-    reader = FrameStore(tmp_path / "store", budget_bytes=GIB).open(video, probe(whole), (need,))
+    info = probe(whole).model_copy(update={"sha256": sha256_of(video)})
+    reader = FrameStore(tmp_path / "store", budget_bytes=GIB).open(video, info, (need,))
     with pytest.raises(BadInput) as caught:
         list(reader.frames(need))
     assert caught.value.code == "undecodable"

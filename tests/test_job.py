@@ -105,6 +105,8 @@ def test_a_poison_video_is_given_up(stack, video, tmp_path):
     document = wait(submit(video, "dependent", misbehaving={"kill": int(signal.SIGSEGV), "token": str(token)}))
     failed = report(document, "misbehaving")
     assert (failed["status"], failed["error"]["code"]) == ("failed", "worker_died")
+    assert "SIGSEGV" in failed["error"]["message"]
+    assert failed["receipt"]["attempts"] == 3
     assert token.read_text() == "xxx"
 
 

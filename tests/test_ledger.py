@@ -164,6 +164,27 @@ def test_a_ledger_of_before_the_keys_is_brought_forward(url):
     assert old.create(a_job(), idempotency_key="once").id == "j1"
 
 
+def test_a_ledger_of_before_the_holds_is_brought_forward(url):
+    """A run that was under way in the version before is held by nobody afterwards, and its attempts are kept."""
+    old = Ledger(url)
+    if old.engine.dialect.name == "sqlite":
+        shared.ledger.Path(old.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    columns = "id, state, level, deployment, profile, video_sha256, media, requested, options, priority, submitted_at"
+    with old.engine.begin() as connection:
+        shared.ledger._upgrade(connection, "0004")
+        connection.execute(
+            sa.text(
+                f"INSERT INTO jobs ({columns}, deadline_at, cancel_requested) VALUES"
+                " ('j1', 'running', 0, 'test', 'local', '0', '{}', '[]', '{}', 5, 1.0, 2.0, false)"
+            )
+        )
+        connection.execute(sa.text("INSERT INTO outcomes (job_id, analyzer, level, attempts) VALUES ('j1', 'a', 0, 2)"))
+    old.migrate()
+    run = old.run("j1", "a")
+    assert (run.attempts, run.holder, run.beat, run.deaths, run.died_of, run.decode_passes) == (2, None, 0, 0, None, 0)
+    assert old.begin("j1", "a", limit_seconds=9, holder="w").attempts == 3
+
+
 # --- compare-and-set ---
 
 
@@ -203,20 +224,66 @@ def test_of_many_one_wins(ledger, change):
         assert run.outcome.status == run.status
 
 
-def test_attempts_are_counted_one_by_one(ledger):
-    """Threads that begin the same run at the same moment each get an attempt number of their own."""
+def test_one_of_many_holds_a_run(ledger):
+    """Of threads that begin the same run at the same moment one gets it; the next when it was let go."""
     job_id = a_running_job(ledger, "a")
-    assert sorted(race(lambda _: ledger.begin(job_id, "a", limit_seconds=9).attempts)) == [*range(1, RACERS + 1)]
+    (first,) = filter(None, race(lambda _: ledger.begin(job_id, "a", limit_seconds=9, holder="w")))
+    assert ledger.begin(job_id, "a", limit_seconds=9, holder="w") is None
+    assert ledger.let_go(first)
+    second = ledger.begin(job_id, "a", limit_seconds=9, holder="w")
+    assert (first.attempts, second.attempts, second.deaths) == (1, 2, 0)
 
 
 def test_only_the_newest_attempt_may_end_a_run(ledger):
-    """A worker that was thought dead comes back after its successor began: its outcome is refused."""
+    """A worker that was thought dead comes back after its successor began: it can do nothing to the run any more."""
     job_id = a_running_job(ledger, "a")
-    first = ledger.begin(job_id, "a", limit_seconds=9)
-    second = ledger.begin(job_id, "a", limit_seconds=9)
-    assert not ledger.end(job_id, report("a", "failed"), attempt=first.attempts)
-    assert ledger.end(job_id, report("a"), attempt=second.attempts)
-    assert ledger.runs(job_id)["a"].status == "ok"
+    first = ledger.begin(job_id, "a", limit_seconds=9, holder="zombie")
+    assert ledger.declare_dead(first)
+    put = []
+    assert not ledger.end(job_id, report("a", "failed"), attempt=first.attempts, commit=lambda: put.append("zombie"))
+    second = ledger.begin(job_id, "a", limit_seconds=9, holder="heir")
+    assert not ledger.keep(first)
+    assert not ledger.let_go(first)
+    assert not ledger.end(job_id, report("a", "failed"), attempt=first.attempts, commit=lambda: put.append("zombie"))
+    assert ledger.end(job_id, report("a"), attempt=second.attempts, commit=lambda: put.append("heir"))
+    run = ledger.run(job_id, "a")
+    assert (run.status, run.holder, run.deaths, run.died_of, put) == ("ok", None, 1, "silence", ["heir"])
+
+
+def test_a_holder_that_gives_a_sign_is_not_dead(ledger):
+    """Whoever thinks a holder dead must have seen its last sign of life."""
+    job_id = a_running_job(ledger, "a")
+    seen = ledger.begin(job_id, "a", limit_seconds=9, holder="w")
+    assert ledger.keep(seen)
+    assert not ledger.declare_dead(seen)
+    assert ledger.declare_dead(ledger.run(job_id, "a"))
+
+
+def test_a_worker_s_deaths_are_counted_for_what_it_held(ledger):
+    """A child's death counts for the run its worker held and says of what; a worker that leaves counts none."""
+    job_id = a_running_job(ledger, "a", "b")
+    ledger.begin(job_id, "a", limit_seconds=9, holder="w")
+    ledger.begin(job_id, "b", limit_seconds=9, holder="other")
+    assert [run.analyzer for run, _ in ledger.held()] == ["a", "b"]
+    assert ledger.child_died(job_id, "a", holder="w", died_of="SIGSEGV")
+    assert not ledger.child_died(job_id, "b", holder="w", died_of="SIGSEGV")
+    assert (ledger.leave("other"), ledger.leave("w")) == (1, 0)
+    found = {name: (run.holder, run.deaths, run.died_of) for name, run in ledger.runs(job_id).items()}
+    assert found == {"a": (None, 1, "SIGSEGV"), "b": (None, 0, None)}
+
+
+def test_what_cannot_be_put_in_place_has_not_happened(ledger):
+    """When the outcome cannot be put where it is read, the run is as open as before and still held."""
+    job_id = a_running_job(ledger, "a")
+    attempt = ledger.begin(job_id, "a", limit_seconds=9, holder="w")
+
+    def full():
+        raise Infrastructure("the disk is full", code="disk_full")
+
+    with pytest.raises(Infrastructure, match="the disk is full"):
+        ledger.end(job_id, report("a"), attempt=attempt.attempts, commit=full)
+    assert (ledger.run(job_id, "a").status, ledger.run(job_id, "a").holder) == (None, "w")
+    assert ledger.keep(attempt)
 
 
 def test_a_run_that_ended_does_not_begin_again(ledger):

@@ -16,7 +16,6 @@ from services.api.access import caller, visible_job
 from services.api.arriving import arrived_video, parse_form
 from services.api.documentation import ACCEPTED, TAG_JOBS, blueprint
 from services.api.fetching import fetched
-from services.api.removal import remove
 from services.api.uploads import finished_upload
 from services.api.views import JobPage, JobView, summary, view
 from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
@@ -28,6 +27,7 @@ from shared.schema import Frozen, JobState
 from tasks.aggregate import aggregate
 from tasks.node import ledger
 from tasks.registry import parse_options, select
+from tasks.removal import remove
 
 ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 KEY_CHARACTERS = 255

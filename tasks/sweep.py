@@ -1,0 +1,101 @@
+"""Taking away what nobody needs any more: old jobs, uploads that nobody went on with, what killed processes have left.
+
+Beat sends `sweep` to the control queue every few minutes; running it twice at once does no harm. What it removes is
+decided by the ledger, by locks and by age, never by what a broker holds.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from shared.errors import ReelgraphError
+from shared.listing import ended_before, is_needed
+from shared.log import logger
+from shared.settings import settings
+from shared.storage import VIDEOS, video_key
+from tasks.celery import app
+from tasks.node import frame_store, ledger, storage
+from tasks.removal import remove
+
+LEFT_SECONDS = 3600.0
+"""A write or an upload of this machine takes less; what is older was left by a process that was killed."""
+
+LEFTOVER = re.compile(r"\..*\.part|.*\.json\.[0-9a-f]{32}")
+
+log = logger(__name__)
+
+
+@app.task(name="sweep", ignore_result=True)
+def sweep() -> None:
+    """Apply the retention, then clean uploads, storage and frame store."""
+    old = _expire()
+    uploads = _remove_all(_orphaned_uploads())
+    leftovers = _remove_all(_leftovers())
+    videos = _orphaned_videos()
+    frames = frame_store().sweep(lambda sha256: is_needed(ledger(), sha256))
+    log.info("swept", jobs=old, uploads=uploads, leftovers=leftovers, videos=videos, frames=frames)
+
+
+def _expire() -> int:
+    """Delete jobs that ended longer ago than they are kept, with all that only they need."""
+    days = settings().keep_days
+    if days is None:
+        return 0
+    removed = 0
+    for job in ended_before(ledger(), time.time() - days * 86_400, deployment=settings().deployment):
+        try:
+            remove(job)
+            removed += 1
+        except ReelgraphError as error:  # somebody else was faster, or the disk cannot be written: the next time
+            log.warning("job_not_removed", job=job.id, error=error.message)
+    return removed
+
+
+def _orphaned_uploads() -> Iterator[Path]:
+    patience = settings().upload_hours * 3600
+    for path in storage().incoming().iterdir():
+        is_upload = path.name.startswith("upload-") or path.suffix == ".part"
+        if is_upload and _age(path) > patience:
+            yield path
+
+
+def _leftovers() -> Iterator[Path]:
+    for path in storage().folder.rglob("*"):
+        is_ours = LEFTOVER.fullmatch(path.name) and storage().incoming() not in path.parents
+        if is_ours and path.is_file() and _age(path) > LEFT_SECONDS:
+            yield path
+
+
+def _orphaned_videos() -> int:
+    """Remove videos that no job is on: somebody was killed between storing one and noting its job."""
+    removed = 0
+    with storage().videos_held(exclusive=True):
+        for path in (storage().folder / VIDEOS).glob("??/*"):
+            if not path.name.startswith(".") and _age(path) > LEFT_SECONDS and not is_needed(ledger(), path.name):
+                storage().remove(video_key(path.name))
+                removed += 1
+    return removed
+
+
+def _age(path: Path) -> float:
+    """Seconds since anything in it was last written; 0 when it is gone."""
+    with suppress(FileNotFoundError):
+        parts = [path, *path.iterdir()] if path.is_dir() else [path]
+        return time.time() - max(part.stat().st_mtime for part in parts)
+    return 0.0
+
+
+def _remove_all(paths: Iterator[Path]) -> int:
+    removed = 0
+    for path in list(paths):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        removed += 1
+    return removed

@@ -1,0 +1,1 @@
+"""Breaking a running service on purpose: `make chaos`."""

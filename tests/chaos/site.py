@@ -1,0 +1,185 @@
+"""A running service that may be broken anywhere: a broker behind a proxy, four workers, the API."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import redis
+
+from services.broker import find_server
+from services.leash import Leashed, start
+from services.server import start_web
+from services.stack import LocalWorker, Stack, local_stack
+from shared.settings import settings, use
+from tests.chaos.network import Proxy
+from tests.support.api import Client, free_port
+from tests.support.jobs import PROBE
+from tests.support.processes import eventually
+
+ANALYSING = ("one", "two", "three")
+START_SECONDS = 120
+DEADLINE_SECONDS = 300
+
+
+class Valkey:
+    """A broker with an append-only file, on a port that it keeps when it is killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.port = folder, free_port()
+        self.process = self._start()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def restart(self) -> None:
+        """Start it again over what its file has kept."""
+        self.process = self._start()
+
+    def client(self) -> redis.Redis:
+        """A connection that does not go through the proxy."""
+        return redis.Redis(port=self.port, socket_timeout=10)
+
+    def _start(self) -> Leashed:
+        _, server = find_server()
+        argv = [str(server), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        argv += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+        with (self.folder / "log").open("ab") as log:
+            process = start(argv, stdout=log)
+        assert eventually(self._answers, 20), (self.folder / "log").read_text()
+        return process
+
+    def _answers(self) -> bool:
+        with suppress(redis.RedisError):
+            return bool(self.client().ping())
+        return False
+
+
+class Site:
+    """The service, and hands to break it."""
+
+    def __init__(self, stack: Stack, valkey: Valkey, proxy: Proxy, rng: random.Random, scratch: Path) -> None:
+        self.stack, self.valkey, self.proxy, self.rng, self.scratch = stack, valkey, proxy, rng, scratch
+        self.port = free_port()
+        self.web = self.start_api()
+        self.client = Client(self.port)
+        self._watching = threading.Event()
+        self._paused = threading.Event()
+        self._watcher = threading.Thread(target=self._supervise, daemon=True)
+        self._watcher.start()
+
+    def start_api(self) -> Leashed:
+        """Start gunicorn on the site's port."""
+        return start_web(self.stack, "127.0.0.1", self.port, self.stack.logs / "server.log")
+
+    def kill_api(self) -> None:
+        """SIGKILL to gunicorn and its processes; it is started again at once, as by an init system."""
+        os.killpg(self.web.pid, signal.SIGKILL)
+        self.web.wait(10)
+        self.web = self.start_api()
+
+    def worker(self, name: str) -> LocalWorker:
+        """A worker by name."""
+        return next(one for one in self.stack.workers if one.name == name)
+
+    def any_worker(self) -> LocalWorker:
+        """One of those that analyse."""
+        return self.worker(self.rng.choice(ANALYSING))
+
+    def children(self, worker: LocalWorker) -> list[psutil.Process]:
+        """Its pool processes."""
+        with suppress(psutil.NoSuchProcess):
+            found = psutil.Process(worker.process.pid).children(recursive=True)
+            return [one for one in found if "celery" in " ".join(one.cmdline()) or "python" in one.name()]
+        return []
+
+    def signal(self, worker: LocalWorker, number: signal.Signals, *, children: bool = False) -> None:
+        """Signal a worker's parent, with `children` its whole group."""
+        with suppress(ProcessLookupError):
+            (os.killpg if children else os.kill)(worker.process.pid, number)
+
+    def signal_child(self, worker: LocalWorker, number: signal.Signals) -> None:
+        """Signal the pool process of a worker."""
+        for child in self.children(worker)[-1:]:
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(number)
+
+    def after(self, least: float, most: float) -> None:
+        """Wait for a random time."""
+        time.sleep(self.rng.uniform(least, most))
+
+    @contextmanager
+    def unattended(self) -> Iterator[None]:
+        """Nobody starts what has died, in the block."""
+        self._paused.set()
+        try:
+            yield
+        finally:
+            self._paused.clear()
+
+    def wait_up(self) -> None:
+        """Wait until every worker and the API are there."""
+        self.stack.wait_ready(START_SECONDS)
+        assert eventually(self._answers, 60), (self.stack.logs / "server.log").read_text()
+
+    def close(self) -> None:
+        """End the supervision and the API."""
+        self._watching.set()
+        self._watcher.join()
+        self.web.stop()
+
+    def _answers(self) -> bool:
+        with suppress(OSError):
+            return self.client.get("/healthz").status == 200
+        return False
+
+    def _supervise(self) -> None:
+        """Start again what has died, for ever, as an init system does."""
+        while not self._watching.wait(0.3):
+            if self._paused.is_set():
+                continue
+            for worker in self.stack.workers:
+                worker.restarts = 0
+            self.stack.check()
+
+
+@contextmanager
+def site(scratch: Path, seed: int, **changed: object) -> Iterator[Site]:
+    """Everything running over a folder, gone at the end. `changed`: other settings."""
+    before, environment = settings(), dict(os.environ)
+    with ExitStack() as stack:
+        stack.callback(_restore, environment)
+        stack.callback(use, before)
+        valkey = Valkey(scratch / "broker")
+        stack.callback(lambda: valkey.process.stop())  # noqa: PLW0108  (another process after a restart)
+        proxy = Proxy(valkey.port)
+        stack.callback(proxy.close)
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        given: Mapping[str, object] = {"data_dir": scratch / "data", "broker_url": url, "require_keys": False}
+        use(before.model_copy(update={**given, "deployment": f"chaos-{seed}", **changed}))
+        path = [str(PROBE), str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        os.environ["REELGRAPH_PROBE_LOG"] = str(scratch / "openings.log")
+        os.environ["REELGRAPH_PROBE_KILL_IN_FINISH"] = str(scratch / "kill-in-finish")
+        running = stack.enter_context(local_stack(set()))
+        for name in ANALYSING:
+            running.start_worker(name, ("light", "detect"))
+        here = Site(running, valkey, proxy, random.Random(seed), scratch)
+        stack.callback(here.close)
+        here.wait_up()
+        yield here
+
+
+def _restore(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
