@@ -10,6 +10,17 @@ from shared.signing import write_secret
 FOLDER = "docker/secrets"
 """Where compose looks for them; `kubectl create secret generic reelgraph --from-file=docker/secrets` takes all."""
 
+MOUNTED = (
+    "redis_password",
+    "postgres_password",
+    "grafana_password",
+    "reelgraph_broker_url",
+    "reelgraph_ledger_url",
+    "reelgraph_webhook_secret",
+    "metrics_key",
+)
+"""Those that compose mounts."""
+
 READ_BY_ALL = 0o644
 """Compose mounts the file as it is, for a user of another number; the folder is closed instead."""
 

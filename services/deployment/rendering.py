@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.deployment import workers
+from services.deployment.passwords import MOUNTED
 from services.deployment.workers import worker_specs
 from shared.errors import BadInput
 
@@ -42,6 +43,7 @@ def rendered() -> dict[str, str]:
             workers=worker_specs(profile),
             gpu_workers=worker_specs("gpu"),
             limits=workers,
+            secrets=MOUNTED,
         )
         texts[path] = text
     return texts
