@@ -57,7 +57,9 @@ def stale(root: Path) -> list[str]:
 def write(root: Path) -> list[str]:
     """Write what is stale below `root`; what was written. Raises BadInput when that is no clone of the project."""
     if not (root / "k8s").is_dir() or not (root / "docker").is_dir():
-        raise BadInput(f"{root} has no folders k8s and docker: stand in a clone, or name one with --root", code="no_root")
+        raise BadInput(
+            f"{root} has no folders k8s and docker: stand in a clone, or name one with --root", code="no_root"
+        )
     written = stale(root)
     texts = rendered()
     for path in written:
