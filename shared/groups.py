@@ -24,6 +24,9 @@ class Group:
     memory_mib: int
     vram_mib: int | None = None
     gpu_index: dict[str, int] = field(default_factory=dict)
+    load_seconds: dict[str, float] = field(default_factory=dict)
+    batch: bool = False
+    most_workers: int = 1
 
     def gpu_of(self, worker: str) -> int:
         """Which of the node's GPUs a worker of that name uses."""

@@ -138,3 +138,10 @@ def needed_fingerprints(ledger: Ledger, fingerprints: Sequence[str]) -> set[str]
     """Those of the fingerprints that a job's run still has."""
     with ledger.session() as session:
         return set(session.scalars(sa.select(Run.fingerprint).where(Run.fingerprint.in_(fingerprints)).distinct()))
+
+
+def ended_before(ledger: Ledger, finished_at: float, limit: int) -> Sequence[Job]:
+    """The jobs that ended before then, oldest first."""
+    query = sa.select(Job).where(Job.state.not_in(OPEN_STATES), Job.finished_at < finished_at)
+    with ledger.session() as session:
+        return session.scalars(query.order_by(Job.finished_at).limit(limit)).all()

@@ -17,12 +17,17 @@ from shared.guard import networks
 
 HOME = platformdirs.user_data_path("reelgraph")
 
+SECRETS_DIR = "REELGRAPH_SECRETS_DIR"
+"""Where secrets are mounted, a file each: whoever inspects a container sees its environment variables."""
+
 Precision = Literal["auto", "fp32", "bf16", "int8", "nf4"]
 Compile = Literal["auto"] | bool
 
 
 class Settings(BaseSettings):
-    """Settings of one process. Every field `x` is read from `REELGRAPH_X`."""
+    """Settings of one process. Every field `x` is read from `REELGRAPH_X`, or from a file `reelgraph_x` of the folder
+    that `REELGRAPH_SECRETS_DIR` names.
+    """
 
     # compose files hand on a variable that is not set as an empty one
     model_config = SettingsConfigDict(env_prefix="REELGRAPH_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -33,6 +38,12 @@ class Settings(BaseSettings):
     profile: str = Field("local", description="which models and workers: local (CPU) or gpu")
     broker_url: str | None = Field(None, description="redis:// URL; without one, commands bring their own broker")
     ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in data_dir")
+    storage_url: str | None = Field(None, description="s3://bucket/prefix; default: a folder in data_dir")
+    storage_endpoint: str | None = Field(None, description="address of an S3 server that is not AWS's")
+    storage_encryption: str | None = Field(
+        None, description="AES256, aws:kms or aws:kms:KEY-ID, asked of the S3 server"
+    )
+    storage_copies_bytes: int = Field(20 << 30, ge=0, description="size at which a host drops copies of old videos")
     deployment: str = Field("default", description="whose jobs a reconciler may queue again; one per broker")
     threads: int = Field(1, ge=1, description="CPU threads one model may use")
     device: Literal["auto", "cpu"] = Field("auto", description="auto: a group with gpu = true needs a GPU; cpu: none")
@@ -120,8 +131,11 @@ def settings() -> Settings:
     Raises:
         BadInput: an environment variable does not hold what it should.
     """
+    secrets = os.environ.get(SECRETS_DIR)
+    if secrets and not Path(secrets).is_dir():
+        raise BadInput(f"{SECRETS_DIR}={secrets}: there is no such folder", code="bad_setting")
     try:
-        return Settings()
+        return Settings(_secrets_dir=secrets or None)
     except SettingsError as error:
         raise BadInput(f"a REELGRAPH_ variable does not hold JSON: {error}", code="bad_setting") from error
     except ValidationError as error:

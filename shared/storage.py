@@ -1,4 +1,7 @@
-"""Where videos, outcomes and documents lie. Keys are relative paths; every write is atomic and flushed to disk."""
+"""Where videos, outcomes and documents lie. Keys are relative paths; every write is atomic and flushed to disk.
+
+This is a folder; `shared/objects.py` has the same in an S3 bucket.
+"""
 
 from __future__ import annotations
 
@@ -125,6 +128,10 @@ class Storage:
             return
         except OSError as error:
             raise disk_trouble(error, path) from error
+
+    def download_url(self, key: str, *, seconds: int, name: str | None = None) -> str | None:
+        """An address that anybody may read the blob from for so long; None where only this service can serve it."""
+        return None
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:

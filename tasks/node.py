@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+from contextlib import AbstractContextManager
+from functools import cache, partial
 
+from sqlalchemy import Engine
+
+from shared.advisory import VIDEOS, advisory_lock
 from shared.events import Events
 from shared.frames import FrameStore
 from shared.ledger import Ledger
+from shared.objects import Bucket, ObjectStorage
 from shared.settings import settings
-from shared.storage import Storage
+from shared.storage import LOCK_SECONDS, Storage
 from shared.weights import PINS, Weights
 
 
@@ -22,8 +27,22 @@ def ledger() -> Ledger:
 
 @cache
 def storage() -> Storage:
-    """Videos, outcomes and documents."""
-    return Storage(settings().storage_folder)
+    """Videos, outcomes and documents: a folder, or a bucket if the settings name one.
+
+    Raises:
+        BadInput: the settings name one that cannot be.
+    """
+    here = settings()
+    if here.storage_url is None:
+        return Storage(here.storage_folder)
+    bucket = Bucket(here.storage_url, here.storage_endpoint, here.storage_encryption)
+    engine = ledger().engine
+    hold = partial(_hold_videos, engine) if engine.dialect.name == "postgresql" else None
+    return ObjectStorage(here.storage_folder, bucket, copies_bytes=here.storage_copies_bytes, hold=hold)
+
+
+def _hold_videos(engine: Engine, exclusive: bool) -> AbstractContextManager[None]:  # noqa: FBT001  (of type Hold)
+    return advisory_lock(engine, VIDEOS, exclusive=exclusive, seconds=LOCK_SECONDS)
 
 
 @cache

@@ -42,6 +42,10 @@ def test_every_setting_reaches_a_child(monkeypatch):
         profile="gpu",
         broker_url="redis://:p%40ss@h:1/0",
         ledger_url="postgresql://h/d",
+        storage_url="s3://b/p",
+        storage_endpoint="http://h:9000",
+        storage_encryption="aws:kms:k",
+        storage_copies_bytes=5,
         deployment="d",
         threads=3,
         device="cpu",
@@ -74,6 +78,23 @@ def test_every_setting_reaches_a_child(monkeypatch):
     assert set(chosen.environment()) == {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields}
     use(chosen)
     assert settings() == chosen == Settings()
+
+
+def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path):
+    """A setting may lie in a file of its name, as compose and Kubernetes mount secrets; a variable goes before it."""
+    (tmp_path / "reelgraph_broker_url").write_text("redis://:s3cret@h:1/0\n")
+    (tmp_path / "reelgraph_ledger_url").write_text("postgresql://from-the-file/x")
+    monkeypatch.setenv("REELGRAPH_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("REELGRAPH_LEDGER_URL", "postgresql://from-the-variable/x")
+    assert settings().broker == "redis://:s3cret@h:1/0"
+    assert settings().ledger == "postgresql://from-the-variable/x"
+
+
+def test_a_missing_folder_of_secrets_is_said(monkeypatch, tmp_path):
+    """Secrets that were not mounted end the start in a sentence, not in a service without a broker."""
+    monkeypatch.setenv("REELGRAPH_SECRETS_DIR", str(tmp_path / "nothing"))
+    with pytest.raises(BadInput, match="there is no such folder"):
+        settings()
 
 
 def test_a_setting_can_be_taken_back():

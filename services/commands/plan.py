@@ -80,6 +80,8 @@ def as_toml(layout: Layout) -> str:
         workers = {**group.worker, "gpu": [worker.name for worker in mine] or group.worker.get("gpu", [])}
         lines = [f"[{group.name}]", f"purpose = {json.dumps(group.purpose)}", f"worker = {_table(workers)}"]
         lines += [f"gpu = {json.dumps(group.gpu)}", f"memory_mib = {group.memory_mib}"]
+        lines += [f"load_seconds = {_table(group.load_seconds)}", f"batch = {json.dumps(group.batch)}"]
+        lines += [f"most_workers = {group.most_workers}"]
         places = {worker.name: worker.gpu for worker in mine if worker.gpu is not None}
         if places:
             lines += [f"vram_mib = {min(worker.vram_mib for worker in mine)}", f"gpu_index = {_table(places)}"]

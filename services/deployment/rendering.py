@@ -1,0 +1,72 @@
+"""Turning `groups.toml` into files: which file comes from which template, and whether the ones on disk are fresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from services.deployment import workers
+from services.deployment.passwords import MOUNTED
+from services.deployment.workers import worker_specs
+from shared.errors import BadInput
+
+HEADER = "# Rendered from shared/groups.toml by `reelgraph render`: change that, or services/deployment/templates/{template}."
+
+FILES: Mapping[str, tuple[str, str]] = {
+    "docker/compose.yaml": ("compose.yaml.j2", "local"),
+    "k8s/workers/local/workers.yaml": ("workers.yaml.j2", "local"),
+    "k8s/workers/gpu/workers.yaml": ("workers.yaml.j2", "gpu"),
+    "k8s/components/mig/kustomization.yaml": ("mig.yaml.j2", "gpu"),
+    "k8s/components/scaling/scaledobjects.yaml": ("scaledobjects.yaml.j2", "gpu"),
+}
+"""File to its template and the profile whose workers it holds; compose has those of both."""
+
+
+def rendered() -> dict[str, str]:
+    """Every file's text by its path in the project. Raises BadInput when `groups.toml` cannot be used."""
+    environment = Environment(
+        loader=PackageLoader("services.deployment"),
+        autoescape=False,  # noqa: S701  (YAML, and what goes in is quoted as JSON)
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quoted"] = json.dumps
+    texts = {}
+    for path, (template, profile) in FILES.items():
+        text = environment.get_template(template).render(
+            header=HEADER.format(template=template),
+            workers=worker_specs(profile),
+            gpu_workers=worker_specs("gpu"),
+            limits=workers,
+            secrets=MOUNTED,
+        )
+        texts[path] = text
+    return texts
+
+
+def stale(root: Path) -> list[str]:
+    """The files below `root` that are missing or differ from what is rendered now."""
+    return [path for path, text in rendered().items() if not _is(root / path, text)]
+
+
+def write(root: Path) -> list[str]:
+    """Write what is stale below `root`; what was written. Raises BadInput when that is no clone of the project."""
+    if not (root / "k8s").is_dir() or not (root / "docker").is_dir():
+        raise BadInput(
+            f"{root} has no folders k8s and docker: stand in a clone, or name one with --root", code="no_root"
+        )
+    written = stale(root)
+    texts = rendered()
+    for path in written:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(texts[path], encoding="utf-8")
+    return written
+
+
+def _is(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == text

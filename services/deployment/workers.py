@@ -1,0 +1,110 @@
+"""What a worker of a profile needs of the machine it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shared.errors import BadInput
+from shared.groups import CONTROL, Group, groups, workers
+from tasks.celery import PRIORITIES, app
+from tasks.plan import GRACE_SECONDS
+
+PARENT_MIB = 512
+"""Of the worker's parent process and the kernel's part; the child's own bound stands in groups.toml."""
+
+DEADLINE_SECONDS = 1800
+"""A job's time in these deployments, so that the hardest limit of a task is known."""
+
+STOP_SECONDS = DEADLINE_SECONDS + int(GRACE_SECONDS) + 45
+"""Grace period of a worker: over the hard limit, so that SIGTERM never ends a task."""
+
+PRELOAD_SECONDS = 900
+"""A worker gives up loading by itself then and says why; the startup probe waits a little longer."""
+
+PROBE_SECONDS = 10
+STARTUP_FAILURES = PRELOAD_SECONDS // PROBE_SECONDS + 6
+
+MIG_SLICES = (("1g.10gb", 9_728), ("2g.20gb", 19_968), ("3g.40gb", 40_192), ("7g.80gb", 81_152))
+"""MIG profiles of an H100 or A100 with 80 GB and their memory in MiB (NVIDIA's MIG user guide)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """One Deployment, or one compose service."""
+
+    name: str
+    queues: tuple[str, ...]
+    profile: str
+    gpu: bool
+    gpu_index: int
+    memory_mib: int
+    """The container's limit."""
+    vram_mib: int | None
+    load_seconds: float
+    least: int
+    most: int
+
+    @property
+    def controls(self) -> bool:
+        """Whether it plans and reconciles; there is one such worker, since it carries the clock (beat)."""
+        return CONTROL in self.queues
+
+    @property
+    def image(self) -> str:
+        """Which image it runs."""
+        return "worker-gpu" if self.gpu else "worker-cpu"
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The broker's lists of its queues, one for each priority, as kombu names them."""
+        separator = app.conf.broker_transport_options["sep"]
+        numbers = range(PRIORITIES)
+        return tuple(f"{queue}{separator}{number}" if number else queue for queue in self.queues for number in numbers)
+
+    @property
+    def mig_slice(self) -> str:
+        """The smallest MIG profile with room for what its models may use."""
+        for name, room_mib in MIG_SLICES:
+            if self.vram_mib is not None and self.vram_mib <= room_mib:
+                return name
+        return MIG_SLICES[-1][0]
+
+
+def worker_specs(profile: str) -> tuple[WorkerSpec, ...]:
+    """Every worker of a profile.
+
+    Raises:
+        BadInput: no group knows the profile, or a worker's load is longer than the probes wait for.
+    """
+    specs = tuple(_spec(name, queues, profile) for name, queues in workers(profile).items())
+    for spec in specs:
+        if 2 * spec.load_seconds > STARTUP_FAILURES * PROBE_SECONDS:
+            message = f"{spec.name} takes {spec.load_seconds:.0f} s to load, over half of what its startup probe allows"
+            raise BadInput(message, code="slow_load")
+    return specs
+
+
+def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:
+    served = [groups()[queue] for queue in queues]
+    gpu = profile == "gpu" and any(group.gpu for group in served)
+    vram_mib = _vram_mib(served) if gpu else None
+    controls = CONTROL in queues
+    return WorkerSpec(
+        name=name,
+        queues=queues,
+        profile=profile,
+        gpu=gpu,
+        gpu_index=next((group.gpu_of(name) for group in served if group.gpu), 0),
+        # weights pass through the host's memory on their way to the GPU
+        memory_mib=max(group.memory_mib for group in served) + PARENT_MIB + (vram_mib or 0),
+        vram_mib=vram_mib,
+        load_seconds=max((group.load_seconds.get(profile, 0.0) for group in served), default=0.0),
+        least=0 if all(group.batch for group in served) else 1,
+        most=1 if controls else max(group.most_workers for group in served),
+    )
+
+
+def _vram_mib(served: Iterable[Group]) -> int | None:
+    declared = [group.vram_mib for group in served if group.gpu]
+    return None if None in declared else sum(filter(None, declared))

@@ -1,0 +1,259 @@
+"""Storage in an S3 bucket, for hosts that share no disk. A host keeps copies of the videos that it works on.
+
+An object is there as a whole or not at all: S3 shows a multipart upload only once it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.digests import sha256_of
+from shared.errors import BadInput, Infrastructure
+from shared.locks import FileLock
+from shared.storage import Storage, disk_trouble, video_key
+
+if TYPE_CHECKING:
+    from s3fs import S3FileSystem
+
+PART_BYTES = 16 << 20
+"""Of a multipart upload; smaller ones go in one request. S3 takes 5 MiB to 5 GiB, 10000 parts at most."""
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 60
+"""Without a byte; a whole request is bounded by attempts times this."""
+
+ATTEMPTS = 3
+COPY_SECONDS = 1800.0
+"""What waiting for another process of this host that brings the same video may take."""
+
+KEPT_SECONDS = 3600.0
+"""A copy that was asked for so lately is not removed to make room: somebody may be about to open it."""
+
+Hold = Callable[[bool], AbstractContextManager[None]]
+"""A lock of all hosts, shared or (True) exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where objects lie. Credentials come from the environment or a file, as AWS's own tools take them."""
+
+    url: str
+    """`s3://bucket/prefix`"""
+    endpoint: str | None = None
+    """Address of a server that is not AWS's."""
+    encryption: str | None = None
+    """`AES256`, or `aws:kms` with the bucket's key, or `aws:kms:KEY-ID`."""
+
+    def __post_init__(self) -> None:
+        scheme, _, place = self.url.partition("://")
+        if scheme != "s3" or not place.strip("/"):
+            raise BadInput(f"the storage's URL {self.url!r} is not like s3://bucket/prefix", code="bad_storage_url")
+        kind = (self.encryption or "AES256").split(":")
+        if kind[0] != "AES256" and kind[:2] != ["aws", "kms"]:
+            message = f"the storage's encryption {self.encryption!r} is not AES256, aws:kms or aws:kms:KEY-ID"
+            raise BadInput(message, code="bad_storage_encryption")
+
+    @property
+    def place(self) -> str:
+        """Bucket and prefix."""
+        return self.url.partition("://")[2].strip("/")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every upload says about encryption."""
+        if self.encryption is None:
+            return {}
+        if self.encryption.startswith("aws:kms:"):
+            key = self.encryption.removeprefix("aws:kms:")
+            return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+        return {"ServerSideEncryption": self.encryption}
+
+
+class ObjectStorage(Storage):
+    """A bucket of blobs, with copies of videos in a folder of this host."""
+
+    def __init__(self, folder: Path, bucket: Bucket, *, copies_bytes: int, hold: Hold | None = None) -> None:
+        """`hold` takes the place of a file lock where several hosts store videos. No connection is made."""
+        super().__init__(folder)
+        self.bucket = bucket
+        self.copies_bytes = copies_bytes
+        self._hold = hold
+
+    def path(self, key: str) -> Path:
+        """The local copy of a blob, brought here if need be; no file is there when the bucket has none.
+
+        Raises:
+            ValueError: the key would leave the folder.
+            Infrastructure: the bucket does not answer, or the video is not the one that was stored (`storage_damaged`).
+        """
+        copy = super().path(key)
+        if not self._in_use(copy):
+            self._bring(key, copy)
+        return copy
+
+    def exists(self, key: str) -> bool:
+        """Whether an object has this key."""
+        remote = self._remote(key)
+        with self._asking() as bucket:
+            try:
+                return bool(bucket.info(remote)["type"] == "file")
+            except FileNotFoundError:
+                return False
+
+    def read(self, key: str) -> bytes:
+        """The stored bytes. Raises FileNotFoundError."""
+        remote = self._remote(key)
+        with self._asking() as bucket:
+            content: bytes = bucket.cat_file(remote)
+            return content
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store bytes under a key, replacing what is there. Raises Infrastructure."""
+        remote = self._remote(key)
+        with self._asking() as bucket:
+            bucket.pipe_file(remote, content)
+
+    def add_video(self, source: Path) -> str:
+        """Upload a video under its content's sha256 and return that; a second one costs only the hashing."""
+        copies = Storage(self.folder)
+        sha256 = copies.add_video(source)  # through a copy: what is uploaded cannot change meanwhile
+        self._upload(copies.path(video_key(sha256)), video_key(sha256))
+        self._make_room()
+        return sha256
+
+    def adopt(self, arrived: Path, sha256: str) -> None:
+        """Upload a video from the `incoming` folder, whose content has that sha256; it becomes this host's copy."""
+        self._upload(arrived, video_key(sha256))
+        super().adopt(arrived, sha256)
+        self._make_room()
+
+    def remove(self, key: str) -> None:
+        """Delete the object and all below it, and this host's copies; nothing there is fine."""
+        remote = self._remote(key)
+        with self._asking() as bucket, suppress(FileNotFoundError):  # nothing there, or somebody else was faster
+            bucket.rm(remote, recursive=True)
+        super().remove(key)
+
+    def download_url(self, key: str, *, seconds: int, name: str | None = None) -> str | None:
+        """An address that anybody may read the object from for so long, saved as `name`."""
+        named = {"ResponseContentDisposition": f'attachment; filename="{name}"'} if name else {}
+        remote = self._remote(key)
+        with self._asking() as bucket:
+            return str(bucket.sign(remote, expiration=seconds, **named))
+
+    @contextmanager
+    def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
+        """No host removes a video while this is held; `exclusive` is for the one that removes."""
+        if self._hold is None:
+            with super().videos_held(exclusive=exclusive):
+                yield
+        else:
+            with self._hold(exclusive):
+                yield
+
+    def _remote(self, key: str) -> str:
+        """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""
+        path = super().path(key).relative_to(self.folder.resolve())
+        return f"{self.bucket.place}/{path.as_posix()}"
+
+    def _upload(self, file: Path, key: str) -> None:
+        if not self.exists(key):
+            with self._asking() as bucket:
+                bucket.put_file(file, self._remote(key), chunksize=PART_BYTES)
+
+    def _bring(self, key: str, copy: Path) -> None:
+        """Download once, whichever processes of this host ask at the same time."""
+        lock = FileLock(self.incoming() / f".{copy.name}.lock")
+        give_up = time.monotonic() + COPY_SECONDS
+        while not lock.take():
+            if time.monotonic() > give_up:
+                raise Infrastructure(f"{key} has not been brought here within {COPY_SECONDS:.0f} s")
+            time.sleep(0.05)
+        with lock:
+            try:
+                if not self._in_use(copy):
+                    self._download(key, copy)
+            finally:
+                lock.path.unlink(missing_ok=True)
+        self._make_room()
+
+    def _download(self, key: str, copy: Path) -> None:
+        part = self.incoming() / f"{copy.name}-{os.getpid()}.part"
+        try:
+            with self._asking() as bucket:
+                bucket.get_file(self._remote(key), str(part))
+            if key == video_key(copy.name) and sha256_of(part) != copy.name:
+                raise Infrastructure(f"{key} in the storage is not what was stored", code="storage_damaged")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(copy)
+        except FileNotFoundError:
+            return  # the caller finds no file, as in a folder
+        except OSError as error:
+            raise disk_trouble(error, part) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _in_use(self, copy: Path) -> bool:
+        """Whether the copy is here; notes that it is wanted."""
+        try:
+            os.utime(copy)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _make_room(self) -> None:
+        """Remove the copies that nobody has asked for the longest, until the rest fits."""
+        found = []
+        for copy in (self.folder / "videos").glob("*/*"):
+            try:
+                found.append((copy.stat().st_mtime, copy.stat().st_size, copy))
+            except FileNotFoundError:  # another process removed it
+                continue
+        total = sum(size for _, size, _ in found)
+        for last_use, size, copy in sorted(found):
+            if total <= self.copies_bytes or time.time() - last_use < KEPT_SECONDS:
+                return
+            copy.unlink(missing_ok=True)
+            total -= size
+
+    @contextmanager
+    def _asking(self) -> Iterator[S3FileSystem]:
+        """The bucket. What goes wrong in the block is Infrastructure, but FileNotFoundError stays what it is."""
+        from aiohttp import ClientError
+        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import ClientError as Refusal
+        from fsspec.exceptions import FSTimeoutError
+
+        try:
+            yield self._file_system()
+        except FileNotFoundError as error:
+            if "bucket" not in str(error):
+                raise
+            raise Infrastructure(f"the storage {self.bucket.url} failed: {error}", code="storage_error") from error
+        except (OSError, BotoCoreError, Refusal, ClientError, FSTimeoutError, TimeoutError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise Infrastructure(f"the storage {self.bucket.url} failed: {reason}", code="storage_error") from error
+
+    def _file_system(self) -> S3FileSystem:
+        """The one of this process and thread; fsspec keeps it, and makes another in a forked child."""
+        import fsspec
+
+        options: dict[str, Any] = {
+            "endpoint_url": self.bucket.endpoint,
+            "s3_additional_kwargs": self.bucket.headers,
+            "config_kwargs": {
+                "connect_timeout": CONNECT_SECONDS,
+                "read_timeout": READ_SECONDS,
+                "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            },
+            "use_listings_cache": False,
+        }
+        file_system: S3FileSystem = fsspec.filesystem("s3", **options)
+        file_system.retries = 1  # botocore's attempts are enough
+        return file_system

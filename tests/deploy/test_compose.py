@@ -1,0 +1,168 @@
+"""Tests of docker/compose.yaml and the Dockerfiles: what an operator starts with one command on one machine."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from services.deployment.passwords import write_secrets
+from services.deployment.workers import DEADLINE_SECONDS, STOP_SECONDS, worker_specs
+from shared.settings import Settings
+from shared.signing import read_secret
+from tests.support.deploy import compose, tool
+from tests.support.project import ROOT, tracked
+
+DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
+ONCE = {"migrate", "models"}
+
+
+@pytest.fixture(scope="module")
+def services():
+    return compose()["services"]
+
+
+def test_compose_file_is_one(tmp_path):
+    """The compose specification's parser takes the file: no unknown field, no wrong type, every image a proper name."""
+    file = tmp_path / "compose.json"
+    text = {name: part for name, part in compose().items() if not name.startswith("x-")}
+    for probe in text["services"].values():
+        probe.pop("x-none", None)
+    file.write_text(json.dumps(text))
+    reader = "import sys, compose_spec; compose_spec.PyCompose.from_json(open(sys.argv[1]).read())"
+    done = subprocess.run([tool("python"), "-c", reader, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    file.write_text(json.dumps({"services": {"a": {"image": "a", "memlimit": "1g"}}}))
+    assert subprocess.run([tool("python"), "-c", reader, file], capture_output=True, check=False).returncode != 0
+
+
+def test_everything_that_runs_on_is_watched_bounded_and_restarted(services):
+    """A memory limit for every service; a restart policy and a health check, of its own or its image's, where it stays."""
+    checked = {file.name.removesuffix(".Dockerfile") for file in DOCKERFILES if "HEALTHCHECK" in file.read_text()}
+    for name, service in services.items():
+        assert "mem_limit" in service, name
+        built = service.get("build", {}).get("dockerfile", "").removeprefix("docker/").removesuffix(".Dockerfile")
+        if name in ONCE:
+            assert service["restart"] == "no"
+        else:
+            assert service["restart"] == "unless-stopped"
+            assert "healthcheck" in service or built in checked, name
+
+
+def test_what_is_referenced_is_there(services, tmp_path):
+    """Every network, volume, secret and dependency is declared, every secret is made, and nothing is declared in vain."""
+    whole = compose()
+    for kind in ("networks", "secrets"):
+        used = {one for service in services.values() for one in service.get(kind, ())}
+        assert used == set(whole[kind])
+    mounted = {mount.partition(":")[0] for service in services.values() for mount in service.get("volumes", ())}
+    assert {one for one in mounted if not one.startswith("./")} == set(whole["volumes"])
+    assert all((ROOT / "docker" / one).exists() for one in mounted if one.startswith("./"))
+    for service in services.values():
+        assert set(service.get("depends_on", ())) <= set(services)
+    write_secrets(tmp_path)
+    assert set(whole["secrets"]) <= {file.name for file in tmp_path.iterdir()}
+
+
+def test_one_worker_for_each_of_both_profiles(services):
+    """`--profile cpu` and `--profile gpu` start the workers of groups.toml, and one control worker starts with either."""
+    for profile, word, prefix in (("local", "cpu", "worker-"), ("gpu", "gpu", "worker-gpu-")):
+        expected = {f"{prefix}{one.name}": one for one in worker_specs(profile) if not one.controls}
+        assert {name for name, one in services.items() if one.get("profiles") == [word]} == set(expected)
+        for name, worker in expected.items():
+            command = services[name]["command"]
+            assert command[command.index("--groups") + 1] == ",".join(worker.queues)
+            assert services[name]["environment"]["REELGRAPH_PROFILE"] == profile
+            assert ("deploy" in services[name]) == worker.gpu
+    assert "profiles" not in services["worker-control"]
+
+
+def test_workers_may_end_their_tasks(services):
+    """`docker compose stop` waits for the running task of a worker: longer than any task's hard limit."""
+    for name, service in services.items():
+        if name.startswith("worker-"):
+            assert int(service["stop_grace_period"].removesuffix("s")) == STOP_SECONDS > DEADLINE_SECONDS
+
+
+def test_tiers_are_apart(services):
+    """Broker and ledger are on a network without a way out, with no port; workers that analyse are on it alone."""
+    assert compose()["networks"]["stores"] == {"internal": True}
+    for name in ("redis", "postgres"):
+        assert services[name]["networks"] == ["stores"]
+        assert "ports" not in services[name]
+    for name, service in services.items():
+        if name.startswith("worker-") and name != "worker-control":
+            assert service["networks"] == ["stores"]
+    assert services["api"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_passwords_are_in_files_only(services):
+    """No variable of any service holds a password; the application finds its own by the folder of secrets."""
+    for name, service in services.items():
+        for variable in service.get("environment", {}):
+            assert not re.search(r"PASSWORD$|SECRET$|TOKEN$|_KEY$", variable), (name, variable)
+    known = {f"REELGRAPH_{field.upper()}" for field in Settings.model_fields} | {"REELGRAPH_SECRETS_DIR"}
+    named = {
+        one for service in services.values() for one in service.get("environment", {}) if one.startswith("REELGRAPH")
+    }
+    assert named <= known
+
+
+def test_secrets_are_made_once_and_kept(tmp_path):
+    """Passwords are random, agree with the addresses that hold them, can be used, and are never made anew."""
+    folder, other = tmp_path / "one", tmp_path / "two"
+    assert write_secrets(folder)
+    first = {file.name: file.read_text() for file in folder.iterdir()}
+    assert first["redis_password"] in first["reelgraph_broker_url"]
+    assert first["postgres_password"] in first["reelgraph_ledger_url"]
+    assert read_secret(first["reelgraph_webhook_secret"])
+    assert folder.stat().st_mode & 0o077 == 0
+    (folder / "reelgraph_broker_url").unlink()
+    assert write_secrets(folder) == ["reelgraph_broker_url"]
+    assert {file.name: file.read_text() for file in folder.iterdir()} == first
+    write_secrets(other)
+    assert (other / "redis_password").read_text() != first["redis_password"]
+
+
+def test_secrets_are_not_committed():
+    """Git and the build context leave the folder of secrets out."""
+    assert tracked("docker/secrets/*") == []
+    assert "/docker/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "!docker/secrets" not in (ROOT / ".dockerignore").read_text()
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_hadolint_has_nothing_to_say(file):
+    """The Dockerfiles pass the linter in its strictest mode; what is ignored is ignored on its line."""
+    done = subprocess.run([tool("hadolint"), "--failure-threshold", "style", file], capture_output=True, check=False)
+    assert (done.returncode, done.stdout.decode()) == (0, "")
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_images_are_built_the_same_way(file):
+    """Bases are arguments, wheels have known hashes, the last stage has a numbered user, tini, labels and a health check."""
+    text = file.read_text()
+    stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
+    assert all(stage.startswith(("${PYTHON_IMAGE}", "${WORKER_IMAGE}", "worker")) for stage in stages)
+    assert len(stages) > 1
+    installed = re.findall(r"pip install[^\n]*--requirement", text) + re.findall(
+        r"install --no-deps[^\n]*--requirement", text
+    )
+    assert all("--require-hashes" in line for line in installed)
+    final = next(stage for stage in stages if "ENTRYPOINT" in stage)
+    assert "USER 10001:10001" in final
+    assert 'ENTRYPOINT ["tini", "--"]' in final
+    assert "HEALTHCHECK" in final
+    assert "org.opencontainers.image.revision" in final
+    assert not re.search(r"gcc|build-essential|g\+\+|-dev\b", text)
+
+
+def test_dashboard_asks_for_metrics_that_are_there():
+    """Every metric in the dashboard is one that the API shows."""
+    board = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "reelgraph.json").read_text())
+    shown = set(re.findall(r'"(reelgraph_[a-z_]+)"', (ROOT / "services" / "api" / "metrics.py").read_text()))
+    asked = {
+        name for panel in board["panels"] for name in re.findall(r"reelgraph_[a-z_]+", panel["targets"][0]["expr"])
+    }
+    assert asked
+    assert {name.removesuffix("_total") for name in asked} <= shown

@@ -1,0 +1,257 @@
+"""Tests of what Kubernetes gets: schemas of two versions, a security scanner, and rules of our own."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from services.deployment.passwords import write_secrets
+from services.deployment.workers import DEADLINE_SECONDS, PRELOAD_SECONDS, worker_specs
+from shared.groups import groups
+from shared.settings import Settings
+from tasks.plan import GRACE_SECONDS
+from tests.support.deploy import OVERLAYS, built, objects, pods, tool
+from tests.support.project import ROOT
+
+VERSIONS = ("1.34", "1.37")
+CUSTOM = ("ScaledObject", "TriggerAuthentication", "ServiceMonitor")
+"""Kinds that Kubernetes itself does not know; KEDA's are looked at in test_scaling.py."""
+
+ACCEPTED = {
+    "CKV_K8S_15": "tags are versions: pulling them at every start brings the same bytes and fails without the registry",
+    "CKV_K8S_40": "the images of Redis and PostgreSQL know one user, 999; all of ours run as 10001",
+    "CKV_K8S_43": "digests are put in by who builds the images (docs/deploy.md); no image of this project is published",
+}
+"""checkov's complaints that are not mended, each with its reason."""
+
+WORKLOADS = ("Deployment", "StatefulSet")
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request):
+    return request.param
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_knows_every_field(overlay, version, tmp_path):
+    """Strict schemas of two versions of Kubernetes: no unknown field, no wrong type, no kind that is not there."""
+    file = tmp_path / "all.yaml"
+    file.write_text(built(overlay))
+    done = subprocess.run(
+        [tool("kubernetes-validate"), "--strict", "-k", version, file], capture_output=True, text=True, check=False
+    )
+    unknown = {line for line in (done.stdout + done.stderr).splitlines() if "find schema" in line}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(any(f"kind {kind} " in line for kind in CUSTOM) for line in unknown), unknown
+
+
+def test_kubernetes_refuses_a_misspelt_field(tmp_path):
+    """The schemas of the test above do see an error."""
+    file = tmp_path / "all.yaml"
+    file.write_text(built("local").replace("terminationGracePeriodSeconds", "terminationGracePeriod", 1))
+    done = subprocess.run(
+        [tool("kubernetes-validate"), "--strict", "-k", VERSIONS[0], file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+
+
+def test_checkov_has_nothing_unexplained(tmp_path):
+    """The scanner's complaints about all overlays are those that are explained above, and every exception is still one."""
+    for name in OVERLAYS:
+        (tmp_path / f"{name}.yaml").write_text(built(name))
+    command = [tool("checkov"), "--directory", tmp_path, "--framework", "kubernetes", "--output", "json", "--compact"]
+    done = subprocess.run([*command, "--quiet", "--skip-download"], capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)["results"]["failed_checks"]
+    unexplained = [
+        (one["check_id"], one["check_name"], one["resource"]) for one in found if one["check_id"] not in ACCEPTED
+    ]
+    assert unexplained == []
+    assert {one["check_id"] for one in found} == set(ACCEPTED)
+
+
+def test_every_image_has_a_version(overlay):
+    """No image is `latest`, by name or by silence, and none names a registry: that is the operator's."""
+    images = {container["image"] for _, _, spec in pods(overlay) for container in spec["containers"]}
+    assert images
+    for image in images:
+        assert re.fullmatch(r"(reelgraph/)?[a-z-]+:\d[\w.-]*", image), image
+
+
+def test_every_container_has_limits(overlay):
+    """CPU, memory and disk are bounded for every container, and what is asked for fits below the limit of its kind."""
+    for name, _, spec in pods(overlay):
+        for container in spec["containers"]:
+            for side in ("requests", "limits"):
+                assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"][side].keys(), (name, side)
+
+
+def test_every_service_has_probes(overlay):
+    """What runs on has a startup, a readiness and a liveness probe, each with a deadline."""
+    for one in objects(overlay, *WORKLOADS):
+        for container in one["spec"]["template"]["spec"]["containers"]:
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                assert container[probe]["timeoutSeconds"] > 1, (one["metadata"]["name"], probe)
+
+
+def test_pods_are_restricted(overlay):
+    """Numbered user, no privileges, read-only root, default seccomp, no token; and the namespace enforces it."""
+    for name, _, spec in pods(overlay):
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["runAsUser"] > 0, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+    (namespace,) = objects(overlay, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert all(one["automountServiceAccountToken"] is False for one in objects(overlay, "ServiceAccount"))
+
+
+def test_accounts_exist(overlay):
+    """Every pod names a service account of its own kind that is there."""
+    there = {one["metadata"]["name"] for one in objects(overlay, "ServiceAccount")}
+    assert {spec["serviceAccountName"] for _, _, spec in pods(overlay)} <= there
+
+
+def _referenced(node):
+    """Names and keys of secrets below a node."""
+    if isinstance(node, dict):
+        if "secretName" in node and "items" in node:
+            yield from ((node["secretName"], item["key"], node.get("optional", False)) for item in node["items"])
+        if "secretKeyRef" in node:
+            yield node["secretKeyRef"]["name"], node["secretKeyRef"]["key"], False
+        for one in node.get("secretTargetRef", ()):
+            yield one["name"], one["key"], False
+        if "authorization" in node:
+            yield node["authorization"]["credentials"]["name"], node["authorization"]["credentials"]["key"], False
+        for value in node.values():
+            yield from _referenced(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _referenced(value)
+
+
+def test_every_secret_is_one_that_is_made(overlay, tmp_path):
+    """Each secret that a manifest takes is made by `reelgraph render --secrets`; whole secrets are never handed over."""
+    write_secrets(tmp_path)
+    made = {file.name for file in tmp_path.iterdir()}
+    found = set(_referenced(objects(overlay)))
+    assert found
+    assert {(name, key) for name, key, optional in found if not optional} <= {("reelgraph", key) for key in made}
+    assert {key for _, key, optional in found if optional} <= {"aws_credentials"}
+    for _, _, spec in pods(overlay):
+        for volume in spec["volumes"]:
+            assert "secret" not in volume or "items" in volume["secret"]
+
+
+def test_volumes_and_settings_are_there(overlay):
+    """Each claim and config map that a pod names is part of the overlay, and each mount has its volume."""
+    claims = {one["metadata"]["name"] for one in objects(overlay, "PersistentVolumeClaim")}
+    maps = {one["metadata"]["name"] for one in objects(overlay, "ConfigMap")}
+    own = {
+        template["metadata"]["name"]
+        for one in objects(overlay, "StatefulSet")
+        for template in one["spec"]["volumeClaimTemplates"]
+    }
+    for name, _, spec in pods(overlay):
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        for volume in volumes.values():
+            assert volume.get("persistentVolumeClaim", {}).get("claimName") in {None, *claims}, name
+        for container in spec["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes.keys() | own, name
+            assert {source["configMapRef"]["name"] for source in container.get("envFrom", ())} <= maps, name
+
+
+def test_settings_are_settings(overlay):
+    """Every REELGRAPH_ variable is a field of the settings: a misspelt one would be ignored in silence."""
+    known = {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields} | {"REELGRAPH_SECRETS_DIR"}
+    (settings_map,) = objects(overlay, "ConfigMap")
+    named = {name for name in settings_map["data"] if name.startswith("REELGRAPH_")}
+    for _, _, spec in pods(overlay):
+        for container in spec["containers"]:
+            named |= {one["name"] for one in container.get("env", ()) if one["name"].startswith("REELGRAPH_")}
+    assert named <= known
+    assert settings_map["data"]["REELGRAPH_DEADLINE_SECONDS"] == str(DEADLINE_SECONDS)
+    assert settings_map["data"]["REELGRAPH_PRELOAD_SECONDS"] == str(PRELOAD_SECONDS)
+
+
+@pytest.mark.parametrize(("overlay", "profile"), [("local", "local"), ("gpu", "gpu"), ("prod", "gpu")])
+def test_workers_serve_the_groups(overlay, profile):
+    """The queues of all workers together are those of the profile's groups, and the control queue has one worker."""
+    served = [spec["containers"][0]["args"] for name, _, spec in pods(overlay) if name.startswith("worker-")]
+    queues = {queue for arguments in served for queue in arguments[arguments.index("--groups") + 1].split(",")}
+    assert queues == {name for name, group in groups().items() if group.worker[profile]}
+    (control,) = (one for one in objects(overlay, "Deployment") if one["metadata"]["name"] == "worker-control")
+    assert (control["spec"]["replicas"], control["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+@pytest.mark.parametrize(("overlay", "profile"), [("local", "local"), ("gpu", "gpu"), ("prod", "gpu")])
+def test_workers_have_time_to_load_and_to_end(overlay, profile):
+    """Startup probes wait twice the measured load and longer than the worker itself; stopping outlasts the hard limit."""
+    found = {name.removeprefix("worker-"): spec for name, _, spec in pods(overlay) if name.startswith("worker-")}
+    for worker in worker_specs(profile):
+        spec = found[worker.name]
+        probe = spec["containers"][0]["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] >= max(2 * worker.load_seconds, PRELOAD_SECONDS + 1)
+        assert spec["terminationGracePeriodSeconds"] > DEADLINE_SECONDS + GRACE_SECONDS
+        assert spec["containers"][0]["resources"]["limits"].get("nvidia.com/gpu", 0) == int(worker.gpu)
+
+
+def test_weights_are_read_only(overlay):
+    """Only the job that pulls them can write model files."""
+    writers = {
+        name
+        for name, _, spec in pods(overlay)
+        for container in spec["containers"]
+        for mount in container["volumeMounts"]
+        if mount["name"] == "weights" and not mount.get("readOnly")
+    }
+    assert writers == {"models-pull"}
+
+
+def test_nothing_may_connect_by_default(overlay):
+    """One policy denies everything for all pods; only the API, the control worker and models-pull reach the outside."""
+    policies = {one["metadata"]["name"]: one["spec"] for one in objects(overlay, "NetworkPolicy")}
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    outside = {name for name, labels, _ in pods(overlay) if labels.get("reelgraph/outside") == "true"}
+    assert outside == {"api", "worker-control", "models-pull"}
+    for rule in policies["to-outside"]["egress"]:
+        assert "10.0.0.0/8" in rule["to"][0]["ipBlock"]["except"]
+        assert "169.254.0.0/16" in rule["to"][0]["ipBlock"]["except"]
+
+
+def test_workloads_survive_a_drained_node(overlay):
+    """Every worker and the API have a disruption budget, and no budget forbids every eviction."""
+    budgets = {one["metadata"]["name"]: one["spec"] for one in objects(overlay, "PodDisruptionBudget")}
+    replicas = {one["metadata"]["name"]: one["spec"].get("replicas", 1) for one in objects(overlay, "Deployment")}
+    assert budgets.keys() == replicas.keys() - {"flower"}
+    for name, spec in budgets.items():
+        assert spec.get("maxUnavailable", 0) >= 1 or spec["minAvailable"] < replicas[name]
+
+
+def test_production_has_no_store_of_its_own():
+    """The overlay prod stands on Redis, PostgreSQL and a bucket outside: no StatefulSet, and no volume of media."""
+    assert objects("prod", "StatefulSet") == []
+    assert [one["metadata"]["name"] for one in objects("prod", "PersistentVolumeClaim")] == ["weights"]
+    for name, labels, spec in pods("prod"):
+        media = [volume for volume in spec["volumes"] if volume["name"] == "media"]
+        assert all("emptyDir" in volume and "persistentVolumeClaim" not in volume for volume in media)
+        assert bool(media) == (labels.get("reelgraph/storage") == "true"), name
+
+
+def test_slices_of_gpus_take_the_place_of_whole_ones(tmp_path):
+    """The MIG component changes every GPU worker of the overlay gpu, and its slice has room for the group's models."""
+    (tmp_path / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        "resources: [k8s/overlays/gpu]\ncomponents: [k8s/components/mig]\n"
+    )
+    (tmp_path / "k8s").symlink_to(ROOT / "k8s")
+    done = subprocess.run(["kubectl", "kustomize", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    slices = re.findall(r"nvidia\.com/(mig-\S+): 1", done.stdout)
+    assert len(slices) == sum(worker.gpu for worker in worker_specs("gpu"))
+    assert "nvidia.com/gpu: 1" not in done.stdout

@@ -1,0 +1,104 @@
+"""Tests of `reelgraph render`: what is committed is what groups.toml says, and another groups.toml changes it."""
+
+import shutil
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from services.cli import cli
+from services.deployment.rendering import FILES, rendered, stale
+from services.deployment.workers import PROBE_SECONDS, STARTUP_FAILURES, STOP_SECONDS, worker_specs
+from shared.errors import BadInput
+from shared.groups import groups, workers
+from shared.settings import settings, use
+from tasks.plan import GRACE_SECONDS
+from tests.support.project import ROOT
+
+
+@pytest.fixture
+def other_groups(tmp_path):
+    """Use another groups.toml."""
+    before = settings()
+
+    def chosen(text):
+        file = tmp_path / "groups.toml"
+        file.write_text(text)
+        use(before.model_copy(update={"groups_file": file}))
+        groups.cache_clear()
+
+    yield chosen
+    use(before)
+    groups.cache_clear()
+
+
+def test_committed_files_are_fresh():
+    """Nobody changed groups.toml or a template and forgot `reelgraph render`, or edited a rendered file by hand."""
+    assert stale(ROOT) == []
+
+
+def test_check_says_which_file_is_stale(tmp_path):
+    """`render --check` exits with 1 and names what is missing or changed; `render` mends it."""
+    for folder in ("k8s", "docker"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules", "secrets"))
+    run = CliRunner()
+    assert run.invoke(cli, ["render", "--check", "--root", str(tmp_path)], standalone_mode=False).return_value == 0
+    (tmp_path / "docker" / "compose.yaml").unlink()
+    workers_file = tmp_path / "k8s" / "workers" / "gpu" / "workers.yaml"
+    workers_file.write_text(workers_file.read_text().replace("--groups", "--group"))
+    checked = run.invoke(cli, ["render", "--check", "--root", str(tmp_path)], standalone_mode=False)
+    assert checked.return_value == 1
+    assert [line.split()[0] for line in checked.stderr.splitlines()] == [
+        "docker/compose.yaml",
+        "k8s/workers/gpu/workers.yaml",
+    ]
+    assert run.invoke(cli, ["render", "--root", str(tmp_path)], standalone_mode=False).return_value == 0
+    assert stale(tmp_path) == []
+
+
+def test_another_folder_is_refused(tmp_path):
+    """Nothing is written where there is no clone."""
+    refused = CliRunner().invoke(cli, ["render", "--root", str(tmp_path)], standalone_mode=False)
+    assert isinstance(refused.exception, BadInput)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("profile", ["local", "gpu"])
+def test_every_worker_has_its_deployment(profile):
+    """One Deployment and one disruption budget for each worker of a profile, with exactly its queues."""
+    text = rendered()[f"k8s/workers/{profile}/workers.yaml"]
+    deployed = [one for one in yaml.safe_load_all(text) if one and one["kind"] == "Deployment"]
+    served = {}
+    for one in deployed:
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        arguments = container["args"]
+        served[one["metadata"]["name"].removeprefix("worker-")] = tuple(
+            arguments[arguments.index("--groups") + 1].split(",")
+        )
+    assert served == workers(profile)
+
+
+def test_a_new_group_is_one_entry(other_groups):
+    """A group that is added to groups.toml appears in compose, Kubernetes and scaling, with its needs."""
+    text = (ROOT / "shared" / "groups.toml").read_text()
+    other_groups(
+        text + '\n[depth]\npurpose = "how far away"\nworker = { local = ["sound"], gpu = ["depth"] }\ngpu = true\n'
+        "memory_mib = 1000\nvram_mib = 15000\nload_seconds = { gpu = 50 }\nbatch = true\nmost_workers = 3\n"
+    )
+    (depth,) = (one for one in worker_specs("gpu") if one.name == "depth")
+    assert (depth.least, depth.most, depth.mig_slice, depth.image) == (0, 3, "2g.20gb", "worker-gpu")
+    for path in FILES:
+        assert "depth" in rendered()[path], path
+
+
+def test_a_load_that_the_probe_would_not_wait_for_is_refused(other_groups):
+    """A group that takes over half of the startup probe's time to load is an error of rendering, not of the night."""
+    text = (ROOT / "shared" / "groups.toml").read_text()
+    other_groups(text.replace("gpu = 40", f"gpu = {STARTUP_FAILURES * PROBE_SECONDS}"))
+    with pytest.raises(BadInput, match="takes 960 s to load"):
+        rendered()
+
+
+def test_the_grace_period_is_over_the_hard_limit():
+    """A worker that is told to go may work on until the hard limit of any task of a job with the default deadline."""
+    assert STOP_SECONDS > settings().model_copy(update={"deadline_seconds": 1800}).deadline_seconds + GRACE_SECONDS

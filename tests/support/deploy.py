@@ -1,0 +1,71 @@
+"""What operators get: manifests as kustomize builds them, the compose file as it is read, and the tools that judge both."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.project import ROOT
+from tests.support.system import missing, need_program
+
+OVERLAYS = ("local", "gpu", "prod")
+TOOLS = ROOT / ".venv-checks" / "bin"
+KUBECTL = "apt-get install kubectl (Debian 13: kubernetes-client); 1.27 or newer"
+
+
+def tool(name: str) -> str:
+    """A program of the checks' environment, or of PATH."""
+    found = TOOLS / name
+    return str(found) if found.exists() else need_program(name, "make k8s-tools")
+
+
+def node_tool(name: str) -> Path:
+    """A program that npm installed for the checks."""
+    found = ROOT / "k8s" / "checks" / "node_modules" / ".bin" / name
+    return found if found.exists() else missing(f"{name} is not installed; get it with: make k8s-tools")
+
+
+@cache
+def built(overlay: str) -> str:
+    """An overlay's manifests as `kubectl apply` would get them."""
+    kubectl = shutil.which("kubectl") or need_program("kubectl", KUBECTL)
+    done = subprocess.run(
+        [kubectl, "kustomize", ROOT / "k8s" / "overlays" / overlay],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def objects(overlay: str, *kinds: str) -> list[dict[str, Any]]:
+    """The objects of an overlay, or those of some kinds."""
+    return [one for one in yaml.safe_load_all(built(overlay)) if not kinds or one["kind"] in kinds]
+
+
+def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Name of the owner, labels and spec of every pod template."""
+    for one in objects(overlay, "Deployment", "StatefulSet", "Job", "CronJob"):
+        spec = one["spec"]["jobTemplate"]["spec"] if one["kind"] == "CronJob" else one["spec"]
+        yield one["metadata"]["name"], spec["template"]["metadata"]["labels"], spec["template"]["spec"]
+
+
+def compose(**environment: str) -> dict[str, Any]:
+    """The compose file with its variables filled in, as `docker compose config` does it."""
+    text = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+
+    def value(found: re.Match[str]) -> str:
+        return environment.get(found[1], found[2])
+
+    filled = re.sub(r"\$\{(\w+):-([^}]*)\}", value, text)
+    assert not re.search(r"(?<!\$)\$\{", filled)
+    return dict(yaml.safe_load(filled.replace("$$", "$")))

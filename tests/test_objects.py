@@ -1,0 +1,280 @@
+"""Tests of storage in a bucket, against a real S3 server process: the same promises as a folder, over several hosts."""
+
+import hashlib
+import os
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from shared import objects
+from shared.advisory import VIDEOS, advisory_lock
+from shared.errors import BadInput, Infrastructure
+from shared.ledger import Ledger
+from shared.objects import PART_BYTES, Bucket, ObjectStorage
+from shared.storage import LOCK_SECONDS, Storage, video_key
+from tests.support.postgres import postgres
+from tests.support.s3 import BUCKET, s3_server
+
+ROOM = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(server, request):
+    """A prefix of the test's own."""
+    return Bucket(f"s3://{BUCKET}/{abs(hash(request.node.nodeid))}", server.endpoint)
+
+
+@pytest.fixture
+def storage(bucket, tmp_path):
+    return ObjectStorage(tmp_path / "one", bucket, copies_bytes=ROOM)
+
+
+@pytest.fixture
+def elsewhere(bucket, tmp_path):
+    """The same bucket from another host."""
+    return ObjectStorage(tmp_path / "two", bucket, copies_bytes=ROOM)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    file = tmp_path / "clip.mp4"
+    file.write_bytes(os.urandom(300_000))
+    return file
+
+
+def names(server, storage):
+    """What lies in the bucket."""
+    prefix = storage.bucket.place.partition("/")[2] + "/"
+    listed = server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    return [one["Key"].removeprefix(prefix) for one in listed]
+
+
+def head(server, storage, key):
+    prefix = storage.bucket.place.partition("/")[2]
+    return server.client.head_object(Bucket=BUCKET, Key=f"{prefix}/{key}")
+
+
+def test_what_is_written_is_read_elsewhere(storage, elsewhere, server):
+    """Bytes come back on another host, also when they replace others; what was never written does not exist."""
+    storage.write("a/b.json", b"one")
+    storage.write("a/b.json", b"two")
+    assert elsewhere.read("a/b.json") == b"two"
+    assert elsewhere.exists("a/b.json")
+    assert not elsewhere.exists("a")
+    assert not elsewhere.exists("c")
+    with pytest.raises(FileNotFoundError):
+        elsewhere.read("c")
+    assert names(server, storage) == ["a/b.json"]
+
+
+@pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "nul\0"])
+def test_no_key_leaves_the_prefix(storage, server, key):
+    """A key that climbs out of the prefix is refused by every method, before the server is asked."""
+    before = server.log.read_text()
+    for action in (storage.path, storage.exists, storage.read, storage.remove, lambda key: storage.write(key, b"")):
+        with pytest.raises(ValueError, match=r"leaves the storage folder|null"):
+            action(key)
+    assert server.log.read_text() == before
+
+
+def test_a_video_is_uploaded_once_and_brought_once(storage, elsewhere, server, clip):
+    """A second upload of a video costs no upload; eight threads of another host that ask for it cost one download."""
+    sha256 = storage.add_video(clip)
+    assert sha256 == hashlib.sha256(clip.read_bytes()).hexdigest()
+    assert storage.add_video(clip) == elsewhere.add_video(clip) == sha256
+    assert (names(server, storage), server.asked("PUT", sha256)) == ([video_key(sha256)], 1)
+    elsewhere.folder.joinpath(video_key(sha256)).unlink()
+    before, found = server.asked("GET", sha256), []
+    threads = [threading.Thread(target=lambda: found.append(elsewhere.path(video_key(sha256)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.asked("GET", sha256) == before + 1
+    assert {path.read_bytes() for path in found} == {clip.read_bytes()}
+    assert [path.name for path in elsewhere.incoming().iterdir()] == []
+
+
+def test_an_arrived_video_is_adopted(storage, elsewhere):
+    """A file of the incoming folder goes to the bucket, is this host's copy afterwards, and no longer incoming."""
+    arrived = storage.incoming() / "upload.part"
+    arrived.write_bytes(b"a video")
+    sha256 = hashlib.sha256(b"a video").hexdigest()
+    storage.adopt(arrived, sha256)
+    assert not arrived.exists()
+    assert Storage(storage.folder).read(video_key(sha256)) == elsewhere.path(video_key(sha256)).read_bytes()
+
+
+def test_a_large_video_goes_in_parts(storage, elsewhere, server, tmp_path):
+    """Above two parts a video is a multipart upload (its ETag says how many), and comes back whole."""
+    large = tmp_path / "large.mp4"
+    large.write_bytes(os.urandom(2 * PART_BYTES + 1000))
+    sha256 = storage.add_video(large)
+    assert head(server, storage, video_key(sha256))["ETag"].strip('"').endswith("-3")
+    assert elsewhere.path(video_key(sha256)).read_bytes() == large.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("encryption", "found"),
+    [("AES256", ("AES256", None)), ("aws:kms", ("aws:kms", None)), ("aws:kms:my-key", ("aws:kms", "my-key"))],
+)
+def test_every_object_is_encrypted_as_asked(server, tmp_path, encryption, found):
+    """Small blobs, whole videos and those in parts ask the server for the encryption of the settings."""
+    large = tmp_path / "large.mp4"
+    large.write_bytes(bytes(2 * PART_BYTES + 1))
+    storage = ObjectStorage(
+        tmp_path / "one", Bucket(f"s3://{BUCKET}/{found}", server.endpoint, encryption), copies_bytes=ROOM
+    )
+    storage.write("small", b"x")
+    for key in ("small", video_key(storage.add_video(large))):
+        said = head(server, storage, key)
+        assert said["ServerSideEncryption"] == found[0]
+        assert found[1] is None or said["SSEKMSKeyId"].endswith(found[1])
+
+
+def test_without_encryption_none_is_asked_for(storage, server):
+    """By default the bucket's own rule decides."""
+    storage.write("small", b"x")
+    assert "ServerSideEncryption" not in head(server, storage, "small")
+
+
+def test_a_signed_address_serves_one_object_for_a_while(storage, clip):
+    """Whoever has the address reads the video without credentials, under its name; it is signed and says its end."""
+    sha256 = storage.add_video(clip)
+    url = storage.download_url(video_key(sha256), seconds=60, name="my reel.mp4")
+    assert url is not None
+    assert "Signature=" in url
+    assert "Expires=" in url
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert answer.read() == clip.read_bytes()
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="my reel.mp4"'
+
+
+def test_a_folder_has_no_address(tmp_path):
+    """What lies in a folder can only be had from the service."""
+    assert Storage(tmp_path).download_url("a", seconds=60) is None
+
+
+def test_a_removed_job_is_gone_with_all_its_blobs(storage, elsewhere, server, clip):
+    """Removing a folder takes what is below it alone, removing a video this host's copy too; twice is fine."""
+    sha256 = storage.add_video(clip)
+    for key in ("jobs/1/document.json", "jobs/1/outcomes/a.json", "jobs/10/document.json"):
+        storage.write(key, b"{}")
+    for _ in range(2):
+        storage.remove("jobs/1")
+        storage.remove(video_key(sha256))
+    assert names(server, storage) == ["jobs/10/document.json"]
+    assert not storage.path(video_key(sha256)).exists()
+    assert not elsewhere.path(video_key(sha256)).exists()
+
+
+def test_a_damaged_video_is_refused(storage, elsewhere, clip):
+    """An object whose bytes are not those of its name is an error, and no copy of it is kept."""
+    sha256 = storage.add_video(clip)
+    storage.write(video_key(sha256), b"something else")
+    with pytest.raises(Infrastructure, match="not what was stored") as caught:
+        elsewhere.path(video_key(sha256))
+    assert caught.value.code == "storage_damaged"
+    assert not [file for file in elsewhere.folder.rglob("*") if file.is_file()]
+
+
+def test_old_copies_make_room(bucket, tmp_path):
+    """Above the limit the copies that were wanted longest ago go; those of the last hour stay; the bucket keeps all."""
+    storage = ObjectStorage(tmp_path / "one", bucket, copies_bytes=250_000)
+    made = []
+    for number in range(3):
+        file = tmp_path / f"{number}.mp4"
+        file.write_bytes(os.urandom(100_000))
+        made.append(video_key(storage.add_video(file)))
+    copies = [storage.folder / key for key in made]
+    assert all(copy.exists() for copy in copies)
+    for age, copy in zip((9000, 8000, 7000), copies, strict=True):
+        os.utime(copy, (copy.stat().st_mtime - age,) * 2)
+    file = tmp_path / "more.mp4"
+    file.write_bytes(os.urandom(100_000))
+    storage.add_video(file)
+    assert [copy.exists() for copy in copies] == [False, False, True]
+    assert storage.path(made[0]).stat().st_size == 100_000
+
+
+def test_a_bucket_that_is_not_there_is_an_error(server, tmp_path):
+    """A bucket that nobody made: Infrastructure with its name, for reading as for writing."""
+    storage = ObjectStorage(tmp_path, Bucket("s3://nobody-made-it/x", server.endpoint), copies_bytes=ROOM)
+    for action in (storage.read, lambda key: storage.write(key, b"")):
+        with pytest.raises(Infrastructure, match="s3://nobody-made-it/x failed") as caught:
+            action("a")
+        assert (caught.value.code, caught.value.retryable) == ("storage_error", True)
+
+
+def test_a_server_that_is_not_there_is_an_error(tmp_path, server, monkeypatch):
+    """No server at the address: Infrastructure, after a bounded number of attempts."""
+    nowhere = Bucket(f"s3://{BUCKET}/x", "http://127.0.0.1:1")
+    storage = ObjectStorage(tmp_path, nowhere, copies_bytes=ROOM)
+    for action in (storage.read, storage.exists, lambda key: storage.write(key, b"")):
+        with pytest.raises(Infrastructure, match="failed") as caught:
+            action("a")
+        assert caught.value.code == "storage_error"
+
+
+@pytest.mark.parametrize("url", ["reels", "s3://", "file:///tmp", "http://h/b"])
+def test_a_url_that_is_no_bucket_is_bad_input(url):
+    """The sentence shows what a right one looks like."""
+    with pytest.raises(BadInput, match="is not like s3://bucket/prefix"):
+        Bucket(url)
+
+
+@pytest.mark.parametrize("encryption", ["aes", "aws", "aws:other", "kms"])
+def test_an_unknown_encryption_is_bad_input(encryption):
+    """A misspelt encryption is refused here: a server might ignore it."""
+    with pytest.raises(BadInput, match="is not AES256, aws:kms or"):
+        Bucket("s3://b", encryption=encryption)
+
+
+def test_hosts_hold_videos_together(tmp_path):
+    """Sharers of any host hold the lock at once and keep out the one that removes, until all have gone."""
+    with postgres() as url:
+        engines = [Ledger(url).engine for _ in range(3)]
+
+        def held(number, *, exclusive, seconds=0.2):
+            return advisory_lock(engines[number], VIDEOS, exclusive=exclusive, seconds=seconds)
+
+        removing = held(2, exclusive=True)
+        with held(0, exclusive=False), held(1, exclusive=False), pytest.raises(Infrastructure, match="try again soon"):
+            removing.__enter__()
+        with held(2, exclusive=True), pytest.raises(Infrastructure, match="try again soon"), held(0, exclusive=False):
+            pass
+        with held(0, exclusive=False, seconds=LOCK_SECONDS):
+            pass
+
+
+def test_a_dead_database_refuses_the_lock():
+    """No ledger: an error in a sentence, never a video that is stored unprotected."""
+    engine = Ledger("postgresql+psycopg://me@127.0.0.1:1/x").engine
+    with (
+        pytest.raises(Infrastructure, match="cannot be reached"),
+        advisory_lock(engine, VIDEOS, exclusive=True, seconds=1),
+    ):
+        pass
+
+
+def test_the_lock_of_the_hosts_is_the_one_that_is_used(bucket, tmp_path):
+    """`videos_held` takes the lock that it was given, and without one the file lock of this host."""
+    asked = []
+
+    def hold(exclusive):
+        asked.append(exclusive)
+        return threading.Lock()
+
+    with ObjectStorage(tmp_path, bucket, copies_bytes=0, hold=hold).videos_held(exclusive=True):
+        pass
+    assert asked == [True]
+    with ObjectStorage(tmp_path, bucket, copies_bytes=0).videos_held():
+        assert (objects.Storage(tmp_path).incoming() / ".videos.lock").exists()
