@@ -65,9 +65,11 @@ def open_before(ledger: Ledger, job: Job) -> Sequence[Job]:
         return session.scalars(query.where(earlier)).all()
 
 
-def ended_before(ledger: Ledger, time_: float, *, deployment: str, limit: int = 100) -> Sequence[Job]:
-    """Jobs of a deployment that ended before a time, in seconds since the epoch, the oldest first."""
-    query = sa.select(Job).where(Job.deployment == deployment, Job.finished_at < time_, Job.state.not_in(OPEN_STATES))
+def ended_before(ledger: Ledger, time_: float, *, deployment: str | None = None, limit: int = 100) -> Sequence[Job]:
+    """Jobs, of one deployment or of all, that ended before a time, in seconds since the epoch, the oldest first."""
+    query = sa.select(Job).where(Job.finished_at < time_, Job.state.not_in(OPEN_STATES))
+    if deployment is not None:
+        query = query.where(Job.deployment == deployment)
     with ledger.session() as session:
         return session.scalars(query.order_by(Job.finished_at).limit(limit)).all()
 
@@ -138,10 +140,3 @@ def needed_fingerprints(ledger: Ledger, fingerprints: Sequence[str]) -> set[str]
     """Those of the fingerprints that a job's run still has."""
     with ledger.session() as session:
         return set(session.scalars(sa.select(Run.fingerprint).where(Run.fingerprint.in_(fingerprints)).distinct()))
-
-
-def ended_before(ledger: Ledger, finished_at: float, limit: int) -> Sequence[Job]:
-    """The jobs that ended before then, oldest first."""
-    query = sa.select(Job).where(Job.state.not_in(OPEN_STATES), Job.finished_at < finished_at)
-    with ledger.session() as session:
-        return session.scalars(query.order_by(Job.finished_at).limit(limit)).all()

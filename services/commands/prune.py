@@ -6,11 +6,11 @@ import time
 
 import click
 
-from services.api.removal import remove
 from shared.errors import BadInput
 from shared.ledger import Job
 from shared.listing import ended_before
 from tasks.node import ledger
+from tasks.removal import remove
 
 AT_ONCE = 100
 DAY_SECONDS = 86_400
@@ -26,7 +26,7 @@ def prune(days: float, *, dry_run: bool) -> None:
     """
     before = time.time() - days * DAY_SECONDS
     deleted = 0
-    while old := ended_before(ledger(), before, AT_ONCE):
+    while old := ended_before(ledger(), before, limit=AT_ONCE):
         for job in old:
             click.echo(f"{job.id} {job.source_name or ''}".rstrip())
             deleted += 1 if dry_run else _delete(job)

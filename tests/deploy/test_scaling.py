@@ -68,7 +68,9 @@ def test_every_list_of_every_queue_is_counted(by_worker):
     naming = SimpleNamespace(**options, priority=lambda number: number)
     for worker, spec in by_worker.items():
         lists = [one["metadata"]["listName"] for one in spec["triggers"]]
-        expected = [Channel._q_for_pri(naming, queue, number) for queue in worker.queues for number in range(PRIORITIES)]
+        expected = [
+            Channel._q_for_pri(naming, queue, number) for queue in worker.queues for number in range(PRIORITIES)
+        ]
         assert lists == [*expected, "unacked"]
         names = [one["name"] for one in spec["triggers"]]
         formula = spec["advanced"]["scalingModifiers"]["formula"]
