@@ -41,9 +41,10 @@ def running(data: Path, *, groups: set[str] | None = None, probe: bool = False, 
 
 
 def openings(data: Path) -> list[str]:
-    """One line for each video that a worker opened: process id and path."""
+    """One line for each time that a stored video was opened: process id and path."""
     log = data.parent / f"{data.name}-openings.log"
-    return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    opened = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [line for line in opened if str(data / "storage") in line]
 
 
 def submit(video: Path, *analyzers: str, **options: dict[str, Any]) -> Job:
