@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -27,17 +27,12 @@ def folders_of(videos: Sequence[Path], out: Path) -> tuple[Path, ...]:
     return tuple(folders)
 
 
-def write_results(document: Document, folder: Path) -> None:
-    """Write document and report into the folder.
+def write_results(document: Document, folder: Path, picture: Callable[[float], bytes | None]) -> None:
+    """Write document and report into the folder; `picture` gives the one shown at a moment, as a JPEG.
 
     Raises:
         Infrastructure: the folder cannot be written.
     """
-    stored = storage().path(video_key(document.media.sha256))
-
-    def picture(t: float) -> bytes | None:
-        return thumbnail(stored, document.media, t, width=THUMBNAIL_WIDTH) if document.media.has_video else None
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / "result.json", document.model_dump_json(indent=2) + "\n")
@@ -45,6 +40,12 @@ def write_results(document: Document, folder: Path) -> None:
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
         raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error
+
+
+def stored_picture(document: Document, t: float) -> bytes | None:
+    """The picture shown at `t` seconds in a video of this machine's storage; None without pictures."""
+    stored = storage().path(video_key(document.media.sha256))
+    return thumbnail(stored, document.media, t, width=THUMBNAIL_WIDTH) if document.media.has_video else None
 
 
 def _replace(path: Path, text: str) -> None:

@@ -26,8 +26,7 @@ from services.api import (
     site,
     uploads,
 )
-from services.api.following import Snapshot
-from services.api.views import JobView
+from services.api.answers import JobView, Snapshot
 from shared.ledger import new_id
 from shared.log import configure_logging, logger
 from shared.settings import settings

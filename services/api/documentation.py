@@ -7,7 +7,7 @@ from typing import Any
 from flask_openapi import APIBlueprint, Info, OpenAPI, Tag
 from pydantic import BaseModel
 
-from services.api.problems import MIMETYPE, Problem
+from services.api.answers import PROBLEM_TYPE, Problem
 from shared.schema import Outcome
 from tasks.registry import document_schema
 
@@ -26,7 +26,7 @@ Object = dict[str, Any]  # a piece of JSON Schema or OpenAPI, whose shape those 
 def _problem(description: str) -> Object:
     return {
         "description": description,
-        "content": {MIMETYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 

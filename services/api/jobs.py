@@ -13,12 +13,13 @@ from flask import Response, request, url_for
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from services.api.access import caller, visible_job
+from services.api.answers import JobPage, JobView
 from services.api.arriving import arrived_video, parse_form
 from services.api.documentation import ACCEPTED, TAG_JOBS, blueprint
 from services.api.fetching import fetched
 from services.api.removal import remove
 from services.api.uploads import finished_upload
-from services.api.views import JobPage, JobView, summary, view
+from services.api.views import summary, view
 from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
 from shared.errors import BadInput
 from shared.ledger import OPEN_STATES, Job

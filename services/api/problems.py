@@ -5,9 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from flask import Flask, Response, g, request
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestedRangeNotSatisfiable
 
+from services.api.answers import PROBLEM_TYPE, Invalid, Problem
 from shared.errors import (
     BadInput,
     DeadlineExceeded,
@@ -19,10 +20,8 @@ from shared.errors import (
     Unreachable,
 )
 from shared.log import logger
-from shared.schema import Frozen
 from shared.text import one_line
 
-MIMETYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 STATUS_OF_CODE = {
@@ -70,27 +69,6 @@ CODE_OF_STATUS = {
 }
 
 log = logger(__name__)
-
-
-class Invalid(Frozen):
-    """One field of a request that is not as it must be."""
-
-    field: str
-    message: str
-
-
-class Problem(Frozen):
-    """What went wrong, as RFC 9457 has it. `code` is stable; `detail` is one sentence for a person."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    code: str
-    instance: str = Field(description="path of the request")
-    request_id: str
-    retryable: bool = False
-    errors: tuple[Invalid, ...] = ()
 
 
 class Invalidated(BadInput):
@@ -144,7 +122,7 @@ def answer(
         retryable=retryable,
         errors=errors,
     )
-    response = Response(body.model_dump_json(), status=status, mimetype=MIMETYPE)
+    response = Response(body.model_dump_json(), status=status, mimetype=PROBLEM_TYPE)
     response.headers.update(headers or {})
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="reelgraph"'
