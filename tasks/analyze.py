@@ -15,6 +15,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.canvas import Signature
 
+from shared import traces
 from shared.errors import Cancelled, ReelgraphError, Skipped, Unavailable, WeightsMissing
 from shared.events import Event
 from shared.frames import ReadStats, Rendition
@@ -61,7 +62,11 @@ def run(name: str, job_id: str, worker: str | None) -> str:
         return "ended before"
     events().publish(job_id, Event(type="started", analyzer=name))
     work = Work(analyzer, job, plan, attempt, worker)
-    outcome = work.outcome()
+    with traces.span(task_name(name), job=job_id, analyzer=name, attempt=attempt.attempts) as traced:
+        outcome = work.outcome()
+        traced.note(status=outcome.report.status)
+        if outcome.report.error is not None and outcome.report.status in ("failed", "timeout"):
+            traced.fail(outcome.report.error.code)
     storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())
     mark = work.fingerprint()
     if outcome.report.status == "ok":

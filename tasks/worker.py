@@ -17,6 +17,7 @@ from celery import bootsteps, signals
 from celery.concurrency.prefork import TaskPool
 from celery.worker import state
 
+from shared import traces
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
@@ -56,6 +57,7 @@ def ready_mark(worker: str) -> Path:
 
 @signals.celeryd_after_setup.connect
 def _set_up(instance: Any, **_: object) -> None:
+    traces.check()
     os.environ.update(OFFLINE)
     os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
     os.environ[START] = new_id()

@@ -24,6 +24,7 @@ from services.api import (
     results,
     session,
     site,
+    tracing,
     uploads,
 )
 from services.api.answers import JobView, Snapshot
@@ -58,6 +59,7 @@ def create_app() -> OpenAPI:
         app.register_api(blueprint.api)
     documentation.register(app, (JobView, jobs.NewJob, Snapshot))
     site.register(app)
+    tracing.register(app)
     app.after_request(_end)
     return app
 

@@ -21,6 +21,7 @@ from services.api.removal import remove
 from services.api.uploads import finished_upload
 from services.api.views import summary, view
 from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
+from shared import traces
 from shared.errors import BadInput
 from shared.ledger import OPEN_STATES, Job
 from shared.listing import page
@@ -198,6 +199,7 @@ def delete(path: JobPath) -> Response:
 
 def accepted(job: Job) -> Response:
     """The answer to a job that was handed in."""
+    traces.current().note(job=job.id)
     response = _json(view(job), status=202)
     response.headers["Location"] = url_for("jobs.show", job_id=job.id)
     return response
