@@ -24,15 +24,21 @@ def restarts(container: InputContainer) -> bool:
     return bool(container.format.flags & cast("int", Flags.ts_discont.value))
 
 
+def is_sought(container: InputContainer, streams: Sequence[Stream]) -> bool:
+    """Whether `length_seconds` looks at the last packets alone, for which it does not matter what was read before."""
+    has_video = any(isinstance(stream, VideoStream) for stream in streams)
+    return (container.duration or 0) > 0 and not restarts(container) and has_video
+
+
 def length_seconds(container: InputContainer, streams: Sequence[Stream], step_seconds: float) -> float:
     """Where the later of the streams ends, in seconds from the container's start; 0 when nothing is in them.
 
     It is the header's word where the packets agree. The last packets are found by seeking; all are read where seeking
     finds nothing: sound alone, no length in the header, a clock that may start again. A packet that names no duration
-    lasts `step_seconds`. The container must not have been read from.
+    lasts `step_seconds`. The container must not have been read from, unless `is_sought`.
     """
     start, header = (container.start_time or 0) / av.time_base, max(0.0, (container.duration or 0) / av.time_base)
-    if header and not restarts(container) and any(isinstance(stream, VideoStream) for stream in streams):
+    if is_sought(container, streams):
         measured = _last_end(container, streams, (start, header), step_seconds)
     else:
         measured = _whole_length(container, streams, (start, header), step_seconds)

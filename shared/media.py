@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 
 from shared.digests import sha256_of
 from shared.errors import BadInput
-from shared.length import length_seconds
+from shared.length import is_sought, length_seconds
 from shared.renditions import DEFAULT_FPS
 from shared.schema import MediaInfo, StreamInfo
 from shared.stills import still_picture
@@ -138,7 +138,7 @@ def probe(
         if video is not None:
             _refuse_pictures(path, video, max_pixels)
         pictures = _look(path, container, video) if video is not None else None
-        duration = _length(path, pictures.fps if pictures else None)
+        duration = _length(path, container, pictures.fps if pictures else None)
         if duration <= 0:
             raise BadInput(f"{path}: there is nothing in it, its length is zero.", code="no_duration")
         if max_seconds is not None and duration > max_seconds:
@@ -262,11 +262,15 @@ def _refuse_pictures(path: Path, video: VideoStream, max_pixels: int) -> None:
         raise BadInput(f"{path}: pictures of {size} are too large.", code="too_large")
 
 
-def _length(path: Path, fps: Fraction | None) -> float:
+def _length(path: Path, container: InputContainer, fps: Fraction | None) -> float:
     """Seconds that the chosen streams last; a frame without a duration is shown for one step."""
-    with open_container(path) as container:
-        streams = [stream for stream in chosen_streams(container) if stream is not None]
-        return length_seconds(container, streams, float(1 / fps) if fps else 1 / DEFAULT_FPS)
+    step_seconds = float(1 / fps) if fps else 1 / DEFAULT_FPS
+    streams = [stream for stream in chosen_streams(container) if stream is not None]
+    if is_sought(container, streams):
+        return length_seconds(container, streams, step_seconds)
+    with open_container(path) as unread:
+        streams = [stream for stream in chosen_streams(unread) if stream is not None]
+        return length_seconds(unread, streams, step_seconds)
 
 
 def _decoder(stream: Stream) -> str | None:
