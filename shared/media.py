@@ -178,8 +178,9 @@ def _look(path: Path, container: InputContainer, video: VideoStream) -> _Picture
     """Read the first packets and decode one frame."""
     first: VideoFrame | None = None
     stamps: list[int] = []
-    # frame threads would decode a dozen frames to give the first one
+    # frame threads would decode a dozen frames to give the first one, and slice threads wait for one another
     video.thread_type = "SLICE"
+    video.codec_context.thread_count = 1
     try:
         for number, packet in enumerate(container.demux(video)):
             if packet.pts is not None:
