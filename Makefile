@@ -14,18 +14,26 @@ VIDEO ?=
 # through the environment: a path may hold spaces and quotes
 export VIDEO
 ARGS ?=
+# where `make mmdet` puts its environment
+MMDET := .venv-mmdet
+
+# the page of `reelgraph serve`: npm brings its few libraries, and what is built needs no Node
+WEB := services/web
+PAGE := $(WEB)/static/index.html
+PAGE_SOURCES := $(wildcard $(WEB)/*.html $(WEB)/*.svg $(WEB)/*.mjs $(WEB)/src/*.ts* $(WEB)/src/*/*)
+NO_NPM := npm is not here, so the page of `reelgraph serve` is not built; all else works. Install npm, then: make page
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check setup lock clean
+.PHONY: help demo test check setup engines mmdet page lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.weights ## analyse a sample reel, or VIDEO=path, with the models of the local profile
+demo: $(VENV)/.weights page-or-why ## analyse a sample reel, or VIDEO=path, with the models of the local profile
 	@if [ -n "$$VIDEO" ]; then $(BIN)/reelgraph analyze --out demo -- "$$VIDEO"; else $(BIN)/reelgraph demo --out demo; fi
 
-test: $(VENV)/.dev $(VENV)/.weights ## run all tests (ARGS='-k name' for some)
+test: $(VENV)/.dev $(VENV)/.weights page-or-why ## run all tests (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run before each commit
@@ -35,14 +43,24 @@ check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_readme.py tests/test_requirements.py tests/test_conventions.py
 
-setup: $(VENV)/.dev ## install everything but the models
+setup: $(VENV)/.dev page-or-why ## install everything but the models
+
+page: $(PAGE) ## build the page of `reelgraph serve` (takes npm)
+
+engines: $(VENV)/.gpu ## install what the models of the gpu profile need, so that `make test` runs tiny ones, too
+
+mmdet: $(MMDET)/.made ## an environment upon this one with mmdet, the second detection engine
 
 lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest versions)
 	$(LOCK) $(ARGS) pyproject.toml requirements/cpu.in --output-file requirements/cpu.txt
 	$(LOCK) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
+	printf "torch; sys_platform == 'never'\ntorchvision; sys_platform == 'never'\n" >$(VENV)/no-torch.txt
+	$(LOCK) $(ARGS) --override $(VENV)/no-torch.txt --no-emit-package torch requirements/gpu.in --output-file requirements/gpu.txt
+	$(LOCK) $(ARGS) --constraint requirements/cpu.txt requirements/mmdet.in --output-file requirements/mmdet.txt
 
 clean: ## remove what these commands made in this folder
-	rm -rf $(VENV) demo build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(MMDET) $(WEB)/static $(WEB)/build $(WEB)/node_modules demo build dist
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.made:
 	@for python in $(PYTHON); do \
@@ -63,10 +81,37 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/.reelgraph
 	$(INSTALL) --requirement requirements/dev.txt
 	@touch $@
 
+# torch with its own dependencies: on most machines these are CUDA's libraries
+$(VENV)/.gpu: requirements/gpu.txt requirements/torch.txt | $(VENV)/.dev
+	$(INSTALL) --requirement requirements/gpu.txt
+	$(PIP) install "$$(grep ^torch== requirements/torch.txt)"
+	$(PIP) install --no-deps "$$(grep ^torchvision== requirements/torch.txt)" "$$(grep ^openai-whisper== requirements/torch.txt)"
+	$(BIN)/reelgraph models pull transnetv2
+	@touch $@
+
 # hatchling is in cpu.txt: building the project needs no network
 $(VENV)/.reelgraph: pyproject.toml | $(VENV)/.cpu
 	$(PIP) install --no-index --no-deps --no-build-isolation --quiet --editable .
 	@touch $@
+
+# what is installed in $(VENV), and mmdet over it: it asks for older versions than the rest can use
+$(MMDET)/.made: requirements/mmdet.txt | $(VENV)/.gpu
+	$(BIN)/python -m venv --clear $(MMDET)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(MMDET)/lib/python*/site-packages)/below.pth"
+	$(MMDET)/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt
+	@touch $@
+
+.PHONY: page-or-why
+page-or-why:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PAGE); else echo '$(NO_NPM)'; fi
+
+# no package runs a script of its own: esbuild's binary is a package too
+$(WEB)/node_modules/.installed: $(WEB)/package-lock.json
+	npm ci --prefix $(WEB) --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+$(PAGE): $(PAGE_SOURCES) $(WEB)/node_modules/.installed
+	npm run --prefix $(WEB) --silent build
 
 $(VENV)/.weights: shared/weights.toml | $(VENV)/.reelgraph
 	$(BIN)/reelgraph models pull --profile local

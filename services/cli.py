@@ -21,8 +21,10 @@ COMMANDS = {
     "export": "Write a document as subtitles, a table, a cut list, annotations or a page.",
     "keys": "Create, list and revoke API keys.",
     "models": "List, pull and verify model weights.",
+    "plan": "Pack the groups onto GPUs: layout, latency, throughput.",
     "schema": "Print the JSON Schema of the document.",
     "serve": "Run the service: broker, workers, API and page.",
+    "unload": "Let the GPU workers of a group go of their models.",
     "worker": "Run a worker for some groups against a configured broker.",
 }
 
@@ -84,3 +86,7 @@ def main() -> None:
 def _say(error: ReelgraphError, code: int) -> int:
     click.echo(f"reelgraph: {error.message}", err=True)
     return code
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from shared.errors import Infrastructure
 from shared.events import Event
 from shared.schema import AnalyzerReport, Document
 from shared.text import one_line
@@ -49,8 +50,8 @@ class Display(ABC):
     def show(self, event: Event) -> None:
         """An event of the followed job."""
 
-    def close(self, document: Document, folder: Path) -> None:
-        """The followed job has ended: the closing table."""
+    def close(self, document: Document, folder: Path, unwritten: Infrastructure | None = None) -> None:
+        """The followed job has ended: the closing table, where the results are, and why they are not."""
         self.console.print(closing_table(document))
         for report in document.analyzers:
             if report.error is not None:
@@ -59,6 +60,9 @@ class Display(ABC):
         factor = f", {job.realtime_factor:.2f} times the video's length" if job.realtime_factor is not None else ""
         passes = f"{job.decode_passes} decode pass{'' if job.decode_passes == 1 else 'es'}"
         self.console.print(f"{job.state} in {job.wall_seconds:.1f} s{factor}; {passes}", highlight=False)
+        if unwritten is not None:
+            self.console.print(f"reelgraph: {unwritten.message}", highlight=False, soft_wrap=True)
+            return
         for name in ("result.json", "report.html"):
             self.console.print(f"  {one_line(str(folder / name))}", highlight=False, soft_wrap=True)
 
@@ -119,10 +123,10 @@ class Rows(Display):
             ending = _ending(event.report, event.items or 0)
             self.states[event.analyzer] = Text(ending, COLOURS[event.report.status])
 
-    def close(self, document: Document, folder: Path) -> None:
+    def close(self, document: Document, folder: Path, unwritten: Infrastructure | None = None) -> None:
         """Replace the live table by the closing one."""
         self.live.stop()
-        super().close(document, folder)
+        super().close(document, folder, unwritten)
 
     def _picture(self) -> Group:
         heading = f"{self.title}  {time.monotonic() - self.began:.0f} s".strip()

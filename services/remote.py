@@ -12,9 +12,10 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from services.api.answers import JobView, Snapshot
+from services.cli import COMPLETED, INFRASTRUCTURE, WITH_ERRORS
 from services.client import Client, Wishes
 from services.display import Display, display
-from services.results import THUMBNAIL_WIDTH, folders_of, write_results
+from services.results import THUMBNAIL_WIDTH, folders_of, unwritten
 from shared.errors import ReelgraphError
 from shared.events import Event
 from shared.log import configure_logging
@@ -40,7 +41,7 @@ def run_remotely(url: str, videos: Sequence[str], out: Path, wishes: Wishes, *, 
     Raises:
         ReelgraphError: whatever `Client` raises.
     """
-    worst = 0
+    worst = COMPLETED
     configure_logging("ERROR")  # the display says the rest
     out.mkdir(parents=True, exist_ok=True)
     named = [_path(video) for video in videos]
@@ -53,11 +54,13 @@ def run_remotely(url: str, videos: Sequence[str], out: Path, wishes: Wishes, *, 
                     screen.say(f"sending {waiting}")
                     jobs.append(client.submit(waiting if is_address(waiting) else Path(waiting), wishes))
                 document = _follow(client, jobs[number], named[number], screen)
-                write_results(document, folder, partial(_picture, client, document))
-                screen.close(document, folder)
+                left = unwritten(document, folder, partial(_picture, client, document))
+                screen.close(document, folder, left)
+                if left is not None:
+                    worst = max(worst, INFRASTRUCTURE)
                 if as_json:
                     click.echo(document.model_dump_json())
-                worst = max(worst, document.job.state != "completed")
+                worst = max(worst, COMPLETED if document.job.state == "completed" else WITH_ERRORS)
         except BaseException:
             _abandon(client, jobs)
             raise

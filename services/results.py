@@ -31,15 +31,35 @@ def write_results(document: Document, folder: Path, picture: Callable[[float], b
     """Write document and report into the folder; `picture` gives the one shown at a moment, as a JPEG.
 
     Raises:
-        Infrastructure: the folder cannot be written.
+        Infrastructure: the folder cannot be written (`disk_error`), or the document is there and the report cannot be
+            made of it (`report_failed`).
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / "result.json", document.model_dump_json(indent=2) + "\n")
-        _replace(folder / "report.html", render(document, thumbnail=picture))
+        _replace(folder / "report.html", _report(document, folder, picture))
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
         raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error
+
+
+def _report(document: Document, folder: Path, picture: Callable[[float], bytes | None]) -> str:
+    try:
+        return render(document, thumbnail=picture)
+    except Exception as error:  # whatever breaks a page, the document is there and other videos wait
+        reason = f"{type(error).__name__}: {error}"
+        raise Infrastructure(
+            f"{folder}: result.json is written, but no report can be made of it: {reason}", code="report_failed"
+        ) from error
+
+
+def unwritten(document: Document, folder: Path, picture: Callable[[float], bytes | None]) -> Infrastructure | None:
+    """Write the results; why not all of them could be: other videos are analyzed all the same."""
+    try:
+        write_results(document, folder, picture)
+    except Infrastructure as error:
+        return error
+    return None
 
 
 def stored_picture(document: Document, t: float) -> bytes | None:

@@ -33,7 +33,7 @@ NICENESS = 10
 """Of the workers that analyse: on a machine with all cores busy, a request does not wait for its turn behind them."""
 
 STOP_SECONDS = 3
-START_SECONDS = 90.0
+START_SECONDS = 120.0
 POLL_SECONDS = 0.1
 
 

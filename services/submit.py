@@ -52,6 +52,7 @@ def accept(
     priority: int = DEFAULT_PRIORITY,
     deadline_seconds: float | None = None,
     idempotency_key: str | None = None,
+    webhook_url: str | None = None,
 ) -> Job:
     """Copy a video of this machine in and queue its analysis.
 
@@ -65,6 +66,7 @@ def accept(
         priority=priority,
         deadline_seconds=deadline_seconds,
         idempotency_key=idempotency_key,
+        webhook_url=webhook_url,
     )
     media = probe(video)
     with storage().videos_held():

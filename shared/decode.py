@@ -6,19 +6,20 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.error import EOFError as StreamEnd
 from av.error import FFmpegError
-from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import PictureType, VideoFrame
 
 from shared.errors import Infrastructure
 from shared.length import restarts
 from shared.media import chosen_streams, open_decode_pass
+from shared.packets import Restamp, packets
 from shared.pictures import PictureWriter
 from shared.renditions import DEFAULT_FPS, Audio, Frames, Rendition
 from shared.schema import MediaInfo
@@ -33,9 +34,6 @@ FRAME_THREADS_PIXELS = 7680 * 4320
 
 STARTS_ANYWHERE = {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"}
 """FFmpeg's decoders that deliver pictures from a stream's middle on; the others wait for a key frame."""
-
-MAX_READ_ERRORS = 16
-"""So many errors in a row from the container, without a packet between them, end the pass."""
 
 
 def decode_pass(
@@ -102,11 +100,12 @@ class _Pass:
             streams.append(self.video)
         if self.audio and self.sounds:
             streams.append(self.audio)
-        for packet in self._packets(streams):
+        restamp = Restamp(self.container)
+        for packet in packets(self.container, streams, lost=partial(self._lose_all, streams)):
             check()
             try:
                 for frame in packet.decode():
-                    if isinstance(frame, VideoFrame) and self._is_guesswork(frame):
+                    if isinstance(frame, VideoFrame) and self._is_guesswork(restamp(frame)):
                         self._lose("video")
                     elif isinstance(frame, VideoFrame | AudioFrame):
                         yield frame
@@ -115,23 +114,9 @@ class _Pass:
             except FFmpegError:
                 self._lose(packet.stream.type)
 
-    def _packets(self, streams: list[Stream]) -> Iterator[Packet[Stream]]:
-        """All packets, then one empty packet a stream that makes its decoder give what it holds."""
-        errors = 0
-        while errors <= MAX_READ_ERRORS:
-            try:
-                for packet in self.container.demux(streams):
-                    errors = 0
-                    yield packet
-                return
-            except FFmpegError:
-                errors += 1
-                for stream in streams:
-                    self._lose(stream.type)
+    def _lose_all(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
-            last: Packet[Stream] = Packet()
-            last.stream = stream
-            yield last
+            self._lose(stream.type)
 
     def _is_guesswork(self, frame: VideoFrame) -> bool:
         """Whether the frame comes before the first whole picture and its decoder shows the changes on grey."""

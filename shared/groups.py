@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
 from shared.errors import BadInput
+from shared.settings import settings
 
 CONTROL = "control"
 
@@ -21,13 +22,28 @@ class Group:
     worker: dict[str, list[str]]
     gpu: bool
     memory_mib: int
+    vram_mib: int | None = None
+    gpu_index: dict[str, int] = field(default_factory=dict)
+
+    def gpu_of(self, worker: str) -> int:
+        """Which of the node's GPUs a worker of that name uses."""
+        return self.gpu_index.get(worker, 0)
 
 
 @cache
 def groups() -> dict[str, Group]:
-    """Every group by name, in the order of the file."""
-    entries = tomllib.loads(files("shared").joinpath("groups.toml").read_text())
-    return {name: Group(name=name, **entry) for name, entry in entries.items()}
+    """Every group by name, in the order of the file: this version's, or the one that the settings name.
+
+    Raises:
+        BadInput: the file of the settings cannot be used.
+    """
+    chosen = settings().groups_file
+    try:
+        source = chosen or files("shared").joinpath("groups.toml")
+        entries = tomllib.loads(source.read_text(encoding="utf-8"))
+        return {name: Group(name=name, **entry) for name, entry in entries.items()}
+    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise BadInput(f"{chosen}: {error}", code="bad_groups") from error
 
 
 def profiles() -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -13,6 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from shared.packets import packets
 from shared.timing import Clock, Timeline
 
 TRUSTED_SECONDS = 0.5
@@ -25,7 +28,7 @@ def restarts(container: InputContainer) -> bool:
 
 
 def is_sought(container: InputContainer, streams: Sequence[Stream]) -> bool:
-    """Whether `length_seconds` looks at the last packets alone, for which it does not matter what was read before."""
+    """Whether `length_seconds` begins by seeking, so that it does not matter what was read before."""
     has_video = any(isinstance(stream, VideoStream) for stream in streams)
     return (container.duration or 0) > 0 and not restarts(container) and has_video
 
@@ -33,55 +36,102 @@ def is_sought(container: InputContainer, streams: Sequence[Stream]) -> bool:
 def length_seconds(container: InputContainer, streams: Sequence[Stream], step_seconds: float) -> float:
     """Where the later of the streams ends, in seconds from the container's start; 0 when nothing is in them.
 
-    It is the header's word where the packets agree. The last packets are found by seeking; all are read where seeking
-    finds nothing: sound alone, no length in the header, a clock that may start again. A packet that names no duration
-    lasts `step_seconds`. The container must not have been read from, unless `is_sought`.
+    It is the header's word where the packets agree, but for a header that counts from zero (FLV, Matroska) or leaves
+    out the last picture (NUT, MPEG-PS).
+    The last packets are found by seeking; all are read where seeking finds nothing: sound alone, no length in the
+    header, a clock that may start again. A packet that names no duration lasts `step_seconds`. The container must not
+    have been read from, unless `is_sought`.
     """
     start, header = (container.start_time or 0) / av.time_base, max(0.0, (container.duration or 0) / av.time_base)
+    ends: Sequence[float] = ()
     if is_sought(container, streams):
-        measured = _last_end(container, streams, (start, header), step_seconds)
-    else:
-        measured = _whole_length(container, streams, (start, header), step_seconds)
-    # nothing can be read at the header's end where an index is broken
-    return header if measured <= 0 or abs(measured - header) <= TRUSTED_SECONDS else measured
+        ends = _last_ends(container, streams, (start, header), step_seconds)
+        if not any(ends):
+            _seek(container, start)
+    if not any(ends):
+        ends = _whole_ends(container, streams, (start, header), step_seconds)
+    measured = max(ends, default=0.0)
+    if not header or (measured > 0 and abs(measured - header) > TRUSTED_SECONDS):
+        return measured
+    pictures = max((end for stream, end in zip(streams, ends, strict=True) if stream.type == "video"), default=0.0)
+    if pictures and abs(header - start - measured) <= TRUSTED_SECONDS:
+        header -= max(0.0, start)
+    return pictures if pictures - header > step_seconds / 3 else header
 
 
-def _last_end(
+def _last_ends(
     container: InputContainer, streams: Sequence[Stream], span: tuple[float, float], step_seconds: float
-) -> float:
-    """The end of the last packets, from the last key frame before the header's end."""
+) -> list[float]:
+    """The end of each stream's last packets, from the last key frame before the header's end; 0 where none is found."""
     start, header = span
+    ends = dict.fromkeys((stream.index for stream in streams), 0.0)
+    if not _seek(container, start + header):
+        return list(ends.values())
+    for packet in _filled(container, streams):
+        if packet.pts is not None:
+            length = float(packet.duration * packet.time_base) if packet.duration else step_seconds
+            index = packet.stream.index
+            ends[index] = max(ends[index], float(packet.pts * packet.time_base) + length - start)
+    return list(ends.values())
+
+
+def _seek(container: InputContainer, seconds: float) -> bool:
+    """Go to the key frame before a time; whether that worked."""
     try:
-        container.seek(int((start + header) * av.time_base), backward=True)
+        container.seek(int(seconds * av.time_base), backward=True)
     except FFmpegError:
-        return 0.0
-    ends = (
-        (packet.pts + (packet.duration or 0)) * packet.time_base + (0 if packet.duration else step_seconds) - start
-        for packet in _packets(container, streams)
-        if packet.pts is not None
-    )
-    return float(max(ends, default=0.0))
+        return False
+    return True
 
 
-def _whole_length(
+def _whole_ends(
     container: InputContainer, streams: Sequence[Stream], span: tuple[float, float], step_seconds: float
-) -> float:
-    """The end of the timeline on which all packets are placed."""
+) -> list[float]:
+    """The end of each stream on the timeline on which all packets are placed, in the order in which they are shown."""
     timeline = Timeline(start_seconds=span[0], duration_seconds=span[1], restarts=restarts(container))
-    clocks = {stream.index: Clock(timeline, step_seconds=step_seconds) for stream in streams}
-    for packet in _packets(container, streams):
-        clock = clocks[packet.stream.index]
-        # decoding times rise; presentation times jump to and fro where pictures are reordered
-        stamp = packet.pts if packet.dts is None else packet.dts
-        time = clock.at(None if stamp is None else float(stamp * packet.time_base))
-        ahead = float(((packet.pts or 0) - (stamp or 0)) * packet.time_base) if packet.pts is not None else 0.0
-        clock.run_to(time + ahead + (float(packet.duration * packet.time_base) if packet.duration else step_seconds))
-    return timeline.end_seconds
+    shown = {stream.index: _Shown(Clock(timeline, step_seconds=step_seconds), step_seconds) for stream in streams}
+    for packet in _filled(container, streams):
+        shown[packet.stream.index].add(packet)
+    return [stream.finish() for stream in shown.values()]
 
 
-def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Stream]]:
-    """All packets up to the first that cannot be read."""
-    try:
-        yield from (packet for packet in container.demux(streams) if packet.size)
-    except FFmpegError:
-        return
+class _Shown:
+    """Places the packets of one stream as a decoder gives their pictures: a packet waits until no later one, whose
+    decoding time is later, can be shown before it. A clock that jumps back ends the wait of all.
+    """
+
+    def __init__(self, clock: Clock, step_seconds: float) -> None:
+        self._clock, self._step = clock, step_seconds
+        self._waiting: list[tuple[float, float]] = []
+        self._decoded = -math.inf
+
+    def add(self, packet: Packet[Stream]) -> None:
+        """Take the next packet in the file's order."""
+        length = float(packet.duration * packet.time_base) if packet.duration else self._step
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None:
+            self.finish()
+            self._clock.run_to(self._clock.at(None) + length)
+            return
+        decoded = float((stamp if packet.dts is None else packet.dts) * packet.time_base)
+        if decoded < self._decoded:
+            self.finish()
+        self._decoded = decoded
+        heapq.heappush(self._waiting, (float(stamp * packet.time_base), length))
+        while self._waiting and self._waiting[0][0] <= decoded:
+            self._show()
+
+    def finish(self) -> float:
+        """Place what still waits; the end of all."""
+        while self._waiting:
+            self._show()
+        return self._clock.end_seconds
+
+    def _show(self) -> None:
+        seconds, length = heapq.heappop(self._waiting)
+        self._clock.run_to(self._clock.at(seconds) + length)
+
+
+def _filled(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Stream]]:
+    """The packets that are shown: edit lists mark some that are only decoded."""
+    return (packet for packet in packets(container, streams) if packet.size and not packet.is_discard)

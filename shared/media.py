@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
-import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,22 +19,26 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.buffer import Buffer
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from shared.digests import sha256_of
 from shared.errors import BadInput
+from shared.gif import with_delays
 from shared.length import is_sought, length_seconds
+from shared.packets import packets
+from shared.rate import SCANNED_PACKETS, frame_rate
 from shared.renditions import DEFAULT_FPS
 from shared.schema import MediaInfo, StreamInfo
-from shared.stills import still_picture
+from shared.stills import is_animated_webp, still_picture
 from shared.truncation import missing_part
 
 logger = logging.getLogger(__name__)
 
 FORMATS = (
-    "mov,mp4,3gp,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,ivf,nut,rm,dv,h264,hevc,m4v,"
+    "mov,mp4,3gp,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,apng,ivf,nut,rm,dv,h264,hevc,m4v,"
     "wav,w64,mp3,flac,aac,aiff,caf"
 )
 """Demuxers that may be used. Left out on purpose: playlists and scripts (hls, concat, dash), which open other files,
@@ -42,15 +46,6 @@ and text and still pictures (tty, srt, image2), which make a video of anything."
 
 MAX_PIXELS = 142_606_336
 """No codec level allows more (HEVC 7.2 and AV1 7.3: 16384x8704): a larger header is a decompression bomb."""
-
-SCANNED_PACKETS = 300
-"""Video packets whose distances decide on variable frame rate: 10 s at 30 fps."""
-
-VARIABLE_SHARE = 0.01
-"""More frame distances than this share off the median by over 1 %, one tick and 1 ms: the rate is variable."""
-
-TICK_RATE_FACTOR = 4
-"""A header rate so much above the packets' is that of a clock's ticks (AVI), not of frames."""
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
@@ -94,13 +89,19 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         raise BadInput(f"{path}: this is a {kind}, not a video.", code="not_a_file")
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: the file is empty.", code="empty_file")
+    if is_animated_webp(path):
+        raise BadInput(
+            f"{path}: an animated WebP cannot be decoded here; a GIF, an APNG or a video can.", code="undecodable"
+        )
     if still := still_picture(path):
         raise BadInput(f"{path}: this is a picture ({still}), not a video.", code="still_picture")
     if missing := missing_part(path):
         raise BadInput(f"{path}: the file is cut short, {missing} is missing.", code="truncated")
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    mended = with_delays(path)
+    source = f"file:{path.absolute()}" if mended is None else BytesIO(mended)
     try:
-        container = av.open(f"file:{path.absolute()}", mode="r", metadata_errors="replace", options=options)
+        container = av.open(source, mode="r", metadata_errors="replace", options=options)
     except (av.error.FFmpegError, ValueError) as error:
         raise BadInput(f"{path}: this is not a video that can be read.", code="not_a_video") from error
     with container:
@@ -141,6 +142,8 @@ def probe(
         duration = _length(path, container, pictures.fps if pictures else None)
         if duration <= 0:
             raise BadInput(f"{path}: there is nothing in it, its length is zero.", code="no_duration")
+        if round(duration, 3) <= 0:
+            raise BadInput(f"{path}: it is too short, under a millisecond.", code="no_duration")
         if max_seconds is not None and duration > max_seconds:
             raise BadInput(
                 f"{path}: {duration:.0f} s are longer than the {max_seconds:.0f} s allowed.", code="too_long"
@@ -178,56 +181,37 @@ def _look(path: Path, container: InputContainer, video: VideoStream) -> _Picture
     """Read the first packets and decode one frame."""
     first: VideoFrame | None = None
     stamps: list[int] = []
+    lengths: list[int] = []
     # frame threads would decode a dozen frames to give the first one, and slice threads wait for one another
     video.thread_type = "SLICE"
     video.codec_context.thread_count = 1
-    try:
-        for number, packet in enumerate(container.demux(video)):
-            if packet.pts is not None:
-                stamps.append(packet.pts)
-            if first is None:
-                first = _first_frame(packet)
-            if number >= SCANNED_PACKETS and first is not None:
-                break
-            if number >= 10 * SCANNED_PACKETS:
-                break
-    except av.error.FFmpegError as error:
-        logger.warning("probe_broke_off", extra={"path": str(path), "reason": str(error)})
+    for number, packet in enumerate(packets(container, [video], lost=partial(_note_loss, path))):
+        if packet.size:
+            lengths.append(packet.duration or 0)
+        if packet.pts is not None:
+            stamps.append(packet.pts)
+        if first is None:
+            first = _first_frame(packet)
+        if number >= SCANNED_PACKETS and first is not None:
+            break
+        if number >= 10 * SCANNED_PACKETS:
+            break
     if first is None:
         # FFmpeg forgets a size that it cannot decode
         reason = "" if video.width else ": their size is missing or too large"
         raise BadInput(f"{path}: no picture in it can be decoded{reason}.", code="not_a_video")
-    return _Pictures(first, *_rate(video, sorted(set(stamps))))
+    return _Pictures(first, *frame_rate(video, stamps, lengths))
 
 
-def _first_frame(packet: av.Packet[VideoStream]) -> VideoFrame | None:
+def _note_loss(path: Path) -> None:
+    logger.warning("probe_lost_packets", extra={"path": str(path)})
+
+
+def _first_frame(packet: Packet[Stream]) -> VideoFrame | None:
     try:
-        return next(iter(packet.decode()), None)
+        return next((frame for frame in packet.decode() if isinstance(frame, VideoFrame)), None)
     except av.error.FFmpegError:
         return None
-
-
-def _rate(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool | None]:
-    """Frames per second, and whether their distance varies: among the first packets, or between those and the header's
-    average over the whole stream.
-    """
-    average, guessed = video.average_rate, video.guessed_rate
-    gaps = [after - before for before, after in pairwise(stamps)]
-    # the last packets read may still lack neighbours that are shown between them
-    gaps = gaps[:-4] if len(gaps) > SCANNED_PACKETS // 2 else gaps
-    if not gaps or video.time_base is None:
-        return average or guessed, None
-    median = statistics.median(gaps)
-    # a tick, or the millisecond that Matroska rounds to and that survives in files made from it
-    allowed = max(1.0, 0.00101 / float(video.time_base), 0.01 * median)
-    off = sum(abs(gap - median) > allowed for gap in gaps)
-    mean_seconds = float(statistics.fmean(gaps) * video.time_base)
-    vfr = off / len(gaps) > VARIABLE_SHARE or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
-    if not vfr and average and guessed and abs(guessed / average - 1) <= VARIABLE_SHARE:
-        return guessed, vfr
-    if average and float(average) * mean_seconds > TICK_RATE_FACTOR:
-        return Fraction(1 / mean_seconds).limit_denominator(1001), vfr
-    return average or guessed, vfr
 
 
 def _displayed(video: VideoStream, frame: VideoFrame) -> _Shown:

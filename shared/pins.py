@@ -182,6 +182,14 @@ class Entry(Pin):
     summary: str
     licence: str
     hub: str | None = None
+    hub_files: tuple[str, ...] = ()
+    """Patterns of the repository's files that are used; empty: those of transformers (`shared.hub.DEFAULT_FILES`)."""
+    engine: str | None = None
+    """Which of the analyzer's engines reads it; None when the analyzer reads the files itself."""
+    vram_mib: dict[Literal["fp32", "bf16", "int8", "nf4"], PositiveInt] = {}
+    """GPU memory of the loaded model by precision, its batches included; also says which precisions it can have."""
+    cpu_precision: Literal["fp32", "bf16", "int8", "nf4"] = "fp32"
+    """What the precision `auto` means for it on a CPU."""
     files: tuple[PinnedFile | ConvertedFile, ...] = ()
 
     @property

@@ -231,8 +231,12 @@ class Receipt(Frozen):
     decode_passes: int = 0
     peak_rss_mib: float | None = None
     peak_gpu_mib: float | None = None
+    held_gpu_mib: float | None = None
+    """GPU memory that the worker's models hold after the run."""
     device: str | None = None
     precision: str | None = None
+    weights_reviewed: bool | None = None
+    """False: hub files that were taken unlocked. Null: the analyzer has no weights."""
     attempts: int = 0
     cache_hit: bool = False
     realtime_factor: float | None = None

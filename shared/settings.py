@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.errors import BadInput
 from shared.guard import networks
 
 HOME = platformdirs.user_data_path("reelgraph")
+
+Precision = Literal["auto", "fp32", "bf16", "int8", "nf4"]
 
 
 class Settings(BaseSettings):
@@ -30,6 +34,15 @@ class Settings(BaseSettings):
     ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in data_dir")
     deployment: str = Field("default", description="whose jobs a reconciler may queue again; one per broker")
     threads: int = Field(1, ge=1, description="CPU threads one model may use")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto: a group with gpu = true needs a GPU; cpu: none")
+    gpu_memory_mib: int | None = Field(None, ge=1, description="GPU memory one worker may use; default: all of it")
+    unload_after_seconds: float | None = Field(None, gt=0, description="idle GPU workers let go of their models then")
+    models: dict[str, str] = Field({}, description='other weights for an analyzer: {"ANALYZER": "ENTRY"}, as JSON')
+    precision: dict[str, Precision] = Field({}, description='{"ANALYZER": "bf16"}: fp32, bf16, int8, nf4 or auto')
+    groups_file: Path | None = Field(None, description="groups and workers; default: those of this version")
+    hub_lock: Path | None = Field(None, description="lock file of hub models; default: hub.lock.json in weights_dir")
+    compile: bool = Field(default=False, description="models that write: record the inner loop at warm-up, for speed")
+    pins_file: Path | None = Field(None, description="pins of the weights; default: those of this version")
     frame_store_bytes: int = Field(8 << 30, ge=1 << 20, description="size at which old renditions are evicted")
     preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")
     deadline_seconds: float | None = Field(None, gt=0, description="a job's time; default: from the video's length")
@@ -84,7 +97,11 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
         given = self.model_dump(mode="json", exclude_none=True)
-        return {f"REELGRAPH_{name.upper()}": str(value) for name, value in given.items()}
+        return {f"REELGRAPH_{name.upper()}": _as_text(value) for name, value in given.items()}
+
+
+def _as_text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 @cache
@@ -96,6 +113,8 @@ def settings() -> Settings:
     """
     try:
         return Settings()
+    except SettingsError as error:
+        raise BadInput(f"a REELGRAPH_ variable does not hold JSON: {error}", code="bad_setting") from error
     except ValidationError as error:
         first = error.errors()[0]
         variable = f"REELGRAPH_{str(first['loc'][0]).upper()}"

@@ -2,6 +2,8 @@
 
     <folder>/<entry>/<file>               a file as pinned
     <folder>/<entry>/<file>.origin.json   beside a converted file: what it was made from, and its own sha256
+    <folder>/hub.lock.json                revision and hashes of hub entries, by `reelgraph models lock`
+    <folder>/.checked.json                large files that were hashed and not touched since
     <folder>/.partial/                    what a pull has not finished; the next one goes on from there
 
 Files are believed only under their final name, and get it by an atomic rename after their hash was checked.
@@ -10,7 +12,9 @@ Files are believed only under their final name, and get it by an atomic rename a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -19,16 +23,21 @@ from pathlib import Path
 from typing import Literal
 
 from shared.artifacts import tampered
-from shared.conversions import File, expected_sha256, recipe
+from shared.conversions import File, expected_sha256, origin_path, recipe
 from shared.digests import sha256_of
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
+from shared.hub import HubLock, LockedEntry, add_to_lock, ask, locked, read_lock
 from shared.pins import Artifact, Entry, Pins, load_pins
 from shared.pull import Pull, PullProgress, Report, alone
+from shared.seals import Seals
 
 __all__ = ["Entry", "Problem", "PullProgress", "Weights"]
 
 PINS = files("shared") / "weights.toml"
+LOCK = "hub.lock.json"
+BULK_SUFFIX = ".safetensors"
+"""Files that may be hashed while they are read: whatever their bytes are, reading them runs nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +54,28 @@ class Weights:
     """Files of a pins file, stored in `folder`. Any pins file will do; the default pins the models."""
 
     def __init__(
-        self, folder: Path, pins: Path | Traversable = PINS, *, command: str = "reelgraph models pull"
+        self,
+        folder: Path,
+        pins: Path | Traversable = PINS,
+        *,
+        lock: Path | None = None,
+        command: str = "reelgraph models pull",
     ) -> None:
         self.folder = folder
+        self.lock_file = lock or folder / LOCK
         self.patience = Patience()
         self._source = pins
         self._command = command
+        self._seals = Seals(folder)
         self._checked: dict[Path, tuple[int, int, int]] = {}
 
     @cached_property
+    def _lock(self) -> HubLock:
+        return read_lock(self.lock_file)
+
+    @cached_property
     def _pins(self) -> Pins:
-        return load_pins(self._source)
+        return locked(load_pins(self._source), self._lock)
 
     def entries(self) -> dict[str, Entry]:
         """All entries by name, locked or not."""
@@ -63,7 +83,7 @@ class Weights:
 
     def artifacts(self, entry: str) -> tuple[Artifact, ...]:
         """What an entry's files are taken from; empty while it is not locked."""
-        keys = dict.fromkeys(member.artifact for member in self._entry(entry).members)
+        keys = dict.fromkeys(member.artifact for member in self.entry(entry).members)
         return tuple(self._pins.artifacts[key] for key in keys)
 
     def digest(self, entry: str) -> str:
@@ -89,10 +109,57 @@ class Weights:
             raise BadInput(f"{entry} has no file {file!r}", code="unknown_weights")
         path = self.folder / entry / file
         if (stamp := _stamp(path)) is None or stamp != self._checked.get(path):
-            self._check(entry, pinned)
+            self._check(entry, pinned, trust_seals=True)
             if stamp is not None:
                 self._checked[path] = stamp
         return path
+
+    @contextmanager
+    def reading(self, entry: str) -> Iterator[Path]:
+        """The folder of an entry, whose files are checked by the end of the block.
+
+        Large tensors are hashed while the block reads them: one pass over 15 GB of page cache instead of two. What was
+        read must not be used before the block has ended. All else is checked before it begins.
+
+        Raises:
+            WeightsMissing, WeightsTampered: as `path` does; also in place of what the block raised over such a file.
+        """
+        files = self._locked_entry(entry).files
+        self._refuse_strangers(entry)
+        bulk = [file.name for file in files if file.name.endswith(BULK_SUFFIX)]
+        for file in files:
+            if file.name not in bulk:
+                self.path(entry, file.name)
+        with ThreadPoolExecutor(max_workers=max(1, len(bulk))) as pool:
+            checks = [pool.submit(self.path, entry, name) for name in bulk]
+            try:
+                yield self.folder / entry
+            finally:
+                for check in checks:
+                    check.result()
+
+    def is_reviewed(self, entry: str) -> bool:
+        """Whether the entry's files are those that somebody pinned; not when they were pulled unlocked."""
+        known = self._lock.entries.get(entry)
+        return known is None or known.reviewed
+
+    def lock(self, names: Iterable[str], *, reviewed: bool = True) -> dict[str, LockedEntry]:
+        """Ask the hub what the named entries hold now, and accept nothing else from now on.
+
+        Raises:
+            BadInput: an entry is of no hub.
+            Infrastructure: the hub cannot be reached, or the lock file cannot be written.
+        """
+        entries = {name: ask(self.entry(name), self.patience) for name in names}
+        if not reviewed:
+            entries = {name: one.model_copy(update={"reviewed": False}) for name, one in entries.items()}
+        try:
+            add_to_lock(self.lock_file, entries)
+        except OSError as error:
+            raise Infrastructure(f"cannot write {self.lock_file}: {error.strerror or error}") from error
+        self.__dict__.pop("_lock", None)
+        self.__dict__.pop("_pins", None)
+        return entries
 
     def verify(self, names: Iterable[str]) -> list[Problem]:
         """Hash every file of the named entries; returns what is missing or tampered."""
@@ -109,7 +176,7 @@ class Weights:
 
     def on_disk(self, entry: str) -> Literal["complete", "partial", "absent"]:
         """How many of the entry's files are there; their bytes are not looked at."""
-        present = [(self.folder / entry / file.name).is_file() for file in self._entry(entry).files]
+        present = [(self.folder / entry / file.name).is_file() for file in self.entry(entry).files]
         return "complete" if present and all(present) else "partial" if any(present) else "absent"
 
     def pull(self, names: Iterable[str], *, report: Report = lambda _: None) -> None:
@@ -129,35 +196,49 @@ class Weights:
             self.folder.mkdir(parents=True, exist_ok=True)
             with alone(self.folder, self.patience, report):
                 unusable = {(problem.entry, problem.file) for problem in self.verify(wanted)}
-                files = [(name, one) for name in wanted for one in self._entry(name).files]
+                files = [(name, one) for name in wanted for one in self.entry(name).files]
                 pull = Pull(self.folder, self._pins.artifacts, self.patience, report)
                 pull.run([(name, one) for name, one in files if (name, one.name) in unusable])
         except OSError as error:
             raise Infrastructure(f"cannot store weights in {self.folder}: {error.strerror or error}") from error
 
-    def _entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> Entry:
+        """One entry, locked or not. Raises BadInput for an unknown one, with the names that there are."""
         if name not in self._pins.entries:
             known = ", ".join(self._pins.entries)
             raise BadInput(f"unknown weights {name!r}; there are {known}", code="unknown_weights")
         return self._pins.entries[name]
 
     def _locked_entry(self, name: str) -> Entry:
-        entry = self._entry(name)
+        entry = self.entry(name)
         if not entry.locked:
             raise WeightsMissing(
-                f"{name} ({entry.hub}) is not locked: nobody has computed its hashes, so it cannot be pulled; "
-                "locking arrives with the gpu profile",
+                f"{name} ({entry.hub}) is not locked: `reelgraph models lock {name}` asks the hub for its revision and "
+                "hashes; then it can be pulled",
                 code="weights_unlocked",
             )
         return entry
 
-    def _check(self, entry: str, file: File) -> None:
+    def _refuse_strangers(self, entry: str) -> None:
+        """Raise WeightsTampered for a file that nobody pinned: a library that reads the folder might prefer it."""
+        pinned = {file.name for file in self._locked_entry(entry).files}
+        known = pinned | {origin_path(Path(name)).name for name in pinned}
+        folder = self.folder / entry
+        strangers = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+        if strangers:
+            raise WeightsTampered(f"{folder} holds {strangers[0]}, which is not among its pinned files: remove it")
+
+    def _check(self, entry: str, file: File, *, trust_seals: bool = False) -> None:
         path = self.folder / entry / file.name
         pinned = expected_sha256(file, path)
         if pinned is None or not path.is_file():
             raise WeightsMissing(f"{entry}/{file.name} is not on this machine; get it with `{self._command} {entry}`")
+        if trust_seals and self._seals.holds(path, pinned):
+            return
+        before = path.stat()
         if (actual := sha256_of(path)) != pinned:
             raise tampered(str(path), pinned, actual)
+        self._seals.put(path, before, actual)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -35,15 +36,19 @@ from shared.schema import (
 )
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
+from tasks import devices
 from tasks.celery import app
+from tasks.devices import DeviceLost
 from tasks.inputs import JobMedia, stored_tracks
-from tasks.loading import Loaded, loaded
+from tasks.loading import ON_CPU, Loaded, in_use, loaded
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, extra_entry, task_name, weights_entry
 
 log = logger(__name__)
 
+
+GPU_LOST = 74  # EX_IOERR of sysexits.h
 
 STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
     (Skipped, "skipped"),
@@ -62,17 +67,29 @@ def run(name: str, job_id: str, worker: str | None) -> str:
         return "ended before"
     events().publish(job_id, Event(type="started", analyzer=name))
     work = Work(analyzer, job, plan, attempt, worker)
-    with traces.span(task_name(name), job=job_id, analyzer=name, attempt=attempt.attempts) as traced:
-        outcome = work.outcome()
-        traced.note(status=outcome.report.status)
-        if outcome.report.error is not None and outcome.report.status in ("failed", "timeout"):
-            traced.fail(outcome.report.error.code)
+    try:
+        with in_use(), traces.span(task_name(name), job=job_id, analyzer=name, attempt=attempt.attempts) as traced:
+            outcome = work.outcome()
+            traced.note(status=outcome.report.status)
+            if outcome.report.error is not None and outcome.report.status in ("failed", "timeout"):
+                traced.fail(outcome.report.error.code)
+    except DeviceLost as error:
+        log.exception("gpu_lost", job=job_id, analyzer=name)
+        raise SystemExit(GPU_LOST) from error  # a new child gets the task: this process cannot use the GPU again
+    status = _stored(work, outcome)
+    if work.device_lost:
+        raise SystemExit(GPU_LOST)
+    return status
+
+
+def _stored(work: Work, outcome: Outcome) -> str:
+    job_id, name = work.job.id, work.analyzer.name
     storage().write(outcome_key(job_id, name), outcome.model_dump_json().encode())
     mark = work.fingerprint()
     if outcome.report.status == "ok":
         storage().write(cache_key(mark), outcome.model_dump_json().encode())
-    if not ledger().end(job_id, outcome.report, attempt=attempt.attempts, fingerprint=mark):
-        log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=attempt.attempts)
+    if not ledger().end(job_id, outcome.report, attempt=work.attempt.attempts, fingerprint=mark):
+        log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=work.attempt.attempts)
         return "superseded"
     announce(job_id, outcome)
     return outcome.report.status
@@ -106,6 +123,8 @@ class Work:
         self.options: Mapping[str, Any] = job.options.get(analyzer.name, {})
         self.started = time.monotonic()
         self.load_seconds = 0.0
+        self.hardware = ON_CPU
+        self.device_lost = False
         self.stats = ReadStats()
 
     def outcome(self) -> Outcome:
@@ -113,6 +132,11 @@ class Work:
         try:
             self._refuse()
             result = self._analyze(self._loaded())
+        except DeviceLost as error:
+            if self.attempt.attempts < settings().max_attempts:
+                raise
+            self.device_lost = True
+            return Outcome(report=self._report("failed", (), self._ending(error)[1]))
         except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
             status, reason = self._ending(error)
             return Outcome(report=self._report(status, (), reason))
@@ -129,7 +153,7 @@ class Work:
             video_sha256=self.job.video_sha256,
             weights=weights_digest(self.analyzer, self.job.profile),
             options=self.options,
-            renditions=fitted_renditions(self.analyzer, self.plan),
+            renditions=fitted_renditions(self.analyzer, self.job.profile, self.plan),
             inputs=inputs,
         )
 
@@ -150,6 +174,8 @@ class Work:
         before = time.monotonic()
         ready = loaded(self.analyzer)
         self.load_seconds = time.monotonic() - before
+        self.hardware = ready.hardware
+        devices.reset_peak()
         return ready
 
     def _analyze(self, ready: Loaded) -> TrackSet:
@@ -174,7 +200,7 @@ class Work:
     def _analysed(self, result: TrackSet) -> tuple[Span, ...]:
         if result.analysed is not None:
             return result.analysed
-        if self.analyzer.needs:
+        if self.analyzer.reads(self.job.profile):
             return tuple(self.stats.spans)
         return ((0.0, self.media.duration_seconds),)
 
@@ -213,6 +239,7 @@ class Work:
         seconds = time.monotonic() - self.started
         queued = self.attempt.queued_at
         began = self.attempt.started_at
+        entry = weights_entry(self.analyzer, self.job.profile)
         return Receipt(
             queue_seconds=round(max(0.0, began - queued), 3) if queued and began else None,
             load_seconds=round(self.load_seconds, 3),
@@ -220,8 +247,11 @@ class Work:
             infer_seconds=round(max(0.0, seconds - self.stats.decode_seconds - self.load_seconds), 3),
             decode_passes=self.stats.decode_passes,
             peak_rss_mib=_peak_rss_mib(),
-            device="cpu",
-            precision=None,
+            peak_gpu_mib=devices.peak_mib(),
+            held_gpu_mib=devices.held_mib(),
+            device=self.hardware.device,
+            precision=self.hardware.precision,
+            weights_reviewed=weights().is_reviewed(entry) if entry else None,
             attempts=self.attempt.attempts,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,
@@ -229,18 +259,24 @@ class Work:
 
 
 def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
-    """The digest of the weights that the analyzer uses in the profile; None without weights and for unlocked ones."""
-    entry = analyzer.weights.get(profile)
-    try:
-        return weights().digest(entry) if entry else None
-    except WeightsMissing:
-        return None
+    """What stands for the weights that the analyzer uses in the profile, those of its extra included if they are here.
+
+    None without weights and for unlocked ones.
+    """
+    entry, extra = weights_entry(analyzer, profile), extra_entry(analyzer, profile)
+    used = [name for name in (entry, extra) if name]
+    digests = []
+    for name in used:
+        with suppress(WeightsMissing):
+            if name == entry or weights().on_disk(name) == "complete":
+                digests.append(weights().digest(name))
+    return "+".join(digests) or None
 
 
-def fitted_renditions(analyzer: AnyAnalyzer, plan: Plan) -> tuple[str, ...]:
+def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[str, ...]:
     """Keys of the renditions that the analyzer really reads."""
     given: dict[str, Rendition] = {**plan.frames, **plan.audio}
-    return tuple(given[need.key].key for need in analyzer.needs if need.key in given)
+    return tuple(given[need.key].key for need in analyzer.reads(profile) if need.key in given)
 
 
 def _peak_rss_mib() -> float:

@@ -7,7 +7,7 @@ heavy imports belong into `load`. Constructors do nothing. No analyzer knows Cel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
 
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.frames import Audio, FrameBatch, Frames
 from shared.schema import Item, MediaInfo, SeriesTrack, TrackSet
+from tasks.models import EngineKind, EngineT
 
 __all__ = ["Analyzer", "Audio", "Frames", "Media", "ModelContext", "Options"]
 
@@ -90,6 +91,18 @@ class ModelContext(Protocol):
     def tflite(self, file: str) -> Any:
         """An `ai_edge_litert` interpreter of a weights file, tensors allocated."""
 
+    def engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
+        """The engine that the entry of the analyzer's weights names, of `kinds` by name: loaded, on its device.
+
+        Raises WeightsMissing, WeightsTampered, BadInput (an engine that is not among the kinds) or NoDevice.
+        """
+
+    def extra_engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT | None:
+        """The engine of the analyzer's `extra` entry, or None where there is none or its files are not here.
+
+        Raises as `engine` does, but for WeightsMissing.
+        """
+
 
 class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Base of all analyzers. See the module's docstring."""
@@ -103,14 +116,23 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Set from the type arguments of the subclass, like `result`."""
     result: type[ResultT]
     needs: ClassVar[tuple[Frames | Audio, ...]] = ()
+    needs_in: ClassVar[Mapping[str, tuple[Frames | Audio, ...]]] = {}
+    """Profile to what its model there reads instead of `needs`."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Analyzers without whose result this one is skipped."""
     uses: ClassVar[tuple[str, ...]] = ()
     """Analyzers whose result it reads when there is one."""
-    weights: ClassVar[dict[str, str]] = {}
-    """Profile to entry of `weights.toml`. Empty: needs no weights. A profile left out: unavailable there."""
+    weights: ClassVar[Mapping[str, str | None]] = {}
+    """Profile to entry of `weights.toml`; None: needs no weights there. Empty: needs none anywhere.
+
+    A profile left out: unavailable there.
+    """
+    extra: ClassVar[dict[str, str]] = {}
+    """Profile to an entry that it makes use of when its files are there, and works without."""
     cost: ClassVar[float] = 0.05
     """Seconds of work per second of video on one CPU core, measured; orders the queue and sets time limits."""
+    cost_in: ClassVar[dict[str, float]] = {}
+    """Profile to the seconds that its model there takes for a second of video, measured, instead of `cost`."""
     infers_personal_traits: ClassVar[bool] = False
     """Whether it says what somebody is like: their age, how they feel. A deployment may switch all of these off."""
 
@@ -119,6 +141,16 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is Analyzer:
                 cls.options, cls.result = get_args(base)
+
+    @classmethod
+    def reads(cls, profile: str) -> tuple[Frames | Audio, ...]:
+        """The renditions it reads in a profile."""
+        return cls.needs_in.get(profile, cls.needs)
+
+    @classmethod
+    def seconds_per_second(cls, profile: str) -> float:
+        """Work for a second of video in a profile, in seconds."""
+        return cls.cost_in.get(profile, cls.cost)
 
     def load(self, model: ModelContext) -> None:
         """Import heavy libraries and load models. Called once per process, before the worker takes work."""

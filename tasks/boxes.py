@@ -5,15 +5,45 @@ Boxes are float arrays `(n, 4)` of left, top, right, bottom. Their unit is the c
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.frames import Frames
 from shared.schema import Box
+from tasks.analyzer import Media
 
 Floats = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+AnswerT = TypeVar("AnswerT")
+
+
+def pictures(media: Media, need: Frames) -> Iterator[tuple[float, Picture]]:
+    """Every frame of a rendition with its time in seconds; says after each batch how far the work is."""
+    for batch in media.frames(need):
+        yield from zip(map(float, batch.times), batch.frames, strict=True)
+        media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
+
+
+def answered(
+    shown: Iterable[tuple[float, Picture]], ask: Callable[[Iterator[Picture]], Iterator[list[AnswerT]]]
+) -> Iterator[tuple[float, Picture, AnswerT]]:
+    """Pictures, with their seconds, and what an engine answers to each; it takes as many at once as it likes."""
+    waiting: deque[tuple[float, Picture]] = deque()
+
+    def given() -> Iterator[Picture]:
+        for t, picture in shown:
+            waiting.append((t, picture))
+            yield picture
+
+    for answers in ask(given()):
+        for answer in answers:
+            t, picture = waiting.popleft()
+            yield t, picture, answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +65,7 @@ class Letterbox:
         left, top = (canvas[0] - inner_width) // 2, (canvas[1] - inner_height) // 2
         return cls(*canvas, left, top, inner_width, inner_height)
 
-    def draw(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def draw(self, picture: Picture) -> Picture:
         """Draw the picture on its canvas, uint8 `(height, width, 3)`."""
         import cv2
 

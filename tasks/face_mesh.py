@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.boxes import Floats
-from tasks.faces import FaceView, Picture, back, crop, upright_square
+from tasks.boxes import Floats, Picture
+from tasks.faces import FaceView, back, crop, upright_square
 
 SIDE = 192
 MARGIN = 1.5

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.frames import Frames
 from shared.schema import Face, FaceBox, Span
 from shared.spans import merged
 from tasks.analyzer import Media
-from tasks.boxes import Floats
-
-Picture = NDArray[np.uint8]
+from tasks.boxes import Floats, Picture, pictures
 
 MOST_TURN = 0.25
 """A head turned further (see `FaceView.turn`: about 23 degrees) hides half of what networks for front faces look at."""
@@ -94,13 +91,13 @@ def views(media: Media, need: Frames, faces: Sequence[Face]) -> Iterator[tuple[f
     """Each frame that was looked at for faces: its time, its pixels, and every face's view, None where it is not.
 
     Frames of a rendition at the same or a lower rate than that of `face_detection`; times are equal to a millisecond.
+    Without faces there are none to be looked at.
     """
     boxes = [{round(seen.t, 3): seen for seen in face.boxes} for face in faces]
-    for batch in media.frames(need):
-        for t, frame in zip(batch.times, batch.frames, strict=True):
-            size = frame.shape[1], frame.shape[0]
-            found = [seen.get(round(float(t), 3)) for seen in boxes]
-            yield float(t), frame, [view(one, size) if one else None for one in found]
+    for t, frame in pictures(media, need) if faces else ():
+        size = frame.shape[1], frame.shape[0]
+        found = [seen.get(round(t, 3)) for seen in boxes]
+        yield t, frame, [view(one, size) if one else None for one in found]
 
 
 class FacePath:
@@ -128,22 +125,32 @@ class FacePath:
         return FaceView(self._points[nearest] * np.array(size))
 
 
-def unclear(seen: Sequence[FaceView | None], least_eye_distance: float) -> bool:
-    """Whether there are faces and none of them can be looked at."""
-    there = [face.is_clear(least_eye_distance) for face in seen if face]
-    return bool(there) and not any(there)
+@dataclass(slots=True)
+class ClearLooks:
+    """Which faces of each frame can be looked at, and so which frames were looked at.
 
-
-def spans_without(holes: Sequence[float], times: Sequence[float], end: float) -> tuple[Span, ...] | None:
-    """What was looked at, when frames at `times` are shown until the next one or `end`, and those in `holes` are not.
-
-    None when there are no holes.
+    A frame is missed when it shows faces and none of them is clear. `least_eye_distance` in pixels.
     """
-    if not holes:
-        return None
-    missing = set(holes)
-    ends = [*times[1:], max(end, times[-1])]
-    return tuple(merged((start, stop) for start, stop in zip(times, ends, strict=True) if start not in missing))
+
+    least_eye_distance: float
+    _times: list[float] = field(default_factory=list)
+    _missed: set[float] = field(default_factory=set)
+
+    def at(self, t: float, seen: Sequence[FaceView | None]) -> list[tuple[int, FaceView]]:
+        """The faces of the next frame, shown from `t` on, that are large and frontal enough, with their numbers."""
+        clear = [(number, face) for number, face in enumerate(seen) if face and face.is_clear(self.least_eye_distance)]
+        self._times.append(t)
+        if any(seen) and not clear:
+            self._missed.add(t)
+        return clear
+
+    def spans(self, end: float) -> tuple[Span, ...] | None:
+        """What was looked at, frames being shown until the next one or the `end`; None when that is everything."""
+        if not self._missed:
+            return None
+        ends = [*self._times[1:], max(end, self._times[-1])]
+        shown = zip(self._times, ends, strict=True)
+        return tuple(merged((start, stop) for start, stop in shown if start not in self._missed))
 
 
 def upright_square(middle: Floats, side: float, across: Floats, size: int) -> Floats:

@@ -1,7 +1,7 @@
 """How MediaPipe's detectors and landmark networks see a picture: anchors, decoded detections, turned square crops.
 
 Follows MediaPipe's calculators SsdAnchors, TensorsToDetections, NonMaxSuppression (weighted), DetectionsToRects and
-RectTransformation, as its graphs for bodies and hands use them.
+RectTransformation, as its graphs for faces, bodies and hands use them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from numpy.typing import NDArray
 
 from tasks.boxes import Floats, groups_of_one
 
-ANCHORS_PER_CELL = 2
-"""Each layer has two anchors a cell, for two sizes; with fixed sizes both are alike."""
-
 
 @dataclass(frozen=True, slots=True)
 class Detector:
     """What a single-shot detector with fixed anchor sizes puts out.
 
-    `side` of its square input in pixels, one of `strides` for each layer, `keypoints` per detection. `same_overlap` is
-    the `min_suppression_threshold` of MediaPipe's graphs.
+    `side` of its square input in pixels, one of `strides` for each layer, `keypoints` per detection. Most have two
+    anchors `per_cell` of each layer, for two sizes; with fixed sizes both are alike. `same_overlap` is the
+    `min_suppression_threshold` of MediaPipe's graphs.
     """
 
     side: int
     strides: tuple[int, ...]
     keypoints: int
+    per_cell: int = 2
     same_overlap: float = 0.3
 
     def decode(self, shapes: NDArray[np.float32], logits: NDArray[np.float32], floor: float) -> tuple[Floats, Floats]:
@@ -42,7 +41,7 @@ class Detector:
         scores = sigmoid(logits)
         rows = np.flatnonzero(scores >= floor)
         raw = shapes[rows].reshape(-1, 2 + self.keypoints, 2).astype(np.float64)
-        centres, scores = anchors(self.side, self.strides)[rows], scores[rows]
+        centres, scores = anchors(self.side, self.strides, self.per_cell)[rows], scores[rows]
         middles, half_sizes = centres + raw[:, 0], raw[:, 1] / 2
         corners = np.stack([middles - half_sizes, middles + half_sizes], axis=1)
         points = np.concatenate([corners, centres[:, None] + raw[:, 2:]], axis=1)
@@ -53,13 +52,13 @@ class Detector:
 
 
 @cache
-def anchors(side: int, strides: tuple[int, ...]) -> Floats:
+def anchors(side: int, strides: tuple[int, ...], per_cell: int = 2) -> Floats:
     """Centres `(n, 2)` in pixels of all anchors; the anchors of layers with one stride stand together at each cell."""
     centres = []
     for stride in sorted(set(strides)):
         x, y = np.meshgrid(np.arange(side // stride) + 0.5, np.arange(side // stride) + 0.5)
         grid = np.stack([x.ravel(), y.ravel()], axis=1) * stride
-        centres.append(np.repeat(grid, ANCHORS_PER_CELL * strides.count(stride), axis=0))
+        centres.append(np.repeat(grid, per_cell * strides.count(stride), axis=0))
     return np.concatenate(centres)
 
 

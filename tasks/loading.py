@@ -1,21 +1,39 @@
-"""Analyzers with their models loaded, once per process."""
+"""Analyzers with their models loaded and warmed up, once per process."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from threading import Lock
 
 from shared.errors import ReelgraphError, Unavailable
+from shared.groups import groups
 from shared.log import logger
 from shared.schema import TrackSet
-from shared.settings import settings
+from shared.settings import Precision, settings
 from tasks.analyzer import Analyzer, Options
-from tasks.models import LocalModels
+from tasks.devices import CPU, Device, DeviceLost, NoDevice, OutOfDeviceMemory, claim, held_mib
+from tasks.models import Demand, Engine, Engines, Models, Number, agreed
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
-from tasks.registry import AnyAnalyzer, analyzers
+from tasks.registry import AnyAnalyzer, analyzers, extra_entry, has_what_it_needs, weights_entry
 
 log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What an analyzer's model runs on, for the receipt; `precision` is None where no engine chose one."""
+
+    device: str
+    precision: str | None = None
+
+
+ON_CPU = Hardware("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +42,24 @@ class Loaded:
 
     analyzer: Analyzer[Options, TrackSet]
     seconds: float
+    """What loading took, without the warm-up."""
+    warm_up_seconds: float = 0.0
+    engines: tuple[Engine, ...] = ()
+
+    @property
+    def hardware(self) -> Hardware:
+        """Where its first engine runs; the CPU when it has none."""
+        files = self.engines[0].files if self.engines else None
+        return Hardware(files.device.name, files.precision) if files else ON_CPU
 
 
+_busy = Lock()
+_last_use = deque([time.monotonic()], maxlen=1)
 _ready: dict[str, Loaded | ReelgraphError] = {}
+_queues: list[str] = []
+"""What this process serves."""
+_precisions: dict[str, Number] = {}
+"""What the models of this process were given so that they fit together, by analyzer."""
 
 
 def loaded(analyzer: AnyAnalyzer) -> Loaded:
@@ -35,6 +68,7 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
     Raises:
         Unavailable: its weights are missing, or it cannot be loaded.
         WeightsTampered: its weights are not the pinned ones.
+        NoDevice: there is no GPU, or no room on it.
     """
     known = _ready.get(analyzer.name)
     if known is None:
@@ -45,31 +79,128 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
 
 
 def preload(queues: tuple[str, ...]) -> None:
-    """Load every analyzer of these queues; what cannot be loaded is remembered and logged."""
-    for analyzer in analyzers().values():
-        if analyzer.group in queues:
-            try:
-                seconds = loaded(analyzer).seconds
-            except ReelgraphError as error:
-                log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
-            else:
-                log.info("loaded", analyzer=analyzer.name, seconds=round(seconds, 2))
+    """Load every analyzer of these queues; what cannot be loaded is remembered and logged.
+
+    Raises:
+        NoDevice, OutOfDeviceMemory, DeviceLost: the GPU that these queues need is not there, too small, or fails; such
+            a worker shall not start.
+    """
+    _queues.extend(queues)
+    served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
+    _agree(served)
+    for number, analyzer in enumerate(served, 1):
+        log.info("loading", analyzer=analyzer.name, number=number, of=len(served))
+        try:
+            ready = loaded(analyzer)
+        except (NoDevice, OutOfDeviceMemory, DeviceLost):
+            raise
+        except ReelgraphError as error:
+            log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
+        else:
+            took = {"seconds": round(ready.seconds, 2), "warm_up_seconds": round(ready.warm_up_seconds, 2)}
+            log.info("loaded", analyzer=analyzer.name, **took, **asdict(ready.hardware))
+
+
+@contextmanager
+def in_use() -> Iterator[None]:
+    """While this process works: no model is taken away."""
+    with _busy:
+        try:
+            yield
+        finally:
+            _last_use.append(time.monotonic())
+
+
+def unload_idle(seconds: float) -> bool:
+    """Free all engines unless this process works or has worked in the last so many seconds; whether it did.
+
+    The next work loads what it needs again.
+    """
+    if not _busy.acquire(blocking=False):
+        return False
+    try:
+        if time.monotonic() - _last_use[-1] < seconds:
+            return False
+        freed = [name for name, known in _ready.items() if isinstance(known, Loaded) and known.engines]
+        for name in freed:
+            del _ready[name]
+        if _engines().free():
+            log.info("unloaded", analyzers=sorted(freed), gpu_mib=held_mib())
+        return True
+    finally:
+        _busy.release()
+
+
+def on_gpu(group: str) -> bool:
+    """Whether the models of a group run on a GPU, as the settings are."""
+    here = settings()
+    return groups()[group].gpu and here.profile == "gpu" and here.device != "cpu"
+
+
+def budget_mib(queues: Sequence[str]) -> int | None:
+    """GPU memory that a worker of these queues may use: as set, else what their groups declare; None for all of it."""
+    declared = [groups()[queue].vram_mib for queue in queues if on_gpu(queue)]
+    together = None if None in declared else sum(filter(None, declared))
+    return settings().gpu_memory_mib or together or None
+
+
+@cache
+def _engines() -> Engines:
+    return Engines(compile_loops=settings().compile)
+
+
+@cache
+def _gpu() -> Device:
+    return claim(budget_mib(_queues))
+
+
+def _device_of(group: str) -> Device:
+    """Raises NoDevice: on a GPU, and there is none or it is too small."""
+    return _gpu() if on_gpu(group) else CPU
+
+
+def _agree(served: Sequence[AnyAnalyzer]) -> None:
+    """Choose every model's precision so that all of them fit the GPU memory together. Raises NoDevice if none does."""
+    here, entries = settings(), weights().entries()
+    sharing: dict[tuple[str, Precision], list[str]] = {}
+    for analyzer in served:
+        name = weights_entry(analyzer, here.profile) or extra_entry(analyzer, here.profile)
+        if name in entries and entries[name].vram_mib and on_gpu(analyzer.group):
+            sharing.setdefault((name, here.precision.get(analyzer.name, "auto")), []).append(analyzer.name)
+    if sharing:
+        demands = {
+            " and ".join(users): Demand(wanted, entries[name].vram_mib) for (name, wanted), users in sharing.items()
+        }
+        given = agreed(demands, _gpu().memory_mib)
+        _precisions.update({user: given[" and ".join(users)] for users in sharing.values() for user in users})
 
 
 def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
-    if analyzer.infers_personal_traits and not settings().infer_personal_traits:
+    here = settings()
+    if analyzer.infers_personal_traits and not here.infer_personal_traits:
         return Unavailable(SWITCHED_OFF, code="switched_off")
-    profile = settings().profile
-    entry = analyzer.weights.get(profile)
-    if analyzer.weights and entry is None:
-        return Unavailable(f"no weights for the {profile} profile", code="not_in_profile")
+    entry = weights_entry(analyzer, here.profile)
+    if not has_what_it_needs(analyzer, here.profile):
+        return Unavailable(f"no weights for the {here.profile} profile", code="not_in_profile")
     before = time.monotonic()
     instance = analyzer()
     try:
-        instance.load(LocalModels(weights(), entry, profile=profile, threads=settings().threads))
+        models = Models(
+            weights(),
+            entry,
+            profile=here.profile,
+            threads=here.threads,
+            device=lambda: _device_of(analyzer.group),
+            precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
+            shared=_engines(),
+        )
+        models.extra = extra_entry(analyzer, here.profile)
+        instance.load(models)
+        loaded_at = time.monotonic()
+        _engines().warm_up(models.engines)
     except ReelgraphError as error:
         return error
     except Exception as error:
         log.exception("load_failed", analyzer=analyzer.name)
         return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {error}", code="load_failed")
-    return Loaded(instance, time.monotonic() - before)
+    return Loaded(instance, loaded_at - before, time.monotonic() - loaded_at, tuple(models.engines))

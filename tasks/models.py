@@ -1,25 +1,129 @@
-"""From a weights file to a loaded model on this machine's CPU. The only module that knows the runtimes."""
+"""From a weights entry to a loaded model on a device: what analyzers load their models with.
+
+Small networks come as sessions of ONNX Runtime or LiteRT on the CPU. Everything else is an `Engine`: a model of one
+kind behind a method of that kind (caption pictures, find objects, write down speech), in `tasks/engines/`. The entry in
+`weights.toml` names the engine that reads it, so another model of a known kind is one more entry.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
 
-from shared.errors import WeightsMissing
+from shared.errors import BadInput, WeightsMissing
+from shared.log import logger
+from shared.settings import Precision
 from shared.weights import Weights
+from tasks.devices import CPU, Device, NoDevice
+
+Number = Literal["fp32", "bf16", "int8", "nf4"]
+"""The format of a model's weights in memory."""
+
+ON_A_GPU: tuple[Number, ...] = ("bf16", "nf4")
+"""What `auto` tries, in this order. int8 only on request: measured 5 times slower than bf16."""
 
 
-class LocalModels:
-    """Implements `tasks.analyzer.ModelContext` for one analyzer; `entry` is what it declares for the profile.
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """What an engine is made from: checked files in `folder`, and how to hold them."""
+
+    entry: str
+    folder: Path
+    device: Device
+    precision: Number
+    threads: int
+    compile: bool = False
+    """Whether to spend warm-up time and memory on a faster inner loop; for workers that live long."""
+
+
+class Engine(Protocol):
+    """A model on a device. Made from `Weighted` without touching anything; then `load`, `warm_up`, work, `free`."""
+
+    files: Weighted
+    batch: int
+    """Items that go through at once; found by memory at warm-up on a GPU."""
+
+    def load(self) -> None:
+        """Import the library and read the weights."""
+
+    def warm_up(self) -> None:
+        """Run one batch as large as work will bring, so that the first job finds everything compiled and allocated."""
+
+    def free(self) -> None:
+        """Let go of the weights. The engine cannot work afterwards until it is loaded again."""
+
+
+EngineT = TypeVar("EngineT", bound=Engine)
+EngineKind = Callable[[Weighted], EngineT]
+"""Mostly a class of engines. Calling it loads nothing."""
+
+
+class Engines:
+    """The engines of one process. Two analyzers with the same entry in the same precision share one."""
+
+    def __init__(self, *, compile_loops: bool = False) -> None:
+        self.compile_loops = compile_loops
+        self._made: dict[tuple[EngineKind[Any], str, str, Number], Engine] = {}
+        self._warm: list[Engine] = []
+
+    def get(self, kind: EngineKind[EngineT], wanted: Weighted, loading: Callable[[EngineT], None]) -> EngineT:
+        """The engine made from these weights; `loading` loads a new one."""
+        key = (kind, wanted.entry, wanted.device.name, wanted.precision)
+        known: EngineT | None = self._made.get(key)  # type: ignore[assignment]  # a kind makes engines of its own type
+        if known is None:
+            known = kind(wanted)
+            loading(known)
+            self._made[key] = known
+        return known
+
+    def warm_up(self, engines: Iterable[Engine]) -> None:
+        """Warm up those that are not warm yet."""
+        for engine in engines:
+            if engine not in self._warm:
+                engine.warm_up()
+                self._warm.append(engine)
+
+    def free(self) -> bool:
+        """Let go of every engine, each once; whether there was any."""
+        made, self._made, self._warm = list(self._made.values()), {}, []
+        for engine in made:
+            engine.free()
+        return bool(made)
+
+
+class Models:
+    """Implements `tasks.analyzer.ModelContext` for one analyzer; `entry` is what it uses in the profile.
+
+    `extra` is the entry that it uses if it is there.
 
     Several models run side by side on the same cores, one per worker process. So each uses `threads` threads and they
     sleep, not spin, while they wait.
     """
 
-    def __init__(self, weights: Weights, entry: str | None, *, profile: str, threads: int) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        entry: str | None,
+        *,
+        profile: str,
+        threads: int,
+        device: Callable[[], Device] = lambda: CPU,
+        precision: Precision = "auto",
+        shared: Engines | None = None,
+    ) -> None:
         self.profile = profile
         self.threads = threads
-        self._weights = weights
-        self._entry = entry
+        self.engines: list[Engine] = []
+        """What the analyzer works with; others may work with the same ones."""
+        self._shared = shared or Engines()
+        self._weights, self._entry = weights, entry
+        self.extra: str | None = None
+        self._device, self._precision = device, precision
 
     @property
     def digest(self) -> str | None:
@@ -33,24 +137,127 @@ class LocalModels:
             WeightsMissing: the file, or an entry for this profile, is not there.
             WeightsTampered: it is not the pinned file.
         """
-        if self._entry is None:
-            raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
-        return str(self._weights.path(self._entry, file))
+        return str(self._weights.path(self._required_entry(), file))
 
     def onnx(self, file: str) -> Any:
         """An `onnxruntime.InferenceSession` of a weights file."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(self.path(file), options, providers=["CPUExecutionProvider"])
+        return onnx_session(self.path(file), self.threads)
 
     def tflite(self, file: str) -> Any:
         """An `ai_edge_litert` interpreter of a weights file, tensors allocated."""
-        from ai_edge_litert.interpreter import Interpreter
+        return tflite_interpreter(self.path(file), self.threads)
 
-        interpreter = Interpreter(self.path(file), num_threads=self.threads)
-        interpreter.allocate_tensors()
-        return interpreter
+    def engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
+        """The engine that the entry names, loaded.
+
+        Raises:
+            WeightsMissing, WeightsTampered: a file of the entry is not there, or not the pinned one.
+            BadInput: the entry names none of these engines.
+            NoDevice: it fits the GPU memory of this worker in no precision that it may have.
+        """
+        return self._made(self._required_entry(), kinds)
+
+    def extra_engine(self, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT | None:
+        """The engine of the entry that the analyzer can do without; None where there is none or its files are not here.
+
+        Raises:
+            WeightsTampered, BadInput, NoDevice: as `engine` does.
+        """
+        if self.extra is None:
+            return None
+        try:
+            return self._made(self.extra, kinds)
+        except WeightsMissing as error:
+            log.warning("without_extra", entry=self.extra, reason=error.message)
+            return None
+
+    def _made(self, entry: str, kinds: Mapping[str, EngineKind[EngineT]]) -> EngineT:
+        pinned = self._weights.entry(entry)
+        kind = kinds.get(pinned.engine or "")
+        if kind is None:
+            raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
+        device = self._device()
+        precision = fitting(self._precision, pinned.vram_mib, device, on_cpu=pinned.cpu_precision)
+        wanted = Weighted(
+            entry, self._weights.folder / entry, device, precision, self.threads, self._shared.compile_loops
+        )
+
+        def loading(made: EngineT) -> None:
+            with self._weights.reading(entry):
+                made.load()
+
+        engine = self._shared.get(kind, wanted, loading)
+        self.engines.append(engine)
+        return engine
+
+    def _required_entry(self) -> str:
+        if self._entry is None:
+            raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
+        return self._entry
+
+
+def onnx_session(path: str, threads: int) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU whose threads sleep while they wait."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def tflite_interpreter(path: str, threads: int) -> Any:
+    """An `ai_edge_litert` interpreter on the CPU, tensors allocated."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one model asks of a GPU: a precision, or `auto`, and what it takes in each, in MiB."""
+
+    wanted: Precision
+    vram_mib: Mapping[Number, int]
+
+    @property
+    def choices(self) -> tuple[Number, ...]:
+        """The precisions it may have, the best first; those without a measured size last of all."""
+        tried: tuple[Number, ...] = ON_A_GPU if self.wanted == "auto" else (self.wanted,)
+        return tuple(precision for precision in tried if precision in self.vram_mib) or tried[:1]
+
+
+def agreed(demands: Mapping[str, Demand], room_mib: int | None) -> dict[str, Number]:
+    """A precision for every model so that all fit into `room_mib` together: the largest gives way first.
+
+    Raises:
+        NoDevice: they do not fit even in the smallest precisions they may have.
+    """
+    left = {name: list(demand.choices) for name, demand in demands.items()}
+
+    def takes(name: str) -> int:
+        return demands[name].vram_mib.get(left[name][0], 0)
+
+    while room_mib is not None and (total := sum(map(takes, left))) > room_mib:
+        movable = [name for name, choices in left.items() if len(choices) > 1]
+        if not movable:
+            sizes = ", ".join(f"{name} {takes(name)} ({choices[0]})" for name, choices in left.items())
+            raise NoDevice(f"the models take {total} MiB of GPU memory and this worker may use {room_mib}: {sizes}")
+        left[max(movable, key=takes)].pop(0)
+    return {name: choices[0] for name, choices in left.items()}
+
+
+def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device, *, on_cpu: Number = "fp32") -> Number:
+    """The precision a model is loaded in: the wanted one, or for `auto` the first that fits the device's memory.
+
+    On a CPU `auto` means `on_cpu`.
+
+    Raises:
+        NoDevice: none fits; the message says by how much.
+    """
+    if not device.is_gpu:
+        return on_cpu if wanted == "auto" else wanted
+    return agreed({"it": Demand(wanted, vram_mib)}, device.memory_mib)["it"]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.frames import Audio, Frames, Rendition
 from shared.schema import ErrorInfo, MediaInfo, OptionValue, Status
-from tasks.registry import AnyAnalyzer, dependencies, levels
+from tasks.registry import AnyAnalyzer, dependencies, has_what_it_needs, levels
 
 SLACK = 20.0  # a loaded machine was seen to be this many times slower than the measured cost at worst
 LEAST_SECONDS = 60.0
@@ -57,16 +57,17 @@ def refused(
     """Why an analyzer cannot or may not look at this video in this profile, or None."""
     if analyzer.infers_personal_traits and not infer_personal_traits:
         return Refused("unavailable", ErrorInfo(code="switched_off", message=SWITCHED_OFF))
-    if analyzer.weights and profile not in analyzer.weights:
-        other = ", ".join(sorted(analyzer.weights))
+    if not has_what_it_needs(analyzer, profile):
+        other, entry = min((name, entry) for name, entry in analyzer.weights.items() if entry is not None)
         message = (
             f"no weights for the {profile} profile can be shipped; it runs with `--profile {other}`, whose weights "
-            f"`reelgraph models pull {analyzer.weights[min(analyzer.weights)]}` brings once they are locked"
+            f"`reelgraph models pull {entry}` brings once they are locked"
         )
         return Refused("unavailable", ErrorInfo(code="not_in_profile", message=message))
-    if any(isinstance(need, Frames) for need in analyzer.needs) and not media.has_video:
+    needs = analyzer.reads(profile)
+    if any(isinstance(need, Frames) for need in needs) and not media.has_video:
         return Refused("skipped", ErrorInfo(code="no_video", message="the file has no video stream"))
-    if any(isinstance(need, Audio) for need in analyzer.needs) and not media.has_audio:
+    if any(isinstance(need, Audio) for need in needs) and not media.has_audio:
         return Refused("skipped", ErrorInfo(code="no_audio", message="the file has no audio stream"))
     return None
 
@@ -99,6 +100,7 @@ def fingerprint(
 def plan(
     chosen: Iterable[AnyAnalyzer],
     *,
+    profile: str,
     media: MediaInfo,
     remaining_seconds: float,
     fitted: Mapping[Rendition, Rendition],
@@ -111,8 +113,11 @@ def plan(
     chosen = tuple(chosen)
     duration = media.duration_seconds
     most = max(LATE_SECONDS, remaining_seconds)
-    limits = {one.name: min(max(LEAST_SECONDS, one.cost * duration * SLACK + duration), most) for one in chosen}
-    given = {need.key: fitted[need] for one in chosen for need in one.needs if need in fitted}
+    limits = {
+        one.name: min(max(LEAST_SECONDS, one.seconds_per_second(profile) * duration * SLACK + duration), most)
+        for one in chosen
+    }
+    given = {need.key: fitted[need] for one in chosen for need in one.reads(profile) if need in fitted}
     return Plan(
         levels=tuple(tuple(analyzer.name for analyzer in level) for level in levels(chosen)),
         limits=limits,
@@ -122,7 +127,11 @@ def plan(
     )
 
 
-def wanted(chosen: Iterable[AnyAnalyzer], media: MediaInfo) -> tuple[Rendition, ...]:
-    """The renditions that these analyzers ask for and the video can give."""
-    needs = dict.fromkeys(need for analyzer in chosen for need in analyzer.needs)
+def _enough(analyzer: AnyAnalyzer, profile: str, duration: float) -> float:
+    return max(LEAST_SECONDS, analyzer.seconds_per_second(profile) * duration * SLACK + duration)
+
+
+def wanted(chosen: Iterable[AnyAnalyzer], profile: str, media: MediaInfo) -> tuple[Rendition, ...]:
+    """The renditions that these analyzers ask for in the profile and the video can give."""
+    needs = dict.fromkeys(need for analyzer in chosen for need in analyzer.reads(profile))
     return tuple(need for need in needs if (media.has_video if isinstance(need, Frames) else media.has_audio))

@@ -36,14 +36,19 @@ def prepare(job_id: str) -> None:
 def _prepare(job: Job) -> None:
     media = MediaInfo.model_validate(job.media)
     chosen = select(job.requested or None)
-    room = fit(wanted(chosen, media), media, settings().frame_store_bytes)
+    room = fit(wanted(chosen, job.profile, media), media, settings().frame_store_bytes)
     known = _Known(job, media, room.renditions)
     for level in levels(chosen):
         for analyzer in level:
             known.look(analyzer)
     to_run = [analyzer for analyzer in chosen if analyzer.name not in known.outcomes]
     drawn = plan(
-        to_run, media=media, remaining_seconds=job.deadline_at - time.time(), fitted=room.renditions, notes=room.notes
+        to_run,
+        profile=job.profile,
+        media=media,
+        remaining_seconds=job.deadline_at - time.time(),
+        fitted=room.renditions,
+        notes=room.notes,
     )
     for name, outcome in known.outcomes.items():
         storage().write(outcome_key(job.id, name), outcome.model_dump_json().encode())
@@ -124,7 +129,7 @@ class _Known:
             video_sha256=self.job.video_sha256,
             weights=weights,
             options=self.job.options.get(analyzer.name, {}),
-            renditions=[self.fitted[need].key for need in analyzer.needs if need in self.fitted],
+            renditions=[self.fitted[need].key for need in analyzer.reads(self.job.profile) if need in self.fitted],
             inputs={name: self.marks.get(name) for name in dependencies(analyzer)},
         )
 

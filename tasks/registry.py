@@ -16,6 +16,7 @@ import tasks.analyzers
 from shared.errors import BadInput
 from shared.groups import groups
 from shared.schema import BaseTrack, Document, OptionValue
+from shared.settings import settings
 from tasks.analyzer import Analyzer, Options
 
 AnyAnalyzer = type[Analyzer[Any, Any]]
@@ -38,6 +39,36 @@ def analyzers() -> dict[str, AnyAnalyzer]:
         _check(analyzer, found)
     _levels(found.values())
     return dict(sorted(found.items()))
+
+
+def weights_entry(analyzer: AnyAnalyzer, profile: str) -> str | None:
+    """The entry of `weights.toml` that the analyzer uses in a profile: what the settings say, else its own."""
+    if not analyzer.weights:
+        return None
+    return settings().models.get(analyzer.name) or analyzer.weights.get(profile)
+
+
+def extra_entry(analyzer: AnyAnalyzer, profile: str) -> str | None:
+    """The entry that the analyzer uses in a profile when it is there; the settings name another if it has no other."""
+    if profile not in analyzer.extra:
+        return None
+    chosen = None if analyzer.weights else settings().models.get(analyzer.name)
+    return chosen or analyzer.extra[profile]
+
+
+def has_what_it_needs(analyzer: AnyAnalyzer, profile: str) -> bool:
+    """Whether the analyzer works in a profile: with weights that are declared for it, or with none."""
+    return not analyzer.weights or profile in analyzer.weights or weights_entry(analyzer, profile) is not None
+
+
+def declared(profile: str) -> dict[str, tuple[str, ...]]:
+    """The entries that a profile's analyzers declare, and which analyzers those are."""
+    users: dict[str, list[str]] = {}
+    for analyzer in analyzers().values():
+        for entry in (analyzer.weights.get(profile), analyzer.extra.get(profile)):
+            if entry is not None:
+                users.setdefault(entry, []).append(analyzer.name)
+    return {entry: tuple(users[entry]) for entry in sorted(users)}
 
 
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:

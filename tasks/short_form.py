@@ -6,9 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shared.schema import Caption, Event, Scalar, Segment, SpeechSegment, TrackedObject
 from tasks.analyzer import Media
 
@@ -26,11 +23,11 @@ SHORTEST_WORD = 4
 """Letters a word needs to be compared: shorter ones are said all the time."""
 
 
-def scalars(media: Media, activity: NDArray[np.float64] | None, hook_values: int) -> tuple[Scalar, ...]:
+def scalars(media: Media, hook: float | None, whole: float | None) -> tuple[Scalar, ...]:
     """The pack. A value is null where an analyzer it rests on has no result, or has nothing to measure it on.
 
-    `hook_strength`: mean activity of the hook over the mean of the whole; 1 is as busy as the rest. `activity` is
-    `(n,)` in 0..1, its first `hook_values` values the hook's.
+    `hook_strength`: activity of the `hook` over that of the `whole` video, both 0..1; 1 is as busy as the rest. Both
+    are measured in stretches as long as the hook, so that nothing after it counts for it.
     `cuts_per_minute`: hard cuts x 60 / duration.
     `text_dwell`: median over the captions of the seconds that each stands, over letters / 20 a second; 1 is just
     enough time to read it once.
@@ -44,7 +41,7 @@ def scalars(media: Media, activity: NDArray[np.float64] | None, hook_values: int
     loudness = next((one.value for one in media.items(SOUND, Scalar) if one.name == "loudness_range"), None)
     duration = media.info.duration_seconds
     values = (
-        ("hook_strength", "1", _hook_strength(activity, hook_values)),
+        ("hook_strength", "1", hook / whole if hook is not None and whole else None),
         ("cuts_per_minute", "1/min", _per_minute(media, duration)),
         ("text_dwell", "1", median(_dwells(captions)) if captions else None),
         ("text_to_speech_lag", "s", median(lags) if (lags := list(_lags(captions, speech))) else None),
@@ -55,12 +52,6 @@ def scalars(media: Media, activity: NDArray[np.float64] | None, hook_values: int
         Scalar(id=name, name=name, unit=unit, value=None if value is None else round(value, 3))
         for name, unit, value in values
     )
-
-
-def _hook_strength(activity: NDArray[np.float64] | None, hook_values: int) -> float | None:
-    if activity is None or not len(activity[:hook_values]) or activity.mean() == 0:
-        return None
-    return float(activity[:hook_values].mean() / activity.mean())
 
 
 def _per_minute(media: Media, duration: float) -> float | None:

@@ -39,6 +39,11 @@ def parts(media: Media) -> list[Part]:
     return [Part(shot.start, shot.end, (f"{SHOTS}/{shot.id}",)) for shot in shots] or [whole]
 
 
+def cuts(media: Media) -> tuple[float, ...]:
+    """Seconds at which a new shot begins; none without cut_analysis."""
+    return tuple(part.start for part in parts(media)[1:])
+
+
 def spread(media: Media, need: Frames, part: Part, count: int) -> list[NDArray[np.uint8]]:
     """At most `count` frames of a part, spread evenly, each once; none when the rendition has none in it."""
     found: dict[float, NDArray[np.uint8]] = {}

@@ -2,12 +2,16 @@
 
 Boxes are matched by overlap and the Hungarian method (SORT, Bewley et al., 2016), in two rounds: what the detector is
 sure of first, then what it half sees, which may only carry on an object and never start one (ByteTrack, Zhang et al.,
-2022). Nothing is added: no box stands where the detector gave none. A cut ends no object by itself: where the next shot
-shows the same class in the same place, the two are one object.
+2022). Nothing is added: no box stands where the detector gave none.
+
+A class in a place is little to know an object by once the picture has changed: over a cut it is one object only where
+the picture or what is in its box still looks the same, as after a jump cut or in an inset over changing slides.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,23 +19,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.schema import TrackedObject
+from tasks.appearance import Looks, alike
 from tasks.boxes import Floats, overlaps
 
 NEAR_SECONDS = 0.5
+ROUNDING = 0.0005
+"""Seconds: times of shots are rounded to a millisecond, those of frames are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What was found in one frame, in 0..1 of the picture: boxes `(n, 4)`, scores `(n,)`, class numbers `(n,)`."""
+    """What was found in one frame, in 0..1 of the picture: boxes `(n, 4)`, scores `(n,)`, class numbers `(n,)`.
+
+    `looks` are those of the frame and the boxes; without them nothing goes on over a cut.
+    """
 
     t: float
     boxes: Floats
     scores: Floats
     labels: NDArray[np.intp]
+    looks: Looks | None = None
 
     def __post_init__(self) -> None:
         if not len(self.boxes) == len(self.scores) == len(self.labels):
             raise ValueError(f"{len(self.boxes)} boxes, {len(self.scores)} scores, {len(self.labels)} labels")
+
+    def shows(self, row: int, other: Sighting, other_row: int) -> bool:
+        """Whether one of its boxes may be one of another shot: the pictures look alike, or what is in the boxes."""
+        if self.looks is None or other.looks is None:
+            return False
+        mine, theirs = self.looks, other.looks
+        return alike(mine.picture, theirs.picture) or alike(mine.things[row], theirs.things[other_row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +58,7 @@ class LinkRules:
 
     `start_score` is what an object needs once; all weaker boxes may only carry it on. Overlaps are ByteTrack's: 0.2
     for sure boxes, 0.5 for weak ones. An object ends when it is missing for more than `max_gap_seconds`. Objects of
-    fewer than `min_boxes` boxes are flickers and dropped, unless the video has no more frames than that.
+    fewer than `min_boxes` boxes are flickers and dropped, unless no more frames of their shot were looked at.
     """
 
     start_score: float
@@ -74,19 +92,32 @@ class Tracklet:
     steps: tuple[Step, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """The frame that is being linked: its number, the number of its shot, and what was found in it."""
+
+    index: int
+    shot: int
+    sighting: Sighting
+
+
 @dataclass(slots=True)
 class _Path:
     label: int
+    last: _Now
+    shots: set[int] = field(default_factory=set)
     steps: list[Step] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     boxes: list[Floats] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
 
-    def add(self, step: Step, sighting: Sighting) -> None:
-        self.steps.append(step)
-        self.times.append(sighting.t)
-        self.boxes.append(sighting.boxes[step.row])
-        self.scores.append(float(sighting.scores[step.row]))
+    def add(self, now: _Now, row: int) -> None:
+        self.last = now
+        self.shots.add(now.shot)
+        self.steps.append(Step(now.index, row))
+        self.times.append(now.sighting.t)
+        self.boxes.append(now.sighting.boxes[row])
+        self.scores.append(float(now.sighting.scores[row]))
 
     def heading(self, t: float) -> Floats:
         """Where the object would be at `t` if it kept its last velocity and size."""
@@ -97,19 +128,28 @@ class _Path:
         return last + np.tile(moved * (t - t1) / (t1 - t0), 2)
 
 
-def link(sightings: Sequence[Sighting], rules: LinkRules, *, interval: float, duration: float) -> list[Tracklet]:
-    """Objects ordered by their first box. Times of sightings must rise.
+def link(
+    sightings: Sequence[Sighting],
+    rules: LinkRules,
+    *,
+    interval: float,
+    duration: float,
+    cuts: Sequence[float] = (),
+) -> list[Tracklet]:
+    """Objects ordered by their first box. Times of sightings and of `cuts`, where a new shot begins, must rise.
 
     An object is taken to last one sampling `interval` past its last box, but not past the next frame that was looked
-    at, nor past the `duration` of the video; all in seconds.
+    at, the next cut, or the `duration` of the video; all in seconds.
     """
     times = [sighting.t for sighting in sightings]
-    needed = min(rules.min_boxes, len(sightings))
+    shots = [bisect_right(cuts, t + ROUNDING) for t in times]
+    frames = Counter(shots)
     tracklets = []
-    for path in _paths(sightings, rules):
-        if len(path.steps) >= needed:
+    for path in _paths(sightings, shots, rules):
+        if len(path.steps) >= min(rules.min_boxes, sum(frames[shot] for shot in path.shots)):
             last = path.steps[-1].frame
-            end = max(times[last], min(times[last] + interval, duration, *times[last + 1 : last + 2]))
+            bounds = (duration, *times[last + 1 : last + 2], *cuts[shots[last] : shots[last] + 1])
+            end = max(times[last], min(times[last] + interval, *bounds))
             boxes, scores = np.stack(path.boxes), np.array(path.scores)
             tracklets.append(
                 Tracklet(path.label, path.times[0], end, tuple(path.times), boxes, scores, tuple(path.steps))
@@ -132,18 +172,19 @@ def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObjec
     return sorted(found, key=lambda pair: -float((pair[1][2:] - pair[1][:2]).prod()))
 
 
-def _paths(sightings: Sequence[Sighting], rules: LinkRules) -> list[_Path]:
+def _paths(sightings: Sequence[Sighting], shots: Sequence[int], rules: LinkRules) -> list[_Path]:
     paths: list[_Path] = []
     alive: list[_Path] = []
-    for index, sighting in enumerate(sightings):
+    for index, (sighting, shot) in enumerate(zip(sightings, shots, strict=True)):
         alive = [path for path in alive if _may_go_on(path, index, sighting.t, rules)]
+        now = _Now(index, shot, sighting)
         sure = np.flatnonzero(sighting.scores >= rules.start_score)
         weak = np.flatnonzero(sighting.scores < rules.start_score)
-        waiting, unmatched = _match(alive, index, sighting, sure, rules.min_overlap)
-        _match(waiting, index, sighting, weak, rules.min_overlap_weak)
+        waiting, unmatched = _match(alive, now, sure, rules.min_overlap)
+        _match(waiting, now, weak, rules.min_overlap_weak)
         for row in unmatched:
-            path = _Path(int(sighting.labels[row]))
-            path.add(Step(index, row), sighting)
+            path = _Path(int(sighting.labels[row]), now)
+            path.add(now, row)
             paths.append(path)
             alive.append(path)
     return paths
@@ -154,25 +195,34 @@ def _may_go_on(path: _Path, index: int, t: float, rules: LinkRules) -> bool:
     return path.steps[-1].frame == index - 1 or t - path.times[-1] <= rules.max_gap_seconds
 
 
-def _match(
-    paths: list[_Path], index: int, sighting: Sighting, rows: NDArray[np.intp], min_overlap: float
-) -> tuple[list[_Path], list[int]]:
+def _match(paths: list[_Path], now: _Now, rows: NDArray[np.intp], min_overlap: float) -> tuple[list[_Path], list[int]]:
     """Give rows to paths where they fit; the paths and rows left over."""
     from scipy.optimize import linear_sum_assignment
 
     if not paths or not len(rows):
         return paths, [int(row) for row in rows]
-    boxes = sighting.boxes[rows]
-    stayed = overlaps(np.stack([path.boxes[-1] for path in paths]), boxes)
-    moved = overlaps(np.stack([path.heading(sighting.t) for path in paths]), boxes)
-    same_label = np.array([path.label for path in paths])[:, None] == sighting.labels[rows][None, :]
-    fits = np.where(same_label, np.maximum(stayed, moved), 0.0)
+    fits = _fits(paths, now, rows)
     fits[fits < min_overlap] = 0.0
     pairs = [(int(p), int(r)) for p, r in zip(*linear_sum_assignment(fits, maximize=True), strict=True) if fits[p, r]]
     for p, r in pairs:
-        paths[p].add(Step(index, int(rows[r])), sighting)
+        paths[p].add(now, int(rows[r]))
     matched_paths, matched_rows = {p for p, _ in pairs}, {r for _, r in pairs}
     return (
         [path for p, path in enumerate(paths) if p not in matched_paths],
         [int(row) for r, row in enumerate(rows) if r not in matched_rows],
     )
+
+
+def _fits(paths: Sequence[_Path], now: _Now, rows: NDArray[np.intp]) -> Floats:
+    """Overlap of every path with every row `(paths, rows)`; 0 where they cannot be one object."""
+    sighting = now.sighting
+    boxes = sighting.boxes[rows]
+    stayed = overlaps(np.stack([path.boxes[-1] for path in paths]), boxes)
+    moved = overlaps(np.stack([path.heading(sighting.t) for path in paths]), boxes)
+    same_label = np.array([path.label for path in paths])[:, None] == sighting.labels[rows][None, :]
+    fits: Floats = np.where(same_label, np.maximum(stayed, moved), 0.0)
+    for p, path in enumerate(paths):
+        if path.last.shot != now.shot:
+            before, row = path.last.sighting, path.steps[-1].row
+            fits[p] *= [before.shows(row, sighting, int(other)) for other in rows]
+    return fits

@@ -1,4 +1,4 @@
-"""What a Celery worker does beside running tasks: preload its models, wait for them, keep its tasks invisible.
+"""What a Celery worker does beside running tasks: wait for its children's models, keep its tasks invisible.
 
 The two bootsteps use Celery's and kombu's insides as measured with the pinned versions; tests hold them to it.
 """
@@ -6,7 +6,6 @@ The two bootsteps use Celery's and kombu's insides as measured with the pinned v
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -16,43 +15,38 @@ import redis
 from celery import bootsteps, signals
 from celery.concurrency.prefork import TaskPool
 from celery.worker import state
+from celery.worker.control import control_command
 
 from shared import traces
+from shared.groups import groups
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
 from tasks.celery import VISIBILITY_SECONDS, app
-from tasks.loading import preload
+from tasks.child import (
+    PRELOAD_FAILED,
+    QUEUES,
+    START,
+    loaded_marks,
+    refusal,
+    run_folder,
+    unload_mark,
+)
+from tasks.loading import on_gpu
 
 HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 4
-ORPHAN_POLL_SECONDS = 1.0
-PRELOAD_FAILED = 70  # EX_SOFTWARE of sysexits.h
 
 # no model hub is ever asked while a video is analysed
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
-# how a worker tells its children, which fork shares memory with and spawn (macOS) does not
-QUEUES = "REELGRAPH_WORKER_QUEUES"
-START = "REELGRAPH_WORKER_START"
+UNLOADING = "unloading"
 
 log = logger(__name__)
 
 
-def _folder() -> Path:
-    return settings().data_dir / "run"
-
-
-def _marks() -> list[Path]:
-    """The files that say which children of this start of the worker have loaded their models.
-
-    No process id names the worker: it is 1 in every container that shares the folder.
-    """
-    return list(_folder().glob(f"loaded.{os.environ[START]}.*"))
-
-
 def ready_mark(worker: str) -> Path:
     """The file that exists while a worker of that name takes tasks."""
-    return _folder() / f"ready.{worker}"
+    return run_folder() / f"ready.{worker}"
 
 
 @signals.celeryd_after_setup.connect
@@ -61,28 +55,21 @@ def _set_up(instance: Any, **_: object) -> None:
     os.environ.update(OFFLINE)
     os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
     os.environ[START] = new_id()
+    if not any(on_gpu(queue) for queue in instance.app.amqp.queues.consume_from):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a context that nobody needs takes half a GiB of the GPU
+    elif "CUDA_VISIBLE_DEVICES" not in os.environ:
+        first = next(queue for queue in instance.app.amqp.queues.consume_from if on_gpu(queue))
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(groups()[first].gpu_of(instance.hostname.partition("@")[0]))
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
 
 
-@signals.worker_process_init.connect
-def _preload(**_: object) -> None:
-    """Load the models in the child. Celery swallows exceptions here, so a failure ends the process itself."""
-    if START not in os.environ:
-        return  # the solo pool sends this signal too, in the worker itself; the gate refuses it
-    try:
-        threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
-        preload(tuple(os.environ[QUEUES].split(",")))
-        _folder().mkdir(parents=True, exist_ok=True)
-        (_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
-    except BaseException:
-        log.exception("preload_failed")
-        os._exit(PRELOAD_FAILED)
-
-
-def _leave_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)
+@control_command(args=[("group", str)], signature="GROUP")
+def unload(_panel: Any, group: str) -> dict[str, str]:
+    """Let the children of this worker go of their models, when their work is done, if it serves the group."""
+    if group not in os.environ[QUEUES].split(","):
+        return {"ok": f"serves no {group}"}
+    unload_mark().touch()
+    return {"ok": UNLOADING}
 
 
 @signals.worker_ready.connect
@@ -103,11 +90,12 @@ class PreloadGate(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Wait for the first children's marks. Raises SystemExit when they do not come in time, or cannot come."""
-        _folder().mkdir(parents=True, exist_ok=True)
+        run_folder().mkdir(parents=True, exist_ok=True)
         give_up = time.monotonic() + settings().preload_seconds
-        while len(_marks()) < parent.concurrency:
+        while len(loaded_marks()) < parent.concurrency:
             if reason := self._hopeless(parent, late=time.monotonic() > give_up):
                 log.critical("not_preloaded", worker=parent.hostname, reason=reason)
+                refusal().unlink(missing_ok=True)
                 raise SystemExit(PRELOAD_FAILED)
             time.sleep(0.05)
 
@@ -118,13 +106,15 @@ class PreloadGate(bootsteps.StartStopStep):
             return "models are loaded in child processes: leave the pool at prefork"
         children = cast("Any", parent.pool)._pool._pool  # noqa: SLF001
         codes = [child.exitcode for child in children if child.exitcode is not None]
+        if codes and refusal().exists():
+            return refusal().read_text(encoding="utf-8")
         if codes:
             return f"a child ended with exit code {codes[0]} while it loaded the models"
         return f"the models were not loaded within {settings().preload_seconds:.0f} s" if late else ""
 
     def terminate(self, parent: Any) -> None:
         """Remove the marks."""
-        for mark in _marks():
+        for mark in (*loaded_marks(), unload_mark()):
             mark.unlink(missing_ok=True)
 
     def stop(self, parent: Any) -> None:

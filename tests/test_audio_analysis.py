@@ -8,6 +8,7 @@ import pytest
 from shared.frames import Audio
 from shared.schema import SeriesTrack
 from tasks.analyzers.audio_analysis import AudioAnalysis
+from tests.support.clips import Sound, make_clip
 from tests.support.media import run
 from tests.support.sounds import clicks, noise, seconds, tone, write_wav
 
@@ -56,6 +57,31 @@ def test_loudness_range_is_the_step_between_two_levels(measure):
     """EBU Tech 3342, case 1: 20 s at -20 LUFS and 20 s at -30 LUFS have a range of 10 LU."""
     sine = np.concatenate([tone(1000, 20, amplitude=10 ** (level / 20), sample_rate=48_000) for level in (-20, -30)])
     assert scalars(measure(stereo(sine, sine), 48_000))["loudness_range"] == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize(("length", "known"), [(1.0, False), (3.0, False), (3.3, False), (4.0, True), (12.0, True)])
+def test_even_noise_has_no_range_at_any_length(measure, length, known):
+    """Stationary noise: a range near 0 where there are windows enough to tell, else null; never a number made up."""
+    found = scalars(measure(noise(length, amplitude=0.1, sample_rate=48_000), 48_000))["loudness_range"]
+    assert found == (pytest.approx(0, abs=0.1) if known else None)
+
+
+def test_a_late_sound_has_no_range(measure):
+    """Silence, and a tone in the last 0.2 s: too few windows hear it to tell a range."""
+    late = np.concatenate([np.zeros(48_000 * 8), tone(997, 0.2, sample_rate=48_000)])
+    assert scalars(measure(late, 48_000))["loudness_range"] is None
+
+
+def test_loudness_far_above_full_scale_is_not_cut_off(tmp_path):
+    """Floating-point sound at +20 dBFS is as loud as it is: 20 LU over the same sound at full scale, as is its peak."""
+    sine = tone(997, 5, amplitude=1, sample_rate=48_000)[None].astype(np.float32)
+    found = [
+        scalars(run(AudioAnalysis(), make_clip(tmp_path / f"{gain}.wav", frames=0, sound=sound), tmp_path / str(gain)))
+        for gain in (1, 10)
+        for sound in [Sound(gain * sine, codec="pcm_f32le")]
+    ]
+    for name in ("integrated_loudness", "true_peak", "sample_peak"):
+        assert found[1][name] - found[0][name] == pytest.approx(20, abs=0.05)
 
 
 def test_loudness_values_stand_at_the_middle_of_their_window(measure):

@@ -9,12 +9,11 @@ from tasks.analyzers.background_segmentation import (
     Look,
     as_series,
     backgrounds,
-    detail_ratio,
-    dominant,
     look,
     run_lengths,
     without_noise,
 )
+from tasks.backdrop import blur, detail_ratio, dominant
 from tests.support.drawings import blank
 from tests.support.media import run
 from tests.support.models import loaded
@@ -59,16 +58,16 @@ def square(left, top, side, *, shape=(100, 160)):
 def test_specks_are_no_people():
     """Of a patch of 2.5 % and one of 1.4 % of the picture, only the larger stays."""
     large, small = square(10, 10, 20), square(100, 50, 15)
-    np.testing.assert_array_equal(without_noise(large | small, [], []), large)
+    np.testing.assert_array_equal(without_noise(large | small, [], [], 0.02), large)
 
 
 def test_a_patch_on_a_bottle_is_no_person():
     """A patch inside another object's box is dropped, unless a person's box covers it too, or it reaches far beyond."""
     patch = square(40, 20, 40)
     bottle, half = np.array([0.25, 0.2, 0.5, 0.6]), np.array([0.25, 0.2, 0.5, 0.4])
-    assert not without_noise(patch, [], [bottle]).any()
-    np.testing.assert_array_equal(without_noise(patch, [EVERYTHING], [bottle]), patch)
-    np.testing.assert_array_equal(without_noise(patch, [], [half]), patch)
+    assert not without_noise(patch, [], [bottle], 0.02).any()
+    np.testing.assert_array_equal(without_noise(patch, [EVERYTHING], [bottle], 0.02), patch)
+    np.testing.assert_array_equal(without_noise(patch, [], [half], 0.02), patch)
 
 
 # --- measures ---
@@ -93,9 +92,9 @@ def test_detail_is_compared_in_variance(noise):
     """The same noise on both sides has a ratio of 1; at half the contrast behind people it is a quarter."""
     inside = square(0, 0, 160, shape=(200, 320))
     half = np.where(inside[..., None], noise, 128 + (noise.astype(int) - 128) // 2).astype(np.uint8)
-    assert detail_ratio(noise, inside, ~inside) == pytest.approx(1, rel=0.05)
+    assert detail_ratio(noise[..., 0], inside, ~inside) == pytest.approx(1, rel=0.05)
     # the two lines of pixels at the seam have an edge of their own
-    assert detail_ratio(half, inside, ~inside) == pytest.approx(0.25, rel=0.1)
+    assert detail_ratio(half[..., 0], inside, ~inside) == pytest.approx(0.25, rel=0.1)
 
 
 def test_a_blurred_background_has_little_detail(noise):
@@ -104,16 +103,56 @@ def test_a_blurred_background_has_little_detail(noise):
 
     person = square(100, 20, 120, shape=(200, 320))
     picture = np.where(person[..., None], noise, cv2.GaussianBlur(noise, (0, 0), 4)).astype(np.uint8)
-    assert look(0.0, picture, person).detail_ratio < 0.01 < look(0.0, noise, person).detail_ratio
+    assert look(0.0, picture, person).ratio < 0.01 < look(0.0, noise, person).ratio
 
 
-@pytest.mark.parametrize("side", [20, 180])
-def test_detail_of_too_few_pixels_or_of_a_smooth_person_is_not_known(noise, side):
-    """A tiny person, or one without any texture, is no measure: null, not a number."""
+@pytest.mark.parametrize(("side", "why"), [(20, "people_too_small"), (180, "people_too_smooth")])
+def test_detail_of_too_few_pixels_or_of_a_smooth_person_is_not_known(noise, side, why):
+    """A tiny person, or one without any texture, is no measure: the reason, not a number."""
     person = square(40, 10, side, shape=(200, 320))
     smooth = np.where(person[..., None], 90, noise).astype(np.uint8)
-    assert look(0.0, smooth, person).detail_ratio is None
+    assert look(0.0, smooth, person).ratio == why
     assert look(0.0, smooth, person).colour is not None
+
+
+def test_blur_rises_with_blur_and_not_with_contrast(noise):
+    """The more a picture was blurred the nearer its measure is to 1; half the contrast changes nothing."""
+    import cv2
+
+    everything = np.ones((200, 320), bool)
+    grey = cv2.cvtColor(texture(7, 200, 320), cv2.COLOR_RGB2GRAY)
+    sharp, *blurred = (
+        blur(one, everything) for one in (grey, *(cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (1, 2, 4)))
+    )
+    assert [sharp, *blurred] == sorted([sharp, *blurred])
+    assert blur(noise[..., 0], everything) < 0.15
+    assert blurred[-1] > 1.2 * sharp
+    assert blur(grey // 2 + 40, everything) == pytest.approx(sharp, abs=0.05)
+
+
+def test_blur_is_that_of_the_part(noise):
+    """Of a picture that is sharp on the left and blurred on the right, each side has its own blur."""
+    import cv2
+
+    soft = cv2.GaussianBlur(noise[..., 0], (0, 0), 3)
+    left = np.arange(320) < 150
+    picture = np.where(np.arange(320) < 160, noise[..., 0], soft)
+    sides = [blur(picture, np.broadcast_to(part, (200, 320))) for part in (left, np.arange(320) > 170)]
+    assert sides[0] < 0.15 < 0.4 < sides[1]
+
+
+@pytest.mark.parametrize("level", [0, 90])
+def test_a_flat_background_has_no_blur(level):
+    """One colour has nothing that could be sharp or blurred: null."""
+    assert blur(np.full((200, 320), level, np.uint8), np.ones((200, 320), bool)) is None
+
+
+def test_without_people_all_is_background(noise):
+    """A frame in which nobody is has a colour and a blur, and no people to compare its detail with."""
+    seen = look(1.0, noise, np.zeros((200, 320), bool))
+    assert seen.colour is not None
+    assert seen.blur < 0.15
+    assert (seen.share, seen.ratio) == (0, "no_people")
 
 
 def test_captions_belong_to_neither_side(noise):
@@ -122,34 +161,56 @@ def test_captions_belong_to_neither_side(noise):
     picture = np.where(person[..., None], 90, noise).astype(np.uint8)
     picture[100:130, 60:200] = noise[100:130, 60:200]
     box = np.array([60 / 320, 100 / 200, 200 / 320, 130 / 200])
-    assert look(0.0, picture, person).detail_ratio is not None
-    assert look(0.0, picture, person, [box]).detail_ratio is None
+    assert isinstance(look(0.0, picture, person).ratio, float)
+    assert look(0.0, picture, person, [box]).ratio == "people_too_smooth"
 
 
 def test_a_picture_full_of_people_has_no_background(noise):
     """Where nothing is left behind people, their share is known and nothing else."""
-    assert look(2.0, noise, np.ones((200, 320), bool)) == Look(2.0, 1.0)
+    assert look(2.0, noise, np.ones((200, 320), bool)) == Look(2.0, 1.0, ratio="no_background")
+
+
+def shot_list(*spans):
+    """Shots of these spans."""
+    return [LabelledSegment(id=f"h{n}", start=start, end=end, label="shot") for n, (start, end) in enumerate(spans, 1)]
 
 
 def test_shots_take_the_median_of_their_frames():
-    """Frames without people count for the share alone; a shot without people has no background."""
+    """Colour and blur are medians over all frames, the ratio over those with people."""
     looks = [
-        Look(0.0, 0.2, (10, 10, 10), 0.5, 4.0),
-        Look(0.25, 0.4, (30, 10, 10), 0.7, 2.0),
-        Look(0.5, 0.3, (20, 10, 10), 0.6, None),
-        Look(0.75, 0.0),
-        Look(1.0, 0.9, (255, 255, 255), 1.0, 1.0),
-        Look(2.0, 0.0),
+        Look(0.0, 0.2, (10, 10, 10), 0.5, 0.3, 4.0),
+        Look(0.25, 0.4, (30, 10, 10), 0.7, 0.5, 2.0),
+        Look(0.5, 0.3, (20, 10, 10), 0.6, 0.4, "people_too_smooth"),
+        Look(0.75, 0.0, (20, 10, 10), 0.6, 0.4),
+        Look(1.0, 0.9, (255, 255, 255), 1.0, None, "people_too_small"),
+        Look(2.0, 0.0, (1, 2, 3), 1.0, 0.2),
     ]
-    shots = [
-        LabelledSegment(id=f"h{n}", start=start, end=end, label="shot")
-        for n, (start, end) in enumerate(((0, 1), (1, 2), (2, 3)), 1)
-    ]
-    first, second = backgrounds(shots, looks)
-    assert (first.colour, first.colour_share, first.detail_ratio) == ("#140a0a", 0.6, 3.0)
+    first, second, third = backgrounds(shot_list((0, 1), (1, 2), (2, 3)), looks)
+    assert (first.colour, first.colour_share, first.blur, first.detail_ratio) == ("#140a0a", 0.6, 0.4, 3.0)
+    assert (first.blur_unknown, first.ratio_unknown) == (None, None)
     assert first.person_share == pytest.approx(0.225)
     assert first.evidence == ("cut_analysis/shots/h1",)
     assert (second.start, second.end, second.colour) == (1.0, 2.0, "#ffffff")
+    assert (second.blur, second.blur_unknown, second.ratio_unknown) == (None, "plain", "people_too_small")
+    assert (third.colour, third.blur, third.detail_ratio) == ("#010203", 0.2, None)
+    assert third.ratio_unknown == "no_people"
+
+
+def test_a_shot_says_why_it_has_no_background():
+    """A shot full of people has no background, one between two sampled frames was not looked at: both say so."""
+    full, missed = backgrounds(shot_list((0, 1), (1, 1.1)), [Look(0.0, 1.0, ratio="no_background")])
+    assert (full.colour, full.blur_unknown, full.ratio_unknown, full.person_share) == (
+        None,
+        "no_background",
+        "no_background",
+        1,
+    )
+    assert (missed.colour, missed.blur_unknown, missed.ratio_unknown, missed.person_share) == (
+        None,
+        "no_frame",
+        "no_frame",
+        None,
+    )
 
 
 def test_the_series_has_null_where_the_video_has_no_frame():
@@ -169,11 +230,18 @@ def segmentation():
 
 @pytest.mark.parametrize("seconds", [1, 3])
 def test_black_frames_hold_nobody(segmentation, tmp_path, seconds):
-    """A black video, also of one second, was looked at: shares of 0, no masks, no backgrounds."""
+    """A black video, also of one second, was looked at: shares of 0, no masks, and a background that is black."""
     video = write_video(tmp_path / "black.mp4", [blank(320, 240, (0, 0, 0))] * (20 * seconds), fps=20)
     found = run(segmentation, video, tmp_path / "frames")
     assert found.person_share.values == (0.0,) * (4 * seconds)
-    assert (found.masks.items, found.backgrounds.items) == ((), ())
+    assert found.masks.items == ()
+    (behind,) = found.backgrounds.items
+    assert (behind.colour, behind.colour_share, behind.blur_unknown, behind.ratio_unknown) == (
+        "#000000",
+        1,
+        "plain",
+        "no_people",
+    )
 
 
 def test_a_landscape_has_nobody(segmentation, tmp_path):
@@ -220,8 +288,15 @@ def test_people_in_the_shots_of_a_reel(segmentation, tmp_path):
     assert shares[13:34].max() == 0
     assert shares[35:44].min() > 0.25
     assert shares[43] > shares[35]
-    assert [item.evidence[0][-2:] for item in found.backgrounds.items] == ["s0", "s3"]
-    assert found.backgrounds.items[0].detail_ratio is None
+    behind = found.backgrounds.items
+    assert [item.evidence[0][-2:] for item in behind] == ["s0", "s1", "s2", "s3"]
+    assert [item.ratio_unknown for item in behind] == [
+        "people_too_smooth",
+        "no_people",
+        "no_people",
+        "people_too_smooth",
+    ]
+    assert all(item.colour for item in behind)
 
 
 def test_bottles_are_no_people(segmentation, tmp_path):

@@ -4,17 +4,10 @@ import numpy as np
 import pytest
 
 from shared.schema import Face, FaceBox, ObjectTrack, TimedBox, TrackedObject
-from tasks.analyzers.body_pose import (
-    HEATMAP,
-    POINTS,
-    BodyPose,
-    Found,
-    places_at,
-    refined,
-    square_of,
-    without_doubles,
-)
+from tasks.analyzers.body_pose import BodyPose, places_at, without_doubles
 from tasks.analyzers.face_detection import FaceDetection
+from tasks.engines.blazepose import HEATMAP, refined, square_of
+from tasks.engines.poses import POINTS, Found
 from tests.support.drawings import blank
 from tests.support.media import run
 from tests.support.models import loaded

@@ -7,7 +7,7 @@ import pytest
 
 from shared.schema import Event, EventTrack, LabelledSegment, SegmentTrack
 from tasks.analyzers.camera_analysis import CameraAnalysis, CameraTracks
-from tasks.analyzers.cut_analysis import CutTracks
+from tasks.analyzers.cut_analysis import CutTracks, Transition
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
@@ -58,6 +58,7 @@ def shots(*bounds: float) -> CutTracks:
     return CutTracks(
         cuts=EventTrack[Event](method="heuristic"),
         shots=SegmentTrack[LabelledSegment](method="heuristic", items=items),
+        transitions=SegmentTrack[Transition](method="heuristic"),
     )
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services import results
+from shared.errors import Infrastructure
 from shared.groups import groups
 from tasks.registry import analyzers, document_schema
+from tests.support.document import sample_document
 from tests.support.moving import texture, write_video
 from tests.support.processes import eventually
 
@@ -129,6 +132,33 @@ def test_videos_of_the_same_name_get_folders_of_their_own(reelgraph, video, tmp_
     assert sorted(durations) == [1.0, 2.0]
 
 
+def test_results_that_cannot_be_written_stop_no_other_video(reelgraph, video, tmp_path):
+    """Where a video's folder cannot be made, one sentence says so, the next video is analyzed, and the code is 3."""
+    second = write_video(tmp_path / "second.mp4", [texture(3, 120, 160)] * 30)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / video.stem).write_text("in the way")
+    ended = reelgraph("analyze", video, second, "--analyzers", "color_analysis", "--out", tmp_path / "out")
+    assert ended.returncode == 3
+    (line,) = [line for line in ended.stderr.splitlines() if "cannot be written" in line]
+    assert video.stem in line
+    assert "Traceback" not in ended.stderr
+    assert (tmp_path / "out" / "second" / "report.html").exists()
+
+
+def test_a_report_that_cannot_be_made_costs_only_itself(environment, monkeypatch, tmp_path):
+    """Whatever a page breaks on, the document is written and the error says which video has no report."""
+    monkeypatch.setenv("REELGRAPH_DATA_DIR", environment["REELGRAPH_DATA_DIR"])
+
+    def broken(*_: object, **__: object) -> str:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(results, "render", broken)
+    with pytest.raises(Infrastructure, match="no report can be made of it: ZeroDivisionError") as caught:
+        results.write_results(sample_document(), tmp_path / "clip")
+    assert caught.value.code == "report_failed"
+    assert [path.name for path in (tmp_path / "clip").iterdir()] == ["result.json"]
+
+
 def left_running(tmp_path):
     """Command lines of processes that work in this test's data folder."""
     found = []
@@ -184,6 +214,13 @@ def test_doctor_says_what_is_missing(reelgraph, environment, tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "reelgraph models pull whisper-tiny-en" in ended.stdout
     assert "ready" in ended.stdout
+
+
+def test_the_module_is_the_command(environment):
+    """`python -m services.cli` runs the command too, rather than ending silently with nothing done."""
+    command = [sys.executable, "-m", "services.cli", "analyze", "nowhere.mp4"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert (done.returncode, "nowhere.mp4" in done.stderr) == (2, True)
 
 
 def test_help_teaches(reelgraph):

@@ -6,6 +6,7 @@ import pytest
 from tasks.analyzers.color_analysis import ColorAnalysis, ColorOptions, ColorTracks, dominant, measures, shot_at
 from tasks.analyzers.cut_analysis import CutAnalysis
 from tests.support.media import run
+from tests.support.models import nothing
 from tests.support.moving import Picture, texture, write_video
 
 H, W = 120, 160
@@ -14,7 +15,7 @@ H, W = 120, 160
 @pytest.fixture(scope="module")
 def colour() -> ColorAnalysis:
     analyzer = ColorAnalysis()
-    analyzer.load(None)  # type: ignore[arg-type]
+    analyzer.load(nothing())
     return analyzer
 
 
@@ -33,7 +34,7 @@ def test_palettes_follow_the_shots(colour: ColorAnalysis, tmp_path: Path) -> Non
     first, second = flat((200, 30, 30), (200, 30, 30), (200, 30, 30), (20, 40, 180)), flat((240, 240, 240))
     video = write_video(tmp_path / "v.mp4", [first] * 30 + [second] * 30)
     analyzer = CutAnalysis()
-    analyzer.load(None)  # type: ignore[arg-type]
+    analyzer.load(nothing())
     cuts = run(analyzer, video, tmp_path / "store")
     one, two = run(colour, video, tmp_path / "store", ("cut_analysis", cuts)).palette.items
     assert (one.start, one.end, two.start, two.end) == (0.0, 1.0, 1.0, 2.0)

@@ -18,7 +18,7 @@ from tasks.analyzers.cut_analysis import CutAnalysis
 from tasks.analyzers.face_detection import FaceDetection
 from tasks.analyzers.object_detection import ObjectDetection
 from tests.support.media import run
-from tests.support.models import loaded
+from tests.support.models import loaded, nothing
 from tests.support.moving import Picture, texture, write_video
 from tests.support.real import real_clip
 from tests.support.tracks import result, segments
@@ -162,7 +162,7 @@ def test_a_real_reel(composition, tmp_path: Path) -> None:
     found = run(loaded(FaceDetection()), video, tmp_path), run(loaded(ObjectDetection()), video, tmp_path)
     others = (("face_detection", found[0]), ("object_detection", found[1]))
     cuts = CutAnalysis()
-    cuts.load(None)  # type: ignore[arg-type]
+    cuts.load(nothing())
     others += (("cut_analysis", run(cuts, video, tmp_path)),)
     items = run(composition, video, tmp_path, *others).shots.items
     assert [item.label for item in items] == ["face", "bottle", None, "person"]

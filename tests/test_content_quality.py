@@ -3,14 +3,14 @@
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
+from services.evaluation.damage import blurred, natural, noisy, squeezed
 from tasks.analyzers.content_quality import ContentQuality, ContentQualityAnalysis, blocking, noise
 from tasks.analyzers.cut_analysis import CutAnalysis
 from tests.support.media import run
-from tests.support.models import loaded
+from tests.support.models import loaded, nothing
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
 
@@ -20,35 +20,6 @@ H, W, FPS = 240, 320, 10
 @pytest.fixture(scope="module")
 def quality() -> ContentQualityAnalysis:
     return loaded(ContentQualityAnalysis())
-
-
-def natural(seed: int) -> np.ndarray:
-    """Leaves of all sizes fallen on one another, a little soft and grainy as from a camera.
-
-    The dead leaves model has the statistics of natural pictures (Lee, Mumford and Huang, 2001).
-    """
-    rng = np.random.default_rng(seed)
-    picture = np.full((960, 1280), 128, np.uint8)
-    for radius in 8 / (np.sqrt(rng.random(6000)) + 0.02):
-        x, y, level = (int(rng.integers(low, high)) for low, high in ((0, 1280), (0, 960), (20, 235)))
-        cv2.circle(picture, (x, y), int(radius) + 1, level, -1)
-    small = np.asarray(cv2.resize(picture, (640, 480), interpolation=cv2.INTER_AREA), np.uint8)
-    return noisy(blurred(small, 0.6), 2)
-
-
-def noisy(picture: np.ndarray, sigma: float) -> np.ndarray:
-    rng = np.random.default_rng(1)
-    return np.clip(np.round(picture + rng.normal(0, sigma, picture.shape)), 0, 255).astype(np.uint8)
-
-
-def squeezed(picture: np.ndarray, jpeg_quality: int) -> np.ndarray:
-    """The picture through JPEG."""
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.uint8)
-
-
-def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
 
 
 def test_more_blur_is_less_sharp(quality: ContentQualityAnalysis) -> None:
@@ -117,7 +88,7 @@ def test_flat_pictures_have_no_texture_to_judge(quality: ContentQualityAnalysis)
 def clip(folder: Path, frames: list[Picture], quality: ContentQualityAnalysis) -> ContentQuality:
     video = write_video(folder / "v.mp4", frames, fps=FPS)
     cuts = CutAnalysis()
-    cuts.load(None)  # type: ignore[arg-type]
+    cuts.load(nothing())
     return run(quality, video, folder / "store", ("cut_analysis", run(cuts, video, folder / "store")))
 
 
@@ -157,7 +128,7 @@ def test_a_shot_without_a_frame_is_not_analysed(quality: ContentQualityAnalysis,
     frames = [np.roll(texture(seed, H, W), i, 1) for seed, n in ((10, 26), (11, 9), (12, 25)) for i in range(n)]
     video = write_video(tmp_path / "v.mp4", frames, fps=30)
     cuts = CutAnalysis()
-    cuts.load(None)  # type: ignore[arg-type]
+    cuts.load(nothing())
     found = run(cuts, video, tmp_path / "store")
     # Frames at 0.0, 0.5, 1.0 and 1.5 s; the middle shot lasts from 0.867 to 1.167 s, so it has the one at 1.0 s.
     assert len(run(quality, video, tmp_path / "store", ("cut_analysis", found)).shots.items) == 3

@@ -1,11 +1,15 @@
 import json
+from itertools import islice, permutations
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tests.support.media import run
+from tests.support.models import nothing
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
 
@@ -15,7 +19,7 @@ H, W = 180, 320
 @pytest.fixture(scope="module")
 def cuts() -> CutAnalysis:
     analyzer = CutAnalysis()
-    analyzer.load(None)  # type: ignore[arg-type]
+    analyzer.load(nothing())
     return analyzer
 
 
@@ -82,6 +86,107 @@ def test_black_between_hard_cuts_is_cuts(cuts: CutAnalysis, tmp_path: Path) -> N
     assert events(run(cuts, video, tmp_path / "store")) == [(1.0, "cut"), (1.667, "cut")]
 
 
+def test_a_fade_through_grey_is_a_fade(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A picture that fades to one flat grey, out of which another comes, is two fades and one boundary, no dissolve."""
+    before, after = drift(16, 45), drift(17, 45)
+    before[30:] = [(p * (1 - i / 15) + 170 * i / 15).astype(np.uint8) for i, p in enumerate(before[30:], 1)]
+    after[:15] = [(p * (i / 15) + 170 * (1 - i / 15)).astype(np.uint8) for i, p in enumerate(after[:15])]
+    result = run(cuts, write_video(tmp_path / "v.mp4", before + after), tmp_path / "store")
+    (out, first), (back, second) = events(result)
+    assert (first, second) == ("fade_out", "fade_in")
+    assert (out, back) == pytest.approx((1.467, 1.533), abs=0.07)
+    assert [shot.start for shot in result.shots.items] == [0.0, back]
+
+
+def test_a_plain_page_does_not_fade(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A white page on which a picture grows comes out of nothing by a ramp, but nothing faded to it."""
+    page, picture = np.full((H, W, 3), 245, np.uint8), texture(18, H, W)
+    grown = [page.copy() for _ in range(30)]
+    for i, frame in enumerate(grown):
+        frame[: 6 * i, : 10 * i] = picture[: 6 * i, : 10 * i]
+    video = write_video(tmp_path / "v.mp4", [page] * 30 + grown + [grown[-1]] * 15)
+    assert events(run(cuts, video, tmp_path / "store")) == []
+
+
+# --- pages -----------------------------------------------------------------------------------------------------
+
+
+def page(*lines: str, top: int = 40) -> Picture:
+    """A white page in a dark frame, with lines of text."""
+    picture = np.full((H, W, 3), 20, np.uint8)
+    picture[10:-10, 30:-30] = 250
+    for number, line in enumerate(lines):
+        cv2.putText(picture, line, (45, top + 22 * number), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (15, 15, 15), 1, cv2.LINE_AA)
+    return picture
+
+
+FIRST = page("Shot boundaries", "and how they are found", "by a machine", top=60)
+SECOND = page("What", "* cuts and fades", "* dissolves", "* wipes are missed", "* pages are turned")
+
+
+def test_a_turned_page_is_a_cut(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """Two still pages, mostly the same white in the same frame, are two shots."""
+    video = write_video(tmp_path / "v.mp4", [FIRST] * 45 + [SECOND] * 45)
+    assert events(run(cuts, video, tmp_path / "store")) == [(1.5, "cut")]
+
+
+def test_what_is_added_to_a_page_is_no_cut(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """Lines that appear one by one, and a caption that changes on a still picture, leave it one shot."""
+    lines = ("What", "* cuts and fades", "* dissolves", "* wipes are missed", "* pages are turned")
+    built = [frame for shown in range(1, 6) for frame in [page(*lines[:shown])] * 15]
+    assert events(run(cuts, write_video(tmp_path / "v.mp4", built), tmp_path / "store")) == []
+    still = texture(19, H, W)
+    said = []
+    for words in ("one line of words", "and then the next", "until the last of them"):
+        said += [cv2.putText(still.copy(), words, (30, 160), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 2)] * 20
+    assert events(run(cuts, write_video(tmp_path / "w.mp4", said), tmp_path / "other")) == []
+
+
+@pytest.mark.parametrize("pixels", [1, 4, 12])
+def test_a_knock_against_the_camera_is_no_cut(cuts: CutAnalysis, tmp_path: Path, pixels: int) -> None:
+    """A still picture that jumps aside by up to 12 of 320 pixels is the same picture."""
+    picture = texture(20, 300, 500)
+    shot = [window(picture, 250 + pixels * (i >= 30), 150, 1.0, H, W) for i in range(60)]
+    assert events(run(cuts, write_video(tmp_path / "v.mp4", shot), tmp_path / "store")) == []
+
+
+# --- dissolves -------------------------------------------------------------------------------------------------
+
+
+def dissolve(before: list[Picture], after: list[Picture], length: int) -> list[Picture]:
+    """Both shots, the last frames of one mixed with the first of the other."""
+    shares = [(i + 1) / (length + 1) for i in range(length)]
+    mixed = [
+        (one * (1 - share) + other * share).astype(np.uint8)
+        for one, other, share in zip(before[-length:], after[:length], shares, strict=True)
+    ]
+    return [*before[:-length], *mixed, *after[length:]]
+
+
+@pytest.mark.parametrize("length", [9, 20, 60])
+@pytest.mark.parametrize("speed", [0.0, 3.0])
+def test_a_dissolve_has_its_span(cuts: CutAnalysis, tmp_path: Path, length: int, speed: float) -> None:
+    """A dissolve of 0.3 to 2 s between shots, still or moving, is found within 3 frames; its middle parts them."""
+    before, after = drift(21, 45 + length, speed), drift(22, 45 + length, -speed)
+    result = run(cuts, write_video(tmp_path / "v.mp4", dissolve(before, after, length)), tmp_path / "store")
+    (span,) = result.transitions.items
+    assert (span.start, span.end) == pytest.approx((1.5, 1.5 + length / 30), abs=0.101)
+    ((middle, kind),) = events(result)
+    assert (kind, span.label, span.evidence) == ("dissolve", "dissolve", ("cut_analysis/cuts/c1",))
+    assert middle == pytest.approx((span.start + span.end) / 2, abs=0.034)
+    assert [shot.start for shot in result.shots.items] == [0.0, middle]
+
+
+def test_what_comes_back_is_no_dissolve(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A camera that loses focus for a second sees less detail in between, but the same picture after it."""
+    frames = drift(23, 90)
+    for i in range(30):
+        sigma = 0.1 + 4 * min(i, 29 - i) / 15
+        frames[30 + i] = cv2.GaussianBlur(frames[30 + i], (0, 0), sigma)
+    result = run(cuts, write_video(tmp_path / "v.mp4", frames), tmp_path / "store")
+    assert (events(result), result.transitions.items) == ([], ())
+
+
 def test_nothing_is_known_of_confidence(cuts: CutAnalysis, tmp_path: Path) -> None:
     """The detector's ratio is no probability, so confidence is null and the method says heuristic."""
     result = run(cuts, write_video(tmp_path / "v.mp4", drift(1, 20) + drift(2, 20)), tmp_path / "store")
@@ -96,3 +201,50 @@ def test_the_sample_reel_is_cut_where_it_was_cut(cuts: CutAnalysis, tmp_path: Pa
     found = events(run(cuts, video, tmp_path))
     assert {kind for _, kind in found} == {"cut"}
     assert [t for t, _ in found] == pytest.approx(truth["cuts_seconds"], abs=0.1)
+
+
+def test_the_turned_page_of_a_real_talk(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """The talk's slide changes once, at its frame 213, and nothing else does."""
+    assert events(run(cuts, real_clip("slides_talk.mp4"), tmp_path)) == [(7.1, "cut")]
+
+
+def test_the_dissolve_of_a_real_film(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """NASA's clip dissolves from frame 150 to frame 180 (looked at one by one), and is cut once, at frame 240."""
+    result = run(cuts, real_clip("multistream.mp4"), tmp_path)
+    assert [kind for _, kind in events(result)] == ["dissolve", "cut"]
+    (span,) = result.transitions.items
+    assert (span.start, span.end) == pytest.approx((5.005, 6.006), abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["bottles.mp4", "people.mp4", "sign_book.mkv"])
+def test_one_real_shot_stays_one(cuts: CutAnalysis, tmp_path: Path, name: str) -> None:
+    """Clips of one shot have no cut, no fade, no dissolve."""
+    assert events(run(cuts, real_clip(name), tmp_path)) == []
+
+
+PIECES = {"bottles.mp4": 500, "faces.mp4": 10, "multistream.mp4": 30, "people.mp4": 0, "sign_book.mkv": 0}
+"""Clips, and a frame from which on 90 belong to one shot."""
+
+
+def piece(name: str) -> list[Picture]:
+    """The 90 frames of a real shot, 320 x 180."""
+    with av.open(str(real_clip(name))) as container:
+        frames = islice(container.decode(video=0), PIECES[name], PIECES[name] + 90)
+        return [frame.reformat(W, H, "rgb24").to_ndarray() for frame in frames]
+
+
+def test_dissolves_between_real_shots(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """Of 20 dissolves of 0.3 to 1.6 s, one for each pair of real shots, at least 17 are found; at most one is wrong."""
+    shots = [piece(name) for name in PIECES]
+    lengths = range(10, 50, 2)
+    right = wrong = 0
+    for (before, after), length in zip(permutations(shots, 2), lengths, strict=True):
+        folder = tmp_path / str(length)
+        folder.mkdir()
+        video = write_video(folder / "v.mp4", dissolve(before, after, length))
+        start = (90 - length) / 30
+        for span in run(cuts, video, folder / "store").transitions.items:
+            near = abs(span.start - start) < 0.2 and abs(span.end - start - length / 30) < 0.2
+            right, wrong = right + near, wrong + (not near)
+    assert right >= 17, right
+    assert wrong <= 1, wrong

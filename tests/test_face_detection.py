@@ -1,59 +1,21 @@
 """Tests of face detection: its arithmetic on hand-made tensors, its network on drawn and on real faces."""
 
+import cv2
 import numpy as np
 import pytest
 
-from tasks.analyzers.face_detection import SIDE, STRIDE, FaceDetection, decode, merge
+from shared.frames import Frames
+from shared.schema import LabelledSegment
+from tasks.analyzers.face_detection import FRAMES, FaceDetection
 from tests.support.drawings import FACE_POINTS, blank, draw_face
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import write_video
 from tests.support.real import real_clip
+from tests.support.tracks import result, segments
 
-COLUMNS = SIDE // STRIDE
 WALL = (190, 195, 200)
-
-
-def test_decoding_reads_boxes_and_keypoints_from_the_cells_middle():
-    """One sure cell becomes one box and six points, all counted in pixels from the cell's middle."""
-    shapes, logits = np.zeros((COLUMNS**2, 16), np.float32), np.full(COLUMNS**2, -200, np.float32)
-    column, row = 10, 20
-    cell = row * COLUMNS + column
-    logits[cell] = np.log(3)
-    shapes[cell] = [2, -4, 30, 40, *range(12)]
-    points, scores = decode(shapes, logits, 0.6)
-    x, y = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
-    keypoints = [[x + 2 * k, y + 2 * k + 1] for k in range(6)]
-    np.testing.assert_allclose(points, [[[x + 2 - 15, y - 4 - 20], [x + 2 + 15, y - 4 + 20], *keypoints]])
-    assert scores == pytest.approx([0.75])
-
-
-def test_decoding_leaves_out_what_scores_below_the_floor():
-    """A logit of zero is a score of one half: in at that floor, out above it."""
-    shapes, logits = np.zeros((COLUMNS**2, 16), np.float32), np.full(COLUMNS**2, -9, np.float32)
-    logits[7] = 0
-    assert len(decode(shapes, logits, 0.5)[1]) == 1
-    points, scores = decode(shapes, logits, 0.51)
-    assert points.shape == (0, 8, 2)
-    assert scores.shape == (0,)
-
-
-def face_at(x, size=20.0):
-    """Points of a face whose box begins at x."""
-    return np.concatenate([[[x, 10], [x + size, 10 + size]], np.full((6, 2), x + size / 2)])
-
-
-def test_merging_weighs_overlapping_faces_by_score():
-    """Two boxes of one face become their weighted mean with the better score; a face apart stays as it is."""
-    points, scores = merge(np.array([face_at(10), face_at(14), face_at(90)]), np.array([0.9, 0.6, 0.7]))
-    np.testing.assert_allclose(points, [face_at((10 * 0.9 + 14 * 0.6) / 1.5), face_at(90)])
-    assert scores.tolist() == [0.9, 0.7]
-
-
-def test_merging_nothing_gives_nothing():
-    """No faces stay no faces, in arrays of the right shape."""
-    points, scores = merge(np.zeros((0, 8, 2)), np.zeros(0))
-    assert (points.shape, scores.shape) == ((0, 8, 2), (0,))
+PALE = (230, 230, 230)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +73,68 @@ def test_a_bare_wall_has_no_face(detection, tmp_path):
     """A video without anybody is looked at and has no faces."""
     video = write_video(tmp_path / "wall.mp4", [blank(320, 240, WALL)] * 20, fps=20)
     assert run(detection, video, tmp_path / "frames").faces.items == ()
+
+
+def draw_buoy(frame, x, y, radius):
+    """A grey oval with two round holes, a notch and a slot: enough of a face for BlazeFace."""
+    cv2.ellipse(frame, (x, y), (int(0.8 * radius), int(1.05 * radius)), 0, 0, 360, (150, 150, 150), -1, cv2.LINE_AA)
+    for side in (-0.39, 0.39):
+        hole = int(x + side * radius), int(y - 0.15 * radius)
+        cv2.circle(frame, hole, int(0.12 * radius), (60, 40, 40), -1, cv2.LINE_AA)
+    cv2.line(frame, (x, y), (x, int(y + 0.25 * radius)), (60, 40, 40), 2)
+    slot = int(y + 0.55 * radius)
+    cv2.line(frame, (int(x - 0.3 * radius), slot), (int(x + 0.3 * radius), slot), (60, 40, 40), 3)
+
+
+@pytest.fixture(scope="module")
+def buoy_after_face(tmp_path_factory):
+    """A video of 2 s: a drawn face, then a drawn buoy."""
+    face, buoy = blank(240, 320, WALL), blank(240, 320, PALE)
+    draw_face(face, 120, 150, 50)
+    draw_buoy(buoy, 120, 150, 44)
+    return write_video(tmp_path_factory.mktemp("buoy") / "buoy.mp4", [face] * 20 + [buoy] * 20, fps=20)
+
+
+def test_what_only_one_network_takes_for_a_face_is_none(detection, buoy_after_face, tmp_path):
+    """A thing that BlazeFace is sure of and the face mesh does not know is left out; the true face before it stays."""
+    buoy = blank(240, 320, PALE)
+    draw_buoy(buoy, 120, 150, 44)
+    assert len(detection.look(0.0, buoy, 0.8)[0].boxes) == 1
+    shots = segments(*(LabelledSegment(id=f"s{n}", start=n, end=n + 1.0, label="shot") for n in (0, 1)))
+    (face,) = run(detection, buoy_after_face, tmp_path, result("cut_analysis", shots=shots)).faces.items
+    assert (face.start, face.end) == (0.0, 1.0)
+
+
+def test_faces_too_small_to_be_checked_stay(detection, buoy_after_face, tmp_path, monkeypatch):
+    """What the mesh could not judge at its size is not thrown away: there the first network's word stands."""
+    monkeypatch.setattr("tasks.analyzers.face_detection.LEAST_SIDE", 200)
+    assert run(detection, buoy_after_face, tmp_path).faces.items[-1].end == 2.0
+
+
+def test_a_face_between_two_close_frames_stays(detection, tmp_path, monkeypatch):
+    """Where there was room for one close frame a second only, the wall before a face is no proof against it."""
+    wall, face = blank(240, 320, WALL), blank(240, 320, WALL)
+    draw_face(face, 120, 150, 50)
+    rare = Frames(fps=1, short_side=640)
+    monkeypatch.setattr("tasks.analyzers.face_detection.CLOSE", rare)
+    monkeypatch.setattr(FaceDetection, "needs", (FRAMES, rare))
+    video = write_video(tmp_path / "short.mp4", [wall] * 5 + [face] * 10 + [wall] * 5, fps=20)
+    (found,) = run(detection, video, tmp_path / "frames").faces.items
+    assert (found.start, found.end) == (0.25, 0.75)
+
+
+def test_another_face_after_a_cut_is_another_face(detection, tmp_path):
+    """Two faces in the same place, one before a cut and one after, lit from other sides, are two, apart at the cut."""
+    face = blank(360, 640, WALL)
+    draw_face(face, *head(10))
+    from_left = np.linspace(1.2, 0.2, 360)[None, :, None]
+    lit = [np.clip(face * light, 0, 255).astype(np.uint8) for light in (from_left, from_left[:, ::-1])]
+    video = write_video(tmp_path / "two.mp4", [lit[0]] * 22 + [lit[1]] * 18, fps=20)
+    shots = segments(*(LabelledSegment(id=f"s{n}", start=n * 1.1, end=1.1 + n * 0.9, label="shot") for n in (0, 1)))
+    found = run(detection, video, tmp_path / "frames", result("cut_analysis", shots=shots)).faces.items
+    assert [(one.start, one.end) for one in found] == [(0.0, 1.1), (1.25, 2.0)]
+    (one,) = run(detection, video, tmp_path / "again").faces.items
+    assert (one.start, one.end) == (0.0, 2.0)
 
 
 def test_a_real_reel(detection, tmp_path):

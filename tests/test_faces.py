@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.faces import FacePath, back, crop, similarity, spans_without, unclear, upright_square, view
+from tasks.faces import ClearLooks, FacePath, back, crop, similarity, upright_square, view
 from tests.support.faces import face_at
 
 SIZE = (200, 100)
@@ -27,11 +27,15 @@ def test_a_turned_head_is_not_clear(nose, clear):
 
 
 def test_a_frame_counts_when_one_face_can_be_looked_at():
-    """Unclear is a frame with faces of which none is large and frontal; nobody there is no reason."""
+    """A frame with faces of which none is large and frontal takes its time out; one of several, or nobody, does not."""
     near, turned = (view(face_at([0.0], 0.5, nose=nose).boxes[0], SIZE) for nose in (0.0, 0.9))
-    assert unclear([turned, None], 20)
-    assert not unclear([turned, near], 20)
-    assert not unclear([None], 20)
+    looked = ClearLooks(20)
+    assert looked.at(0.0, [turned, near]) == [(1, near)]
+    assert looked.at(0.5, [None, None]) == []
+    assert looked.spans(1.0) is None
+    assert looked.at(1.0, [turned, None]) == []
+    assert looked.at(1.5, [near]) == [(0, near)]
+    assert looked.spans(2.0) == ((0.0, 1.0), (1.5, 2.0))
 
 
 def test_between_boxes_a_face_goes_straight():
@@ -56,11 +60,12 @@ def test_a_long_absence_is_not_bridged():
     assert FacePath(face_at([0.0, 1.0], 0.5), []).at(0.5, SIZE) is None
 
 
-def test_holes_are_cut_out_of_what_was_looked_at():
-    """A frame that could not be looked at takes its time until the next one; without holes nothing is said."""
-    assert spans_without([], [0.0, 0.5], 1.0) is None
-    assert spans_without([0.5], [0.0, 0.5, 1.0], 1.5) == ((0.0, 0.5), (1.0, 1.5))
-    assert spans_without([0.0], [0.0], 1.5) == ()
+def test_without_a_clear_look_nothing_was_looked_at():
+    """A video of one frame with a face too small for the network was not looked at; one of no frame was."""
+    looked = ClearLooks(30)
+    assert looked.spans(1.5) is None
+    looked.at(0.0, [view(face_at([0.0], 0.5).boxes[0], SIZE)])
+    assert looked.spans(1.5) == ()
 
 
 def test_a_similarity_is_recovered():

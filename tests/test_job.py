@@ -95,6 +95,23 @@ def test_a_poison_video_is_given_up(stack, video, tmp_path):
     assert token.read_text() == "xxx"
 
 
+def test_a_gpu_that_fails_costs_a_process_not_the_job(stack, video, tmp_path):
+    """After an error that leaves the GPU unusable a new process takes the work over, and it succeeds there."""
+    document = wait(submit(video, "misbehaving", misbehaving={"lose_gpu": 1, "token": str(tmp_path / "attempts")}))
+    assert report(document, "misbehaving")["status"] == "ok"
+    assert report(document, "misbehaving")["receipt"]["attempts"] == 2
+
+
+def test_a_gpu_that_fails_every_time_is_named(stack, video, tmp_path):
+    """After three attempts the outcome says that it was the GPU; the worker's next process works."""
+    document = wait(submit(video, "misbehaving", misbehaving={"lose_gpu": 3, "token": str(tmp_path / "attempts")}))
+    failed = report(document, "misbehaving")
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "gpu_lost")
+    assert "illegal memory access" in failed["error"]["message"]
+    again = wait(submit(video, "misbehaving", misbehaving={"error": "after it"}))
+    assert report(again, "misbehaving")["error"]["code"] == "analyzer_error"
+
+
 def test_cancelling_keeps_the_models(stack, video):
     """A cancelled job ends within 2 s, its running analyzer too, and the worker's process stays."""
     job = submit(video, "misbehaving", misbehaving={"sleep": 60.0})

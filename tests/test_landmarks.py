@@ -9,13 +9,16 @@ PALM = Detector(side=192, strides=(8, 16, 16, 16), keypoints=7)
 
 
 def test_anchors_are_as_many_and_where_the_networks_have_them():
-    """Palms have 2016 anchors and bodies 2254; two stand at each fine cell, six at each coarse one."""
+    """Palms have 2016 anchors, bodies 2254: two at each fine cell, six at each coarse one; faces one at each cell."""
     palms, bodies = anchors(192, (8, 16, 16, 16)), anchors(224, (8, 16, 32, 32, 32))
     assert (len(palms), len(bodies)) == (2016, 2254)
     np.testing.assert_array_equal(palms[:4], [[4, 4], [4, 4], [12, 4], [12, 4]])
     fine = 24 * 24 * 2
     np.testing.assert_array_equal(palms[fine : fine + 7], [[8, 8]] * 6 + [[24, 8]])
     np.testing.assert_array_equal(bodies[-1], [224 - 16, 224 - 16])
+    faces = anchors(192, (4,), 1)
+    assert len(faces) == 48 * 48
+    np.testing.assert_array_equal(faces[20 * 48 + 10], [42, 82])
 
 
 def cells(*detections):

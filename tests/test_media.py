@@ -118,6 +118,12 @@ def test_variable_rate_is_found(container: str, tmp_path: Path) -> None:
     assert probe(make_clip(tmp_path / f"even.{container}", frames=60, fps=30)).vfr is False
 
 
+def test_a_header_that_counts_ticks_is_not_variable(tmp_path: Path) -> None:
+    """The header of DV names a rate of 60,000, its clock's: 25 even frames a second are 25, and do not vary."""
+    info = probe(make_clip(tmp_path / "a.dv", frames=5, fps=25, size=(720, 576), codec="dvvideo", encoder={}))
+    assert (info.fps, info.vfr, info.duration_seconds) == ("25/1", False, 0.2)
+
+
 def test_a_late_change_of_rate_is_found(tmp_path: Path) -> None:
     """Frames that keep one distance for the packets that are scanned, and another afterwards, are variable as well."""
     stamps = [*range(0, 4000, 10), *range(4000, 14_000, 100)]

@@ -10,6 +10,7 @@ import pytest
 
 from services.commands import models
 from shared.errors import BadInput
+from tasks import registry
 from tests.support.project import ROOT
 from tests.support.web import pinned, sha256, write_pins
 
@@ -64,10 +65,7 @@ def test_pull_shows_its_steps_and_verify_checks(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(FILE)
     artifacts = {"a": pinned(FILE, source="file", path=str(tmp_path / "file"))}
     pins = write_pins(tmp_path / "pins.toml", artifacts, {"net": [pinned(FILE, name="model.bin", artifact="a")]})
-    main = (
-        f"import shared.weights as w, pathlib; w.Weights.__init__.__defaults__ = (pathlib.Path({str(pins)!r}),); {MAIN}"
-    )
-    monkeypatch.setattr(f"{__name__}.MAIN", main)
+    monkeypatch.setenv("REELGRAPH_PINS_FILE", str(pins))
     done = reelgraph("models", "pull", "net", "--weights", tmp_path / "store")
     assert done.stdout == f"net: ready in {tmp_path}/store/net\n"
     assert "net/model.bin: stored" in done.stderr.splitlines()
@@ -82,9 +80,12 @@ def test_pull_shows_its_steps_and_verify_checks(tmp_path, monkeypatch):
 
 def test_default_entries_are_those_of_the_profile(monkeypatch):
     """Without names, a pull brings what the profile's analyzers declare: each entry once, no other profile's."""
-    declared = [{"local": "small", "gpu": "large"}, {"local": "small"}, {"gpu": "huge"}, {}]
-    analyzers = {str(index): SimpleNamespace(weights=weights) for index, weights in enumerate(declared)}
-    monkeypatch.setattr(models, "analyzers", lambda: analyzers)
+    declared = [{"local": "small", "gpu": "large"}, {"local": "small"}, {"local": None, "gpu": "huge"}, {}]
+    analyzers = {
+        str(index): SimpleNamespace(name=str(index), weights=weights, extra={})
+        for index, weights in enumerate(declared)
+    }
+    monkeypatch.setattr(registry, "analyzers", lambda: analyzers)
     assert models.declared("local") == ("small",)
     assert models.declared("gpu") == ("huge", "large")
     with pytest.raises(BadInput, match="local"):

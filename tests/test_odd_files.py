@@ -94,6 +94,23 @@ def test_every_still_picture_is_named(ending: str, tmp_path: Path) -> None:
     assert caught.value.code == "still_picture"
 
 
+def test_an_animated_webp_is_named(tmp_path: Path) -> None:
+    """An animated WebP is not called a still picture: the sentence says that this build cannot decode it."""
+    first, *others = [Image.fromarray(numbered(number, 160, 120)) for number in range(3)]
+    first.save(tmp_path / "a.webp", save_all=True, append_images=others, duration=100)
+    with pytest.raises(BadInput, match="animated WebP cannot be decoded here") as caught:
+        probe(tmp_path / "a.webp")
+    assert caught.value.code == "undecodable"
+
+
+def test_a_link_to_itself_is_no_missing_file(tmp_path: Path) -> None:
+    """A symbolic link in a circle ends in a sentence that says so."""
+    (tmp_path / "a.mp4").symlink_to("a.mp4")
+    with pytest.raises(BadInput, match="cannot be read") as caught:
+        probe(tmp_path / "a.mp4")
+    assert caught.value.code == "unreadable"
+
+
 @pytest.mark.parametrize("head", [b"\0\0\0\x18ftypheic", b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a\xfa\x1f"])
 def test_pictures_that_only_phones_write_are_named(head: bytes, tmp_path: Path) -> None:
     """HEIC and JPEG XL are known by their first bytes."""
@@ -120,6 +137,8 @@ def videos(folder: Path) -> dict[str, Path]:
         "audio only": make_clip(folder / "sound.m4a", frames=0, sound=tone),
         "one frame": make_clip(folder / "one.mp4", frames=1),
         "8x8": make_clip(folder / "tiny.mp4", size=(8, 8), picture=second_scene),
+        "thin": make_clip(folder / "thin.mkv", size=(3, 2000), picture=second_scene, pix_fmt="yuv444p"),
+        "banner": make_clip(folder / "banner.mp4", size=(400, 100), picture=second_scene),
         "gif": make_clip(folder / "a.gif", picture=second_scene, codec="gif", pix_fmt="rgb8", encoder={}),
         "1 fps": make_clip(folder / "slow.mp4", fps=1, picture=second_scene),
         "240 fps": make_clip(folder / "fast.mp4", frames=480, fps=240, picture=plain(90)),
@@ -156,7 +175,7 @@ def test_every_odd_video_is_analysed(analysed: tuple[subprocess.CompletedProcess
     ended, documents = analysed
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
-    assert len(documents) == 14
+    assert len(documents) == 16
     for case, document in documents.items():
         assert document["job"]["state"] == "completed", case
         assert set(statuses(document).values()) <= {"ok", "skipped"}, case
@@ -172,6 +191,8 @@ def test_every_odd_video_is_analysed(analysed: tuple[subprocess.CompletedProcess
         ("strange", 1.0),
         ("no UTF-8", 1.0),
         ("8x8", 1.0),
+        ("thin", 1.0),
+        ("banner", 1.0),
         ("gif", 1.0),
         ("1 fps", 10.0),
         ("5.1", 1.0),

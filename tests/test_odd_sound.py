@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.errors import Skipped
+from services.evaluation.media import look
+from shared.errors import BadInput, Skipped
 from shared.frames import Audio, Frames
 from shared.media import probe
+from shared.schema import Scalar, TrackSet
 from tasks.analyzers.audio_analysis import AudioAnalysis
+from tasks.registry import analyzers
 from tests.support.clips import Sound, click, make_clip
 from tests.support.media import run
 from tests.support.reading import clicks_in, opened
@@ -120,6 +123,43 @@ def test_samples_that_are_no_numbers_are_silence(tmp_path: Path) -> None:
     assert np.isfinite(read).all()
     assert read.max() == pytest.approx(2.7)
     assert np.flatnonzero(np.abs(read[:, 0]) > 0.4)[0] == 48_000
+
+
+def wav_of(path: Path, rate: int, samples: int) -> Path:
+    """So many loud samples at that rate."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((20_000 * np.sin(np.arange(samples) + 1)).astype("<i2").tobytes())
+    return path
+
+
+HEARERS = [
+    name for name, one in analyzers().items() if not one.weights and any(isinstance(n, Audio) for n in one.needs)
+]
+
+
+@pytest.mark.parametrize("name", HEARERS)
+def test_sound_that_yields_no_sample_breaks_no_analyzer(name: str, tmp_path: Path) -> None:
+    """At 1 Hz FFmpeg's resampler gives nothing: every analyzer of sound ends without a claim about any time."""
+    clip = wav_of(tmp_path / "a.wav", 1, 20)
+    assert len(opened(clip, MONO).audio(MONO)) == 0
+    found = look(clip, tmp_path / "frames", (name,))[name]
+    assert isinstance(found, TrackSet)
+    items = [item for track in found.tracks(name) for item in getattr(track, "items", ())]
+    assert [item for item in items if not isinstance(item, Scalar) or item.value] == []
+
+
+@pytest.mark.parametrize("name", [*HEARERS, "temporal_flow"])
+def test_a_millisecond_of_sound_breaks_no_analyzer(name: str, tmp_path: Path) -> None:
+    """The shortest sound that is accepted goes through every analyzer of sound, and through the flow."""
+    assert isinstance(look(wav_of(tmp_path / "a.wav", 48_000, 48), tmp_path / "frames", (name,))[name], TrackSet)
+
+
+def test_a_single_sample_is_refused(tmp_path: Path) -> None:
+    """What is shorter than a millisecond, the document's unit of time, ends in one sentence."""
+    with pytest.raises(BadInput, match="under a millisecond") as caught:
+        probe(wav_of(tmp_path / "a.wav", 48_000, 1))
+    assert caught.value.code == "no_duration"
 
 
 def test_sound_that_nobody_can_decode_is_no_sound(tmp_path: Path) -> None:

@@ -6,21 +6,34 @@ import json
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
+from services.exports.thumbnail import thumbnail
 from shared.errors import BadInput
 from shared.frames import Audio, Frames
 from shared.media import probe
-from tests.support.clips import Sound, click, make_clip, numbered
+from tests.support.clips import Sound, click, make_clip, number_of, numbered
 from tests.support.project import ROOT
 from tests.support.reading import clicks_in, opened, seen
 from tests.support.remux import copy, with_duration
 
 ALL = Frames(None, None, "gray")
+B_FRAMES = {"preset": "veryfast", "crf": "12", "bf": "3", "x264-params": "b-adapt=0"}
+X265_B_FRAMES = {"preset": "ultrafast", "x265-params": "bframes=3:b-adapt=0:log-level=none"}
+MPEG_B_FRAMES = {"bf": "2", "b": "4000000"}
+REORDERED = [
+    *((ending, "libx264", 10, B_FRAMES) for ending in ("mp4", "mov", "mkv", "flv", "avi", "nut", "ts", "m2ts", "h264")),
+    *((ending, "libx265", 10, X265_B_FRAMES) for ending in ("ts", "mp4", "hevc")),
+    *((ending, "mpeg2video", 25, MPEG_B_FRAMES) for ending in ("ts", "mpg", "mxf")),
+    ("avi", "mpeg4", 10, MPEG_B_FRAMES),
+]
+"""Ending, encoder, frames a second and its options: decoding times that are not presentation times."""
 SOUND = Audio()
 WRAP_SECONDS = 2**33 / 90_000
 
@@ -31,6 +44,11 @@ def phone_stamps(frames: int) -> list[int]:
     gaps = 33 + rng.integers(-6, 7, frames - 1)
     gaps[40::50] = 250
     return [0, *np.cumsum(gaps).tolist()]
+
+
+def noisy(number: int, width: int, height: int) -> np.ndarray:
+    """A frame that no encoder makes small."""
+    return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])
@@ -44,6 +62,30 @@ def test_a_phones_uneven_frames_keep_their_times(ending: str, tmp_path: Path) ->
     assert [time for _, time in frames] == pytest.approx([stamp / 1000 for stamp in stamps], abs=0.001)
     firsts = {int(stamp * 4 // 1000): number for number, stamp in reversed(list(enumerate(stamps)))}
     assert [number for number, _ in seen(reader, some)] == sorted(firsts.values())
+
+
+@pytest.mark.parametrize(("ending", "codec", "fps", "encoder"), REORDERED)
+def test_reordered_pictures_keep_their_times(
+    ending: str, codec: str, fps: int, encoder: dict[str, str], tmp_path: Path
+) -> None:
+    """With B-frames every frame is at its own time and the length is exact, in every container that holds them."""
+    clip = make_clip(tmp_path / f"a.{ending}", frames=60, fps=fps, codec=codec, encoder=encoder, keyframe_every=30)
+    reader = opened(clip, ALL)
+    assert seen(reader, ALL) == [(number, pytest.approx(number / fps, abs=0.0011)) for number in range(60)]
+    assert reader.info.duration_seconds == pytest.approx(60 / fps, abs=0.002)
+    assert reader.info.fps == f"{fps}/1"
+    assert reader.info.vfr is not True
+
+
+@pytest.mark.parametrize("ending", ["ts", "flv", "avi", "mkv"])
+def test_reordered_pictures_stay_with_the_sound(ending: str, tmp_path: Path) -> None:
+    """With B-frames and sound together: the click is heard at the frame that it was made for."""
+    clip = make_clip(tmp_path / f"a.{ending}", frames=30, encoder=B_FRAMES, keyframe_every=30, sound=click(3, [1.0]))
+    reader = opened(clip, ALL, SOUND)
+    frames = dict(seen(reader, ALL))
+    assert len(frames) == 30
+    assert clicks_in(reader.audio(SOUND), SOUND) == pytest.approx([frames[10]], abs=0.025)
+    assert reader.info.duration_seconds == pytest.approx(3, abs=0.3 if ending == "avi" else 0.1)
 
 
 @pytest.mark.parametrize("later", [-0.5, -1000.0, WRAP_SECONDS - 1.5, WRAP_SECONDS - 0.05, 2 * WRAP_SECONDS - 1.5])
@@ -67,7 +109,8 @@ def test_what_lies_before_an_mp4_begins_is_left_out(tmp_path: Path) -> None:
     assert clicks_in(reader.audio(SOUND), SOUND) == pytest.approx([0.5], abs=0.002)
 
 
-def test_recordings_that_were_joined_follow_one_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", [None, B_FRAMES])
+def test_recordings_that_were_joined_follow_one_another(encoder: dict[str, str] | None, tmp_path: Path) -> None:
     """Two transport streams in one file, each with its own clock: all frames, picture and sound together."""
     parts = [
         make_clip(
@@ -75,6 +118,7 @@ def test_recordings_that_were_joined_follow_one_another(tmp_path: Path) -> None:
             frames=30,
             picture=lambda number, width, height, first=first: numbered(first + number, width, height),
             sound=click(3, [at]),
+            encoder=encoder,
         )
         for first, at in ((0, 1.0), (30, 2.0), (60, 0.5))
     ]
@@ -104,6 +148,88 @@ def test_a_wrong_duration_is_found_beyond_the_key_frames(tmp_path: Path) -> None
     """A length in the header that ends before the second key frame does not hide what follows it."""
     whole = make_clip(tmp_path / "whole.mkv", frames=100, keyframe_every=50)
     assert probe(with_duration(whole, tmp_path / "a.mkv", 2.0)).duration_seconds == pytest.approx(10, abs=0.01)
+
+
+def test_a_short_file_without_a_length_is_measured(tmp_path: Path) -> None:
+    """Ten frames in a live Matroska, WebM or raw H.264, and a GIF that names no delay, are less than 0.5 s long."""
+    clips = [
+        make_clip(tmp_path / "a.mkv", frames=10, fps=25, options={"live": "1"}),
+        make_clip(tmp_path / "a.webm", frames=10, fps=25, codec="libvpx", encoder={}, options={"live": "1"}),
+        make_clip(tmp_path / "a.h264", frames=10, fps=25),
+    ]
+    assert [probe(clip).duration_seconds for clip in clips] == [pytest.approx(0.4, abs=0.002)] * 3
+    Image.fromarray(numbered(5, 160, 120)).save(tmp_path / "a.gif")
+    reader = opened(tmp_path / "a.gif", ALL)
+    assert (reader.info.duration_seconds, seen(reader, ALL)) == (0.1, [(5, 0.0)])
+
+
+@pytest.mark.parametrize("delays", [None, 0, 100])
+def test_a_gif_shows_all_its_pictures(delays: int | None, tmp_path: Path) -> None:
+    """Twenty pictures with delays of 0.1 s, of 0, or without any: all are read, one every 0.1 s; of half, half."""
+    first, *others = [Image.fromarray(numbered(number, 160, 120)) for number in range(20)]
+    options = {} if delays is None else {"duration": delays}
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, **options)
+    reader = opened(tmp_path / "a.gif", ALL)
+    assert seen(reader, ALL) == [(number, number / 10) for number in range(20)]
+    assert (reader.info.duration_seconds, reader.info.fps, reader.info.vfr) == (2.0, "10/1", False)
+    data = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "half.gif").write_bytes(data[: len(data) // 2])
+    half = seen(opened(tmp_path / "half.gif", ALL), ALL)
+    assert 8 <= len(half) <= 11
+    assert half[:8] == [(number, number / 10) for number in range(8)]
+
+
+def test_an_animated_png_is_a_video(tmp_path: Path) -> None:
+    """Twenty pictures of 0.1 s in an APNG are all read at their times, and have thumbnails."""
+    first, *others = [Image.fromarray(numbered(number, 160, 120)) for number in range(20)]
+    first.save(tmp_path / "a.png", save_all=True, append_images=others, duration=100)
+    reader = opened(tmp_path / "a.png", ALL)
+    assert seen(reader, ALL) == [(number, number / 10) for number in range(20)]
+    assert (reader.info.duration_seconds, reader.info.fps, reader.info.vfr) == (2.0, "10/1", False)
+    shown = Image.open(BytesIO(thumbnail(tmp_path / "a.png", reader.info, 1.25, width=160)))
+    assert number_of(np.asarray(shown)) == 12
+
+
+def test_an_unreadable_stretch_ends_nothing(tmp_path: Path) -> None:
+    """A transport stream with its middle third overwritten is as long as before, and is read to its end."""
+    clip = make_clip(tmp_path / "a.ts", frames=60, picture=noisy)
+    data = clip.read_bytes()
+    third = len(data) // 3
+    clip.write_bytes(data[:third] + bytes(third) + data[2 * third :])
+    reader = opened(clip, ALL)
+    assert reader.info.duration_seconds == pytest.approx(6, abs=0.1)
+    times = np.concatenate([part.times for part in reader.frames(ALL)])
+    assert times[-1] == pytest.approx(5.9, abs=0.01)
+    assert len(times) < 60
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "encoder"), [("ts", "libx264", None), ("mpg", "mpeg2video", {"qmin": "1", "qmax": "2"})]
+)
+def test_sound_that_begins_in_mid_file_is_left_out(
+    ending: str, codec: str, encoder: dict[str, str] | None, tmp_path: Path
+) -> None:
+    """A stream that FFmpeg meets only when it reads on ends neither the probe nor the reading."""
+    sound = Sound(click(0.8, [0.5]).samples, codec="mp2")
+    seen_only, heard = (
+        make_clip(
+            tmp_path / f"{name}.{ending}",
+            frames=20,
+            fps=25,
+            size=(640, 480),
+            picture=noisy,
+            sound=heard,
+            codec=codec,
+            encoder=encoder,
+        ).read_bytes()
+        for name, heard in (("silent", None), ("loud", sound))
+    )
+    # FFmpeg looks for streams in the first 5 MB and at the end
+    assert len(seen_only) > 5_000_000
+    (path := tmp_path / f"joined.{ending}").write_bytes(seen_only + heard + seen_only)
+    reader = opened(path, ALL)
+    assert not reader.info.has_audio
+    assert sum(len(part.times) for part in reader.frames(ALL)) == 60
 
 
 def test_zero_seconds_are_refused(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ def drawn(names, *, seconds=10.0, remaining=10_000.0, fitted=None):
     facts = media(VIDEO, AUDIO, seconds=seconds)
     return plan(
         chosen,
+        profile="local",
         media=facts,
         remaining_seconds=remaining,
-        fitted={one: one for one in wanted(chosen, facts)} if fitted is None else fitted,
+        fitted={one: one for one in wanted(chosen, "local", facts)} if fitted is None else fitted,
     )
 
 
@@ -51,7 +52,7 @@ def test_a_plan_survives_the_ledger():
 
 def test_a_plan_keeps_what_was_fitted():
     """Where the frame store has no room for what was asked, the plan maps the wish to what there is room for."""
-    (wish,) = analyzers()["face_detection"].needs
+    wish = analyzers()["face_detection"].needs[0]
     smaller = Frames(fps=1, short_side=wish.short_side, colour=wish.colour)
     made = drawn(["face_detection"], fitted={wish: smaller})
     assert made.frames == {wish.key: smaller}
@@ -61,9 +62,9 @@ def test_a_plan_keeps_what_was_fitted():
 def test_only_what_the_video_can_give_is_wanted():
     """Sound is not asked of a silent video, pictures are not asked of a sound file."""
     chosen = select(["cut_analysis", "speech_transcription"])
-    assert {type(one) for one in wanted(chosen, media(VIDEO))} == {Frames}
-    assert {type(one) for one in wanted(chosen, media(AUDIO))} == {Audio}
-    assert wanted(chosen, media()) == ()
+    assert {type(one) for one in wanted(chosen, "local", media(VIDEO))} == {Frames}
+    assert {type(one) for one in wanted(chosen, "local", media(AUDIO))} == {Audio}
+    assert wanted(chosen, "local", media()) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,8 +83,8 @@ def test_what_cannot_look_is_refused(name, profile, streams, ending):
     no = refused(analyzers()[name], profile, media(*streams))
     assert (no and (no.status, no.error.code)) == ending
     if ending and ending[0] == "unavailable":
-        assert "`--profile local`" in no.error.message
-        assert "`reelgraph models pull whisper-tiny-en`" in no.error.message
+        assert "`--profile gpu`" in no.error.message
+        assert "`reelgraph models pull whisper-large-v3-turbo`" in no.error.message
 
 
 def test_only_personal_traits_can_be_switched_off():

@@ -100,9 +100,9 @@ def test_no_sound_skips_what_listens_and_what_needs_that():
 
 def test_a_profile_without_weights_is_said():
     """An analyzer without weights in the profile ends unavailable at once, with the command that would help."""
-    _, plan, runs = prepared("object_detection", profile="gpu")
-    assert decided(runs) == {"object_detection": ("unavailable", "not_in_profile")}
-    assert "reelgraph models pull" in runs["object_detection"].outcome.error.message
+    _, plan, runs = prepared("blip2_caption", profile="local")
+    assert decided(runs) == {"blip2_caption": ("unavailable", "not_in_profile")}
+    assert "reelgraph models pull" in runs["blip2_caption"].outcome.error.message
     assert plan.levels == ()
 
 

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from shared.schema import Caption, ObjectTrack, TimedBox, TrackedObject
-from tasks.analyzers.object_detection import COCO, ObjectDetection
-from tasks.analyzers.product_detection import GOODS, PATTERNS, ProductDetection, find_hints
+from tasks.analyzers.object_detection import ObjectDetection
+from tasks.analyzers.product_detection import GOODS, PATTERNS, ProductDetection, ProductOptions, find_hints
+from tasks.engines.nanodet import COCO
 from tests.support.clips import make_clip, plain
 from tests.support.media import run
 from tests.support.models import loaded
@@ -70,7 +71,13 @@ def test_only_goods_are_products(products):
     ]
     first = found.products.items[0]
     assert (first.confidence, first.boxes[0].box, first.hinted) == (0.6, (0.1, 0.2, 0.3, 0.4), False)
-    assert scalars(found) == {"products": 2, "products_hinted": None, "product_share": 0.4, "hints": None}
+    assert scalars(found) == {
+        "products": 2,
+        "products_hinted": None,
+        "product_share": 0.4,
+        "hints": None,
+        "products_by_word": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -136,7 +143,13 @@ def test_a_spoken_hint_has_the_time_of_its_words(products):
     (price,) = found.hints.items
     assert (price.kind, price.words, price.start, price.end) == ("price", "20 dollars", 6, 8)
     assert price.evidence == ("speech_transcription/segments/s1",)
-    assert scalars(found) == {"products": 0, "products_hinted": 0, "product_share": 0, "hints": 1}
+    assert scalars(found) == {
+        "products": 0,
+        "products_hinted": 0,
+        "product_share": 0,
+        "hints": 1,
+        "products_by_word": None,
+    }
 
 
 def test_names_are_whole_words(products):
@@ -151,7 +164,13 @@ def test_nothing_is_made_up(products, tmp_path):
     video = make_clip(tmp_path / "v.mp4", frames=10, picture=plain(0))
     found = run(ProductDetection(), video, tmp_path, seen(), captions())
     assert (found.products.items, found.hints.items) == ((), ())
-    assert scalars(found) == {"products": 0, "products_hinted": 0, "product_share": 0, "hints": 0}
+    assert scalars(found) == {
+        "products": 0,
+        "products_hinted": 0,
+        "product_share": 0,
+        "hints": 0,
+        "products_by_word": None,
+    }
 
 
 def test_bottles_are_seen_all_the_time(tmp_path):
@@ -162,3 +181,16 @@ def test_bottles_are_seen_all_the_time(tmp_path):
     assert {one.label for one in found.products.items} == {"bottle"}
     assert scalars(found)["product_share"] > 0.95
     assert all(re.fullmatch(r"object_detection/objects/o\d+", one.evidence[0]) for one in found.products.items)
+
+
+def test_words_may_come_as_one_text():
+    """From a command line: parts between commas, without the space around them."""
+    assert ProductOptions.model_validate({"words": "sneaker, red lipstick,"}).words == ("sneaker", "red lipstick")
+    assert ProductOptions.model_validate({"words": ["mug"]}).words == ("mug",)
+
+
+def test_words_that_nothing_can_look_for_are_told_apart_from_none_found(products):
+    """Without a model with an open vocabulary the classes are still there, and what the words name is not known."""
+    found = products(seen(("bottle", 1, 4)), words=("mug",))
+    assert [item.label for item in found.products.items] == ["bottle"]
+    assert scalars(found)["products_by_word"] is None

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from shared.frames import FrameBatch
-from tasks.analyzers.qwen2_vl_temporal import FPS, Qwen2VlTemporal, _metadata, clips_of, parsed
+from tasks.analyzers.qwen2_vl_temporal import PICTURES, Qwen2VlTemporal, clips_of, parsed
+from tasks.engines.descriptions import Clip, evened, metadata
 
 
 class Pictures:
@@ -17,7 +18,7 @@ class Pictures:
         for first in range(0, self.count, batch):
             numbers = np.arange(first, min(first + batch, self.count))
             pictures = np.broadcast_to(numbers[:, None, None, None], (len(numbers), 4, 6, 3)).astype(np.uint8)
-            yield FrameBatch(numbers / FPS, pictures)
+            yield FrameBatch(numbers / PICTURES.fps, pictures)
 
 
 def numbers(clip) -> list[int]:
@@ -26,23 +27,35 @@ def numbers(clip) -> list[int]:
 
 def test_a_clip_begins_with_the_frame_before_it():
     """Each second is shown by four frames, the last one before it first, so that a change can be seen."""
-    clips = list(clips_of(Pictures(10), 1.0, 4))
-    assert [(clip.start, clip.end) for clip in clips] == [(0, 1), (1, 2), (2, 3)]
-    assert [numbers(clip) for clip in clips] == [[0, 1, 2, 3], [3, 4, 6, 7], [7, 8, 9]]
-    assert clips[1].times.tolist() == [0.75, 1.0, 1.5, 1.75]
+    clips = list(clips_of(Pictures(12), 1.0, 4))
+    assert [start for start, _ in clips] == [0, 1, 2]
+    assert [numbers(clip) for _, clip in clips] == [[0, 1, 2, 3], [3, 4, 6, 7], [7, 8, 10, 11]]
+    assert clips[1][1].times.tolist() == [0.75, 1.0, 1.5, 1.75]
+
+
+def test_all_clips_have_as_many_frames():
+    """Where a segment has fewer, some stand twice, in order: a batch of clips needs no padding."""
+    assert [numbers(clip) for _, clip in clips_of(Pictures(5), 1.0, 4)] == [[0, 1, 2, 3], [3, 3, 4, 4]]
+    assert [numbers(clip) for _, clip in clips_of(Pictures(1), 1.0, 3)] == [[0, 0, 0]]
 
 
 def test_frame_times_reach_the_model():
-    """The metadata counts frames at 4 a second from the clip's first one, gaps included."""
-    clip = list(clips_of(Pictures(8), 1.0, 4))[1]
-    assert _metadata(clip) == {
-        "fps": 4.0,
-        "total_num_frames": 5,
-        "duration": 1.25,
+    """The metadata gives each frame's milliseconds since the clip's first one, and the mean rate."""
+    _, clip = list(clips_of(Pictures(8), 1.0, 4))[1]
+    assert metadata(clip) == {
+        "fps": 1000.0,
+        "total_num_frames": 1333,
+        "duration": 1.333,
         "width": 6,
         "height": 4,
-        "frames_indices": [0, 1, 3, 4],
+        "frames_indices": [0, 250, 750, 1000],
     }
+
+
+def test_frames_come_in_pairs():
+    """An odd number of frames is made even by the last one, as the models would do."""
+    clip = Clip(np.array([0.0, 0.5, 1.0]), np.arange(3, dtype=np.uint8)[:, None, None, None].repeat(3, 3))
+    assert (evened(clip).times.tolist(), numbers(evened(clip))) == ([0, 0.5, 1, 1], [0, 1, 2, 2])
 
 
 def test_an_answer_in_json_is_read():

@@ -44,6 +44,15 @@ def test_every_setting_reaches_a_child(monkeypatch):
         ledger_url="postgresql://h/d",
         deployment="d",
         threads=3,
+        device="cpu",
+        gpu_memory_mib=20_000,
+        unload_after_seconds=600.5,
+        models={"speech_transcription": "whisper-large-v3"},
+        precision={"blip2_caption": "nf4"},
+        compile=True,
+        groups_file=Path("/g"),
+        hub_lock=Path("/l"),
+        pins_file=Path("/p q.toml"),
         frame_store_bytes=1 << 33,
         preload_seconds=1.5,
         deadline_seconds=2.25,
@@ -104,3 +113,11 @@ def test_settings_do_not_change():
     """A process cannot change a setting behind the others' backs."""
     with pytest.raises(ValueError, match="frozen"):
         settings().threads = 4
+
+
+def test_a_setting_that_should_be_json(monkeypatch):
+    """What cannot be read as JSON is one sentence with the setting's name, no traceback."""
+    monkeypatch.setenv("REELGRAPH_MODELS", "object_detection=d-fine-large")
+    settings.cache_clear()
+    with pytest.raises(BadInput, match=r'does not hold JSON: .*"models"'):
+        settings()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import jiwer
 import numpy as np
@@ -14,13 +13,19 @@ from tasks.analyzers.speech_transcription import (
     _trimmed,
     _whole_words,
     _without_loops,
+    failed,
+    words_of,
 )
+from tasks.engines.utterances import Asked, Heard, Part, Stretch
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.real import real_clip
 from tests.support.sounds import clicks, noise, seconds, tone, write_wav
 
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
+
+
+SOUND = Stretch(10.0, np.zeros(16_000 * 5, np.float32), [(0.0, 5.0)])
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +80,9 @@ def test_blocks_keep_the_times(transcriber, tmp_path, monkeypatch):
 
 def test_a_pause_ends_a_segment():
     """Words on both sides of a long pause are in two segments; a short pause keeps them together."""
-    said = tuple(_breaths(words(("ask", 0, 1), ("not", 1.2, 2), ("what", 3, 4)), 0.7, 0.7, first=4))
+    heard = Heard(SOUND, (), -0.2, None)
+    spoken = words(("ask", 0, 1), ("not", 1.2, 2), ("what", 3, 4))
+    said = tuple(_breaths(spoken, heard, Asked(), 0.7, first=4))
     assert [(segment.id, segment.text, segment.start, segment.end) for segment in said] == [
         ("s4", "ask not", 0, 2),
         ("s5", "what", 3, 4),
@@ -98,10 +105,7 @@ def test_no_word_ends_after_the_voice():
 
 def test_parts_of_a_word_are_joined():
     """Whisper's parts "0" and ".3" are one word, as sure as its less sure part."""
-    parts = [
-        SimpleNamespace(word=" 0", start=np.float64(1), end=np.float64(1.5), probability=np.float64(0.9)),
-        SimpleNamespace(word=".3.", start=np.float64(1.5), end=np.float64(2), probability=np.float64(0.4)),
-    ]
+    parts = [Part(" 0", 1, 1.5, 0.9, -0.1), Part(".3.", 1.5, 2, 0.4, -0.9)]
     assert list(_whole_words(parts)) == [Word(start=1, end=2, text="0.3.", confidence=0.4)]
 
 
@@ -112,3 +116,39 @@ def test_a_decoding_loop_is_cut_off():
     ]
     kept = [segment.text for segment in _without_loops(said)]
     assert kept == ["Thank you.", "Thank you.", "Good night.", "Thank you.", "Thank you.", "Thank you."]
+
+
+def said_as(*words: str, likely: float = -0.2, no_speech: float | None = 0.1, sure: float = 0.9) -> Heard:
+    parts = tuple(Part(word, n / 10, n / 10 + 0.1, sure, likely) for n, word in enumerate(words))
+    return Heard(SOUND, parts, likely, no_speech)
+
+
+FAILED = {
+    "no word is likelier than not": said_as(" you", sure=0.45),
+    "unlikely on the whole": said_as(" and", " so", likely=-1.1),
+    "the model says that nobody speaks": said_as(" you", likely=-0.8, no_speech=0.7),
+    "one word over and over": said_as(*[" go"] * 40),
+    "nothing": said_as(),
+}
+
+
+@pytest.mark.parametrize("reason", FAILED)
+def test_a_failed_decoding_gives_no_words(reason):
+    """Each of Whisper's marks of a guess, of whichever engine, drops the text that bears it."""
+    assert words_of(FAILED[reason], spaced=True) == ()
+
+
+def test_sound_decoding_is_kept_and_placed_in_the_file():
+    """Likely text stays, though the model doubts that somebody speaks, with times counted from the file's start."""
+    heard = said_as(" ask", " not", likely=-0.3, no_speech=0.7)
+    assert [(word.text, word.start) for word in words_of(heard, spaced=True)] == [("ask", 10.0), ("not", 10.1)]
+    assert not failed(heard, words_of(heard, spaced=True))
+
+
+def test_languages_without_spaces_keep_their_characters():
+    """In Chinese each character is a word with its own time, and the text has no spaces."""
+    heard = said_as("你", "好")
+    found = words_of(heard, spaced=False)
+    assert [word.text for word in found] == ["你", "好"]
+    (segment,) = _breaths(found, heard, Asked("zh"), 0.7, first=1)
+    assert segment.text == "你好"

@@ -50,6 +50,16 @@ def means(flow) -> dict[str, float | None]:
     return {signal.name: signal.value for signal in flow.signals.items}
 
 
+@pytest.mark.parametrize("level", [-120.0, None])
+def test_where_nothing_happens_nothing_is_a_peak(flow, level):
+    """No cut, nothing that moves, silence, over 20 s: activity is 0 and what follows the hook is one body."""
+    silent = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(level,) * 200)
+    still = result("object_detection", objects=ObjectTrack[TrackedObject](method="model", items=()))
+    found = flow(cuts(), result("audio_analysis", loudness=silent), still)
+    assert set(found.activity.values) == {0.0}
+    assert phases(found) == [("hook", 0.0, 3.0), ("body", 3.0, 20.0)]
+
+
 def test_the_busiest_stretch_is_the_peak(flow):
     """Two cuts a second between 10 and 13 s make the peak; what comes before builds, what comes after releases."""
     found = flow(cuts(10.1, 10.6, 11.1, 11.6, 12.1, 12.6))
@@ -183,3 +193,18 @@ def test_an_even_video_has_a_hook_as_strong_as_the_rest(flow):
     """The same loudness throughout: hook strength is 1."""
     level = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(-25.0,) * 200)
     assert pack(flow(result("audio_analysis", loudness=level)))["hook_strength"] == 1
+
+
+def test_what_follows_the_hook_is_no_part_of_it(flow):
+    """Nothing happens for 3 s, then somebody walks in: the hook has no strength, though windows around 2 s see them."""
+    boxes = tuple(TimedBox(t=t, box=(t * 0.1, 0.4, 0.0, 0.2)) for t in (3.0, 3.5, 4.0, 4.5, 5.0))
+    walker = TrackedObject(id="o1", label="person", start=3, end=5, boxes=boxes)
+    found = flow(result("object_detection", objects=ObjectTrack[TrackedObject](method="model", items=(walker,))))
+    assert found.activity.values[4] > 0
+    assert pack(found)["hook_strength"] == 0
+
+
+def test_a_hook_that_nothing_follows_has_no_strength(flow):
+    """A clip no longer than its hook has nothing to compare it with: null, not 1."""
+    level = SeriesTrack(method="measurement", unit="LUFS", t0=0, dt=0.1, values=(-25.0,) * 10)
+    assert pack(flow(result("audio_analysis", loudness=level), duration=1.0))["hook_strength"] is None

@@ -3,12 +3,12 @@ from difflib import SequenceMatcher
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from shared.schema import Caption
 from tasks.analyzers.text_overlay import STILL_THERE, Line, TextOverlay, edge_map, grow, overlap, plain, span
+from tests.support.drawings import written
 from tests.support.media import run
 from tests.support.moving import Picture, texture, window, write_video
 from tests.support.real import real_clip
@@ -33,14 +33,6 @@ def reader() -> TextOverlay:
     analyzer = TextOverlay()
     analyzer.load(PackagedWeights())  # type: ignore[arg-type]
     return analyzer
-
-
-def written(picture: Picture, text: str, x: int = 60, y: int = 400, scale: float = 1.6) -> Picture:
-    """The picture with white text, outlined in black, as subtitles are."""
-    picture = picture.copy()
-    for colour, thickness in ((0, 12), (255, 4)):
-        cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (colour,) * 3, thickness, cv2.LINE_AA)
-    return picture
 
 
 def panning(seconds: float) -> list[Picture]:

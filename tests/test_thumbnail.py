@@ -14,6 +14,7 @@ from PIL import Image
 from services.exports.thumbnail import thumbnail
 from shared.errors import BadInput
 from shared.media import probe
+from tests.support.clips import make_clip, plain
 
 GREYS = (30, 80, 130, 180, 230)
 
@@ -87,6 +88,15 @@ def test_pixel_shape_is_applied(tmp_path: Path) -> None:
     """Pixels twice as wide as high make the thumbnail twice as wide for its height."""
     video = write_steps(tmp_path / "wide.mp4", pixel_shape=Fraction(2, 1))
     assert picture(thumbnail(video, probe(video), 0.5, width=80)).shape == (20, 80)
+
+
+@pytest.mark.parametrize("size", [(3, 2000), (2000, 3)])
+def test_thin_pictures_have_thumbnails(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A strip, upright or lying, has a thumbnail in its proportions, at most four times as high as the width asked."""
+    video = make_clip(tmp_path / "thin.mkv", frames=2, size=size, picture=plain(130), pix_fmt="yuv444p")
+    shown = picture(thumbnail(video, probe(video), 0, width=80))
+    assert shown.shape == ((320, 1) if size[0] == 3 else (1, 80))
+    assert shown.mean() == pytest.approx(130, abs=4)
 
 
 def test_video_that_breaks_gives_what_was_last_seen_or_an_error(tmp_path: Path) -> None:

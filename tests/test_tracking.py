@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tasks.appearance import Looks
 from tasks.tracking import LinkRules, Sighting, link
 
 RULES = LinkRules(start_score=0.5)
@@ -20,8 +21,27 @@ def box(x, score=0.9, label=0, width=0.2):
     return (x, 0.4, x + width, 0.6, score, label)
 
 
-def linked(sightings, rules=RULES, interval=0.25, duration=100.0):
-    return link(sightings, rules, interval=interval, duration=duration)
+def linked(sightings, rules=RULES, interval=0.25, duration=100.0, cuts=()):
+    return link(sightings, rules, interval=interval, duration=duration, cuts=cuts)
+
+
+def looked(t, frame, *boxes):
+    """A sighting at `t` of boxes in an rgb frame, with their looks."""
+    bare = seen(t, *boxes)
+    return Sighting(t, bare.boxes, bare.scores, bare.labels, Looks.of(frame, bare.boxes))
+
+
+def scenery(seed):
+    """A picture of 200x120 with large patches of any colours; another seed, another place."""
+    patches = np.random.default_rng(seed).integers(0, 256, (6, 10, 3))
+    return np.kron(patches, np.ones((20, 20, 1))).astype(np.uint8)
+
+
+def with_inset(frame, seed=99):
+    """The frame with another picture where `box(0.3)` is."""
+    inset = frame.copy()
+    inset[48:72, 60:100] = scenery(seed)[:24, :40]
+    return inset
 
 
 def test_a_moving_box_is_one_object():
@@ -122,3 +142,67 @@ def test_a_sighting_checks_its_lengths():
     """Boxes without scores are refused where they are made."""
     with pytest.raises(ValueError, match="2 boxes, 1 scores"):
         Sighting(0.0, np.zeros((2, 4)), np.zeros(1), np.zeros(2, np.intp))
+
+
+CUT = 0.5
+TIMES = (0.0, 0.25, 0.5, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "objects"),
+    [
+        (scenery(1), scenery(2), 2),
+        (scenery(1), np.roll(scenery(1), 6, axis=1), 1),
+        (with_inset(scenery(1)), with_inset(scenery(2)), 1),
+        (scenery(1), scenery(1) // 2, 1),
+        (scenery(1), np.zeros((120, 200, 3), np.uint8), 2),
+    ],
+    ids=["another place", "a jump cut", "an inset over changing slides", "the same, darker", "black"],
+)
+def test_an_object_goes_on_over_a_cut_only_where_something_still_looks_the_same(before, after, objects):
+    """Boxes in the same place before and after a cut are one object if the picture or their content is alike."""
+    sightings = [looked(t, before if t < CUT else after, box(0.3)) for t in TIMES]
+    tracks = linked(sightings, cuts=(CUT,))
+    assert [len(track.times) for track in tracks] == ([4] if objects == 1 else [2, 2])
+    assert tracks[0].end == (1.0 if objects == 1 else CUT)
+
+
+def test_without_a_cut_looks_do_not_matter():
+    """Within a shot an object may turn round, and the picture change, as in a pan."""
+    (track,) = linked([looked(t, scenery(number), box(0.3)) for number, t in enumerate(TIMES)])
+    assert len(track.times) == 4
+
+
+def test_without_looks_a_cut_ends_every_object():
+    """Where nobody kept what things look like, nothing is claimed over a cut."""
+    assert [len(track.times) for track in linked([seen(t, box(0.3)) for t in TIMES], cuts=(CUT,))] == [2, 2]
+
+
+def test_over_a_cut_each_object_goes_to_the_one_that_looks_like_it():
+    """Of two boxes that overlap an object's last one, it is not the nearer but the one that looks the same."""
+    frame = scenery(1)
+    moved = np.zeros_like(frame)
+    moved[48:72, 66:106] = frame[48:72, 60:100]
+    tracks = linked(
+        [
+            *(looked(t, frame, box(0.3)) for t in TIMES[:2]),
+            *(looked(t, moved, box(0.27), box(0.33)) for t in TIMES[2:]),
+        ],
+        cuts=(CUT,),
+    )
+    assert [round(float(x), 2) for x in tracks[0].boxes[:, 0]] == [0.3, 0.3, 0.33, 0.33]
+
+
+def test_an_object_ends_with_its_shot():
+    """The end is the cut, not the next sampled frame; a cut before the last box, rounded, does not count."""
+    sightings = [looked(t, scenery(1), *([box(0.3)] if t < CUT else [])) for t in TIMES]
+    assert linked(sightings, cuts=(0.4,))[0].end == 0.4
+    assert linked(sightings, cuts=(0.2504,))[0].end == CUT
+
+
+def test_a_shot_of_one_sampled_frame_keeps_what_is_in_it():
+    """Where cuts leave a shot a single frame, one box is all there can be; in a longer shot it is a flicker."""
+    sightings = [looked(t, scenery(int(t >= CUT)), *([box(0.3)] if t in (0.0, 0.5) else [])) for t in TIMES]
+    assert linked(sightings, cuts=(CUT,)) == []
+    (track,) = linked(sightings, cuts=(CUT, 0.6))
+    assert (track.start, track.end) == (CUT, 0.6)

@@ -1,35 +1,41 @@
 """Tests of visual effects on clips whose effects the test made itself, frame by frame."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
+from services.evaluation.effects import (
+    FPS,
+    SIZE,
+    WITHOUT,
+    Film,
+    drift,
+    falloff,
+    flashes,
+    greyed,
+    room,
+    sidelong,
+    stamped,
+    towards,
+    vignetted,
+    without_colour,
+)
 from shared.errors import Skipped
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
-from tasks.analyzers.visual_effects import Effect, VisualEffects, VisualEffectsAnalysis
+from tasks.analyzers.visual_effects import Effect, EffectEvent, Label, VisualEffects, VisualEffectsAnalysis
+from tasks.effects.rules import RULES
 from tests.support.media import run
-from tests.support.moving import Picture, texture, window, write_video
+from tests.support.models import nothing
+from tests.support.moving import Picture, texture, write_video
+from tests.support.project import ROOT
 from tests.support.real import real_clip
 
-H, W, FPS = 180, 320, 30
+H, W = SIZE
 FRAME = 1 / FPS
-
-
-def drift(seed: int, frames: int, speeds: Sequence[float] = (1.5,), size: tuple[int, int] = (H, W)) -> list[Picture]:
-    """A camera over a picture; `speeds` in pixels a frame, each for an equal share of the frames."""
-    picture = texture(seed, size[0] + 100, size[1] + 500)
-    steps = [speeds[i * len(speeds) // frames] for i in range(frames)]
-    places = np.cumsum(steps)
-    return [window(picture, 200 + float(x), 130, 1.0, *size) for x in places]
-
-
-def towards(frames: list[Picture], first: int, last: int, level: int) -> list[Picture]:
-    """Mix frames with a flat level: not at all at `first`, fully at `last` and beyond (in either direction)."""
-    share = np.clip((np.arange(len(frames)) - first) / (last - first), 0, 1)
-    return [np.round(f * (1 - s) + level * s).astype(np.uint8) for f, s in zip(frames, share, strict=True)]
 
 
 class Looked:
@@ -37,7 +43,7 @@ class Looked:
 
     def __init__(self, video: Path, folder: Path) -> None:
         cuts, effects = CutAnalysis(), VisualEffectsAnalysis()
-        cuts.load(None)  # type: ignore[arg-type]
+        cuts.load(nothing())
         effects.load(None)  # type: ignore[arg-type]
         self.cuts: CutTracks = run(cuts, video, folder)
         self.result: VisualEffects = run(effects, video, folder, ("cut_analysis", self.cuts))
@@ -154,12 +160,6 @@ def test_pillarbox_and_its_width(tmp_path: Path) -> None:
     assert "letterbox" not in seen.labels
 
 
-def falloff(corner: float) -> np.ndarray:
-    """A vignette: 1 in the middle, `corner` in the corners."""
-    y, x = np.linspace(-1, 1, H)[:, None], np.linspace(-1, 1, W)[None]
-    return (1 - (1 - corner) * (x**2 + y**2) / 2)[..., None]
-
-
 def test_a_vignette_over_many_shots(tmp_path: Path) -> None:
     """Corners at 40 % of the light in all of six shots are a vignette; without the mask they are none."""
     frames = [f for seed in range(20, 26) for f in drift(seed, 15)]
@@ -170,10 +170,32 @@ def test_a_vignette_over_many_shots(tmp_path: Path) -> None:
     assert vignette.measure == pytest.approx(0.4, abs=0.1)
 
 
+@pytest.mark.parametrize("seed", [40, 70])
+def test_a_vignette_over_shots_lit_from_their_sides(tmp_path: Path, seed: int) -> None:
+    """Six shots each lit from another side: the mask over them is found, and without it there is none."""
+    vignette = look(tmp_path, vignetted(seed).frames).one("vignette")
+    assert vignette.measure == pytest.approx(0.4, abs=0.1)
+    (tmp_path / "bare").mkdir()
+    bare = [f for n in range(6) for f in sidelong(seed + n, 15)]
+    assert "vignette" not in look(tmp_path / "bare", bare).labels
+
+
+def test_colour_left_by_the_codec_is_none(tmp_path: Path) -> None:
+    """A grey shot that the codec predicts from a coloured one, which leaves traces of colour, is black and white."""
+    seen = look(tmp_path, greyed(40).frames).one("black_and_white")
+    assert 0.002 < seen.measure < seen.threshold
+    assert (seen.start, seen.end) == pytest.approx((1.0, 2.5), abs=0.25)
+
+
+def test_a_grey_logo_over_black_is_no_picture_in_black_and_white(tmp_path: Path) -> None:
+    """A white logo stands over a fade and 1.5 s of black between coloured pictures: nothing grey was shown."""
+    frames = [stamped(f) for f in [*towards(drift(54, 75), 15, 30, 0), *drift(55, 45)]]
+    assert "black_and_white" not in look(tmp_path, frames).labels
+
+
 def test_black_and_white_spans(tmp_path: Path) -> None:
     """A shot without colour between two with it is black and white for its own length."""
-    gray = [np.repeat(f.mean(2, keepdims=True), 3, 2).astype(np.uint8) for f in drift(27, 45)]
-    seen = look(tmp_path, drift(26, 30) + gray + drift(28, 30)).one("black_and_white")
+    seen = look(tmp_path, drift(26, 30) + without_colour(drift(27, 45)) + drift(28, 30)).one("black_and_white")
     assert (seen.start, seen.end) == pytest.approx((1.0, 2.5), abs=0.001)
 
 
@@ -183,8 +205,7 @@ def test_a_logo_that_stays_over_cuts_is_an_overlay(tmp_path: Path) -> None:
     assert "overlay" not in look(tmp_path, frames).labels
     (tmp_path / "logo").mkdir()
     for frame in frames[20:100]:
-        cv2.circle(frame, (280, 30), 16, (255, 255, 255), -1)
-        cv2.circle(frame, (280, 30), 8, (0, 0, 0), -1)
+        stamped(frame)
     logo = look(tmp_path / "logo", frames).one("overlay")
     assert (logo.start, logo.end) == pytest.approx((20 / FPS, 100 / FPS), abs=0.001)
     assert logo.box == pytest.approx((264 / W, 14 / H, 32 / W, 32 / H), abs=0.03)
@@ -199,6 +220,46 @@ def test_a_split_screen(tmp_path: Path, upright: bool) -> None:
     seen = look(tmp_path, [np.concatenate(pair, axis=1 if upright else 0) for pair in halves])
     box = seen.one("split_screen").box
     assert box == pytest.approx((0, 0, 0.5, 1) if upright else (0, 0, 1, 0.5), abs=1 / 45)
+
+
+def test_a_skirting_board_is_no_seam(tmp_path: Path) -> None:
+    """Wall and floor of a room meet in a line from border to border; who walks across it moves on both sides at once.
+
+    The same room cut in two at the line, the halves moved by half a second, is a split screen.
+    """
+    frames = room(90, 75)
+    assert look(tmp_path, frames[:60]).labels == []
+    (tmp_path / "two").mkdir()
+    board = H * 3 // 5
+    halves = [np.concatenate([a[:board], b[board:]]) for a, b in zip(frames, frames[15:], strict=False)]
+    assert look(tmp_path / "two", halves).one("split_screen").box == pytest.approx((0, 0, 1, 0.6), abs=1 / 45)
+
+
+@pytest.mark.parametrize("make", WITHOUT, ids=lambda make: make.__name__)
+def test_what_only_looks_like_an_effect_is_none(tmp_path: Path, make: Callable[[int], Film]) -> None:
+    """Of the films that eval makes to mislead, none has an effect that was not put in."""
+    film = make(60)
+    seen = look(tmp_path, film.frames)
+    assert seen.labels == [known.label for known in film.effects]
+    assert seen.moments == []
+
+
+def test_every_label_has_its_rule() -> None:
+    """Labels, rules and the table of the quality page are the same, with measure, threshold and source."""
+    assert RULES.keys() == {*get_args(Label), *get_args(EffectEvent.model_fields["type"].annotation)}
+    page = (ROOT / "docs/quality/visual_effects.md").read_text(encoding="utf-8")
+    rows = {f"| {name} | {one.measure} | {one.sense} {one.threshold:g} | {one.source} |" for name, one in RULES.items()}
+    assert [row for row in sorted(rows) if row not in page] == []
+
+
+def test_items_carry_threshold_and_source(tmp_path: Path) -> None:
+    """What is found says which threshold it passed, on the right side of it, and where that comes from."""
+    seen = look(tmp_path, [*towards(drift(61, 75), 30, 60, 0), *flashes(62).frames])
+    found = [(e.label, e) for e in seen.result.effects.items] + [(e.type, e) for e in seen.result.moments.items]
+    assert {name for name, _ in found} == {"fade_out_to_black", "flash"}
+    for name, item in found:
+        assert (item.threshold, item.source) == (RULES[name].threshold, RULES[name].source)
+        assert item.measure >= item.threshold
 
 
 def test_plain_footage_has_no_effects(tmp_path: Path) -> None:

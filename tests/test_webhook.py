@@ -332,13 +332,7 @@ def test_a_wiped_broker_loses_no_webhook(tmp_path, monkeypatch):
 
     data = tmp_path / "data"
     with host({"/": answer}) as receiver, running(data, groups={"light"}, reachable_networks="127.0.0.0/8"):
-        make = shared.ledger.Ledger.create
-        monkeypatch.setattr(
-            Ledger,
-            "create",
-            lambda self, job, **more: make(self, job, also=[new_webhook(job.id, receiver.url())], **more),
-        )
-        job = accept(video, analyzers=["color_analysis"], deadline_seconds=60)
+        job = accept(video, analyzers=["color_analysis"], deadline_seconds=60, webhook_url=receiver.url())
         wait(job)
         hooks, give_up = Webhooks(ledger()), time.monotonic() + 60
         while hooks.of(job.id)[0].state == "pending":

@@ -386,3 +386,49 @@ def test_shipped_pins_can_be_read():
     locked = {name for name, entry in weights.entries().items() if entry.locked}
     assert locked >= {"whisper-tiny-en", "nanodet-m-416", "mediapipe-face", "ppocr-v6"}
     assert len({weights.digest(name) for name in locked}) == len(locked)
+
+
+def reading_twice(weights, entry):
+    with weights.reading(entry) as folder:
+        return sorted(path.name for path in folder.iterdir())
+
+
+def test_tensors_are_checked_while_they_are_read(tmp_path):
+    """A whole entry can be read; a changed tensors file is refused when the block ends, whatever the block made of it.
+
+    Anything else is refused before.
+    """
+    (tmp_path / "a").write_bytes(MODEL)
+    (tmp_path / "b").write_bytes(b"{}")
+    artifacts = {
+        "a": pinned(MODEL, source="file", path=str(tmp_path / "a")),
+        "b": pinned(b"{}", source="file", path=str(tmp_path / "b")),
+    }
+    files = [pinned(MODEL, name="x.safetensors", artifact="a"), pinned(b"{}", name="config.json", artifact="b")]
+    weights = Weights(tmp_path / "store", write_pins(tmp_path / "pins.toml", artifacts, {"net": files}))
+    weights.pull(["net"])
+    assert reading_twice(weights, "net") == ["config.json", "x.safetensors"]
+    fresh = Weights(tmp_path / "store", tmp_path / "pins.toml")
+    (tmp_path / "store/net/x.safetensors").write_bytes(MODEL[:-1])
+    with pytest.raises(WeightsTampered, match="sha256"), fresh.reading("net"):
+        raise ValueError("this file is cut short")
+    with pytest.raises(WeightsTampered, match="sha256"), fresh.reading("net"):
+        pass
+    (tmp_path / "store/net/config.json").unlink()
+    read = []
+    with pytest.raises(WeightsMissing, match="reelgraph models pull net"), fresh.reading("net") as folder:
+        read.append(folder)
+    assert read == []
+
+
+def test_a_file_that_nobody_pinned_is_refused(tmp_path):
+    """A library that reads a folder takes what it likes best there: a file beside the pinned ones ends the loading."""
+    (tmp_path / "a").write_bytes(b"{}")
+    artifacts = {"a": pinned(b"{}", source="file", path=str(tmp_path / "a"))}
+    files = {"net": [pinned(b"{}", name="config.json", artifact="a")]}
+    weights = Weights(tmp_path / "store", write_pins(tmp_path / "pins.toml", artifacts, files))
+    weights.pull(["net"])
+    assert reading_twice(weights, "net") == ["config.json"]
+    (tmp_path / "store/net/model.safetensors").write_bytes(MODEL)
+    with pytest.raises(WeightsTampered, match=r"holds model\.safetensors, which is not among its pinned files"):
+        reading_twice(weights, "net")

@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests.support.project import PACKAGES, ROOT, pyproject, tracked
+from tests.support.system import missing
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,14 @@ def test_wheel_brings_the_command_and_the_licence(wheel):
     info = f"reelgraph-{pyproject()['project']['version']}.dist-info"
     assert "reelgraph = services.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
     assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+
+
+def test_wheel_brings_the_built_page(wheel):
+    """A page that was built before the wheel is in it, script and style sheet too: users need no Node."""
+    built = ROOT / "services" / "web" / "static"
+    if not (built / "index.html").is_file():
+        missing("the page is not built; get it with: make page")
+    files = {path.relative_to(ROOT).as_posix() for path in built.rglob("*") if path.is_file()}
+    assert {name.rsplit(".")[-1] for name in files} >= {"html", "js", "css", "svg"}
+    assert files <= set(wheel.namelist())
+    assert not any("node_modules" in name for name in wheel.namelist())

@@ -86,7 +86,8 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
         assert eventually(lambda: waiting() == 1, 10)
         while not mark("slow").exists():
             assert slow.process.poll() is None, slow.last_words()
-            assert waiting() == 1
+            # the task is taken a moment before the mark is made
+            assert waiting() == 1 or "loaded                         analyzer=misbehaving" in slow.log_file.read_text()
             time.sleep(0.1)
         ready_at = mark("slow").stat().st_mtime
         document = wait(job)
@@ -110,6 +111,15 @@ def test_a_worker_that_cannot_load_ends(stack, video, end, code):
         assert ledger().runs(job.id)["misbehaving"].attempts == 0
     ledger().cancel(job.id)
     broker().delete("light", *(f"light:{number}" for number in range(10)))
+
+
+def test_a_gpu_that_is_too_small_refuses_the_start(stack):
+    """What the models take and what the worker may use stand in one sentence, in the worker's last words."""
+    with worker(stack, "small", REELGRAPH_PROBE_LOAD_END="no gpu") as doomed:
+        assert eventually(lambda: doomed.process.poll() is not None, 30), doomed.last_words()
+        assert doomed.process.poll() == 70
+        assert "the models take 20000 MiB of GPU memory and this worker may use 8000" in doomed.last_words()
+        assert not list((settings().data_dir / "run").glob("refused.*"))
 
 
 def holds(name):

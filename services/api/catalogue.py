@@ -24,7 +24,8 @@ class AnalyzerInfo(Frozen):
     summary: str
     requires: tuple[str, ...]
     uses: tuple[str, ...]
-    weights: dict[str, str] = Field(description="entry of the weights by profile")
+    weights: dict[str, str | None] = Field(description="entry of the weights by profile; null: needs none there")
+    extra: dict[str, str] = Field(description="by profile, an entry that it makes use of where its files are")
     available: bool = Field(description="whether it runs in this deployment's profile")
     infers_personal_traits: bool
     tracks: tuple[str, ...]
@@ -85,7 +86,8 @@ def _info(analyzer: AnyAnalyzer) -> AnalyzerInfo:
         summary=analyzer.summary,
         requires=analyzer.requires,
         uses=analyzer.uses,
-        weights=analyzer.weights,
+        weights=dict(analyzer.weights),
+        extra=analyzer.extra,
         available=runs_here(analyzer),
         infers_personal_traits=analyzer.infers_personal_traits,
         tracks=tuple(f"{analyzer.name}/{name}" for name in analyzer.result.model_fields if name != "analysed"),

@@ -19,8 +19,8 @@ from shared.settings import settings
 
 BUILT = "static"
 PAGE_POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
-    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 UNBUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Reelgraph</title>

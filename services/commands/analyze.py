@@ -14,10 +14,11 @@ from types import FrameType
 import click
 import redis
 
+from services.cli import COMPLETED, INFRASTRUCTURE, WITH_ERRORS
 from services.client import Wishes
 from services.display import Display, display
 from services.remote import is_address, run_remotely
-from services.results import folders_of, stored_picture, write_results
+from services.results import folders_of, stored_picture, unwritten
 from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.errors import BadInput, Infrastructure
@@ -129,7 +130,7 @@ def run(
     as_json: bool = False,
 ) -> int:
     """Analyze videos with workers of this command's own; the command's exit code."""
-    worst = 0
+    worst = COMPLETED
     configure_logging("ERROR")  # the display says the rest
     out.mkdir(parents=True, exist_ok=True)
     with interruptible(), display() as screen:
@@ -144,11 +145,13 @@ def run(
                             accept(waiting, analyzers=requested, options=options, deadline_seconds=deadline_seconds)
                         )
                     document = follow(jobs[number], video, stack, screen)
-                    write_results(document, folder, partial(stored_picture, document))
-                    screen.close(document, folder)
+                    left = unwritten(document, folder, partial(stored_picture, document))
+                    screen.close(document, folder, left)
+                    if left is not None:
+                        worst = max(worst, INFRASTRUCTURE)
                     if as_json:
                         click.echo(document.model_dump_json())
-                    worst = max(worst, document.job.state != "completed")
+                    worst = max(worst, COMPLETED if document.job.state == "completed" else WITH_ERRORS)
             except BaseException:
                 stack.kill()
                 _abandon(jobs)

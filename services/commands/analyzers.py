@@ -10,7 +10,7 @@ from rich.table import Table
 
 from shared.settings import settings
 from tasks.analyzer import Options
-from tasks.registry import AnyAnalyzer
+from tasks.registry import AnyAnalyzer, has_what_it_needs
 from tasks.registry import analyzers as all_analyzers
 
 
@@ -51,7 +51,7 @@ def describe(analyzer: AnyAnalyzer) -> dict[str, object]:
 
 def runs_here(analyzer: AnyAnalyzer) -> bool:
     """Whether it is not switched off, and the profile has weights for it or it needs none."""
-    return not _is_off(analyzer) and (not analyzer.weights or settings().profile in analyzer.weights)
+    return not _is_off(analyzer) and has_what_it_needs(analyzer, settings().profile)
 
 
 def _is_off(analyzer: AnyAnalyzer) -> bool:

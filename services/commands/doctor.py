@@ -23,7 +23,7 @@ from shared.groups import groups
 from shared.ledger import Ledger
 from shared.settings import settings
 from shared.weights import Weights
-from tasks.registry import analyzers
+from tasks.registry import declared
 
 LEAST_FREE_BYTES = 5 << 30
 PINNED = ("celery", "kombu", "redis", "av", "numpy", "onnxruntime", "opencv-python-headless")
@@ -109,10 +109,8 @@ def _broker() -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     store = Weights(settings().weights_dir)
-    profile = settings().profile
-    needed = {one.weights[profile] for one in analyzers().values() if profile in one.weights}
-    for entry in sorted(needed):
-        users = ", ".join(one.name for one in analyzers().values() if one.weights.get(profile) == entry)
+    for entry, names in declared(settings().profile).items():
+        users = ", ".join(names)
         problems = store.verify([entry]) if store.on_disk(entry) == "complete" else []
         state = "not as pinned" if problems else store.on_disk(entry)
         yield Finding(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from services.pulls import shown_pull
 from shared.errors import BadInput
 from shared.groups import profiles
 from shared.settings import settings
-from shared.weights import Weights
-from tasks.registry import analyzers
+from shared.weights import PINS, Weights
+from tasks import registry
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Listed:
 
 
 def _store(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> Weights:
-    return Weights(folder or settings().weights_dir)
+    here = settings()
+    return Weights(folder or here.weights_dir, here.pins_file or PINS, lock=None if folder else here.hub_lock)
 
 
 store_option = click.option(
@@ -79,15 +79,43 @@ def list_entries(weights: Weights, *, as_json: bool) -> None:
 @store_option
 @entries_argument
 @click.option("--profile", help="Without ENTRY: pull what the analyzers of this profile use.  [default: local]")
-def pull(weights: Weights, entries: tuple[str, ...], profile: str | None) -> None:
-    """Bring model files here and check them. What is here already is left alone; an interrupted pull goes on."""
+@click.option("--unlocked", is_flag=True, help="Take hub entries that nobody has locked as they are now.")
+def pull(weights: Weights, entries: tuple[str, ...], profile: str | None, *, unlocked: bool) -> None:
+    """Bring model files here and check them. What is here already is left alone; an interrupted pull goes on.
+
+    Entries of a hub are pulled at the revision, and with the hashes, that `reelgraph models lock` wrote down. With
+    --unlocked an entry that was never locked is taken as the hub has it now; every receipt of a job that uses it says
+    so (weights_reviewed: false).
+    """
     if entries and profile:
         raise BadInput("name entries or a profile, not both", code="bad_option")
     wanted = entries or declared(profile or settings().profile)
+    open_entries = [name for name in wanted if name in weights.entries() and not weights.entries()[name].locked]
+    if unlocked and open_entries:
+        weights.lock(open_entries, reviewed=False)
     with shown_pull() as report:
         weights.pull(wanted, report=report)
     for entry in wanted:
         click.echo(f"{entry}: ready in {weights.folder / entry}")
+
+
+@models.command()
+@store_option
+@entries_argument
+@click.option("--profile", help="Without ENTRY: lock what the analyzers of this profile use.  [default: gpu]")
+def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> None:
+    """Ask the hub for the newest revision of entries, and for the sha256 of every file; accept only these from now on.
+
+    The answer is written to hub.lock.json in the weights folder (REELGRAPH_HUB_LOCK): keep it under version control.
+    Locking an entry again moves it to the newest revision.
+    """
+    if entries and profile:
+        raise BadInput("name entries or a profile, not both", code="bad_option")
+    known = weights.entries()
+    wanted = entries or [name for name in declared(profile or "gpu") if known[name].hub]
+    for name, locked in weights.lock(wanted).items():
+        size = sum(file.size_bytes for file in locked.files)
+        click.echo(f"{name}: {locked.repository} at {locked.revision}, {len(locked.files)} files, {size / 1e6:.1f} MB")
 
 
 @models.command()
@@ -112,7 +140,7 @@ def declared(profile: str) -> tuple[str, ...]:
     """Entries that the analyzers of a profile use. Raises BadInput for an unknown profile."""
     if profile not in profiles():
         raise BadInput(f"unknown profile {profile!r}; there are {', '.join(profiles())}", code="unknown_profile")
-    return tuple(sorted({one.weights[profile] for one in analyzers().values() if profile in one.weights}))
+    return tuple(registry.declared(profile))
 
 
 def _listed(weights: Weights, name: str) -> Listed:
@@ -128,9 +156,5 @@ def _listed(weights: Weights, name: str) -> Listed:
         size_bytes=entry.size_bytes,
         licence=entry.licence,
         state=weights.on_disk(name) if entry.locked else "not locked",
-        used_by={profile: users for profile in profiles() if (users := tuple(_users(name, profile)))},
+        used_by={profile: users for profile in profiles() if (users := registry.declared(profile).get(name, ()))},
     )
-
-
-def _users(entry: str, profile: str) -> Iterable[str]:
-    return (one.name for one in analyzers().values() if one.weights.get(profile) == entry)

@@ -69,6 +69,16 @@ class Hits:
         return Hits(self.right + other.right, self.wrong + other.wrong, self.missed + other.missed)
 
     @property
+    def precision(self) -> float:
+        """Share of what was found that was right; 1 where nothing was found."""
+        return self.right / (self.right + self.wrong) if self.right + self.wrong else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of what there was that was found; 1 where there was nothing."""
+        return self.right / (self.right + self.missed) if self.right + self.missed else 1.0
+
+    @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall; 1 where there was nothing to find and nothing was found."""
         total = 2 * self.right + self.wrong + self.missed

@@ -80,7 +80,10 @@ CUT_HEIGHT, CUT_WIDTH = 180, 320
 Joint = Literal["cut", "fade", "dissolve"]
 BLACK_FRAMES = 12
 FADE_FRAMES = 24
-DISSOLVE_FRAMES = 18
+DISSOLVE_FRAMES = (9, 60)
+"""Shortest and longest dissolve: 0.3 to 2 s."""
+PURE_FRAMES = 12
+"""What is left of a shot on each side of a dissolve, at least."""
 FLASH_CUTS = 0.2
 """Share of the cuts that white frames cover."""
 
@@ -103,25 +106,28 @@ class Edit:
 def edited(seed: int, shots: int = 14, *, shortest: float = 0.4, joints: Sequence[Joint] = ("cut",)) -> Edit:
     """Shots of random length cut together, each with one camera motion; some have a flash, a shake, or a thing.
 
-    Neighbours have different pictures; every second pair has the same colours, as two shots of one place have.
+    Neighbours have different pictures; every second pair has the same colours, as two shots of one place have. Films
+    with dissolves have no flashes: nobody mixes one.
     """
     rng = np.random.default_rng(seed)
     edit = Edit()
     for number in range(shots):
         joint = joints[int(rng.integers(len(joints)))] if number else None
         frames = round(float(rng.uniform(shortest, 2.4)) * FPS)
-        shot = list(_shot(rng, 1000 * seed + number, frames, flashed=joint == "cut"))
+        flashed = None if "dissolve" in joints else joint == "cut"
+        shot = list(_shot(rng, 1000 * seed + number, frames, flashed=flashed))
         if joint == "cut":
             edit.cuts.append(len(edit.frames))
         elif joint == "fade":
             _fade(edit, shot)
         elif joint == "dissolve":
-            shot = _dissolved(edit, shot)
+            shot = _dissolved(edit, shot, int(rng.integers(DISSOLVE_FRAMES[0], DISSOLVE_FRAMES[1] + 1)))
         edit.frames += shot
     return edit
 
 
-def _shot(rng: np.random.Generator, seed: int, frames: int, *, flashed: bool) -> Iterator[Picture]:
+def _shot(rng: np.random.Generator, seed: int, frames: int, *, flashed: bool | None) -> Iterator[Picture]:
+    """Draw one shot; `flashed`: a flash may open it, or only stand in it; None: there is none."""
     picture = texture(seed, 500, 900)
     if seed % 2:
         other = texture(seed - 1, 500, 900).mean((0, 1))
@@ -132,6 +138,7 @@ def _shot(rng: np.random.Generator, seed: int, frames: int, *, flashed: bool) ->
     # Half of the flashes stand in a shot, half open it: what editors call a flash cut.
     flash = int(rng.integers(FADE_FRAMES + 1, frames - 6)) if frames > FADE_FRAMES + 8 and rng.random() < 0.5 else -99
     flash = 0 if flashed and rng.random() < FLASH_CUTS else flash
+    flash = -99 if flashed is None else flash
     length = int(rng.integers(1, 5))
     thing = texture(seed + 500, 110, 90) if rng.random() < 0.3 else None
     for i in range(frames):
@@ -157,9 +164,13 @@ def _fade(edit: Edit, shot: list[Picture]) -> None:
         shot[i] = (shot[i] * ((i + 1) / (back + 1))).astype(np.uint8)
 
 
-def _dissolved(edit: Edit, shot: list[Picture]) -> list[Picture]:
-    """Mix the last frames of the film so far with the first of the shot; the rest of the shot."""
-    length = min(DISSOLVE_FRAMES, len(shot) // 2, len(edit.frames) // 2)
+def _dissolved(edit: Edit, shot: list[Picture], length: int) -> list[Picture]:
+    """Mix the last frames of the film so far with the first of the shot; the rest of the shot.
+
+    Less than `length` frames where the shots are too short for it.
+    """
+    joined = max([0, *edit.cuts, *edit.fades_in, *(end for _, end in edit.dissolves)])
+    length = max(2, min(length, len(shot) - 2 * PURE_FRAMES, len(edit.frames) - joined - PURE_FRAMES))
     first = len(edit.frames) - length
     for i in range(length):
         share = (i + 1) / (length + 1)

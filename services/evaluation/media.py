@@ -13,6 +13,7 @@ from shared.errors import ReelgraphError, Skipped, Unavailable
 from shared.frames import Audio, FrameBatch, FrameReader, Frames, FrameStore
 from shared.media import probe
 from shared.schema import BaseTrack, MediaInfo, SeriesTrack, TrackSet
+from shared.settings import settings
 from tasks.analyzer import Analyzer, ItemT, OptionsT, ResultT
 from tasks.loading import loaded
 from tasks.registry import levels, select
@@ -73,7 +74,7 @@ def run(
 ) -> ResultT:
     """Run a loaded analyzer on a video, frames kept in `folder`; `others` are results of other analyzers, by name."""
     tracks = [track for name, result in others for track in result.tracks(name)]
-    media = LocalMedia(video, FrameStore(folder, budget_bytes=STORE_BYTES), analyzer.needs, tracks)
+    media = LocalMedia(video, FrameStore(folder, budget_bytes=STORE_BYTES), analyzer.reads(settings().profile), tracks)
     return analyzer.analyze(media, analyzer.options(**options))
 
 
@@ -99,7 +100,9 @@ def look(video: Path, folder: Path, names: Sequence[str]) -> dict[str, TrackSet 
         ]
         try:
             analyzer = loaded(one).analyzer
-            found[one.name] = analyzer.analyze(LocalMedia(video, store, one.needs, tracks), analyzer.options())
+            found[one.name] = analyzer.analyze(
+                LocalMedia(video, store, one.reads(settings().profile), tracks), analyzer.options()
+            )
         except (Unavailable, Skipped) as error:
             found[one.name] = error
     return found

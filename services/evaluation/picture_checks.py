@@ -14,7 +14,7 @@ from services.evaluation.pictures import Picture, write_video
 from shared.schema import CameraMotion, Event, EventTrack, LabelledSegment, SegmentTrack
 from tasks.analyzers.camera_analysis import CameraAnalysis
 from tasks.analyzers.color_analysis import ColorAnalysis
-from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
+from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks, Transition
 
 NEAR_FRAMES = 2
 PACES = (0.5, 1.0, 2.0)
@@ -52,6 +52,7 @@ def _motions(pictures: Sequence[Picture], folder: Path) -> list[str | None]:
     one_shot = CutTracks(
         cuts=EventTrack[Event](method="measurement"),
         shots=SegmentTrack[LabelledSegment](method="measurement", items=(shot,)),
+        transitions=SegmentTrack[Transition](method="measurement"),
     )
     found = run(ready(CameraAnalysis), _written(pictures, folder), folder, ("cut_analysis", one_shot)).motion.items
     return [_motion_at(found, number / FPS) for number in range(len(pictures))]
@@ -70,38 +71,66 @@ def _written(pictures: Sequence[Picture], folder: Path) -> Path:
 
 
 def cuts(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Cuts and fades in edited films, and what dissolves are taken for."""
-    plain, mixed, blended = Hits(), Hits(), Hits()
+    """Cuts, fades and dissolves in edited films."""
+    plain, mixed = Hits(), Hits()
     faded: list[tuple[list[float], list[int]]] = []
-    dissolves = 0
+    claimed = 0
     for seed in range(rounds):
-        plain += _cut_hits(*_edit(seed, ("cut",), folder))
+        edit, found = _edit(seed, ("cut",), folder)
+        plain += _cut_hits(edit, found)
+        claimed += len(found.transitions.items)
         edit, found = _edit(seed, ("cut", "cut", "fade"), folder)
         mixed += _cut_hits(edit, found)
+        claimed += len(found.transitions.items)
         faded += [(_frames(found, "fade_out"), edit.fades_out), (_frames(found, "fade_in"), edit.fades_in)]
-        edit, found = _edit(seed, ("cut", "cut", "dissolve"), folder)
-        blended += _cut_hits(edit, found)
-        dissolves += len(edit.dissolves)
     on = f"{rounds} films, motion and flashes between"
     yield Figure("cut_analysis", "F1 of cuts", on, plain.f1, goal=at_least(0.95))
     yield Figure("cut_analysis", "F1 of cuts", f"{rounds} films, fades between", mixed.f1, goal=at_least(0.95))
-    yield Figure("cut_analysis", "F1 of cuts", f"{rounds} films, {dissolves} dissolves between", blended.f1)
     near = sum((hits(found, true, NEAR_FRAMES) for found, true in faded), Hits())
     on = f"{near.right + near.missed} ends of fades"
     yield Figure("cut_analysis", f"F1 of fades within {NEAR_FRAMES} frames", on, near.f1, goal=at_least(0.95))
+    on = f"{2 * rounds} films without one"
+    yield Figure("cut_analysis", "dissolves claimed per film", on, claimed / (2 * rounds), goal=at_most(0.1))
+    yield from _dissolves(folder, rounds)
 
 
-def _edit(seed: int, joints: Sequence[Joint], folder: Path) -> tuple[Edit, Sequence[Event]]:
-    edit = edited(seed, joints=joints)
+def _dissolves(folder: Path, rounds: int) -> Iterator[Figure]:
+    """Dissolves of 0.3 to 2 s with motion in both shots: how many are found, and how far off their ends are."""
+    total, cut_total = Hits(), Hits()
+    off: list[int] = []
+    for seed in range(rounds):
+        edit, found = _edit(seed, ("cut", "dissolve", "dissolve"), folder, shortest=1.2)
+        cut_total += _cut_hits(edit, found)
+        spans = [(round(one.start * FPS), round(one.end * FPS)) for one in found.transitions.items]
+        pairs = [(one, true) for true in edit.dissolves for one in spans if _same(one, true)]
+        total += Hits(len(pairs), len(spans) - len(pairs), len(edit.dissolves) - len(pairs))
+        off += [abs(a - b) for one, true in pairs for a, b in zip(one, true, strict=True)]
+    on = f"{total.right + total.missed} dissolves of 0.3 to 2 s"
+    yield Figure("cut_analysis", "F1 of cuts", f"{on} between", cut_total.f1, goal=at_least(0.95))
+    yield Figure("cut_analysis", "precision of dissolves", on, total.precision, goal=at_least(0.9))
+    yield Figure("cut_analysis", "recall of dissolves", on, total.recall, goal=at_least(0.8))
+    error = float(np.median(off)) if off else None
+    note = "" if off else "none was found"
+    yield Figure("cut_analysis", "median error of their ends", on, error, "frames", at_most(2), note)
+
+
+def _same(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two spans share more than half of the longer one: then no span has two partners."""
+    shared = min(one[1], other[1]) - max(one[0], other[0])
+    return shared > 0.5 * max(one[1] - one[0], other[1] - other[0])
+
+
+def _edit(seed: int, joints: Sequence[Joint], folder: Path, shortest: float = 0.4) -> tuple[Edit, CutTracks]:
+    edit = edited(seed, shortest=shortest, joints=joints)
     folder = folder / f"cuts-{seed}-{joints[-1]}"
-    return edit, run(ready(CutAnalysis), _written(edit.frames, folder), folder).cuts.items
+    return edit, run(ready(CutAnalysis), _written(edit.frames, folder), folder)
 
 
-def _frames(found: Sequence[Event], kind: str) -> list[float]:
-    return [round(event.t * FPS) for event in found if event.type == kind]
+def _frames(found: CutTracks, kind: str) -> list[float]:
+    return [round(event.t * FPS) for event in found.cuts.items if event.type == kind]
 
 
-def _cut_hits(edit: Edit, found: Sequence[Event]) -> Hits:
+def _cut_hits(edit: Edit, found: CutTracks) -> Hits:
     return hits(_frames(found, "cut"), edit.cuts, NEAR_FRAMES)
 
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from services.demo import Seen, Shown, Span
 from services.evaluation.figures import Figure, at_least, at_most, hits, letters_wrong, share_covered, word_error_rate
 from services.evaluation.media import look
 from shared.errors import BadInput
-from shared.schema import Caption, TrackSet
+from shared.schema import Caption, Segment, TrackSet
+from tasks.analyzers.age_estimation import AgeTracks
+from tasks.analyzers.audio_environment import EnvironmentTracks
+from tasks.analyzers.background_segmentation import BackgroundTracks
+from tasks.analyzers.body_pose import PoseTracks
 from tasks.analyzers.camera_analysis import CameraTracks
 from tasks.analyzers.cut_analysis import CutTracks
+from tasks.analyzers.eye_tracking import EyeTracks
 from tasks.analyzers.face_detection import FaceTracks
+from tasks.analyzers.face_emotion import EmotionTracks
 from tasks.analyzers.object_detection import ObjectTracks
+from tasks.analyzers.product_detection import GOODS, ProductTracks
 from tasks.analyzers.speech_transcription import Transcription
 from tasks.analyzers.text_overlay import TextTracks
 
 CUT_SECONDS = 0.1
+BLINK_SECONDS = 0.15
+HELPED_BY = {
+    "background_segmentation": ("object_detection", "cut_analysis", "text_overlay"),
+    "body_pose": ("object_detection", "face_detection"),
+}
 MARGIN_SECONDS = 0.1
 """Cut off a motion's span at both ends: its truth is known to a few frames only."""
 
@@ -34,6 +47,13 @@ class Motion(BaseModel):
     end: float
 
 
+class KnownFace(Span):
+    """A face that is seen, how old its owner is, and what its expression is called, where somebody knows."""
+
+    age: int | None = None
+    emotion: str | None = None
+
+
 class ReelTruth(BaseModel):
     """What is known of one video; what is not said is not judged. Times are seconds."""
 
@@ -46,7 +66,8 @@ class ReelTruth(BaseModel):
     cuts_seconds: tuple[float, ...] | None = None
     texts: tuple[Shown, ...] = ()
     objects: tuple[Seen, ...] = ()
-    faces: tuple[Span, ...] = ()
+    faces: tuple[KnownFace, ...] = ()
+    blinks_seconds: tuple[float, ...] | None = None
     camera: tuple[Motion, ...] = ()
     speech: Span | None = None
     transcript: str | None = None
@@ -80,11 +101,13 @@ def truths(folder: Path) -> dict[Path, ReelTruth]:
     return {folder / name: truth for name, truth in by_name.items()}
 
 
-def reels(folder: Path, media: Path) -> Iterator[Figure]:
-    """Judge every video of `media` by its truth; frames are kept in `folder`."""
+def reels(folder: Path, media: Path, only: Collection[str] | None = None) -> Iterator[Figure]:
+    """Judge every video of `media` by its truth, `only` these analyzers if given; frames are kept in `folder`."""
     for video, truth in truths(media).items():
-        names = judged_by(truth)
-        found = look(video, folder, names)
+        names = [name for name in judged_by(truth) if only is None or name in only]
+        # what an analyzer of people merely uses is run too: without it some do not look
+        helpers = {other for name in names for other in HELPED_BY.get(name, ())}
+        found = look(video, folder, [*names, *sorted(helpers - set(names))]) if names else {}
         for name in names:
             result = found[name]
             if isinstance(result, TrackSet):
@@ -95,11 +118,19 @@ def reels(folder: Path, media: Path) -> Iterator[Figure]:
 
 def judged_by(truth: ReelTruth) -> list[str]:
     """The analyzers that this truth says something about."""
+    labels = {seen.label for seen in truth.objects}
     known = {
+        "age_estimation": any(face.age is not None for face in truth.faces),
+        "audio_environment": truth.speech,
+        "background_segmentation": "person" in labels,
+        "body_pose": "person" in labels,
         "camera_analysis": truth.camera,
         "cut_analysis": truth.cuts_seconds is not None,
+        "eye_tracking": truth.blinks_seconds is not None,
         "face_detection": truth.faces,
+        "face_emotion": any(face.emotion is not None for face in truth.faces),
         "object_detection": truth.objects,
+        "product_detection": labels & GOODS,
         "speech_transcription": truth.transcript,
         "text_overlay": truth.texts,
     }
@@ -107,19 +138,9 @@ def judged_by(truth: ReelTruth) -> list[str]:
 
 
 def _judged(found: TrackSet, truth: ReelTruth, name: str) -> Iterator[Figure]:
-    match found:
-        case CameraTracks():
-            yield from _camera(found, truth, name)
-        case CutTracks():
-            yield from _cuts(found, truth, name)
-        case FaceTracks():
-            yield from _faces(found, truth, name)
-        case ObjectTracks():
-            yield from _objects(found, truth, name)
-        case Transcription():
-            yield from _speech(found, truth, name)
-        case TextTracks():
-            yield from _texts(found, truth, name)
+    for kind, judge in JUDGES:
+        if isinstance(found, kind):
+            yield from judge(found, truth, name)
 
 
 def _cuts(found: CutTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
@@ -172,3 +193,85 @@ def _speech(found: Transcription, truth: ReelTruth, name: str) -> Iterator[Figur
     said = " ".join(one.text for one in found.segments.items)
     rate = word_error_rate(said, truth.transcript or "")
     yield Figure("speech_transcription", "word error rate", name, rate, goal=at_most(0.1))
+
+
+def _environment(found: EnvironmentTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    if truth.speech is not None:
+        named = [one for one in found.spans.items if one.label == "speech"]
+        share = share_covered(named, truth.speech.start, truth.speech.end)
+        yield Figure("audio_environment", "share of speech named so", name, share, note="pauses count as missed")
+
+
+def _background(found: BackgroundTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    series = found.person_share
+    shares = [
+        float(np.mean([(value or 0) > 0 for value in series.values[start:end]]))
+        for start, end in (
+            (round(one.start / series.dt) + 1, round(one.end / series.dt) - 1) for one in _persons(truth)
+        )
+    ]
+    on = f"{name}, near persons"
+    yield Figure("background_segmentation", "least share of looks with a mask", on, min(shares), goal=at_least(0.8))
+
+
+def _poses(found: PoseTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    shares = [share_covered(found.poses.items, one.start, one.end) for one in _persons(truth)]
+    yield Figure("body_pose", "least share of a person's time", name, min(shares), goal=at_least(0.8))
+
+
+def _persons(truth: ReelTruth) -> list[Seen]:
+    return [one for one in truth.objects if one.label == "person"]
+
+
+def _products(found: ProductTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    shares = [
+        share_covered([one for one in found.products.items if one.label == seen.label], seen.start, seen.end)
+        for seen in truth.objects
+        if seen.label in GOODS
+    ]
+    yield Figure("product_detection", "least share of a product's time", name, min(shares), goal=at_least(0.8))
+
+
+def _ages(found: AgeTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    known = [face for face in truth.faces if face.age is not None]
+    right = [
+        any(one.low <= (face.age or 0) <= one.high for one in found.ages.items if _meet(one, face)) for face in known
+    ]
+    yield Figure("age_estimation", "share of ages in the range given", name, float(np.mean(right)))
+
+
+def _emotions(found: EmotionTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    for face in truth.faces:
+        if face.emotion is not None:
+            named = [one.label == face.emotion for one in found.emotions.items if _meet(one, face)]
+            share = float(np.mean(named)) if named else None
+            note = "" if named else "the analyzer said nothing of it: not sure enough"
+            on = f"{name} {face.start:g} s"
+            yield Figure("face_emotion", f"share of labels that are {face.emotion}", on, share, note=note)
+
+
+def _meet(one: Segment, other: Span) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _blinks(found: EyeTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    f1 = hits([one.t for one in found.blinks.items], truth.blinks_seconds or (), BLINK_SECONDS).f1
+    yield Figure("eye_tracking", f"F1 of blinks within {BLINK_SECONDS:g} s", name, f1)
+
+
+JUDGES: tuple[tuple[type[TrackSet], Callable[..., Iterator[Figure]]], ...] = (
+    (AgeTracks, _ages),
+    (BackgroundTracks, _background),
+    (CameraTracks, _camera),
+    (CutTracks, _cuts),
+    (EmotionTracks, _emotions),
+    (EnvironmentTracks, _environment),
+    (EyeTracks, _blinks),
+    (FaceTracks, _faces),
+    (ObjectTracks, _objects),
+    (PoseTracks, _poses),
+    (ProductTracks, _products),
+    (TextTracks, _texts),
+    (Transcription, _speech),
+)
+"""Who judges what an analyzer found."""

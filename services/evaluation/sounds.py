@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,4 +43,27 @@ def clicks(bpm: float, duration: float, *, sample_rate: int = 16_000) -> NDArray
     for beat in np.arange(0.1, duration - 0.03, 60 / bpm):
         first = round(beat * sample_rate)
         samples[first : first + len(burst)] += burst
+    return samples
+
+
+def chords(duration: float, *, amplitude: float = 0.05, sample_rate: int = 16_000) -> NDArray[np.float64]:
+    """Music: plucked chords (Am F Dm E), two a second, each of three notes with six harmonics that die away."""
+    notes = ((220.0, 261.6, 329.6), (174.6, 220.0, 261.6), (146.8, 174.6, 220.0), (164.8, 207.7, 246.9))
+    time = seconds(0.5, sample_rate)
+    shape = amplitude * np.minimum(1, time / 0.01) * np.exp(-2 * time)
+    plucked = [
+        shape * sum(np.sin(2 * np.pi * hertz * h * time) / h**1.5 for hertz in chord for h in range(1, 7))
+        for chord in notes
+    ]
+    count = round(duration * sample_rate)
+    return np.tile(np.concatenate(plucked), -(-count // (len(time) * len(notes))))[:count]
+
+
+def bursts(starts: Sequence[float], duration: float, *, background: float, sample_rate: int) -> NDArray[np.float64]:
+    """Clicks of 3 ms at these seconds over white noise of that amplitude."""
+    samples = noise(duration, amplitude=background, sample_rate=sample_rate)
+    click = noise(0.003, amplitude=0.5, sample_rate=sample_rate)
+    for start in starts:
+        first = round(start * sample_rate)
+        samples[first : first + len(click)] += click
     return samples

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from PIL import Image, ImageOps
 
 from shared.errors import BadInput
 from shared.media import chosen_streams, open_container
+from shared.packets import Restamp, packets
 from shared.schema import MediaInfo
 
 JPEG_QUALITY = 80
+
+HIGHEST = 4
+"""No thumbnail is more times as high as wide: a JPEG ends at 65,500 pixels, a page is read long before."""
 
 
 def thumbnail(path: Path, info: MediaInfo, t: float, *, width: int) -> bytes:
     """The picture shown at `t` seconds (the last frame with a time <= t, else the first), as a JPEG.
 
-    `width` in pixels; the height follows from the displayed size in `info`, so rotation and pixel shape are applied.
+    `width` in pixels; the height follows from the displayed size in `info`, so rotation and pixel shape are applied. A
+    picture over four times as high as wide is made narrower.
 
     Raises:
         BadInput: the file cannot be read, or has no picture that can be decoded there (`undecodable`).
@@ -31,9 +39,14 @@ def thumbnail(path: Path, info: MediaInfo, t: float, *, width: int) -> bytes:
         frame = _shown_at(container, t + info.start_seconds)
         if frame is None:
             raise BadInput(f"{path}: no picture can be decoded at {t:.3f} s.", code="undecodable")
-        upright = Image.fromarray(frame.to_ndarray(format="rgb24")).rotate(info.rotation, expand=True)
-        upright = ImageOps.mirror(upright) if info.mirrored else upright
-    size = width, max(1, round(width * info.height / info.width))
+        try:
+            pixels = frame.to_ndarray(format="rgb24")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise BadInput(f"{path}: the picture at {t:.3f} s cannot be converted.", code="undecodable") from error
+    upright = Image.fromarray(pixels).rotate(info.rotation, expand=True)
+    upright = ImageOps.mirror(upright) if info.mirrored else upright
+    scale = width * min(1 / info.width, HIGHEST / info.height)
+    size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
     jpeg = BytesIO()
     upright.resize(size, Image.Resampling.LANCZOS).save(jpeg, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return jpeg.getvalue()
@@ -46,12 +59,18 @@ def _shown_at(container: InputContainer, time: float) -> VideoFrame | None:
         return None
     video.thread_type = "AUTO"
     shown: VideoFrame | None = None
-    try:
+    with suppress(av.error.FFmpegError):  # a format without an index is read from its beginning
         container.seek(max(0, int(time * av.time_base)), backward=True)
-        for frame in container.decode(video):
-            if shown is not None and frame.pts is not None and frame.time > time:
-                break
-            shown = frame
-    except av.error.FFmpegError:  # broken from here on: what was shown before stays on screen
-        return shown
+    for frame in _frames(container, video):
+        if shown is not None and frame.pts is not None and frame.time > time:
+            break
+        shown = frame
     return shown
+
+
+def _frames(container: InputContainer, video: VideoStream) -> Iterator[VideoFrame]:
+    """All frames from here on; what is broken is passed over, and the frame before it stays on screen."""
+    restamp = Restamp(container)
+    for packet in packets(container, [video]):
+        with suppress(av.error.FFmpegError):
+            yield from (restamp(frame) for frame in packet.decode() if isinstance(frame, VideoFrame))

@@ -175,7 +175,8 @@ def download(asked: Asked, folder: Path) -> Answered:
     videos = list(found.get("entries") or [found]) if found else []
     for video in videos:
         for made in video.get("requested_downloads") or []:
-            path = Path(made["filepath"])
+            # a download that was ended for its size has no place
+            path = Path(made.get("filepath") or "")
             if path.is_file():
                 return Answered(file=path.name, title=f"{video.get('title') or 'video'}{path.suffix}")
     return Answered()

@@ -22,9 +22,9 @@ from pydantic import AfterValidator, Field
 
 from shared.schema import Face, Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats
+from tasks.boxes import Floats, Picture
 from tasks.face_mesh import LEFT_INNER, LEFT_OUTER, NOSE_BASE, RIGHT_INNER, RIGHT_OUTER, FaceMesh
-from tasks.faces import Picture, crop, similarity, spans_without, unclear, view, views
+from tasks.faces import ClearLooks, crop, similarity, view, views
 
 PICTURES = Frames(fps=4, short_side=640)
 SIDE = 64
@@ -112,18 +112,15 @@ class AgeEstimation(Analyzer[AgeOptions, AgeTracks]):
         size = PICTURES.size(media.info)
         chosen = [_spread(face, size) for face in faces]
         crops: list[list[Picture]] = [[] for _ in faces]
-        times: list[float] = []
-        holes: list[float] = []
-        for t, frame, seen in views(media, PICTURES, faces) if faces else ():
-            times.append(t)
-            holes += [t] if unclear(seen, LEAST_EYE_DISTANCE) else []
-            for number, face in enumerate(seen):
-                if face and round(t, 3) in chosen[number] and (points := self.mesh.look(frame, face)) is not None:
+        looked = ClearLooks(LEAST_EYE_DISTANCE)
+        for t, frame, seen in views(media, PICTURES, faces):
+            for number, face in looked.at(t, seen):
+                if round(t, 3) in chosen[number] and (points := self.mesh.look(frame, face)) is not None:
                     crops[number].append(crop(frame, similarity(points[list(CORNERS)], TEMPLATE), SIDE))
         found = [(face, self.age(looks)) for face, looks in zip(faces, crops, strict=True) if _enough(face, looks)]
         items = [_item(number, face, self.ages, odds) for number, (face, odds) in enumerate(found, start=1)]
         sure = tuple(item for item in items if (item.confidence or 0) >= options.confidence)
-        analysed = spans_without(holes, times, media.info.duration_seconds)
+        analysed = looked.spans(media.info.duration_seconds)
         return AgeTracks(analysed=analysed, ages=SegmentTrack[ApparentAge](method="model", items=sure))
 
     def age(self, crops: Sequence[Picture]) -> NDArray[np.float64]:

@@ -1,17 +1,15 @@
 """The sound measured: loudness, pitch, spectrum, silence, tempo and beats.
 
-Loudness comes from FFmpeg's ebur128 filter (ITU-R BS.1770-4, EBU R 128), which PyAV carries; pitch is YIN (de Cheveigne
-and Kawahara, JASA 111, 2002); beats are found by dynamic programming (Ellis, JNMR 36, 2007). A value is null where
-there is nothing to measure; tempo and beats are missing where the onsets keep no time.
+Loudness is that of ITU-R BS.1770-4 and EBU R 128 (`tasks.loudness`); pitch is YIN (de Cheveigne and Kawahara, JASA 111,
+2002); beats are found by dynamic programming (Ellis, JNMR 36, 2007). A value is null where there is nothing to measure;
+tempo and beats are missing where the onsets keep no time.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
-import av
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -19,18 +17,11 @@ from pydantic import Field
 
 from shared.frames import Audio
 from shared.schema import Event, EventTrack, LabelledSegment, Scalar, ScalarTrack, SegmentTrack, SeriesTrack, TrackSet
+from tasks import loudness
 from tasks.analyzer import Analyzer, Media, Options
 
 STEREO = Audio(48_000, mono=False)
 MONO = Audio(16_000)
-LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""FFmpeg's usual layout of so many channels: it decides which are surround or low-frequency channels."""
-
-LOUDNESS_DT = 0.1
-MOMENTARY_SECONDS = 0.4
-ABSOLUTE_GATE_LUFS = -70.0
-"""BS.1770-4: what is quieter counts as silence."""
-SHORT_TERM_SECONDS = 3.0
 
 DT = 0.05
 """Seconds between pitch and spectral values."""
@@ -68,8 +59,8 @@ class Sound(TrackSet):
     64 ms around each time; null where unvoiced. `centroid` (Hz) and `flatness` (0 for a tone, about 0.56 for white
     noise) of the power spectrum around each time; null in silence. `silence`: spans quieter than the option says.
     `beats`: only when the onsets keep time. `scalars`: integrated_loudness (LUFS), loudness_range (LU, EBU Tech 3342;
-    null under 3 s), true_peak (dBTP, oversampled), sample_peak (dBFS), silence_share, tempo (BPM) and rhythm_strength
-    (autocorrelation of the onsets at the beat).
+    null where under ten windows of 3 s, one every 0.1 s, are heard), true_peak (dBTP, oversampled), sample_peak (dBFS),
+    silence_share, tempo (BPM) and rhythm_strength (autocorrelation of the onsets at the beat).
     """
 
     loudness: SeriesTrack
@@ -85,7 +76,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
     """Signal measures on the whole sound, block by block."""
 
     name = "audio_analysis"
-    version = 1
+    version = 2
     group = "light"
     summary = "loudness (EBU R 128), pitch (YIN), spectrum, silence, tempo and beats"
     needs = (STEREO, MONO)
@@ -93,7 +84,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
 
     def analyze(self, media: Media, options: AudioOptions) -> Sound:
         """Measure; see `Sound`."""
-        loudness = _loudness(media, media.audio(STEREO))
+        level = _loudness(media, media.audio(STEREO))
         media.progress(0.4)
         signal = _signal(media, media.audio(MONO))
         quiet = signal.level_dbfs < options.silence_dbfs
@@ -101,7 +92,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
         silence = _silence(quiet, options.silence_seconds, end=signal.duration)
         quiet_seconds = sum(segment.end - segment.start for segment in silence)
         scalars = (
-            *loudness.scalars,
+            *level.scalars,
             Scalar(
                 id="silence_share",
                 name="silence_share",
@@ -112,7 +103,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
             Scalar(id="rhythm_strength", name="rhythm_strength", unit="1", value=_rounded(tempo.strength, 3)),
         )
         return Sound(
-            loudness=loudness.momentary,
+            loudness=level.momentary,
             pitch=_series("Hz", _supported(np.where(quiet, np.nan, signal.pitch)), 1),
             centroid=_series("Hz", np.where(quiet, np.nan, signal.centroid), 0),
             flatness=_series("1", np.where(quiet, np.nan, signal.flatness), 4),
@@ -133,18 +124,13 @@ class _Loudness:
 
 def _loudness(media: Media, audio: NDArray[np.float32]) -> _Loudness:
     """Run samples `(n, channels)` at 48 kHz through the EBU R 128 meter."""
-    meter = _Meter(audio.shape[1])
+    meter = loudness.Meter(STEREO.sample_rate, audio.shape[1])
     block = BLOCK_SECONDS * STEREO.sample_rate
     for start in range(0, len(audio), block):
-        meter.push(audio[start : start + block], start)
+        meter.push(audio[start : start + block])
         media.progress(0.4 * start / len(audio))
     meter.finish()
-    measured = np.array([float(values["lavfi.r128.M"]) for values in meter.values])
-    # the meter looks back: its first full window ends with the fourth value
-    momentary = measured[round(MOMENTARY_SECONDS / LOUDNESS_DT) - 1 :]
-    last = meter.values[-1] if meter.values else {}
-    heard = bool((momentary >= ABSOLUTE_GATE_LUFS).any())
-    long_enough = len(measured) * LOUDNESS_DT >= SHORT_TERM_SECONDS
+    momentary = meter.momentary
 
     def scalar(name: str, unit: str, value: float | None) -> Scalar:
         return Scalar(id=name, name=name, unit=unit, value=_rounded(value, 2))
@@ -152,52 +138,18 @@ def _loudness(media: Media, audio: NDArray[np.float32]) -> _Loudness:
     return _Loudness(
         momentary=_series(
             "LUFS",
-            np.where(momentary < ABSOLUTE_GATE_LUFS, np.nan, momentary),
+            np.where(momentary < loudness.ABSOLUTE_GATE_LUFS, np.nan, momentary),
             1,
-            t0=MOMENTARY_SECONDS / 2,
-            dt=LOUDNESS_DT,
+            t0=loudness.MOMENTARY_SECONDS / 2,
+            dt=loudness.STEP_SECONDS,
         ),
         scalars=(
-            scalar("integrated_loudness", "LUFS", float(last["lavfi.r128.I"]) if heard else None),
-            scalar("loudness_range", "LU", float(last["lavfi.r128.LRA"]) if heard and long_enough else None),
-            scalar("true_peak", "dBTP", _decibels(float(last.get("lavfi.r128.true_peak", 0)))),
-            scalar("sample_peak", "dBFS", _decibels(float(last.get("lavfi.r128.sample_peak", 0)))),
+            scalar("integrated_loudness", "LUFS", loudness.integrated(momentary)),
+            scalar("loudness_range", "LU", loudness.loudness_range(meter.short_term)),
+            scalar("true_peak", "dBTP", _decibels(meter.true_peak)),
+            scalar("sample_peak", "dBFS", _decibels(meter.sample_peak)),
         ),
     )
-
-
-class _Meter:
-    """FFmpeg's ebur128 filter: one set of values every 100 ms."""
-
-    def __init__(self, channels: int) -> None:
-        self.values: list[dict[str, str]] = []
-        self._layout = LAYOUTS.get(channels, f"{channels}c")
-        self._graph = av.filter.Graph()
-        source = self._graph.add_abuffer(sample_rate=STEREO.sample_rate, format="flt", layout=self._layout)
-        meter = self._graph.add("ebur128", "metadata=1:peak=true+sample")
-        source.link_to(meter)
-        meter.link_to(self._graph.add("abuffersink"))
-        self._graph.configure()
-
-    def push(self, samples: NDArray[np.float32], first: int) -> None:
-        packed = np.ascontiguousarray(samples).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
-        frame.sample_rate, frame.pts, frame.time_base = STEREO.sample_rate, first, Fraction(1, STEREO.sample_rate)
-        self._graph.push(frame)
-        self._drain()
-
-    def finish(self) -> None:
-        self._graph.push(None)
-        self._drain()
-
-    def _drain(self) -> None:
-        while True:
-            try:
-                frame = self._graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            if "lavfi.r128.M" in frame.metadata:
-                self.values.append(dict(frame.metadata))
 
 
 # --- pitch, spectrum, onsets -----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""What kind of sound there is: speech, music or noise, as spans.
+"""What kind of sound there is: speech, music or noise, as spans; in the gpu profile also what sounds.
 
-The network is the speech/music/noise one of inaSpeechSegmenter (Doukhan et al., "An open-source speaker gender
+In the gpu profile the Audio Spectrogram Transformer listens (`tasks/sound_classes.py`). All that follows is about the
+local network: it is the speech/music/noise one of inaSpeechSegmenter (Doukhan et al., "An open-source speaker gender
 detection framework", ICASSP 2018; its authors measured the speech/music variant, not this one).
 Every constant without another source is that package's (version 0.6.8): 24 mel bands of which the lower 21 are used,
 patches of 68 frames judged every 20 ms, an energy gate, and Viterbi decoding with a price on every change.
@@ -18,10 +19,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shared.frames import Audio
 from shared.schema import LabelledSegment, Scalar, ScalarTrack, SegmentTrack, Span, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.engines.sounds import SOUND_TAGGERS, SoundTagger
+from tasks.sound_classes import timeline
 
 SAMPLE_RATE = 16_000
 SOUND = Audio(SAMPLE_RATE)
@@ -53,29 +57,50 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
+class EnvironmentOptions(Options):
+    """When a class is told, in the gpu profile."""
+
+    kind_probability: float = Field(
+        0.5, gt=0, lt=1, description="gpu profile: speech, music or noise is told from this probability of its class on"
+    )
+    tag_probability: float = Field(
+        0.2, gt=0, lt=1, description="gpu profile: a class is a tag from this probability on"
+    )
+
+
 class EnvironmentTracks(TrackSet):
     """`spans`: labels `speech`, `music`, `noise`; what is quiet is in none. `confidence` is the mean probability that
     the network gave the label over the span. `scalars`: speech_share, music_share, noise_share of the sound's length;
-    null where it is too short (0.7 s) to be judged.
+    null where it is too short (local: 0.7 s) to be judged.
+
+    In the gpu profile spans of different labels may overlap, and begin and end at multiples of 2.5 s; `noise` is only
+    what AudioSet calls so. `tags`: every class of AudioSet that is likely enough, as spans of such slots, with their
+    mean probability. The local network has no classes: there `tags` is empty.
     """
 
     spans: SegmentTrack[LabelledSegment]
+    tags: SegmentTrack[LabelledSegment]
     scalars: ScalarTrack
 
 
-class AudioEnvironment(Analyzer[Options, EnvironmentTracks]):
-    """Names patches of a mel spectrogram and joins them by Viterbi decoding."""
+class AudioEnvironment(Analyzer[EnvironmentOptions, EnvironmentTracks]):
+    """Local: names patches of a mel spectrogram and joins them by Viterbi decoding. gpu: tags slots of 2.5 s."""
 
     name = "audio_environment"
     version = 1
     group = "light"
-    summary = "speech, music and noise as spans (inaSpeechSegmenter's network)"
+    summary = "speech, music and noise as spans (inaSpeechSegmenter's network); gpu: AudioSet's classes (AST)"
     needs = (SOUND,)
-    weights: ClassVar[dict[str, str]] = {"local": "speech-music-noise", "gpu": "speech-music-noise"}
+    weights: ClassVar[dict[str, str]] = {"local": "speech-music-noise", "gpu": "ast-audioset"}
     cost = 0.03
+    cost_in = {"gpu": 0.004}
+    tagger: SoundTagger | None = None
 
     def load(self, model: ModelContext) -> None:
-        """Load the network and run it once: the first run allocates its memory."""
+        """Load the tagger, or the network, which is run once: the first run allocates its memory."""
+        if model.profile == "gpu":
+            self.tagger = model.engine(SOUND_TAGGERS)
+            return
         self.session = model.onnx("speech_music_noise.onnx")
         self.judge(np.zeros((BATCH, PATCH, USED_BANDS), np.float32))
 
@@ -84,9 +109,12 @@ class AudioEnvironment(Analyzer[Options, EnvironmentTracks]):
         found: Floats = self.session.run(None, {"input": patches})[0]
         return found
 
-    def analyze(self, media: Media, options: Options) -> EnvironmentTracks:
-        """Name what has energy."""
+    def analyze(self, media: Media, options: EnvironmentOptions) -> EnvironmentTracks:
+        """Tag what sounds, or name what has energy."""
         audio = media.audio(SOUND)
+        return self._named(media, audio) if self.tagger is None else _tagged(media, audio, self.tagger, options)
+
+    def _named(self, media: Media, audio: Floats) -> EnvironmentTracks:
         length = len(audio) / SAMPLE_RATE
         energy, mel = features(audio)
         if len(mel) < PATCH:
@@ -118,6 +146,15 @@ class AudioEnvironment(Analyzer[Options, EnvironmentTracks]):
             patches = windows[origins].transpose(0, 2, 1)
             spread = patches.std(axis=(1, 2), keepdims=True)
             yield self.judge((patches - patches.mean(axis=(1, 2), keepdims=True)) / np.maximum(spread, 1e-6))
+
+
+def _tagged(media: Media, audio: Floats, tagger: SoundTagger, options: EnvironmentOptions) -> EnvironmentTracks:
+    heard = timeline(audio, tagger, media.progress)
+    length = len(audio) / SAMPLE_RATE
+    kinds = heard.of_kinds(options.kind_probability)
+    tracks = _tracks(list(kinds), length or None, ((0.0, length),) if heard.slots else ())
+    tags = SegmentTrack[LabelledSegment](method="model", items=heard.tags(options.tag_probability))
+    return tracks.model_copy(update={"tags": tags})
 
 
 # --- features --------------------------------------------------------------------------------------------------
@@ -204,5 +241,6 @@ def _tracks(found: list[LabelledSegment], length: float | None, analysed: tuple[
     return EnvironmentTracks(
         analysed=analysed,
         spans=SegmentTrack(method="model", items=tuple(found)),
+        tags=SegmentTrack(method="model"),
         scalars=ScalarTrack(method="model", items=tuple(share(label) for label in LABELS)),
     )

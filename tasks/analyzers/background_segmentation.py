@@ -1,11 +1,8 @@
 """People against their background: how much of the picture they fill, masks of them, and what is behind them.
 
-The networks are MediaPipe's two of selfie segmentation, square (256x256) and landscape (144x256). Each alone takes
-bottles for people, but seldom the same ones: in 20 frames of a clip with bottles and hands the square one marked 2 % of
-the picture or more in 11, the landscape one in 9, and where no hand was in it both together 1.9 % at most. So a pixel
-counts as a person's only where both say so. They know near people, and no distant ones: patches of less than a fiftieth
-of the picture are noise and left out, and so are patches that object detection, where it looked, has boxed as other
-things than persons.
+The local model is MediaPipe's selfie segmentation, which knows near people and nothing else; on a GPU one of ADE20K's
+150 classes also names what is behind them. Patches of people that are too small for the model to be sure are left out,
+and so are patches that object detection, where it looked, has boxed as other things than persons.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.schema import (
@@ -23,6 +19,7 @@ from shared.schema import (
     Caption,
     Event,
     EventTrack,
+    Frozen,
     LabelledSegment,
     Segment,
     SegmentTrack,
@@ -32,34 +29,22 @@ from shared.schema import (
     Unit,
 )
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats
-from tasks.landmarks import Network
+from tasks.backdrop import Mask, RatioUnknown, blur, detail_ratio, dominant
+from tasks.bars import WHOLE, between, found_bars
+from tasks.boxes import Floats, Picture, answered, pictures
+from tasks.engines.segmentation import SEGMENTERS, Segmenter
 from tasks.tracking import there
 
 SAMPLES_PER_SECOND = 4
 FRAMES = Frames(fps=SAMPLES_PER_SECOND, short_side=640, colour="rgb")
-SURE = 0.5
-"""MediaPipe's own threshold of a person's pixel."""
-LEAST_SHARE = 0.02
-"""Patches of less of the picture are noise; see the module's docstring."""
 OTHER_THING = 0.6
 """Share of a patch inside the boxes of other objects, and outside of persons', from which on it is one of them."""
-SHORT_SIDE = 90
-"""Of the masks, in pixels."""
+LEAST_CLASS = 0.02
+"""Classes that fill less of the picture are not named."""
 MASK_SECONDS = 1.0
 EDGE = 0.03
 """Pixels nearer to a person's outline than this share of the short side belong to neither side when detail is measured:
 the outline is not exact, and it is itself an edge."""
-LEAST_PIXELS = 1000
-"""With fewer of them on either side, detail is not measured."""
-LEAST_DETAIL = 10.0
-"""A person with less variance of the Laplacian (grey levels 0..255) is no measure for the background: black or soft
-clothes had 0.3 to 2, people in focus 20 to 400."""
-COLOURS = 4
-"""Levels of each of red, green and blue: the dominant colour is the mean of the fullest of 64 bins."""
-
-Mask = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
 
 
 class BackgroundOptions(Options):
@@ -83,80 +68,111 @@ class PersonMask(Event):
 
 
 class Background(Segment):
-    """What is behind the people of one shot; `evidence` is the shot. Medians over its frames with people.
+    """What is behind the people of one shot, or all of it where nobody is; `evidence` is the shot.
 
-    `colour`: the dominant one, `#rrggbb`; `colour_share`: the share of the background that is about that colour.
-    `detail_ratio`: variance of the Laplacian in the background divided by that in the people; null where it could not
-    be measured in half of these frames. Below 1 the background has less fine detail than the people: out of focus, or
-    plain, like a wall. Captions belong to neither side where text_overlay looked.
-    `person_share`: mean share of the picture that is people, over all frames looked at in the shot.
+    Medians over the frames looked at, captions left out where text_overlay looked. `colour`: the dominant one,
+    `#rrggbb`; `colour_share`: the share of the background that is about that colour; both null without background.
+    `blur`: 0 sharp to 1 blurred, the measure of Crete et al. 2007; null with `blur_unknown` saying why: no frame of the
+    shot was looked at, people and captions fill the picture, or there is nothing in the background to be sharp.
+    `detail_ratio`: variance of the Laplacian in the background divided by that in the people: below 1 the background
+    has less fine detail than the people: out of focus, or plain, like a wall. Null, with `ratio_unknown` saying why,
+    where it could not be measured in half of the frames with people.
+    `person_share`: mean share of the picture that is people, null where no frame was looked at.
     """
 
-    colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
-    colour_share: Unit
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] | None
+    colour_share: Unit | None
+    blur: Unit | None
+    blur_unknown: Literal["no_frame", "no_background", "plain"] | None
     detail_ratio: float | None
-    person_share: Unit
+    ratio_unknown: RatioUnknown | Literal["no_frame"] | None
+    person_share: Unit | None
+
+
+class ClassShare(Frozen):
+    """A class of things, and the share of the picture that it fills."""
+
+    label: str
+    share: Unit
+
+
+class Surroundings(Segment):
+    """What is in the picture of one shot besides people; `evidence` is the shot.
+
+    `classes`: means over the frames looked at in the shot, the largest first, of at least a fiftieth of the picture.
+    """
+
+    classes: tuple[ClassShare, ...]
 
 
 class BackgroundTracks(TrackSet):
     """`person_share`: share of the picture that is people, 0 where none are; `masks`: only where people are.
 
-    `backgrounds`: one for each shot that has people; without cut_analysis the whole video is one shot.
+    `backgrounds`: one for each shot; without cut_analysis the whole video is one shot.
+    `surroundings`: one for each shot, where the model names things (gpu profile); else empty.
     """
 
     person_share: SeriesTrack
     masks: EventTrack[PersonMask]
     backgrounds: SegmentTrack[Background]
+    surroundings: SegmentTrack[Surroundings]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one frame shows: the share of people, and, where people are, the background's colour and detail ratio."""
+    """What one frame shows: the share of people, the background's colour and blur, and its detail against theirs.
+
+    `ratio`: a number, or why there is none. `blur` None: the background is plain.
+    """
 
     t: float
     share: float
     colour: tuple[int, int, int] | None = None
     colour_share: float = 0.0
-    detail_ratio: float | None = None
+    blur: float | None = None
+    ratio: float | RatioUnknown = "no_people"
 
 
 class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     """Segments every sampled frame; the background is measured around the masks."""
 
     name = "background_segmentation"
-    version = 1
+    version = 3
     group = "segment"
-    summary = "Share of people in the picture, masks, background colour and blur (MediaPipe selfie segmentation)"
+    summary = "Share of people, masks, background colour and blur (MediaPipe), and on a GPU its classes (ADE20K)"
     needs = (FRAMES,)
-    uses = ("object_detection", "cut_analysis", "text_overlay")
-    weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "mediapipe-selfie"}
+    uses = ("object_detection", "cut_analysis", "text_overlay", "visual_effects")
+    weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "upernet-convnext-small"}
     cost = 0.1
+    cost_in = {"gpu": 0.11}
 
     def load(self, model: ModelContext) -> None:
-        """Load both networks and run them once: the first run allocates their memory."""
-        self.square = Network(model.tflite("selfie_segmentation.tflite"))
-        self.landscape = Network(model.tflite("selfie_segmentation_landscape.tflite"))
-        self.people(np.zeros((256, 256, 3), np.uint8))
+        """Load the segmenter that the weights are for."""
+        self._segmenter: Segmenter = model.engine(SEGMENTERS)
 
     def analyze(self, media: Media, options: BackgroundOptions) -> BackgroundTracks:
         """Look at every sampled frame."""
         objects = media.items("object_detection/objects", TrackedObject)
         captions = media.items("text_overlay/captions", Caption)
+        bars = found_bars(media)
         looks: list[Look] = []
+        shares: list[Floats] = []
         masks: list[PersonMask] = []
         due = 0.0
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                boxes = there(objects, float(t))
-                persons, others = ([box for one, box in boxes if (one.label == "person") is it] for it in (True, False))
-                mask = without_noise(self.people(frame), persons, others)
-                texts = [corners(one.box) for one in captions if one.start <= t < one.end]
-                looks.append(look(float(t), frame, mask, texts))
-                # times of frames are not exact multiples of the sampling interval
-                if t >= due - 0.5 / SAMPLES_PER_SECOND:
-                    masks += [as_item(len(masks) + 1, looks[-1], mask)] if mask.any() else []
-                    due += options.mask_seconds
-            media.progress(min(1.0, looks[-1].t / max(media.info.duration_seconds, 1e-3)))
+        person = self._segmenter.labels.index("person")
+        for t, frame, classes in answered(pictures(media, FRAMES), self._segmenter.maps):
+            boxes = there(objects, t)
+            persons, others = ([box for one, box in boxes if (one.label == "person") is it] for it in (True, False))
+            filmed = between(bars, t)
+            shares.append(np.bincount(classes.ravel(), minlength=len(self._segmenter.labels)) / classes.size)
+            mask = without_noise(classes == person, persons, others, self._segmenter.least_share)
+            mask &= covered(mask.shape, [corners(filmed)])
+            texts = [corners(one.box) for one in captions if one.start <= t < one.end]
+            looks.append(look(t, frame, mask, texts, filmed))
+            # times of frames are not exact multiples of the sampling interval
+            if t >= due - 0.5 / SAMPLES_PER_SECOND:
+                masks += [as_item(len(masks) + 1, looks[-1], mask)] if mask.any() else []
+                due += options.mask_seconds
         shots = media.items("cut_analysis/shots", LabelledSegment)
         if not media.has("cut_analysis"):
             shots = (LabelledSegment(id="", start=0.0, end=media.info.duration_seconds, label="shot"),)
@@ -164,23 +180,35 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
             person_share=as_series(looks),
             masks=EventTrack(method="model", items=tuple(masks)),
             backgrounds=SegmentTrack(method="measurement", items=backgrounds(shots, looks)),
+            surroundings=SegmentTrack(method="model", items=self._surroundings(shots, looks, shares)),
         )
 
-    def people(self, frame: Picture) -> Mask:
-        """Pixels of people in an rgb frame: `(height, width)` with a short side of `SHORT_SIDE`."""
-        import cv2
+    def _surroundings(
+        self, shots: Sequence[LabelledSegment], looks: Sequence[Look], shares: Sequence[Floats]
+    ) -> tuple[Surroundings, ...]:
+        """What is in each shot besides people; `shares` `(classes,)` of each frame looked at."""
+        if not self._segmenter.names_things:
+            return ()
+        items: list[Surroundings] = []
+        for shot in shots:
+            within = [each for one, each in zip(looks, shares, strict=True) if in_shot(one, shot)]
+            if not within:
+                continue
+            named = sorted(zip(np.mean(within, axis=0).tolist(), self._segmenter.labels, strict=True), reverse=True)
+            classes = [ClassShare(label=label, share=share) for share, label in named if share >= LEAST_CLASS]
+            items.append(
+                Surroundings(
+                    id=f"u{len(items) + 1}",
+                    evidence=(f"cut_analysis/shots/{shot.id}",) if shot.id else (),
+                    start=shot.start,
+                    end=shot.end,
+                    classes=tuple(one for one in classes if one.label != "person"),
+                )
+            )
+        return tuple(items)
 
-        height, width = frame.shape[:2]
-        scale = SHORT_SIDE / min(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        both = []
-        for network, shape in ((self.square, (256, 256)), (self.landscape, (256, 144))):
-            picture = cv2.resize(frame, shape, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-            both.append(cv2.resize(network.run(picture)[0][..., 0], size, interpolation=cv2.INTER_LINEAR))
-        return np.asarray(np.minimum(*both) > SURE)
 
-
-def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats]) -> Mask:
+def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats], least_share: float) -> Mask:
     """Keep the patches that are large enough and not another object; boxes `(4,)`: left, top, right, bottom, 0..1."""
     import cv2
 
@@ -189,7 +217,7 @@ def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats
     kept = np.zeros(mask.shape, np.bool_)
     for number in range(1, count):
         patch = patches == number
-        if patch.mean() >= LEAST_SHARE and things[patch].mean() < OTHER_THING:
+        if patch.mean() >= least_share and things[patch].mean() < OTHER_THING:
             kept |= patch
     return kept
 
@@ -209,73 +237,81 @@ def corners(box: Box) -> Floats:
     return np.array([x, y, x + width, y + height])
 
 
-def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = ()) -> Look:
-    """Measure one rgb frame `(height, width, 3)` with its mask of people, which may be smaller; boxes as above."""
-    import cv2
+def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = (), filmed: Box = WHOLE) -> Look:
+    """Measure one rgb frame `(height, width, 3)` with its mask of people, which may be smaller; boxes as above.
 
-    if not mask.any():
-        return Look(t, 0.0)
-    height, width = frame.shape[:2]
-    people = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    edge = max(1, round(EDGE * min(height, width)))
-    around = np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)
-    # beyond the picture people go on, and so does the background
-    free = cv2.dilate(covered(frame.shape, captions).astype(np.uint8), around) == 0
-    inside = (cv2.erode(people, around) == 1) & free
-    outside = (cv2.dilate(people, around) == 0) & free
-    if not outside.any():
-        return Look(t, float(mask.mean()))
-    colour, colour_share = dominant(frame[outside])
-    return Look(t, float(mask.mean()), colour, colour_share, detail_ratio(frame, inside, outside))
-
-
-def dominant(pixels: NDArray[np.uint8]) -> tuple[tuple[int, int, int], float]:
-    """The mean colour of the fullest of 64 bins of rgb pixels `(n, 3)`, and the share of the pixels in it."""
-    levels = pixels.astype(np.intp) * COLOURS // 256
-    bins = (levels[:, 0] * COLOURS + levels[:, 1]) * COLOURS + levels[:, 2]
-    sizes = np.bincount(bins, minlength=COLOURS**3)
-    red, green, blue = (round(float(value)) for value in pixels[bins == sizes.argmax()].mean(axis=0))
-    return (red, green, blue), float(sizes.max() / len(pixels))
-
-
-def detail_ratio(frame: Picture, inside: Mask, outside: Mask) -> float | None:
-    """Variance of the Laplacian outside divided by that inside; None where either side is too small or too smooth.
-
-    The measure of focus is Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
+    `filmed`: the picture between bars. The share is that of the whole picture.
     """
     import cv2
 
-    if min(inside.sum(), outside.sum()) < LEAST_PIXELS:
-        return None
-    laplacian = cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
-    people, background = float(laplacian[inside].var()), float(laplacian[outside].var())
-    return background / people if people >= LEAST_DETAIL else None
+    edge = max(1, round(EDGE * min(frame.shape[:2])))
+    around = np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)
+    inside, outside = np.zeros(frame.shape[:2], np.bool_), np.ones(frame.shape[:2], np.bool_)
+    # beyond the picture people go on, and so does the background
+    if mask.any():
+        people = cv2.resize(mask.astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        inside, outside = cv2.erode(people, around) == 1, cv2.dilate(people, around) == 0
+    if captions or filmed != WHOLE:
+        added = covered(frame.shape, captions) | ~covered(frame.shape, [corners(filmed)])
+        free = cv2.dilate(added.astype(np.uint8), around) == 0
+        inside, outside = inside & free, outside & free
+    if not outside[::2, ::2].any():
+        return Look(t, float(mask.mean()), ratio="no_background")
+    gray = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+    ratio = detail_ratio(gray, inside, outside) if mask.any() else "no_people"
+    # a quarter of the pixels has the same colours
+    colour, colour_share = dominant(frame[::2, ::2][outside[::2, ::2]])
+    return Look(t, float(mask.mean()), colour, colour_share, blur(gray, outside), ratio)
+
+
+def in_shot(one: Look, shot: LabelledSegment) -> bool:
+    """Whether a frame is of a shot; times of shots are rounded to a millisecond, those of frames are not."""
+    return shot.start - 1e-3 <= one.t < shot.end - 1e-3
 
 
 def backgrounds(shots: Sequence[LabelledSegment], looks: Sequence[Look]) -> tuple[Background, ...]:
-    """What is behind the people of each shot that has some."""
+    """What is behind the people of each shot, or all of it."""
     items: list[Background] = []
-    for shot in shots:
-        # times of shots are rounded to a millisecond, those of frames are not
-        within = [one for one in looks if shot.start - 1e-3 <= one.t < shot.end - 1e-3]
-        colours = [one.colour for one in within if one.colour is not None]
-        if not colours:
-            continue
-        red, green, blue = (round(float(part)) for part in np.median(colours, axis=0))
-        ratios = [one.detail_ratio for one in within if one.detail_ratio is not None]
+    for number, shot in enumerate(shots, 1):
+        within = [one for one in looks if in_shot(one, shot)]
+        behind = [(one.colour, one.colour_share) for one in within if one.colour is not None]
+        blurs = [one.blur for one in within if one.colour is not None and one.blur is not None]
+        ratio = _ratio(within)
+        some = 2 * len(blurs) >= len(behind) > 0
         items.append(
             Background(
-                id=f"b{len(items) + 1}",
+                id=f"b{number}",
                 evidence=(f"cut_analysis/shots/{shot.id}",) if shot.id else (),
                 start=shot.start,
                 end=shot.end,
-                colour=f"#{red:02x}{green:02x}{blue:02x}",
-                colour_share=float(np.median([one.colour_share for one in within if one.colour is not None])),
-                detail_ratio=round(float(np.median(ratios)), 4) if 2 * len(ratios) >= len(colours) else None,
-                person_share=float(np.mean([one.share for one in within])),
+                colour=_hex([colour for colour, _ in behind]) if behind else None,
+                colour_share=float(np.median([share for _, share in behind])) if behind else None,
+                blur=round(float(np.median(blurs)), 4) if some else None,
+                blur_unknown=None if some else "plain" if behind else "no_background" if within else "no_frame",
+                detail_ratio=round(ratio, 4) if isinstance(ratio, float) else None,
+                ratio_unknown=None if isinstance(ratio, float) else ratio,
+                person_share=float(np.mean([one.share for one in within])) if within else None,
             )
         )
     return tuple(items)
+
+
+def _ratio(looks: Sequence[Look]) -> float | RatioUnknown | Literal["no_frame"]:
+    """Median of the ratios of the frames with people, or what kept most of them from having one."""
+    if not looks:
+        return "no_frame"
+    ratios = [one.ratio for one in looks if one.share > 0]
+    known = [one for one in ratios if isinstance(one, float)]
+    if ratios and 2 * len(known) >= len(ratios):
+        return float(np.median(known))
+    unknown = [one for one in (ratios or [look.ratio for look in looks]) if not isinstance(one, float)]
+    return max(unknown, key=unknown.count)
+
+
+def _hex(colours: Sequence[tuple[int, int, int]]) -> str:
+    """The median of each channel, `#rrggbb`."""
+    red, green, blue = (round(float(part)) for part in np.median(colours, axis=0))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def as_series(looks: Sequence[Look]) -> SeriesTrack:

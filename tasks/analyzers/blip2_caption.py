@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pydantic import Field
 from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.engines.captions import CAPTIONERS, Asked, Captioner
 
 PICTURES = Frames(fps=1, short_side=364)
 
@@ -22,7 +23,6 @@ class CaptionOptions(Options):
 
     prompt: str = Field("a photo of", description="beginning of the caption; the model goes on from it")
     max_new_tokens: int = Field(30, ge=5, le=100, description="longest caption, in tokens")
-    batch: int = Field(16, ge=1, le=64, description="frames captioned at once")
     alike: float = Field(0.7, ge=0, le=1, description="share of common words from which two captions are one")
 
 
@@ -49,38 +49,32 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
     needs = (PICTURES,)
     weights: ClassVar[dict[str, str]] = {"gpu": "blip2-opt-2.7b"}
     cost = 0.1
+    cost_in = {"gpu": 0.032}
 
     def load(self, model: ModelContext) -> None:
-        """Load processor and model from the weights folder; bf16 on a GPU."""
-        import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        folder = Path(model.path("config.json")).parent
-        device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
-        self._torch: Any = torch
-        self._processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
-        self._model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, local_files_only=True)
-        self._model.to(device).eval()
+        """Load the captioner that the weights are for."""
+        self._captioner: Captioner = model.engine(CAPTIONERS)
 
     def analyze(self, media: Media, options: CaptionOptions) -> FrameCaptions:
         """Caption every sampled frame, then merge."""
-        seen: list[tuple[float, str]] = []
         duration = media.info.duration_seconds
-        for batch in media.frames(PICTURES, batch=options.batch):
-            seen.extend(zip(batch.times.tolist(), self._captions(batch.frames, options), strict=True))
-            media.progress(min(1.0, seen[-1][0] / duration))
-        return FrameCaptions(captions=SegmentTrack(method="model", items=merged(seen, duration, options.alike)))
+        times: list[float] = []
 
-    def _captions(self, frames: NDArray[np.uint8], options: CaptionOptions) -> list[str]:
-        """One caption for each frame of `(n, height, width, 3)`."""
-        inputs = self._processor(
-            images=list(frames), text=[options.prompt] * len(frames), padding=True, return_tensors="pt"
-        ).to(self._model.device)
-        inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
-        with self._torch.inference_mode():
-            tokens = self._model.generate(**inputs, max_new_tokens=options.max_new_tokens, do_sample=False)
-        answers = self._processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        return [answer.strip() for answer in answers]
+        def pictures() -> Iterator[NDArray[np.uint8]]:
+            for batch in media.frames(PICTURES):
+                times.extend(batch.times.tolist())
+                yield from batch.frames
+
+        texts: list[str] = []
+
+        def check() -> None:
+            media.progress(min(1.0, times[len(texts) - 1] / duration) if texts else 0.0)
+
+        for answers in self._captioner.captions(pictures(), Asked(options.prompt, options.max_new_tokens), check):
+            texts.extend(answers)
+            check()
+        seen = list(zip(times, texts, strict=True))
+        return FrameCaptions(captions=SegmentTrack(method="model", items=merged(seen, duration, options.alike)))
 
 
 def merged(seen: list[tuple[float, str]], duration: float, alike: float) -> tuple[FrameCaption, ...]:

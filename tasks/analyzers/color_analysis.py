@@ -13,6 +13,7 @@ from shared.errors import Skipped
 from shared.frames import Frames
 from shared.schema import Frozen, LabelledSegment, Segment, SegmentTrack, SeriesTrack, TrackSet, Unit
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.bars import between, found_bars, inside
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 """The rendition of cut_analysis, of which two frames a second are used: no further one has to be written."""
@@ -74,11 +75,11 @@ class ColorAnalysis(Analyzer[ColorOptions, ColorTracks]):
     """
 
     name: ClassVar[str] = "color_analysis"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     group: ClassVar[str] = "light"
     summary: ClassVar[str] = "Palettes of shots, brightness, contrast, saturation, warmth, colourfulness (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
-    uses: ClassVar[tuple[str, ...]] = ("cut_analysis",)
+    uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "visual_effects")
     cost: ClassVar[float] = 0.015
 
     def load(self, model: ModelContext) -> None:
@@ -89,10 +90,12 @@ class ColorAnalysis(Analyzer[ColorOptions, ColorTracks]):
         """Measure. Raises Skipped when the video has no picture."""
         shots = [(shot.start, shot.end) for shot in media.items("cut_analysis/shots", LabelledSegment)]
         shots = shots or [(0.0, media.info.duration_seconds)]
+        bars = found_bars(media)
         values: dict[int, tuple[float, ...]] = {}
         pixels: list[list[Pixels]] = [[] for _ in shots]
         for batch in media.frames(PICTURES, batch=64):
-            for t, frame in zip(batch.times.tolist(), batch.frames, strict=True):
+            for t, whole in zip(batch.times.tolist(), batch.frames, strict=True):
+                frame = inside(whole, between(bars, t))
                 shot = shot_at(shots, t)
                 slot = int(t / STEP_SECONDS + 1e-6)
                 # A shot shorter than the step gets its first frame, so that no shot lacks a palette.

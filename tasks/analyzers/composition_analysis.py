@@ -15,6 +15,7 @@ from shared.frames import Frames
 from shared.schema import Box, Face, Segment, SegmentTrack, TrackedObject, TrackSet
 from shared.spans import merged
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.bars import between, found_bars, inside
 from tasks.shots import Part, parts, spread
 
 PICTURES = Frames(fps=4, short_side=240, colour="rgb")
@@ -55,7 +56,8 @@ class ShotComposition(Segment):
     subject_place: its centre (x, y) from the left upper corner. subject_size: its box's share of the picture.
     third_point, third_line: distance of the centre to the nearest crossing of the lines at 1/3 and 2/3, and to the
     nearest line, as a share of the diagonal and of the side across it: 0 on it, 0.24 and 0.33 at most.
-    headroom: from the top of the picture to the top of the face (brow, not hair); null when the subject is no face.
+    headroom: from the top of the picture to the top of the face (brow, not hair); null when the subject is no face. It
+    and the thirds are those of the picture between bars, like the rest; place and size are those of the whole.
     symmetry: correlation of luma with its mirror image left to right, -1..1; null for a flat picture.
     negative_space: share of cells of 16 pixels (short side 240) that have next to no edges.
     """
@@ -83,11 +85,11 @@ class CompositionAnalysis(Analyzer[CompositionOptions, Composition]):
     """Geometry of tracked boxes, and two measures of pictures. Without cut_analysis the whole video is one shot."""
 
     name: ClassVar[str] = "composition_analysis"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     group: ClassVar[str] = "light"
     summary: ClassVar[str] = "Subject, thirds, headroom, symmetry, negative space of shots (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
-    uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "object_detection", "face_detection")
+    uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "object_detection", "face_detection", "visual_effects")
     cost: ClassVar[float] = 0.01
 
     def load(self, model: ModelContext) -> None:
@@ -104,11 +106,13 @@ class CompositionAnalysis(Analyzer[CompositionOptions, Composition]):
             ),
         ]
         looked_for = tuple(kind for kind, name in DETECTORS if media.has(name))
+        bars = found_bars(media)
         items: list[ShotComposition] = []
         for part in parts(media):
             frames = spread(media, PICTURES, part, options.frames)
+            filmed = between(bars, (part.start + part.end) / 2)
             if frames:
-                items.append(_item(f"c{len(items) + 1}", part, frames, chosen(subjects, part), looked_for))
+                items.append(_item(f"c{len(items) + 1}", part, frames, chosen(subjects, part), looked_for, filmed))
             media.progress(min(1.0, part.end / max(media.info.duration_seconds, 1e-3)))
         if not items:
             raise Skipped("there is no picture to measure")
@@ -179,14 +183,15 @@ def _item(
     frames: Sequence[NDArray[np.uint8]],
     subject: Subject | None,
     looked_for: tuple[Looked, ...],
+    filmed: Box,
 ) -> ShotComposition:
     import cv2
 
-    lumas = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
+    lumas = [np.asarray(cv2.cvtColor(inside(frame, filmed), cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
     mirrored = [value for luma in lumas if (value := symmetry(luma)) is not None]
     boxes = np.array(subject.boxes(part)) if subject else np.zeros((0, 4))
     centres = boxes[:, :2] + boxes[:, 2:] / 2
-    points = np.array([thirds(float(x), float(y)) for x, y in centres]).reshape(-1, 2)
+    points = np.array([thirds(float(x), float(y)) for x, y in (centres - filmed[:2]) / filmed[2:]]).reshape(-1, 2)
     face = subject is not None and subject.kind == "face"
     return ShotComposition(
         id=name,
@@ -200,7 +205,7 @@ def _item(
         subject_size=_median(boxes[:, 2] * boxes[:, 3]) if subject else None,
         third_point=_median(points[:, 0]) if subject else None,
         third_line=_median(points[:, 1]) if subject else None,
-        headroom=_median(boxes[:, 1]) if face else None,
+        headroom=_median(np.maximum(0, boxes[:, 1] - filmed[1]) / filmed[3]) if face else None,
         symmetry=_median(mirrored) if mirrored else None,
         negative_space=_median([negative_space(luma) for luma in lumas]),
         frames=len(frames),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,11 +16,16 @@ from shared.frames import Frames
 from shared.schema import Scalar, ScalarTrack, Segment, SegmentTrack, TrackSet
 from shared.spans import merged
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.bars import between, found_bars, inside
+from tasks.boxes import Picture
 from tasks.brisque import Brisque
+from tasks.engines.aesthetics import AESTHETIC_JUDGES, AestheticJudge
 from tasks.shots import Part, parts, spread
 
 PICTURES = Frames(fps=2, short_side=None, colour="gray")
 """Every pixel as it is: scaling would wipe out noise and move the coder's grid of 8 pixels."""
+JUDGED = Frames(fps=4, short_side=640)
+"""What object detection and background segmentation look at, too."""
 
 DARK, LIGHT = 4, 251
 """Luma 0..255 at or beyond which a value counts as clipped: 0 and 255, and what coding makes of them."""
@@ -47,7 +53,8 @@ class ShotQuality(Segment):
     squared per pixel (Krotkov, 1987). mean: mean luma 0..255. clipped_dark, clipped_light: share of values at most 4
     and at least 251. noise: standard deviation of noise in levels (Immerkaer, Fast Noise Variance Estimation, 1996);
     fine texture counts as well. blocking: mean step across the borders of 8 x 8 blocks over the mean step between
-    (after Wang, Sheikh and Bovik, 2002), bars and graphics aside; 1 is none. brisque: about 0 (best) to 100.
+    (after Wang, Sheikh and Bovik, 2002), graphics aside; 1 is none. brisque: about 0 (best) to 100. aesthetic: the mean
+    mark that people would give its pictures, about 1 (worst) to 10, by LAION's predictor on CLIP; null without it.
     `frames`: how many were measured.
     """
 
@@ -59,6 +66,7 @@ class ShotQuality(Segment):
     noise: float | None
     blocking: float | None
     brisque: float | None
+    aesthetic: float | None
     frames: int
 
 
@@ -83,6 +91,7 @@ class Measures:
     brisque: float | None
 
 
+MEASURED = tuple(one.name for one in fields(Measures))
 UNITS = {
     "sharpness": "ratio",
     "tenengrad": "levels^2",
@@ -92,6 +101,7 @@ UNITS = {
     "noise": "levels",
     "blocking": "ratio",
     "brisque": "score",
+    "aesthetic": "mark",
 }
 
 
@@ -99,12 +109,14 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     """Measures a few frames of each shot at full size. Shots without a frame of their own are not in `analysed`."""
 
     name: ClassVar[str] = "content_quality"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 3
     group: ClassVar[str] = "light"
-    summary: ClassVar[str] = "Sharpness, exposure, noise, blocking of shots (measured) and BRISQUE (SVM)"
+    summary: ClassVar[str] = "Sharpness, exposure, noise, blocking, BRISQUE of shots; an aesthetic mark (CLIP) in gpu"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
-    uses: ClassVar[tuple[str, ...]] = ("cut_analysis",)
+    needs_in: ClassVar[dict[str, tuple[Frames, ...]]] = {"gpu": (PICTURES, JUDGED)}
+    uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "visual_effects")
     weights: ClassVar[dict[str, str]] = {"local": "brisque", "gpu": "brisque"}
+    extra: ClassVar[dict[str, str]] = {"gpu": "aesthetics-v2-l14"}
     cost: ClassVar[float] = 0.08
 
     def load(self, model: ModelContext) -> None:
@@ -112,21 +124,45 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
         import cv2  # noqa: F401
 
         self.brisque = Brisque.read(Path(model.path("svm.txt")))
+        self._judge: AestheticJudge | None = model.extra_engine(AESTHETIC_JUDGES)
 
     def analyze(self, media: Media, options: QualityOptions) -> ContentQuality:
         """Measure shot by shot."""
+        bars = found_bars(media)
+        shots = list(parts(media))
+        marks = self._marks(media, shots, options)
         items: list[ShotQuality] = []
-        for part in parts(media):
+        for part, mark in zip(shots, marks, strict=True):
             count = max(options.frames, int(part.seconds / SECONDS_APART))
-            found = [self.measure(picture) for picture in spread(media, PICTURES, part, count)]
+            filmed = between(bars, (part.start + part.end) / 2)
+            pictures = spread(media, PICTURES, part, count)
+            found = [self.measure(inside(picture, filmed, grid=BLOCK)) for picture in pictures]
             if found:
-                items.append(_item(len(items) + 1, part, found))
+                items.append(_item(len(items) + 1, part, found, mark))
             media.progress(min(1.0, part.end / max(media.info.duration_seconds, 1e-3)))
         return ContentQuality(
             analysed=tuple(merged((item.start, item.end) for item in items)),
             shots=SegmentTrack[ShotQuality](method="measurement", items=tuple(items)),
             overall=ScalarTrack(method="measurement", items=tuple(_overall(items))),
         )
+
+    def _marks(self, media: Media, shots: Sequence[Part], options: QualityOptions) -> list[float | None]:
+        """How people would mark each shot; pictures of all shots go through the model together."""
+        if self._judge is None:
+            return [None] * len(shots)
+        counts: list[int] = []
+
+        def shown() -> Iterator[Picture]:
+            for part in shots:
+                pictures = spread(media, JUDGED, part, max(options.frames, int(part.seconds / SECONDS_APART)))
+                counts.append(len(pictures))
+                yield from pictures
+
+        marks = list(chain.from_iterable(self._judge.marks(shown())))
+        ends = np.cumsum(counts)
+        return [
+            float(np.mean(marks[end - count : end])) if count else None for end, count in zip(ends, counts, strict=True)
+        ]
 
     def measure(self, luma: NDArray[np.uint8]) -> Measures:
         """Measure one picture, uint8 `(height, width)`."""
@@ -189,10 +225,12 @@ def _trimmed(steps: NDArray[np.float32]) -> float:
     return float(np.sort(steps)[: max(1, round(len(steps) * 0.9))].mean())
 
 
-def _item(number: int, part: Part, found: Sequence[Measures]) -> ShotQuality:
+def _item(number: int, part: Part, found: Sequence[Measures], mark: float | None) -> ShotQuality:
     columns = zip(*(astuple(one) for one in found), strict=True)
-    values = {name: _median(column) for name, column in zip(UNITS, columns, strict=True)}
-    return ShotQuality.model_validate({"id": f"q{number}", **asdict(part), "frames": len(found), **values})
+    values = {name: _median(column) for name, column in zip(MEASURED, columns, strict=True)}
+    values["aesthetic"] = None if mark is None else round(mark, 4)
+    own = {"id": f"q{number}", **asdict(part), "frames": len(found)}
+    return ShotQuality.model_validate({**own, **values})
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -19,9 +19,9 @@ from pydantic import AfterValidator, Field
 
 from shared.schema import Event, EventTrack, Face, LabelledSegment, Seconds, Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats
+from tasks.boxes import Floats, Picture, pictures
 from tasks.face_mesh import LEFT_INNER, LEFT_OUTER, RIGHT_INNER, RIGHT_OUTER, FaceMesh, as_input
-from tasks.faces import FacePath, FaceView, Picture, back, crop, spans_without, unclear, upright_square
+from tasks.faces import ClearLooks, FacePath, FaceView, back, crop, upright_square
 
 RATE = 10
 NEXT = 1.5 / RATE
@@ -143,17 +143,14 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
         cuts = sorted(cut.t for cut in media.items("cut_analysis/cuts", Event))
         paths = [FacePath(face, cuts) for face in faces]
         looks: list[list[Look]] = [[] for _ in faces]
-        times: list[float] = []
-        holes: list[float] = []
-        for t, frame in _frames(media) if faces else ():
+        looked = ClearLooks(LEAST_EYE_DISTANCE)
+        for t, frame in pictures(media, PICTURES) if faces else ():
             seen = [path.at(t, (frame.shape[1], frame.shape[0])) for path in paths]
-            times.append(t)
-            holes += [t] if unclear(seen, LEAST_EYE_DISTANCE) else []
-            for number, face in enumerate(seen):
-                if face and face.is_clear(LEAST_EYE_DISTANCE) and (eyes := self.find(frame, face)) is not None:
+            for number, face in looked.at(t, seen):
+                if (eyes := self.find(frame, face)) is not None:
                     looks[number].append(measure(t, eyes))
         return EyeTracks(
-            analysed=spans_without(holes, times, media.info.duration_seconds),
+            analysed=looked.spans(media.info.duration_seconds),
             gaze=_gaze(faces, looks, options),
             blinks=_blinks(faces, looks, options),
             eyes=_series(faces, looks),
@@ -179,11 +176,6 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
         lids = self.network.get_tensor(self.lids).reshape(LIDS, 3)[:16, :2].astype(np.float64)
         iris = self.network.get_tensor(self.iris).reshape(IRIS, 3)[:, :2].astype(np.float64)
         return back(matrix, lids), back(matrix, iris)
-
-
-def _frames(media: Media) -> Iterator[tuple[float, Picture]]:
-    for batch in media.frames(PICTURES):
-        yield from zip(map(float, batch.times), batch.frames, strict=True)
 
 
 def measure(t: float, eyes: Eyes) -> Look:

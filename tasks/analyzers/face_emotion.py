@@ -19,15 +19,13 @@ from pydantic import Field
 
 from shared.schema import Face, LabelledSegment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats
+from tasks.boxes import Floats, Picture
 from tasks.faces import (
     LONGEST_GAP,
     SAMPLE_SECONDS,
+    ClearLooks,
     FaceView,
-    Picture,
     crop,
-    spans_without,
-    unclear,
     upright_square,
     views,
 )
@@ -96,21 +94,17 @@ class FaceEmotion(Analyzer[EmotionOptions, EmotionTracks]):
         """Look at every face in every sampled frame."""
         faces = media.items("face_detection/faces", Face)
         samples = [Samples() for _ in faces]
-        times: list[float] = []
-        holes: list[float] = []
-        for t, frame, seen in views(media, PICTURES, faces) if faces else ():
-            times.append(t)
-            holes += [t] if unclear(seen, LEAST_EYE_DISTANCE) else []
-            for number, face in enumerate(seen):
-                if face and face.is_clear(LEAST_EYE_DISTANCE):
-                    samples[number].times.append(t)
-                    samples[number].odds.append(self.classify(_cut(frame, face)))
+        looked = ClearLooks(LEAST_EYE_DISTANCE)
+        for t, frame, seen in views(media, PICTURES, faces):
+            for number, face in looked.at(t, seen):
+                samples[number].times.append(t)
+                samples[number].odds.append(self.classify(_cut(frame, face)))
         items = [
             item for face, seen in zip(faces, samples, strict=True) for item in labelled(face, seen, options.threshold)
         ]
         items.sort(key=lambda item: (item.start, item.evidence))
         numbered = tuple(item.model_copy(update={"id": f"e{number}"}) for number, item in enumerate(items, start=1))
-        analysed = spans_without(holes, times, media.info.duration_seconds)
+        analysed = looked.spans(media.info.duration_seconds)
         return EmotionTracks(analysed=analysed, emotions=SegmentTrack[LabelledSegment](method="model", items=numbered))
 
     def classify(self, gray: Picture) -> Floats:

@@ -15,8 +15,9 @@ the camera is not short. Rules, all lengths between landmarks:
   extended, three curled; `victory`: index and middle finger extended and at least 10 degrees apart, two curled;
   `thumbs_up`, `thumbs_down`: four curled, thumb extended, and in the picture it points up or down by 45 degrees at most
   off; `ok`: tips of thumb and index finger within a quarter palm, the other three extended. Anything else has no name.
-- `victory` and `ok` count only where the middle finger points up in the picture, by 60 degrees at most off: the same
-  hand pointing down takes things (a hand that lifts a bottle by its cap is shaped like an `ok`).
+- `open_palm`, `victory` and `ok` count only where the middle finger points up in the picture, by 60 degrees at most
+  off: the same hand pointing down takes things (one about to grasp a bottle is shaped like an open palm, one that lifts
+  it by its cap like an `ok`).
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from pydantic import Field
 
 from shared.schema import LabelledSegment, ObjectTrack, Point, SegmentTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, as_document_box, groups_of_one
+from tasks.appearance import Looks
+from tasks.boxes import Floats, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network
+from tasks.shots import cuts
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 Gesture = Literal["open_palm", "fist", "pointing", "victory", "thumbs_up", "thumbs_down", "ok"]
@@ -118,10 +121,11 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     """Finds hands in every sampled frame, links them over time, and names what they do."""
 
     name = "gesture_recognition"
-    version = 1
+    version = 2
     group = "people"
     summary = "Hands with 21 landmarks (MediaPipe Hands) and seven gestures named by geometric rules"
     needs = (FRAMES,)
+    uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-hands", "gpu": "mediapipe-hands"}
     cost = 0.06
 
@@ -139,19 +143,19 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
         """Look at every sampled frame, then name gestures hand by hand."""
         sightings: list[Sighting] = []
         hands: list[list[Found]] = []
-        for batch in media.frames(FRAMES):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                found = self.look(frame)
-                hands.append(found)
-                boxes = np.array([hand.box() for hand in found]).reshape(-1, 4)
-                scores = np.array([hand.presence for hand in found])
-                sightings.append(Sighting(float(t), boxes, scores, np.zeros(len(found), np.intp)))
-            media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
+        for t, frame in pictures(media, FRAMES):
+            found = self.look(frame)
+            hands.append(found)
+            boxes = np.array([hand.box() for hand in found]).reshape(-1, 4)
+            scores = np.array([hand.presence for hand in found])
+            labels, looks = np.zeros(len(found), np.intp), Looks.of(frame, boxes)
+            sightings.append(Sighting(t, boxes, scores, labels, looks))
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
             duration=media.info.duration_seconds,
+            cuts=cuts(media),
         )
         items, gestures = [], []
         for number, tracklet in enumerate(tracklets, start=1):
@@ -213,7 +217,7 @@ def name(metres: Floats, points: Floats) -> Gesture | None:
     if _distance(metres, THUMB_TIP, INDEX_TIP) <= TOUCHING * palm and all(extended[1:]):
         return "ok" if _shown(points) else None
     if all(extended):
-        return "open_palm" if thumb else None
+        return "open_palm" if thumb and _shown(points) else None
     if all(curled):
         return _thumb_gesture(points) if thumb else "fist"
     if extended[0] and all(curled[1:]):

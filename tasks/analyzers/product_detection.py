@@ -1,5 +1,8 @@
 """Goods that are shown, with the words that hint at prices and offers while they are.
 
+They are found in two ways. Object detection's classes need nothing but its result. A list of words, in the options, is
+looked for by a model with an open vocabulary where the profile has one; without words it does not run.
+
 Goods are the objects of those COCO classes that are bought and carried home; nothing here tells a brand or whether the
 thing is for sale. Vehicles, animals, furniture, appliances and cutlery are left out: they are mostly surroundings.
 """
@@ -8,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+import numpy as np
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from shared.schema import (
     Caption,
@@ -20,12 +25,23 @@ from shared.schema import (
     Segment,
     SegmentTrack,
     SpeechSegment,
+    TimedBox,
     TrackedObject,
     TrackSet,
 )
 from shared.spans import merged
-from tasks.analyzer import Analyzer, Media, Options
+from tasks.analyzer import Analyzer, Audio, Frames, Media, ModelContext, Options
+from tasks.appearance import Looks
+from tasks.boxes import answered, as_document_box, pictures
+from tasks.engines.words import WORD_FINDERS, WordFinder
+from tasks.shots import cuts
+from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
+SAMPLES_PER_SECOND = 4
+FRAMES = Frames(fps=SAMPLES_PER_SECOND, short_side=640)
+"""What object detection looks at in the gpu profile, too."""
+WEAKER = 0.5
+"""Boxes with this share of the threshold may carry on a product that was surer before."""
 OBJECTS = "object_detection/objects"
 CAPTIONS, SPEECH = "text_overlay/captions", "speech_transcription/segments"
 
@@ -78,20 +94,34 @@ PATTERNS: dict[Kind, re.Pattern[str]] = {
 OTHER_NAMES = {"cell phone": ("phone", "smartphone"), "sports ball": ("ball",), "hair drier": ("hair dryer",)}
 
 
-class ProductOptions(Options):
-    """What is kept."""
+Wanted = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
 
+
+def _parted(given: object) -> object:
+    """Words may come as one text with commas, as from a command line."""
+    return tuple(part for part in given.split(",") if part.strip()) if isinstance(given, str) else given
+
+
+class ProductOptions(Options):
+    """What is kept, and what else is looked for."""
+
+    words: Annotated[tuple[Wanted, ...], BeforeValidator(_parted)] = Field(
+        (), max_length=20, description="names of things to look for, such as sneaker; in the gpu profile, with OWLv2"
+    )
+    word_threshold: float = Field(0.2, ge=0, le=1, description="score that a thing named by a word must reach, 0..1")
     least_seconds: float = Field(0.5, ge=0, description="goods seen for a shorter time are left out")
 
 
 class Product(TrackedObject):
     """Goods, with the boxes and confidence of the detector.
 
-    `evidence`: the object first, then captions and speech segments within a second of it that offer something (see
-    `OfferHint`) or name it. `hinted`: whether there is any of the latter.
+    `found_by`: `class` for goods among the detector's classes, `word` for things that the options asked for, which may
+    be the same things once more. `evidence`: the object, for those found by class, then captions and speech segments
+    within a second of it that offer something (see `OfferHint`) or name it. `hinted`: whether there is any of these.
     """
 
     hinted: bool
+    found_by: Literal["class", "word"] = "class"
 
 
 class OfferHint(Segment):
@@ -107,7 +137,8 @@ class OfferHint(Segment):
 
 class ProductTracks(TrackSet):
     """`products`. `hints`: all of them, goods or not. `scalars`: products, products_hinted, product_share (of the
-    video's length) and hints; products_hinted and hints are null where neither text nor speech was looked at.
+    video's length), hints and products_by_word; products_hinted and hints are null where neither text nor speech was
+    looked at, products_by_word where no words were given or no model could look for them.
     """
 
     products: ObjectTrack[Product]
@@ -119,20 +150,31 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
     """Picks goods among the objects and looks for words about them nearby."""
 
     name = "product_detection"
-    version = 1
+    version = 2
     group = "detect"
-    summary = "goods among the COCO classes, with words on screen or spoken that name or offer them"
+    summary = "goods among the COCO classes or named by you (OWLv2, on a GPU), with words that name or offer them"
+    needs_in: ClassVar[dict[str, tuple[Frames | Audio, ...]]] = {"gpu": (FRAMES,)}
     requires = ("object_detection",)
-    uses = ("text_overlay", "speech_transcription")
+    uses = ("text_overlay", "speech_transcription", "cut_analysis")
+    extra: ClassVar[dict[str, str]] = {"gpu": "owlv2-base"}
     cost = 0.002
+    _finder: WordFinder | None = None
+
+    def load(self, model: ModelContext) -> None:
+        """Load the model with an open vocabulary where there is one."""
+        self._finder = model.extra_engine(WORD_FINDERS)
 
     def analyze(self, media: Media, options: ProductOptions) -> ProductTracks:
-        """Filter and compare."""
+        """Filter, look for words, and compare."""
         goods = [
-            thing
+            Seen(thing, "class", (f"{OBJECTS}/{thing.id}",))
             for thing in media.items(OBJECTS, TrackedObject)
             if thing.label in GOODS and thing.end - thing.start >= options.least_seconds
         ]
+        named: list[Seen] | None = None
+        if self._finder and options.words:
+            named = [one for one in self._named(self._finder, media, options) if one.lasts(options.least_seconds)]
+            goods = sorted([*goods, *named], key=lambda one: one.thing.start)
         texts: dict[str, Caption | SpeechSegment] = {
             **{f"{CAPTIONS}/{caption.id}": caption for caption in media.items(CAPTIONS, Caption)},
             **{f"{SPEECH}/{said.id}": said for said in media.items(SPEECH, SpeechSegment)},
@@ -147,12 +189,54 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
             _scalar("products_hinted", sum(one.hinted for one in products) if looked else None),
             _scalar("product_share", min(1.0, seen / length) if length else None),
             _scalar("hints", len(hints) if looked else None),
+            _scalar("products_by_word", None if named is None else len(named)),
         )
         return ProductTracks(
             products=ObjectTrack(method="model", items=products),
             hints=SegmentTrack(method="heuristic", items=hints),
             scalars=ScalarTrack(method="heuristic", items=scalars),
         )
+
+    def _named(self, finder: WordFinder, media: Media, options: ProductOptions) -> list[Seen]:
+        """What the words name, followed over time."""
+        words = tuple(dict.fromkeys(word.lower() for word in options.words))
+        floor = WEAKER * options.word_threshold
+        sightings = [
+            Sighting(t, found.boxes, found.scores, found.labels, Looks.of(picture, found.boxes))
+            for t, picture, found in answered(
+                pictures(media, FRAMES), lambda shown: finder.objects(shown, words, floor)
+            )
+        ]
+        rules = LinkRules(start_score=options.word_threshold)
+        interval, duration = 1 / SAMPLES_PER_SECOND, media.info.duration_seconds
+        tracklets = link(sightings, rules, interval=interval, duration=duration, cuts=cuts(media))
+        lasting = [one for one in tracklets if one.scores.mean() >= options.word_threshold]
+        return [Seen(_tracked(one, words[one.label]), "word", ()) for one in lasting]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A thing that may be a product, how it was found, and by which items."""
+
+    thing: TrackedObject
+    found_by: Literal["class", "word"]
+    evidence: tuple[str, ...]
+
+    def lasts(self, seconds: float) -> bool:
+        """Whether it is seen for so long."""
+        return self.thing.end - self.thing.start >= seconds
+
+
+def _tracked(tracklet: Tracklet, label: str) -> TrackedObject:
+    boxes = zip(tracklet.times, tracklet.boxes, tracklet.scores, strict=True)
+    return TrackedObject(
+        id="",
+        label=label,
+        start=tracklet.start,
+        end=tracklet.end,
+        confidence=float(np.mean(tracklet.scores)),
+        boxes=tuple(TimedBox(t=t, box=as_document_box(box), confidence=float(score)) for t, box, score in boxes),
+    )
 
 
 def find_hints(texts: dict[str, Caption | SpeechSegment]) -> Iterator[OfferHint]:
@@ -188,8 +272,9 @@ def _when(item: Caption | SpeechSegment, span: tuple[int, int]) -> tuple[float, 
 
 
 def _product(
-    number: int, thing: TrackedObject, texts: dict[str, Caption | SpeechSegment], hints: tuple[OfferHint, ...]
+    number: int, seen: Seen, texts: dict[str, Caption | SpeechSegment], hints: tuple[OfferHint, ...]
 ) -> Product:
+    thing = seen.thing
     names = "|".join(re.escape(name) for name in (thing.label, *OTHER_NAMES.get(thing.label, ())))
     named = re.compile(rf"\b(?:{names})(?:e?s)?\b", re.IGNORECASE)
     naming = [cited for cited, item in texts.items() if _near(thing, item) and named.search(item.text)]
@@ -202,7 +287,8 @@ def _product(
         confidence=thing.confidence,
         boxes=thing.boxes,
         hinted=bool(naming or offering),
-        evidence=tuple(dict.fromkeys((f"{OBJECTS}/{thing.id}", *offering, *naming))),
+        found_by=seen.found_by,
+        evidence=tuple(dict.fromkeys((*seen.evidence, *offering, *naming))),
     )
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +13,9 @@ from pydantic import Field
 from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.engines.descriptions import DESCRIBERS, Asked, Clip, Describer
 
-FPS = 4
-PICTURES = Frames(fps=FPS, short_side=364)
+PICTURES = Frames(fps=4, short_side=364)
 PROMPT = (
     "Describe this short clip of a video. Answer with one JSON object and nothing else: "
     '{"description": "one sentence", "actions": ["what somebody does"], "change": "what differs from its first frame"}'
@@ -32,7 +29,6 @@ class TemporalOptions(Options):
     segment_seconds: float = Field(1.0, ge=0.5, le=30, description="length of a described segment")
     frames: int = Field(4, ge=2, le=16, description="frames shown of each segment")
     max_new_tokens: int = Field(96, ge=8, le=512, description="longest answer, in tokens")
-    batch: int = Field(10, ge=1, le=64, description="segments described at once")
 
 
 class Description(Segment):
@@ -54,18 +50,8 @@ class Descriptions(TrackSet):
     segments: SegmentTrack[Description]
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """Frames of one segment, uint8 `(n, height, width, 3)`, the last one before it first; `times` in seconds."""
-
-    start: float
-    end: float
-    times: NDArray[np.float64]
-    frames: NDArray[np.uint8]
-
-
 class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
-    """Describes all segments of a video in as few batches as the option allows."""
+    """Describes all segments of a video in as few batches as memory allows."""
 
     name = "qwen2_vl_temporal"
     version = 1
@@ -74,84 +60,50 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     needs = (PICTURES,)
     weights: ClassVar[dict[str, str]] = {"gpu": "qwen2-vl-7b"}
     cost = 0.3
+    cost_in = {"gpu": 0.17}
 
     def load(self, model: ModelContext) -> None:
-        """Load processor and model from the weights folder; bf16 on a GPU."""
-        import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        folder = Path(model.path("config.json")).parent
-        device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
-        self._torch: Any = torch
-        self._processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
-        # answers of a batch must end together, so the prompts are padded before their start
-        self._processor.tokenizer.padding_side = "left"
-        self._processor.video_processor.cap_pixels_per_frame = True
-        self._model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, local_files_only=True)
-        self._model.to(device).eval()
+        """Load the describer that the weights are for."""
+        self._describer: Describer = model.engine(DESCRIBERS)
 
     def analyze(self, media: Media, options: TemporalOptions) -> Descriptions:
         """Describe each segment that has a frame."""
         duration = media.info.duration_seconds
-        clips = clips_of(media, options.segment_seconds, options.frames)
+        starts: list[float] = []
         described: list[Description] = []
-        while batch := list(islice(clips, options.batch)):
-            for clip, answer in zip(batch, self._answers(batch, options), strict=True):
-                described.append(parsed(answer, f"v{len(described) + 1}", clip.start, min(clip.end, duration)))
-            media.progress(min(1.0, batch[-1].end / duration))
+
+        def clips() -> Iterator[Clip]:
+            for start, clip in clips_of(media, options.segment_seconds, options.frames):
+                starts.append(start)
+                yield clip
+
+        def check() -> None:
+            media.progress(min(1.0, described[-1].end / duration) if described else 0.0)
+
+        asked = Asked(options.prompt, options.max_new_tokens)
+        for answers in self._describer.describe(clips(), asked, check):
+            for answer in answers:
+                start = starts[len(described)]
+                end = min(start + options.segment_seconds, duration)
+                described.append(parsed(answer, f"v{len(described) + 1}", start, end))
+            check()
         return Descriptions(segments=SegmentTrack(method="model", items=tuple(described)))
 
-    def _answers(self, clips: list[Clip], options: TemporalOptions) -> list[str]:
-        content = [{"type": "video"}, {"type": "text", "text": options.prompt}]
-        prompt = self._processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        inputs = self._processor(
-            text=[prompt] * len(clips),
-            videos=[clip.frames for clip in clips],
-            video_metadata=[_metadata(clip) for clip in clips],
-            do_sample_frames=False,
-            padding=True,
-            return_tensors="pt",
-        ).to(self._model.device)
-        with self._torch.inference_mode():
-            tokens = self._model.generate(**inputs, max_new_tokens=options.max_new_tokens, do_sample=False)
-        answers: list[str] = self._processor.batch_decode(
-            tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )
-        return answers
 
+def clips_of(media: Media, seconds: float, count: int) -> Iterator[tuple[float, Clip]]:
+    """Cut the frames into segments; of each its start and `count` frames, evenly spread, the last one before it first.
 
-def _metadata(clip: Clip) -> dict[str, object]:
-    """Frame times as transformers wants them; without this it assumes 24 frames a second."""
-    _, height, width, _ = clip.frames.shape
-    indices = np.round((clip.times - clip.times[0]) * FPS).astype(int).tolist()
-    return {
-        "fps": float(FPS),
-        "total_num_frames": indices[-1] + 1,
-        "duration": (indices[-1] + 1) / FPS,
-        "width": width,
-        "height": height,
-        "frames_indices": indices,
-    }
-
-
-def clips_of(media: Media, seconds: float, count: int) -> Iterator[Clip]:
-    """Cut the frames into segments; of each, `count` frames evenly spread, from the last one before it on."""
+    All have `count` frames, the same one several times where there are fewer, so that a batch needs no padding.
+    """
     before: tuple[float, NDArray[np.uint8]] | None = None
     times: list[float] = []
     frames: list[NDArray[np.uint8]] = []
     number = 0
 
-    def clip() -> Clip:
+    def clip() -> tuple[float, Clip]:
         shown = ([before[0]] if before else []) + times, ([before[1]] if before else []) + frames
-        chosen = np.unique(np.linspace(0, len(shown[0]) - 1, count).round().astype(int))
-        return Clip(
-            number * seconds,
-            (number + 1) * seconds,
-            np.array(shown[0])[chosen],
-            np.stack([shown[1][index] for index in chosen]),
-        )
+        chosen = np.linspace(0, len(shown[0]) - 1, count).round().astype(int)
+        return number * seconds, Clip(np.array(shown[0])[chosen], np.stack([shown[1][index] for index in chosen]))
 
     for batch in media.frames(PICTURES):
         for t, frame in zip(batch.times.tolist(), batch.frames, strict=True):

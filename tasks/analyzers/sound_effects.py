@@ -3,7 +3,8 @@
 Onsets are SuperFlux's (Boeck and Widmer, "Maximum Filter Vibrato Suppression for Onset Detection", DAFx 2013): the rise
 of a spectrogram with logarithmic bands, compared with the loudest of three neighbouring bands two frames before, and
 peaks of it above a moving mean. Every constant without another source is that of its authors' program (madmom's
-`SuperFlux`). What it was that sounded is not told: no model here knows.
+`SuperFlux`). What it was that sounded is told in the gpu profile only, where a model of AudioSet's classes says so
+(`tasks/sound_classes.py`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from pydantic import Field
 from shared.frames import Audio
 from shared.schema import Event, EventTrack, LabelledSegment, Span, SpeechSegment, TrackSet
 from shared.spans import merged, without
-from tasks.analyzer import Analyzer, Media, Options
+from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.engines.sounds import SOUND_TAGGERS, SoundTagger
+from tasks.sound_classes import names
 
 SAMPLE_RATE = 48_000
 SOUND = Audio(SAMPLE_RATE, mono=False)
+HEARD = Audio(16_000)
+"""What the tagger hears."""
 SPEECH, ENVIRONMENT = "speech_transcription/segments", "audio_environment/spans"
+TAGS = "audio_environment/tags"
 
 FRAME, HOP = 2048, 240
 """Samples of a frame (43 ms) and between two of them (5 ms)."""
@@ -59,6 +65,9 @@ class EffectsOptions(Options):
     least_rise_db: float = Field(
         6.0, ge=0, description="least rise of the level, dB (6: twice the amplitude; steady noise stays below 2)"
     )
+    name_probability: float = Field(
+        0.3, gt=0, lt=1, description="gpu profile: a sound is named from this probability of its class on"
+    )
 
 
 class SoundEvent(Event):
@@ -66,7 +75,13 @@ class SoundEvent(Event):
 
     `strength`: the rise in log10(1 + magnitude), summed over the bands. `rise_db`: the loudest 10 ms of the sound's
     first 50 over the 30 ms before it, silence counted as -70 dBFS.
+
+    `label`: the class of AudioSet that begins to sound, `confidence` its probability in the two seconds from then on;
+    null where no class is likely enough then and was not before, and in the local profile, which has no such model.
+    It cites the tags of `audio_environment` that say the same of that moment.
     """
+
+    label: str | None = None
 
     strength: float
     rise_db: float
@@ -87,10 +102,19 @@ class SoundEffects(Analyzer[EffectsOptions, EffectsTracks]):
     name = "sound_effects"
     version = 1
     group = "light"
-    summary = "onsets and transients outside speech (SuperFlux), unnamed"
+    summary = "onsets and transients outside speech (SuperFlux); gpu: named by AudioSet's classes (AST)"
     needs = (SOUND,)
+    needs_in = {"gpu": (SOUND, HEARD)}
     uses = ("speech_transcription", "audio_environment")
+    weights = {"local": None, "gpu": "ast-audioset"}
     cost = 0.02
+    cost_in = {"gpu": 0.016}
+    tagger: SoundTagger | None = None
+
+    def load(self, model: ModelContext) -> None:
+        """Load the tagger, where the profile has one."""
+        if model.profile == "gpu":
+            self.tagger = model.engine(SOUND_TAGGERS)
 
     def analyze(self, media: Media, options: EffectsOptions) -> EffectsTracks:
         """Find onsets in the whole sound, then leave out those in speech."""
@@ -101,7 +125,25 @@ class SoundEffects(Analyzer[EffectsOptions, EffectsTracks]):
         found = (_event(audio, frame, float(rises[frame])) for frame in peaks(rises, options.threshold))
         kept = [one for one in found if one.rise_db >= options.least_rise_db and _holds(heard, one.t)]
         events = tuple(one.model_copy(update={"id": f"x{number}"}) for number, one in enumerate(kept, 1))
+        if self.tagger is not None:
+            events = _named(media, events, self.tagger, options.name_probability)
         return EffectsTracks(analysed=heard, events=EventTrack(method="measurement", items=events))
+
+
+def _named(media: Media, events: tuple[SoundEvent, ...], tagger: SoundTagger, least: float) -> tuple[SoundEvent, ...]:
+    """The events, with a name where the model has one."""
+    tags = media.items(TAGS, LabelledSegment)
+    named: list[SoundEvent] = []
+    begun = names(media.audio(HEARD), [event.t for event in events], tagger, least)
+    for event, sound in zip(events, begun, strict=True):
+        media.progress(len(named) / len(events))
+        if sound is None:
+            named.append(event)
+            continue
+        same = (tag for tag in tags if tag.label == sound.label and tag.start <= event.t < tag.end)
+        said = {"label": sound.label, "confidence": round(sound.probability, 4)}
+        named.append(event.model_copy(update={**said, "evidence": tuple(f"{TAGS}/{tag.id}" for tag in same)}))
+    return tuple(named)
 
 
 def _event(audio: NDArray[np.float32], frame: int, strength: float) -> SoundEvent:
@@ -178,6 +220,8 @@ def _mono(audio: NDArray[np.float32], start: int, stop: int) -> Floats:
 
 def peaks(rises: Floats, threshold: float) -> list[int]:
     """Frames in which the rise is the highest around and exceeds the moving mean by `threshold`."""
+    if not len(rises):
+        return []
     before, after = (round(seconds * SAMPLE_RATE / HOP) for seconds in MAX_SECONDS)
     past = round(MEAN_SECONDS * SAMPLE_RATE / HOP)
     highest = sliding_window_view(np.pad(rises, (before, after)), before + after + 1).max(axis=1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,22 @@ from pydantic import Field
 from shared.frames import Audio
 from shared.schema import LabelledSegment, SegmentTrack, SpeechSegment, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.engines.moods import MOOD_CLASSIFIERS, MoodClassifier
 
 SAMPLE_RATE = 16_000
 VOICE = Audio(SAMPLE_RATE)
 SEGMENTS = "speech_transcription/segments"
-MIN_SECONDS = 0.5
-"""Shorter utterances carry too little voice; they are left out."""
+STEP_SECONDS = 0.5
+"""Utterances are heard in whole half seconds, the rest cut off, so that many have one length and share a batch.
+
+Shorter ones carry too little voice; they are left out.
+"""
 
 
 class EmotionOptions(Options):
-    """How much of the speech is heard at once."""
+    """How much of the speech is heard."""
 
     max_seconds: float = Field(10.0, ge=1, le=30, description="an utterance is judged by its first so many seconds")
-    batch: int = Field(8, ge=1, le=64, description="utterances judged at once")
 
 
 class Emotions(TrackSet):
@@ -36,7 +39,7 @@ class Emotions(TrackSet):
 
 
 class SpeechEmotion(Analyzer[EmotionOptions, Emotions]):
-    """Classifies the sound of every speech segment, in batches of like length."""
+    """Classifies the sound of every speech segment, those of one length in batches."""
 
     name = "speech_emotion"
     version = 1
@@ -46,57 +49,42 @@ class SpeechEmotion(Analyzer[EmotionOptions, Emotions]):
     requires = ("speech_transcription",)
     weights: ClassVar[dict[str, str]] = {"gpu": "wav2vec2-emotion"}
     cost = 0.1
+    cost_in = {"gpu": 0.001}
     infers_personal_traits = True
 
     def load(self, model: ModelContext) -> None:
-        """Load feature extractor and classifier from the weights folder."""
-        import torch
-        from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
-
-        folder = Path(model.path("config.json")).parent
-        device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
-        self._torch: Any = torch
-        self._features: Any = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
-        self._model: Any = AutoModelForAudioClassification.from_pretrained(folder, dtype=dtype, local_files_only=True)
-        self._model.to(device).eval()
+        """Load the classifier that the weights are for."""
+        self._classifier: MoodClassifier = model.engine(MOOD_CLASSIFIERS)
 
     def analyze(self, media: Media, options: EmotionOptions) -> Emotions:
         """Judge every long enough speech segment."""
         audio = media.audio(VOICE)
-        said = [item for item in media.items(SEGMENTS, SpeechSegment) if item.end - item.start >= MIN_SECONDS]
-        # like lengths share a batch, so that little of it is padding
-        said.sort(key=lambda item: item.end - item.start)
+        cut = [(item, cut_out(audio, item, options.max_seconds)) for item in media.items(SEGMENTS, SpeechSegment)]
+        said = sorted(((item, sound) for item, sound in cut if len(sound)), key=lambda one: len(one[1]))
         found: list[LabelledSegment] = []
-        for first in range(0, len(said), options.batch):
-            batch = said[first : first + options.batch]
-            sounds = [_cut(audio, item, options.max_seconds) for item in batch]
-            for item, (label, confidence) in zip(batch, self._classify(sounds), strict=True):
-                found.append(
-                    LabelledSegment(
-                        id=f"e-{item.id}",
-                        start=item.start,
-                        end=item.end,
-                        label=label,
-                        confidence=confidence,
-                        evidence=(f"{SEGMENTS}/{item.id}",),
-                    )
+        for item, (label, confidence) in zip(
+            (item for item, _ in said),
+            chain.from_iterable(self._classifier.moods([sound for _, sound in said])),
+            strict=True,
+        ):
+            found.append(
+                LabelledSegment(
+                    id=f"e-{item.id}",
+                    start=item.start,
+                    end=item.end,
+                    label=label,
+                    confidence=confidence,
+                    evidence=(f"{SEGMENTS}/{item.id}",),
                 )
-            media.progress((first + len(batch)) / len(said))
+            )
+            media.progress(len(found) / len(said))
         found.sort(key=lambda item: item.start)
         return Emotions(emotions=SegmentTrack(method="model", items=tuple(found)))
 
-    def _classify(self, sounds: list[NDArray[np.float32]]) -> list[tuple[str, float]]:
-        """Label and probability of each sound `(samples,)`."""
-        inputs = self._features(sounds, sampling_rate=SAMPLE_RATE, padding=True, return_tensors="pt")
-        inputs = inputs.to(self._model.device)
-        inputs["input_values"] = inputs["input_values"].to(self._model.dtype)
-        with self._torch.inference_mode():
-            probabilities = self._model(**inputs).logits.float().softmax(-1).cpu().numpy()
-        names = self._model.config.id2label
-        return [(names[int(row.argmax())], float(row.max())) for row in probabilities]
 
-
-def _cut(audio: NDArray[np.float32], item: SpeechSegment, max_seconds: float) -> NDArray[np.float32]:
+def cut_out(audio: NDArray[np.float32], item: SpeechSegment, max_seconds: float) -> NDArray[np.float32]:
+    """The sound of an utterance from its start: whole half seconds, none if there is not one."""
     start = int(item.start * SAMPLE_RATE)
-    stop = int(min(item.end, item.start + max_seconds) * SAMPLE_RATE)
-    return np.array(audio[start:stop])
+    stop = min(int(item.end * SAMPLE_RATE), len(audio))
+    steps = int(min((stop - start) / SAMPLE_RATE, max_seconds) / STEP_SECONDS)
+    return np.array(audio[start : start + max(0, steps) * round(STEP_SECONDS * SAMPLE_RATE)])

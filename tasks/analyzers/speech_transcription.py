@@ -1,27 +1,28 @@
 """What is said: text with word times, by Whisper.
 
 The local model is Whisper tiny.en: it knows English only and writes English-looking text for other languages, usually
-with low confidence. No language is detected, so none is claimed.
+with low confidence. It detects no language, so none is claimed. Engines write down whatever they take for speech; what
+is reported of it is decided here, for all of them alike.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.frames import Audio
-from shared.schema import SegmentTrack, SpeechSegment, TrackSet, Word
+from shared.schema import LabelledSegment, SegmentTrack, SpeechSegment, TrackSet, Word
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.engines.speech import TRANSCRIBERS, Transcriber
+from tasks.engines.utterances import UNSPACED, Asked, Heard, Language, Part, Stretch
+from tasks.voice import SAMPLE_RATE, Samples, Spans, VoiceActivity
 
-SAMPLE_RATE = 16_000
 SPEECH = Audio(SAMPLE_RATE)
-MODEL_FILES = ("config.json", "tokenizer.json", "vocabulary.txt", "model.bin")
 BLOCK_SAMPLES = 300 * SAMPLE_RATE
 """Sound is transcribed in blocks of at most five minutes: the features of two hours at once take over 1 GiB."""
 MIN_LOG_PROBABILITY = -1.0
@@ -29,20 +30,26 @@ MAX_COMPRESSION_RATIO = 2.4
 """Whisper's own marks of a failed decoding (Radford et al. 2022, section 4.5); beyond them nothing is reported."""
 LIKELIER_THAN_NOT = 0.5
 """A segment in which no word reaches this probability is left out."""
+NO_SPEECH = 0.6
+"""Where the model says with this probability that nobody speaks (Whisper's own mark), its tokens must be likelier than
+not on the whole. Whisper itself asks for a log probability of -1, which is asked here of all.
+"""
 REPEATS = 3
 """A text said this often in a row, word for word, is a decoding loop: what follows is left out."""
 LATE_SECONDS = 0.6
 """Whisper was seen to set the first word after a pause up to 0.42 s after the voice."""
 SLIVER_SECONDS = 0.1
 
-Samples = NDArray[np.float32]
-Spans = list[tuple[float, float]]
-
 
 class TranscriptionOptions(Options):
     """How speech is found and written down."""
 
-    beam_size: int = Field(5, ge=1, le=10, description="hypotheses kept while decoding; 1 is fastest")
+    beam_size: int | None = Field(
+        None,
+        ge=1,
+        le=10,
+        description="hypotheses kept while decoding; 1 is fastest. Left out: 5 with faster-whisper, 1 with the others",
+    )
     pause_seconds: float = Field(0.7, gt=0, description="a pause this long ends a segment")
     speech_threshold: float = Field(0.5, gt=0, lt=1, description="voice activity probability that counts as speech")
 
@@ -50,113 +57,124 @@ class TranscriptionOptions(Options):
 class Transcription(TrackSet):
     """`segments`: what was said between two pauses. `confidence` is exp(mean log probability of the decoded tokens) of
     the Whisper segment it is part of; a word's confidence is the mean probability of its tokens.
+
+    `languages`: the language spoken, from the first to the last voice: `label` is its ISO 639-1 code (Whisper's own
+    where there is none, such as `yue`), `confidence` the probability that the model gave it, once for the video. Empty
+    where nobody speaks, and where the model knows one language only.
     """
 
     segments: SegmentTrack[SpeechSegment]
+    languages: SegmentTrack[LabelledSegment]
 
 
 class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
-    """Whisper in CTranslate2 (faster-whisper) behind silero voice activity detection."""
+    """Whisper behind silero voice activity detection."""
 
     name = "speech_transcription"
     version = 1
     group = "speech"
     summary = "what is said, with word times (Whisper; the local model knows English only)"
     needs = (SPEECH,)
-    weights: ClassVar[dict[str, str]] = {"local": "whisper-tiny-en"}
+    weights: ClassVar[dict[str, str]] = {"local": "whisper-tiny-en", "gpu": "whisper-large-v3-turbo"}
     cost = 0.05
+    cost_in = {"gpu": 0.14}
 
     def load(self, model: ModelContext) -> None:
-        """Load Whisper from the checked weights folder; int8, as the CPU runs it fastest."""
-        from faster_whisper import WhisperModel
-        from faster_whisper.vad import VadOptions, get_speech_timestamps
-
-        folder = {Path(model.path(file)).parent for file in MODEL_FILES}.pop()
-        self._whisper: Any = WhisperModel(
-            str(folder), device="cpu", compute_type="int8", cpu_threads=model.threads, local_files_only=True
-        )
-        self._find_speech = get_speech_timestamps
-        self._vad_options = VadOptions
-        # the detector's session is made at its first use, here instead of in the first job
-        get_speech_timestamps(np.zeros(SAMPLE_RATE, np.float32))
+        """Load the Whisper that the weights are for, and the voice activity network."""
+        self._transcriber: Transcriber = model.engine(TRANSCRIBERS)
+        self._voice = VoiceActivity()
 
     def analyze(self, media: Media, options: TranscriptionOptions) -> Transcription:
-        """Transcribe block by block; a block without voice is never shown to Whisper."""
+        """Find the voices, then write them down; a block without voice is never shown to Whisper."""
         audio = media.audio(SPEECH)
+        stretches = []
+        for stretch in self._stretches(audio, options):
+            media.progress(0.0)
+            stretches.append(stretch)
+        language = self._transcriber.language(stretches)
+        asked = Asked(language.code if language else None, options.beam_size, options.speech_threshold)
         said: list[SpeechSegment] = []
-        for start, block, spans in self._blocks(audio, options):
-            if spans:
-                for heard, confidence in self._transcribe(block, spans, options):
-                    words = tuple(_shifted(word, start / SAMPLE_RATE) for word in heard)
-                    said.extend(_breaths(words, confidence, options.pause_seconds, first=len(said) + 1))
-                    media.progress(min(1.0, said[-1].end * SAMPLE_RATE / len(audio)))
-            media.progress((start + len(block)) / max(len(audio), 1))
-        return Transcription(segments=SegmentTrack(method="model", items=_without_loops(said)))
+        for heard in self._transcriber.transcribe(stretches, asked):
+            if words := words_of(heard, spaced=asked.language not in UNSPACED):
+                said.extend(_breaths(words, heard, asked, options.pause_seconds, first=len(said) + 1))
+                media.progress(min(1.0, said[-1].end * SAMPLE_RATE / len(audio)))
+        return Transcription(
+            segments=SegmentTrack(method="model", items=_without_loops(said)),
+            languages=SegmentTrack(method="model", items=_spoken(stretches, language)),
+        )
 
-    def _blocks(self, audio: Samples, options: TranscriptionOptions) -> Iterator[tuple[int, Samples, Spans]]:
-        """Yield first sample, samples and speech spans (seconds in the block), cut where nobody speaks if possible."""
+    def _stretches(self, audio: Samples, options: TranscriptionOptions) -> Iterator[Stretch]:
+        """Yield the sound in blocks, cut where nobody speaks if possible."""
         start = 0
         while start < len(audio):
             block = np.ascontiguousarray(audio[start : start + BLOCK_SAMPLES])
-            spans = self._speech_spans(block, options)
+            spans = self._voice.spans(block, options.speech_threshold)
             more = start + len(block) < len(audio)
             if more and len(spans) > 1 and spans[-1][1] > len(block) / SAMPLE_RATE - 0.5:
                 *spans, (cut, _) = spans
                 block = block[: int(cut * SAMPLE_RATE)]
-            yield start, block, spans
+            yield Stretch(start / SAMPLE_RATE, block, spans)
             start += len(block)
 
-    def _speech_spans(self, block: Samples, options: TranscriptionOptions) -> Spans:
-        vad = self._vad_options(threshold=options.speech_threshold, min_silence_duration_ms=200, speech_pad_ms=30)
-        found = self._find_speech(block, vad)
-        return [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in found]
 
-    def _transcribe(
-        self, block: Samples, spans: Spans, options: TranscriptionOptions
-    ) -> Iterator[tuple[tuple[Word, ...], float]]:
-        """Words (times in the block) and confidence of each Whisper segment that did not fail."""
-        found, _ = self._whisper.transcribe(
-            block,
-            language="en",
-            beam_size=options.beam_size,
-            temperature=0.0,  # higher temperatures draw at random: the same sound would give other words
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            vad_filter=True,
-            vad_parameters={"threshold": options.speech_threshold},
-        )
-        for segment in found:
-            words = tuple(_led([_trimmed(word, spans) for word in _whole_words(segment.words or ())], spans))
-            if not _failed(segment, words):
-                yield words, min(1.0, math.exp(segment.avg_logprob))
-
-
-def _failed(segment: Any, words: tuple[Word, ...]) -> bool:
-    """Tell a guess from speech: voice activity detection lets some buzzes pass, and Whisper then says "You"."""
-    likeliest = max((word.confidence or 0.0 for word in words), default=0.0)
-    return bool(
-        likeliest < LIKELIER_THAN_NOT
-        or segment.avg_logprob < MIN_LOG_PROBABILITY
-        or segment.compression_ratio > MAX_COMPRESSION_RATIO
+def _spoken(stretches: list[Stretch], language: Language | None) -> tuple[LabelledSegment, ...]:
+    voices = [(one.start + start, one.start + end) for one in stretches for start, end in one.spans]
+    if language is None or not voices:
+        return ()
+    probability = min(1.0, language.probability)
+    return (
+        LabelledSegment(id="l1", start=voices[0][0], end=voices[-1][1], label=language.code, confidence=probability),
     )
 
 
-def _whole_words(parts: Iterable[Any]) -> Iterator[Word]:
+# --- from what was decoded to words --------------------------------------------------------------------------------
+
+
+def words_of(heard: Heard, *, spaced: bool) -> tuple[Word, ...]:
+    """The words with times in the file, each where there is voice; none when the decoding failed."""
+    spans = heard.stretch.spans
+    words = _whole_words(heard.parts) if spaced else _every_part(heard.parts)
+    found = tuple(_led([_trimmed(word, spans) for word in words], spans))
+    if failed(heard, found):
+        return ()
+    return tuple(_shifted(word, heard.stretch.start) for word in found)
+
+
+def failed(heard: Heard, words: tuple[Word, ...]) -> bool:
+    """Tell a guess from speech: voice activity detection lets some buzzes pass, and Whisper then says "You"."""
+    likeliest = max((word.confidence or 0.0 for word in words), default=0.0)
+    text = heard.text.encode()
+    unsure = heard.log_probability < math.log(LIKELIER_THAN_NOT)
+    return (
+        likeliest < LIKELIER_THAN_NOT
+        or heard.log_probability < MIN_LOG_PROBABILITY
+        or (unsure and heard.no_speech is not None and heard.no_speech > NO_SPEECH)
+        or len(text) / len(zlib.compress(text)) > MAX_COMPRESSION_RATIO
+    )
+
+
+def _every_part(parts: Iterable[Part]) -> Iterator[Word]:
+    for part in parts:
+        if text := part.text.strip():
+            yield Word(start=part.start, end=max(part.start, part.end), text=text, confidence=part.probability)
+
+
+def _whole_words(parts: Iterable[Part]) -> Iterator[Word]:
     """Join a part that no space precedes ("0" + ".3") to the word before; the less sure part gives the confidence."""
     word: Word | None = None
     for part in parts:
-        start, end, sure = float(part.start), max(float(part.start), float(part.end)), float(part.probability)
-        if word is not None and not part.word.startswith(" "):
+        start, end, sure = part.start, max(part.start, part.end), part.probability
+        if word is not None and not part.text.startswith(" "):
             word = Word(
                 start=word.start,
                 end=max(word.end, end),
-                text=word.text + part.word,
+                text=word.text + part.text,
                 confidence=min(word.confidence or 0, sure),
             )
             continue
         if word is not None:
             yield word
-        word = Word(start=start, end=end, text=part.word.strip(), confidence=sure)
+        word = Word(start=start, end=end, text=part.text.strip(), confidence=sure)
     if word is not None:
         yield word
 
@@ -187,8 +205,11 @@ def _shifted(word: Word, seconds: float) -> Word:
     return word.model_copy(update={"start": round(word.start + seconds, 3), "end": round(word.end + seconds, 3)})
 
 
-def _breaths(words: tuple[Word, ...], confidence: float, pause: float, *, first: int) -> Iterator[SpeechSegment]:
+def _breaths(
+    words: tuple[Word, ...], heard: Heard, asked: Asked, pause: float, *, first: int
+) -> Iterator[SpeechSegment]:
     """Part the words where the speaker paused."""
+    between = "" if asked.language in UNSPACED else " "
     part: list[Word] = []
     number = first
     for word, after in zip(words, (*words[1:], None), strict=True):
@@ -198,8 +219,8 @@ def _breaths(words: tuple[Word, ...], confidence: float, pause: float, *, first:
                 id=f"s{number}",
                 start=part[0].start,
                 end=max(part[0].start, part[-1].end),
-                confidence=confidence,
-                text=" ".join(word.text for word in part),
+                confidence=min(1.0, math.exp(heard.log_probability)),
+                text=between.join(word.text for word in part),
                 words=tuple(part),
             )
             number += 1

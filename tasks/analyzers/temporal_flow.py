@@ -87,7 +87,7 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
     """Combines what other analyzers measured; looks at no picture itself."""
 
     name = "temporal_flow"
-    version = 2
+    version = 3
     group = "light"
     summary = "activity curve and phases (hook, build, peak, release, call to action) from other analyzers' tracks"
     uses = (
@@ -105,11 +105,11 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
         """Combine the signals that there are; without any, activity is null throughout."""
         duration = media.info.duration_seconds
         times = np.arange(0, duration, DT)
-        signals = _signals(media, times, duration)
-        known = [curve for curve in signals.values() if curve is not None]
-        activity = np.mean(known, axis=0) if known else None
-        hook_values = round(options.hook_seconds / DT)
+        around = WINDOW_SECONDS / 2
+        signals = _signals(media, np.maximum(times - around, 0), np.minimum(times + around, duration))
+        activity = _mean(signals)
         values = (None,) * len(times) if activity is None else tuple(round(value, 3) for value in activity.tolist())
+        hook, whole = _hook_and_whole(media, options)
         return Flow(
             activity=SeriesTrack(method="heuristic", unit="1", t0=0.0, dt=DT, values=values),
             signals=ScalarTrack(
@@ -123,17 +123,33 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
                 method="heuristic",
                 items=_phases(activity, duration, options.hook_seconds, _calls(media, duration)),
             ),
-            short_form=ScalarTrack(method="heuristic", items=short_form.scalars(media, activity, hook_values)),
+            short_form=ScalarTrack(method="heuristic", items=short_form.scalars(media, hook, whole)),
         )
 
 
 # --- signals ---------------------------------------------------------------------------------------------------
 
 
-def _signals(media: Media, times: Curve, duration: float) -> dict[str, Curve | None]:
-    """Each signal at `times`, 0..1; None where its analyzer has no result."""
-    starts = np.maximum(times - WINDOW_SECONDS / 2, 0)
-    ends = np.minimum(times + WINDOW_SECONDS / 2, duration)
+def _mean(signals: dict[str, Curve | None]) -> Curve | None:
+    known = [curve for curve in signals.values() if curve is not None]
+    return np.mean(known, axis=0) if known else None
+
+
+def _hook_and_whole(media: Media, options: FlowOptions) -> tuple[float | None, float | None]:
+    """Activity of the first of the stretches as long as the hook that tile the video, and their mean.
+
+    None where nothing was measured, or where nothing follows the hook.
+    """
+    starts = np.arange(0, media.info.duration_seconds, options.hook_seconds)
+    ends = np.append(starts[1:], media.info.duration_seconds)
+    activity = _mean(_signals(media, starts, ends))
+    if activity is None or len(activity) < 2:
+        return None, None
+    return float(activity[0]), float(np.average(activity, weights=ends - starts))
+
+
+def _signals(media: Media, starts: Curve, ends: Curve) -> dict[str, Curve | None]:
+    """Each signal from `starts` to `ends`, in seconds, 0..1; None where its analyzer has no result."""
 
     def share(analyzer: str, spans: Iterable[Segment]) -> Curve | None:
         return _covered([(span.start, span.end) for span in spans], starts, ends) if media.has(analyzer) else None
@@ -238,6 +254,7 @@ def _peak(activity: Curve, start: float, end: float) -> tuple[float, float] | No
         return None
     means = np.convolve(activity[first:last], np.ones(length) / length, mode="valid")
     best = int(np.argmax(means))
-    if means[best] < PEAK_OVER_MEAN * activity[first:last].mean():
+    # where nothing happens nothing stands out
+    if means[best] <= 0 or means[best] < PEAK_OVER_MEAN * activity[first:last].mean():
         return None
     return (first + best) * DT, (first + best + length) * DT

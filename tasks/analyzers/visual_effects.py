@@ -1,7 +1,8 @@
 """Signs of editing: fades, flashes, frozen pictures, speed, bars, vignette, black and white, overlays, split screens.
 
 Signals are measured on every frame (`tasks/effects/signals.py`); each label rests on one measure and one threshold,
-both in the document, with the rule and its source in `tasks/effects/{fades,moments,layouts}.py`.
+both in the document, with the rule and its source in `tasks/effects/{moments,layouts}.py`
+and `tasks/transitions/fades.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from shared.frames import Frames
 from shared.schema import Box, Event, EventTrack, LabelledSegment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.effects import layouts, moments
+from tasks.effects.rules import RULES
 from tasks.effects.signals import LEAST_SIDE, Finding, Shot, Signals, Watch
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
@@ -37,19 +39,19 @@ Label = Literal[
 
 
 class EffectOptions(Options):
-    """None: thresholds come from the sources named beside them."""
+    """None: every item says what threshold it passed and where that comes from."""
 
 
 class Effect(LabelledSegment):
-    """One effect over a span. `measure` had to pass `threshold`; what both mean depends on the label.
+    """One effect over a span. `measure` had to pass `threshold`, which comes from `source`; what they mean is by label.
 
     Levels are 0..255, shares 0..1; `box` is set where the effect has a place.
 
-    fade_*: mean levels that the ramp spans, at least. `start` and `end` are the ramp's. Black fades cite cut_analysis.
+    fade_*: levels that the ramp spans, at least. `start` and `end` are the ramp's. Black fades cite cut_analysis.
     freeze: how many times as much changes per frame in the half second before or after, at least.
     letterbox, pillarbox: share of the picture that both bars take, at least. `box`: the picture between them.
     vignette: light in the corners against the middle in the mean of all shots, at most.
-    black_and_white: largest share of pixels with colour, at most.
+    black_and_white: largest share of pixels with colour, at most; frames that are nearly all black are not judged.
     overlay: gradient in levels per pixel of edges that stand through three or more different pictures, at least.
     split_screen: share of a seam from border to border that steps, at least. `box`: the part left of it or above it.
     """
@@ -57,11 +59,12 @@ class Effect(LabelledSegment):
     label: Label
     measure: float
     threshold: float
+    source: str
     box: Box | None = None
 
 
 class EffectEvent(Event):
-    """One effect at a moment. `measure` had to reach `threshold`.
+    """One effect at a moment. `measure` had to reach `threshold`, which comes from `source`.
 
     flash: rise of relative luminance (0..1) where the picture got brighter; `t` is its first frame.
     faster, slower: ratio of the speeds of one motion after and before; editing and the scene look the same.
@@ -70,6 +73,7 @@ class EffectEvent(Event):
     type: Literal["flash", "faster", "slower"]
     measure: float
     threshold: float
+    source: str
 
 
 class VisualEffects(TrackSet):
@@ -83,7 +87,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -172,6 +176,7 @@ def _effects(findings: Iterable[Finding]) -> Iterable[Effect]:
             label=one.label,
             measure=round(one.measure, 4),
             threshold=one.threshold,
+            source=RULES[one.label].source,
             box=one.box,
         )
 
@@ -179,5 +184,10 @@ def _effects(findings: Iterable[Finding]) -> Iterable[Effect]:
 def _events(findings: Iterable[Finding]) -> Iterable[EffectEvent]:
     for number, one in enumerate(sorted(findings, key=attrgetter("start")), start=1):
         yield EffectEvent(
-            id=f"m{number}", t=one.start, type=one.label, measure=round(one.measure, 4), threshold=one.threshold
+            id=f"m{number}",
+            t=one.start,
+            type=one.label,
+            measure=round(one.measure, 4),
+            threshold=one.threshold,
+            source=RULES[one.label].source,
         )

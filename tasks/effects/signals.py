@@ -29,6 +29,11 @@ CONTRAST = 16
 COLOUR_LEVELS = 5
 """A pixel has colour when its largest and smallest channel differ by more. Gray stays within 2 in H.264; a snowstorm
 graded almost to gray has 1 % of its pixels beyond 16 and 40 % beyond 8."""
+LIT_LEVEL, LIT_SHARE = 24, 0.1
+"""A frame has a picture to judge the colour of when at least this share of its pixels is brighter than the level, that
+of bars in `layouts`: a logo (2 % of the picture) over black shows the logo's colour only. Our own choice."""
+BESIDE = 3
+"""Pixels on either side of a line whose changes are compared: nearer ones share the blur of the line itself."""
 STILL_MEAN, STILL_CELL = 0.5, 2.0
 """A frame shows the same as another when they differ by at most this in the mean and in each cell, in levels of 0..255.
 FFmpeg's `freezedetect` takes 0.001 of full scale, 0.26 levels; a key frame redraws a still with a little more."""
@@ -47,6 +52,25 @@ class Finding:
     evidence: tuple[str, ...] = ()
 
 
+class Lines:
+    """Sums over the frames of one shot for each of its columns, or of its rows."""
+
+    def __init__(self, length: int) -> None:
+        self.edges = np.zeros(length)
+        """Share of pixels with a step across the line."""
+        self.squares = np.zeros(length)
+        """Squares of the change of each pixel."""
+        self.products = np.zeros(length)
+        """Changes of each pixel `BESIDE` before the line times those of the pixel as far behind it."""
+
+    def add(self, frame: Picture, change: Levels | None) -> None:
+        """Add an rgb frame `(height, width, 3)` by its columns, and how much each pixel changed, `(height, width)`."""
+        self.edges[1:-1] += across(frame).mean(0)
+        if change is not None:
+            self.squares += np.einsum("yx,yx->x", change, change)
+            self.products[BESIDE:-BESIDE] += np.einsum("yx,yx->x", change[:, : -2 * BESIDE], change[:, 2 * BESIDE :])
+
+
 class Sums:
     """Sums over the frames of one shot; pictures are luma, `(height, width)`."""
 
@@ -57,19 +81,19 @@ class Sums:
         """Largest luma each pixel ever had."""
         self.activity: Levels = np.zeros((height, width), np.float32)
         """Sum of absolute differences to the frame before."""
-        self.columns = np.zeros(width)
-        self.rows = np.zeros(height)
-        """Sums over frames of the share of pixels in each column (row) with a step across it."""
+        self.columns, self.rows = Lines(width), Lines(height)
 
     def add(self, gray: Picture, frame: Picture, before: Picture | None) -> None:
         """Add a frame, its luma and its rgb, and the luma of the frame before."""
         self.frames += 1
         self.total += gray
         np.maximum(self.peak, gray, out=self.peak)
+        change: Levels | None = None
         if before is not None:
-            self.activity += np.abs(gray.astype(np.int16) - before)
-        self.columns[1:-1] += across(frame).mean(0)
-        self.rows[1:-1] += across(frame.transpose(1, 0, 2)).mean(0)
+            change = np.abs(gray.astype(np.float32) - before)
+            self.activity += change
+        self.columns.add(frame, change)
+        self.rows.add(frame.transpose(1, 0, 2), None if change is None else change.T)
 
     @property
     def mean(self) -> Levels:
@@ -99,6 +123,8 @@ class Signals:
     luma: array[float] = field(default_factory=lambda: array("f"))
     colour: array[float] = field(default_factory=lambda: array("f"))
     """Share of pixels with colour."""
+    lit: array[float] = field(default_factory=lambda: array("f"))
+    """Share of pixels brighter than `LIT_LEVEL`."""
     step: array[float] = field(default_factory=lambda: array("f"))
     """Mean absolute difference to the frame before in the cell that changed most, levels of 0..255."""
     speed: array[float] = field(default_factory=lambda: array("f"))
@@ -155,6 +181,7 @@ class Watch:
         signals.dark.append(float(dark))
         signals.luma.append(float(gray.mean()))
         signals.colour.append(float((spread > COLOUR_LEVELS).mean()))
+        signals.lit.append(float((gray > LIT_LEVEL).mean()))
         signals.thumbnails += np.asarray(cv2.resize(frame, (CELLS, CELLS), interpolation=cv2.INTER_AREA)).tobytes()
         self._move(gray)
         self._hold(gray)

@@ -7,7 +7,7 @@ from tests.support.jobs import running
 from tests.support.moving import texture, write_video
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory):
     """Ready workers with the analyzers that misbehave on request, and without the models that no test here needs."""
     data = tmp_path_factory.mktemp("api") / "data"
@@ -15,7 +15,7 @@ def stack(tmp_path_factory):
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(stack):
     """A server that needs no key."""
     with serving(stack) as client:

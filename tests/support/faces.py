@@ -6,14 +6,15 @@ from pathlib import Path
 
 from shared.schema import Face, FaceBox, ObjectTrack, TrackSet
 from tasks.analyzers.face_detection import FaceDetection
-from tests.support.drawings import blank, draw_face
+from tests.support.drawings import blank, drawn
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.moving import Picture, write_video
 from tests.support.tracks import Tracks, result
 
-WALL = (190, 195, 200)
 FPS = 20
+
+__all__ = ["FPS", "black", "drawn", "face_at", "found_faces", "no_faces", "still"]
 
 
 def found_faces(video: Path, folder: Path) -> tuple[str, TrackSet]:
@@ -31,13 +32,6 @@ def face_at(times: list[float], x: float, *, identity: str = "f1", nose: float =
     keypoints = ((x - 0.05, 0.4), (x + 0.05, 0.4), (x + nose * 0.1, 0.45), (x, 0.5), (x - 0.1, 0.4), (x + 0.1, 0.4))
     boxes = tuple(FaceBox(t=t, box=(x - 0.1, 0.3, 0.2, 0.25), confidence=0.9, keypoints=keypoints) for t in times)
     return Face(id=identity, label="face", start=times[0], end=times[-1] + 0.25, confidence=0.9, boxes=boxes)
-
-
-def drawn(*, radius: float = 80, gaze: float = 0.0, eyes_open: bool = True) -> Picture:
-    """A picture of 360 x 480 pixels with one face; eyes are 0.72 radii apart."""
-    picture = blank(360, 480, WALL)
-    draw_face(picture, 180, 200, radius, gaze=gaze, eyes_open=eyes_open)
-    return picture
 
 
 def still(path: Path, picture: Picture, seconds: float = 1.0) -> Path:

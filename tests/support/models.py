@@ -8,7 +8,7 @@ from shared.errors import WeightsMissing
 from shared.settings import settings
 from shared.weights import Weights
 from tasks.analyzer import Analyzer
-from tasks.models import LocalModels
+from tasks.models import Models
 from tests.support.system import missing
 
 AnalyzerT = TypeVar("AnalyzerT", bound=Analyzer[Any, Any])
@@ -19,9 +19,14 @@ def loaded(analyzer: AnalyzerT) -> AnalyzerT:
 
     Fails instead when REELGRAPH_REQUIRE_ALL=1.
     """
-    models = LocalModels(Weights(settings().weights_dir), analyzer.weights["local"], profile="local", threads=1)
+    models = Models(Weights(settings().weights_dir), analyzer.weights["local"], profile="local", threads=1)
     try:
         analyzer.load(models)
     except WeightsMissing as error:
         missing(error.message)
     return analyzer
+
+
+def nothing() -> Models:
+    """What an analyzer is loaded with that has no weights, or none here."""
+    return Models(Weights(settings().weights_dir), None, profile="local", threads=1)

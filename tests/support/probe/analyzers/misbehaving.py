@@ -11,6 +11,7 @@ from pydantic import Field
 from shared.frames import Frames
 from shared.schema import Scalar, ScalarTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.devices import DeviceLost, NoDevice
 
 TINY = Frames(fps=2, short_side=32, colour="gray")
 
@@ -28,6 +29,7 @@ class Behaviour(Options):
     kill_attempts: int = Field(99, description="in so many attempts")
     sleep: float = Field(0, description="seconds to work on")
     error: str = Field("", description="raise this")
+    lose_gpu: int = Field(0, description="in so many attempts, fail as a GPU does that can be used no more")
     token: str = Field("", description="a file that counts attempts")
 
 
@@ -55,6 +57,8 @@ class Misbehaving(Analyzer[Behaviour, Count]):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "exit":
                 raise SystemExit(3)
+            case "no gpu":
+                raise NoDevice("the models take 20000 MiB of GPU memory and this worker may use 8000")
 
     def analyze(self, media: Media, options: Behaviour) -> Count:
         attempt = 1
@@ -65,6 +69,8 @@ class Misbehaving(Analyzer[Behaviour, Count]):
         if options.kill and attempt <= options.kill_attempts:
             os.kill(os.getpid(), options.kill)
             signal.pause()
+        if attempt <= options.lose_gpu:
+            raise DeviceLost("CUDA error: an illegal memory access was encountered")
         if options.error:
             raise ValueError(options.error)
         give_up = time.monotonic() + options.sleep

@@ -1,0 +1,32 @@
+import { ThemeSwitch, Brand } from "./Brand";
+import { JobList } from "./JobList";
+import { DropZone } from "./DropZone";
+import { analyzers } from "../state/catalogue";
+
+/** Drop a video, or open one of the jobs. */
+export function Home() {
+  const runs = analyzers.value.filter((one) => one.available).length;
+  return (
+    <div class="home">
+      <header class="bar">
+        <Brand />
+        <nav class="links" aria-label="Service">
+          <a href="/docs">API</a>
+          <a href="/flower">Workers</a>
+        </nav>
+        <ThemeSwitch />
+      </header>
+      <main>
+        <h1 class="hero">
+          What is seen, said, written, and how it is cut: <em>one timeline</em>.
+        </h1>
+        <p class="lead">
+          {runs} analyzers look at your video side by side. It goes to nobody else, and you can read what each has found
+          while the others still work.
+        </p>
+        <DropZone />
+        <JobList />
+      </main>
+    </div>
+  );
+}

@@ -1,0 +1,179 @@
+import { address } from "../api/client";
+import type { Followed, ScalarTrack, TrackOf } from "../api/types";
+import { headline, when } from "../document/items";
+import { groupOf } from "../state/catalogue";
+import { useWorkspace } from "../state/workspace";
+import { clock, count, lasting, measure, plain, title } from "../text/words";
+
+/** Faces are cut out of stills this wide, in pixels. */
+const STILL_WIDTH = 720;
+const FACE_PIXELS = 64;
+/** A face is shown with this much around it, in sizes of its box. */
+const AROUND = 1.5;
+
+/** The video in short: what agrees or not, who and what is seen when, and its numbers. */
+export function Insights() {
+  return (
+    <div class="insights">
+      <Findings />
+      <Faces />
+      <Things />
+      <Numbers />
+    </div>
+  );
+}
+
+function Findings() {
+  const workspace = useWorkspace();
+  const track = workspace.track("cross_analyzer_intelligence/findings");
+  if (!track || track.items.length === 0) return null;
+  return (
+    <section aria-labelledby="findings-title">
+      <h3 id="findings-title">What analyzers say together</h3>
+      <ol class="findings">
+        {track.items.map((item) => (
+          <li key={item.id}>
+            <button onClick={() => workspace.go(item.start, `${track.id ?? ""}/${item.id}`)}>
+              <span class={`verdict ${item.verdict}`}>{plain(item.verdict)}</span>
+              <span>{headline(item)}</span>
+              <time class="soft small num">{when(item)}</time>
+            </button>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+function Faces() {
+  const workspace = useWorkspace();
+  const faces = workspace.track("face_detection/faces");
+  const [ages, moods] = [workspace.track("age_estimation/ages"), workspace.track("face_emotion/emotions")];
+  if (!faces || faces.items.length === 0) return null;
+  const cites = (face: string) => (item: { evidence: readonly string[] }) =>
+    item.evidence.includes(`face_detection/faces/${face}`);
+  return (
+    <section aria-labelledby="faces-title">
+      <h3 id="faces-title">Faces</h3>
+      <ul class="faces">
+        {faces.items.map((face) => {
+          const [age, mood] = [ages?.items.find(cites(face.id)), moods?.items.find(cites(face.id))];
+          return (
+            <li key={face.id}>
+              <button onClick={() => workspace.go(face.start, `face_detection/faces/${face.id}`)}>
+                <FacePicture face={face} />
+                <span>
+                  <b>{face.id}</b> <span class="soft num">{lasting(face.end - face.start)}</span>
+                  {age && <span class="soft small">about {Math.round(age.years)} years by the looks</span>}
+                  {mood && <span class="soft small">{plain(mood.label)}</span>}
+                </span>
+                <Presence spans={[[face.start, face.end]]} />
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}
+
+/** A face, cut out of the still in which it is largest. */
+function FacePicture({ face }: { face: TrackOf<"face_detection/faces">["items"][number] }) {
+  const { store, player } = useWorkspace();
+  const best = [...face.boxes].sort((a, b) => b.box[3] - a.box[3])[0];
+  const { width: mediaWidth, height: mediaHeight } = player.media;
+  if (!best || !mediaWidth || !mediaHeight) return null;
+  const [x, y, w, h] = best.box as readonly [number, number, number, number];
+  const stillHeight = (STILL_WIDTH * mediaHeight) / mediaWidth;
+  const scale = FACE_PIXELS / (Math.max(w * STILL_WIDTH, h * stillHeight) * AROUND);
+  const [left, top] = [(x + w / 2) * STILL_WIDTH * scale, (y + h / 2) * stillHeight * scale];
+  return (
+    <span class="face">
+      <img
+        src={address.frame(store.id, Math.min(best.t, player.duration), STILL_WIDTH)}
+        alt=""
+        loading="lazy"
+        style={{
+          width: `${STILL_WIDTH * scale}px`,
+          transform: `translate(${FACE_PIXELS / 2 - left}px, ${FACE_PIXELS / 2 - top}px)`,
+        }}
+      />
+    </span>
+  );
+}
+
+function Things() {
+  const workspace = useWorkspace();
+  const objects = workspace.track("object_detection/objects");
+  if (!objects) return null;
+  const byLabel = new Map<string, Followed[]>();
+  for (const item of objects.items) byLabel.set(item.label, [...(byLabel.get(item.label) ?? []), item]);
+  const sorted = [...byLabel].sort((a, b) => seconds(b[1]) - seconds(a[1]));
+  return (
+    <section aria-labelledby="things-title" class="g-detect">
+      <h3 id="things-title">Things</h3>
+      {sorted.length === 0 && <p class="soft">No object was recognised.</p>}
+      <ul class="things">
+        {sorted.map(([label, items]) => (
+          <li key={label}>
+            <button onClick={() => workspace.go(items[0]?.start ?? 0, `object_detection/objects/${items[0]?.id ?? ""}`)}>
+              <span>
+                <b>{label}</b>{" "}
+                <span class="soft small num">{items.length > 1 ? count(items.length, "track") : ""}</span>
+              </span>
+              <Presence spans={items.map((item) => [item.start, item.end])} />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function seconds(items: readonly Followed[]): number {
+  return items.reduce((sum, item) => sum + item.end - item.start, 0);
+}
+
+/** When something is there, as a strip over the whole video. */
+function Presence({ spans }: { spans: readonly (readonly [number, number])[] }) {
+  const { duration } = useWorkspace().player;
+  return (
+    <span class="presence" title={spans.map(([start, end]) => `${clock(start)}–${clock(end)}`).join(", ")}>
+      {spans.map(([start, end]) => (
+        <i
+          key={start}
+          style={{ left: `${(start / duration) * 100}%`, width: `${(Math.max(end - start, 0.05) / duration) * 100}%` }}
+        />
+      ))}
+    </span>
+  );
+}
+
+function Numbers() {
+  const { store } = useWorkspace();
+  const tracks = store.tracks.value.filter((track): track is ScalarTrack => track.kind === "scalar");
+  if (tracks.length === 0) return store.isOpen.value ? <p class="soft">Insights show up as analyzers finish.</p> : null;
+  return (
+    <section aria-labelledby="numbers-title">
+      <h3 id="numbers-title">Numbers</h3>
+      <div class="numbers">
+        {tracks.map((track) => (
+          <div key={track.id} class={`g-${groupOf.value.get(track.analyzer ?? "") ?? "other"}`}>
+            <h4>
+              <i class="dot" />
+              {title(track.analyzer ?? "")}
+            </h4>
+            <dl>
+              {track.items.map((item) => (
+                <div key={item.id}>
+                  <dt>{plain(item.name)}</dt>
+                  <dd class={item.value === null ? "soft" : "num"}>{measure(item.value, item.unit)}</dd>
+                </div>
+              ))}
+            </dl>
+          </div>
+        ))}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,150 @@
+"""Hub repositories, pinned: which revision and which bytes of a hub's models this deployment accepts.
+
+Nobody can know a hub file's hash without asking the hub, so `weights.toml` names repositories only. `ask` brings the
+newest revision with the sha256 of every file; the answer is kept in a lock file beside the weights. From then on
+nothing else is pulled or loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from fnmatch import fnmatch
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from shared.digests import sha256_of
+from shared.download import Patience, download
+from shared.errors import BadInput, Infrastructure
+from shared.pins import Entry, FileName, HubFile, PinnedFile, Pins, Sha256
+
+DEFAULT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+"""What transformers reads. No pickles: an entry that has nothing else names its files itself."""
+ASK_SECONDS = 30.0
+
+
+class LockedFile(BaseModel):
+    """One file of a repository at the locked revision."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: FileName
+    sha256: Sha256
+    size_bytes: PositiveInt
+
+
+class LockedEntry(BaseModel):
+    """What an entry's repository held when the hub was asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repository: str
+    revision: str = Field(pattern="^[0-9a-f]{40}$")
+    files: tuple[LockedFile, ...] = Field(min_length=1)
+    reviewed: bool = True
+    """False: taken as it came by `pull --unlocked`; receipts say so."""
+
+
+class HubLock(BaseModel):
+    """The lock file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entries: dict[FileName, LockedEntry] = {}
+
+
+def read_lock(path: Path) -> HubLock:
+    """The lock file; empty when there is none. Raises BadInput (`bad_lock`) with the first thing that is wrong."""
+    try:
+        return HubLock.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return HubLock()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"{path}: {where}: {first['msg']}", code="bad_lock") from error
+
+
+def add_to_lock(path: Path, entries: dict[str, LockedEntry]) -> None:
+    """Write entries into the lock file, whole or not at all. Raises OSError."""
+    lock = HubLock(entries={**read_lock(path).entries, **entries})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(lock.model_dump_json(indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def locked(pins: Pins, lock: HubLock) -> Pins:
+    """The pins with the files of every hub entry that the lock knows.
+
+    Raises:
+        BadInput: the lock holds another repository than the pins name.
+    """
+    artifacts, entries = dict(pins.artifacts), dict(pins.entries)
+    for name, known in lock.entries.items():
+        entry = entries.get(name)
+        if entry is None or entry.hub is None:
+            continue  # of another version of Reelgraph
+        if entry.hub != known.repository:
+            message = f"{name} is locked to {known.repository} and is now {entry.hub}: `reelgraph models lock {name}`"
+            raise BadInput(message, code="bad_lock")
+        files = []
+        for file in known.files:
+            key = f"{name}.{file.name}"
+            artifacts[key] = HubFile(
+                source="hf",
+                repository=known.repository,
+                revision=known.revision,
+                path=file.name,
+                sha256=file.sha256,
+                size_bytes=file.size_bytes,
+            )
+            files.append(PinnedFile(name=file.name, artifact=key, sha256=file.sha256, size_bytes=file.size_bytes))
+        entries[name] = entry.model_copy(update={"files": tuple(files)})
+    return Pins(artifacts=artifacts, entries=entries)
+
+
+def ask(entry: Entry, patience: Patience) -> LockedEntry:
+    """Ask the hub for the newest revision of an entry's repository and the sha256 of each file that is used.
+
+    Large files have their sha256 in the hub's answer. Small ones are brought here and hashed.
+
+    Raises:
+        BadInput: the entry is of no hub, or its repository has no file that is used.
+        Infrastructure: the hub cannot be reached, or does not give the repository.
+    """
+    from huggingface_hub import HfApi, hf_hub_url
+
+    # the HTTP client's own base error: which client it is differs between releases of huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
+
+    if entry.hub is None:
+        raise BadInput("only hub entries are locked; the others are pinned by this version", code="not_a_hub_entry")
+    try:
+        found = HfApi().model_info(entry.hub, files_metadata=True, timeout=ASK_SECONDS)
+    except HfHubHTTPError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise Infrastructure(f"the hub does not give {entry.hub}: {reason}", retryable=False) from error
+    except HTTPError as error:
+        raise Infrastructure(f"the hub cannot be asked for {entry.hub}: {error}") from error
+    patterns = entry.hub_files or DEFAULT_FILES
+    used = [one for one in found.siblings or () if "/" not in one.rfilename and one.size]
+    used = [one for one in used if any(fnmatch(one.rfilename, pattern) for pattern in patterns)]
+    if not used:
+        raise BadInput(f"{entry.hub} has none of the files {', '.join(patterns)}", code="no_files")
+    files = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for one in sorted(used, key=lambda one: one.rfilename):
+            url = hf_hub_url(entry.hub, one.rfilename, revision=found.sha)
+            sha256 = one.lfs.sha256 if one.lfs else _hashed(url, Path(scratch) / one.rfilename, one.size or 0, patience)
+            files.append(LockedFile(name=one.rfilename, sha256=sha256, size_bytes=one.size or 0))
+    return LockedEntry(repository=entry.hub, revision=str(found.sha), files=tuple(files))
+
+
+def _hashed(url: str, part: Path, size_bytes: int, patience: Patience) -> str:
+    download(url, part, size_bytes, patience=patience, report=lambda _: None)
+    return sha256_of(part)

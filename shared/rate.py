@@ -1,0 +1,63 @@
+"""How many frames a second a video has, and whether their distance varies, by its first packets."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from av.video.stream import VideoStream
+
+SCANNED_PACKETS = 300
+"""Video packets whose distances decide on variable frame rate: 10 s at 30 fps."""
+
+VARIABLE_SHARE = 0.01
+"""More frame distances than this share off the median by over 1 %, one tick and 1 ms: the rate is variable."""
+
+TICK_RATE_FACTOR = 4
+"""A header rate so much above the packets' is that of a clock's ticks (AVI), not of frames."""
+
+
+def frame_rate(
+    video: VideoStream, stamps: Sequence[int], lengths: Sequence[int]
+) -> tuple[Fraction | None, bool | None]:
+    """Frames per second, and whether their distance varies; None is unknown.
+
+    `stamps`: the presentation times of the first packets that have one; `lengths`: the durations of all of them, 0 for
+    unknown; both in ticks of the stream's time base.
+    """
+    if len(stamps) < 2 or len(stamps) <= len(lengths) / 2:
+        return _rate_of_lengths(video, lengths), None
+    return _rate_of_times(video, sorted(set(stamps)))
+
+
+def _rate_of_lengths(video: VideoStream, lengths: Sequence[int]) -> Fraction | None:
+    """Frames per second where packets have no times to tell it, as in raw H.264, whose average is FFmpeg's default."""
+    known = [length for length in lengths if length]
+    if not known or video.time_base is None or (len(lengths) == 1 and video.average_rate):
+        return video.average_rate or video.guessed_rate
+    return (1 / (Fraction(statistics.median(known)) * video.time_base)).limit_denominator(1001)
+
+
+def _rate_of_times(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool | None]:
+    """Frames per second, and whether their distance varies: among the first packets, or between those and the header's
+    average over the whole stream.
+    """
+    average, guessed = video.average_rate, video.guessed_rate
+    gaps = [after - before for before, after in pairwise(stamps)]
+    # the last packets read may still lack neighbours that are shown between them
+    gaps = gaps[:-4] if len(gaps) > SCANNED_PACKETS // 2 else gaps
+    if not gaps or video.time_base is None:
+        return average or guessed, None
+    median = statistics.median(gaps)
+    # a tick, or the millisecond that Matroska rounds to and that survives in files made from it
+    allowed = max(1.0, 0.00101 / float(video.time_base), 0.01 * median)
+    off = sum(abs(gap - median) > allowed for gap in gaps)
+    mean_seconds = float(statistics.fmean(gaps) * video.time_base)
+    if average and float(average) * mean_seconds > TICK_RATE_FACTOR:
+        return Fraction(1 / mean_seconds).limit_denominator(1001), off / len(gaps) > VARIABLE_SHARE
+    vfr = off / len(gaps) > VARIABLE_SHARE or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
+    if not vfr and average and guessed and abs(guessed / average - 1) <= VARIABLE_SHARE:
+        return guessed, vfr
+    return average or guessed, vfr

@@ -1,0 +1,79 @@
+"""A pool process of a worker: loads the models, lets go of them when told or idle, never outlives its worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from celery import signals
+
+from shared.log import logger
+from shared.settings import settings
+from tasks.devices import DeviceLost, NoDevice, OutOfDeviceMemory
+from tasks.loading import preload, unload_idle
+
+POLL_SECONDS = 1.0
+PRELOAD_FAILED = 70  # EX_SOFTWARE of sysexits.h
+
+# how a worker tells its children, which fork shares memory with and spawn (macOS) does not
+QUEUES = "REELGRAPH_WORKER_QUEUES"
+START = "REELGRAPH_WORKER_START"
+
+log = logger(__name__)
+
+
+def run_folder() -> Path:
+    """Where the marks of this node's workers are."""
+    return settings().data_dir / "run"
+
+
+def loaded_marks() -> list[Path]:
+    """The files that say which children of this start of the worker have loaded their models.
+
+    No process id names the worker: it is 1 in every container that shares the folder.
+    """
+    return list(run_folder().glob(f"loaded.{os.environ[START]}.*"))
+
+
+def refusal() -> Path:
+    """Where a child says why this start of the worker cannot succeed."""
+    return run_folder() / f"refused.{os.environ[START]}"
+
+
+def unload_mark() -> Path:
+    """The file by which the worker tells its children to let go of their models."""
+    return run_folder() / f"unload.{os.environ[START]}"
+
+
+@signals.worker_process_init.connect
+def _preload(**_: object) -> None:
+    """Load the models in the child. Celery swallows exceptions here, so a failure ends the process itself."""
+    if START not in os.environ:
+        return  # the solo pool sends this signal too, in the worker itself; the gate refuses it
+    try:
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+        run_folder().mkdir(parents=True, exist_ok=True)
+        preload(tuple(os.environ[QUEUES].split(",")))
+        (run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
+    except (NoDevice, OutOfDeviceMemory, DeviceLost) as error:
+        refusal().write_text(error.message, encoding="utf-8")
+        os._exit(PRELOAD_FAILED)
+    except BaseException:
+        log.exception("preload_failed")
+        os._exit(PRELOAD_FAILED)
+
+
+def _watch(parent: int) -> None:
+    """End with the worker; between works, let go of the models when they are not wanted."""
+    told_before = 0.0
+    while os.getppid() == parent:
+        told = unload_mark().stat().st_mtime if unload_mark().exists() else 0.0
+        if told > told_before and unload_idle(0.0):
+            told_before = told
+        elif (patience := settings().unload_after_seconds) is not None:
+            unload_idle(patience)
+        time.sleep(POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,142 @@
+"""Where models run: the CPU, or this process's share of one GPU. The only module that knows CUDA.
+
+torch is imported at the first use: a worker without torch models never loads it.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from shared.errors import Infrastructure
+
+MIB = 1 << 20
+RUNS_BEFORE_RECORDING = 3
+"""As torch's documentation of CUDA graphs has it: libraries set themselves up in the first runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device by torch's name, and how much of its memory this process may use; None for the CPU."""
+
+    name: str
+    memory_mib: int | None = None
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self.name != "cpu"
+
+
+CPU = Device("cpu")
+
+
+class NoDevice(Infrastructure):
+    """The GPU that the models need is not there, or has no room for them."""
+
+    code = "no_gpu"
+    retryable = False
+
+
+class DeviceLost(Infrastructure):
+    """The GPU failed in the middle of work: the process that used it can use it no more."""
+
+    code = "gpu_lost"
+
+
+class OutOfDeviceMemory(Infrastructure):
+    """Not even one item at a time fits into the memory that is left."""
+
+    code = "out_of_gpu_memory"
+
+
+def claim(memory_mib: int | None) -> Device:
+    """Take this process's share of the GPU: `memory_mib`, or all that is free. Call it in the process that works.
+
+    Raises:
+        NoDevice: no GPU is seen, or it has less memory free than that.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise NoDevice("no GPU is seen here; REELGRAPH_DEVICE=cpu runs the models on the CPU")
+    free, total = (number // MIB for number in torch.cuda.mem_get_info(0))
+    if memory_mib is not None and memory_mib > free:
+        raise NoDevice(f"{memory_mib} MiB of GPU memory are wanted and {free} of {total} MiB are free")
+    share = memory_mib or free
+    torch.cuda.set_per_process_memory_fraction(min(1.0, share / total), 0)
+    return Device("cuda:0", share)
+
+
+def held_mib() -> float | None:
+    """GPU memory that this process's tensors take now; None when it uses no GPU."""
+    torch = _torch()
+    return round(torch.cuda.memory_allocated(0) / MIB, 1) if torch and torch.cuda.is_initialized() else None
+
+
+def peak_mib() -> float | None:
+    """The most GPU memory this process's tensors took since `reset_peak`; None when it uses no GPU."""
+    torch = _torch()
+    return round(torch.cuda.max_memory_allocated(0) / MIB, 1) if torch and torch.cuda.is_initialized() else None
+
+
+def reset_peak() -> None:
+    """Measure the peak from now on."""
+    torch = _torch()
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats(0)
+
+
+def give_back() -> None:
+    """Free what no tensor holds any more."""
+    gc.collect()
+    torch = _torch()
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def recorded(device: Device, work: Callable[[], None]) -> Callable[[], None]:
+    """`work` as something that is repeated with one launch: a CUDA graph of its kernels; on the CPU `work` itself.
+
+    It must read and write the same tensors each time, and never wait for the GPU. It is run a few times here.
+    """
+    if not device.is_gpu:
+        return work
+    import torch
+
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(RUNS_BEFORE_RECORDING):
+            work()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    replay: Callable[[], None] = graph.replay
+    return replay
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the device, or of the host inside a kernel, ran out; torch has several words for it."""
+    torch = _torch()
+    if torch and isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    )
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the error leaves this process without a usable GPU: every later call on it would fail, too."""
+    torch = _torch()
+    if torch is None or is_out_of_memory(error):
+        return False
+    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+
+
+def _torch() -> ModuleType | None:
+    return sys.modules.get("torch")

@@ -1,0 +1,151 @@
+"""What engines on torch share: batches as large as memory allows, warm-up, loading in a precision, letting go."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, ClassVar, TypeVar
+
+from shared.log import logger
+from tasks import devices
+from tasks.devices import DeviceLost, OutOfDeviceMemory
+from tasks.models import Number, Weighted
+
+ItemT = TypeVar("ItemT")
+AnswerT = TypeVar("AnswerT")
+
+PROBED = (1, 4)
+"""Batch sizes whose memory is measured to tell how many items fit."""
+KEPT_FREE = 0.1
+"""Share of the memory that no batch is planned to take: fragments, and inputs larger than the warm-up's."""
+
+log = logger(__name__)
+
+
+class TorchEngine(ABC):
+    """A model on torch. A subclass loads it into `self.model`, and says what one item of its work takes."""
+
+    cpu_batch: ClassVar[int] = 4
+    """Items at once on a CPU, where a larger batch is hardly faster."""
+    most: ClassVar[int] = 64
+    """Items at once at most."""
+
+    def __init__(self, files: Weighted) -> None:
+        self.files = files
+        self.batch = self.cpu_batch
+        self.model: Any = None
+
+    @abstractmethod
+    def load(self) -> None:
+        """Read the weights into `self.model`."""
+
+    @abstractmethod
+    def probe(self, count: int) -> None:
+        """Work on `count` items as large as any that come."""
+
+    def warm_up(self) -> None:
+        """Find the batch size by memory, then run one batch of it."""
+        if not self.files.device.is_gpu:
+            self.probe(1)
+            return
+        self.batch = self._fitting_batch()
+        for _ in self.batches(range(self.batch), lambda items: self._probed(len(items))):
+            log.info("warmed_up", entry=self.files.entry, batch=self.batch, precision=self.files.precision)
+
+    def free(self) -> None:
+        """Let go of the model."""
+        self.model = None
+        devices.give_back()
+
+    def batches(
+        self, items: Iterable[ItemT], call: Callable[[Sequence[ItemT]], Sequence[AnswerT]]
+    ) -> Iterator[list[AnswerT]]:
+        """Answers in the order of `items`, a list for each batch.
+
+        Where memory runs out the batch is halved, for good, and tried again.
+
+        Raises:
+            OutOfDeviceMemory: not even one item fits.
+            DeviceLost: the GPU failed; this process cannot use it again.
+        """
+        left = iter(items)
+        while taken := list(islice(left, self.batch)):
+            while taken:
+                now = taken[: self.batch]
+                if (answers := self._tried(now, call)) is not None:
+                    yield answers
+                    taken = taken[len(now) :]
+
+    def _tried(
+        self, items: Sequence[ItemT], call: Callable[[Sequence[ItemT]], Sequence[AnswerT]]
+    ) -> list[AnswerT] | None:
+        """The answers; None when the batch was too large and the next one will be smaller."""
+        try:
+            return list(call(items))
+        except Exception as error:
+            if devices.is_lost(error):
+                raise DeviceLost(f"the GPU failed in {self.files.entry}: {error}") from error
+            if not devices.is_out_of_memory(error):
+                raise
+            said = str(error)
+        devices.give_back()  # after the handler: the error's frames hold the tensors of the failed batch
+        if len(items) == 1:
+            raise OutOfDeviceMemory(f"not enough memory on {self.files.device.name} for one item: {said}")
+        self.batch = max(1, len(items) // 2)
+        log.warning("batch_halved", entry=self.files.entry, batch=self.batch)
+        return None
+
+    def _probed(self, count: int) -> list[None]:
+        self.probe(count)
+        return [None] * count
+
+    def _fitting_batch(self) -> int:
+        """How many items fit, from the peaks of two small batches."""
+        device = self.files.device
+        base, peaks = devices.held_mib() or 0.0, []
+        for count in PROBED:
+            devices.reset_peak()
+            self.probe(count)
+            peaks.append(devices.peak_mib() or 0.0)
+        each = max((peaks[1] - peaks[0]) / (PROBED[1] - PROBED[0]), 1e-3)
+        fixed = max(peaks[0] - each, base)
+        room = (device.memory_mib or 0) * (1 - KEPT_FREE) - fixed
+        return max(1, min(self.most, int(room / each)))
+
+
+def pretrained(
+    auto_class: Any, files: Weighted, *, heads: Sequence[str] = (), held: Number | None = None, **arguments: Any
+) -> Any:
+    """A transformers model from a folder, on its device in its precision, ready to infer; never from a network.
+
+    `held` is another precision for its weights. int8 and nf4 go through bitsandbytes (`Dettmers et al. 2022, 2023`),
+    which needs the weights placed while loading; `heads` are parts that they leave as they are, beside the token head
+    that transformers spares by itself.
+    """
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a worker's log is no terminal
+    torch.set_num_threads(files.threads)
+    precision = held or files.precision
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    if precision in ("int8", "nf4"):
+        arguments["quantization_config"] = _quantization(precision, heads)
+    model = auto_class.from_pretrained(
+        files.folder, dtype=dtype, device_map=files.device.name, local_files_only=True, **arguments
+    )
+    return model.eval()
+
+
+def _quantization(precision: str, heads: Sequence[str]) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    # None, and not an empty list, for transformers' own choice
+    spared = {"llm_int8_skip_modules": list(heads) or None}
+    if precision == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, **spared)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16, **spared
+    )

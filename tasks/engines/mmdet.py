@@ -1,0 +1,160 @@
+"""Detectors of mmdet (Chen et al., 2019): any of its single-stage models, such as RTMDet and YOLOX, by their configs.
+
+It has an environment of its own (`make mmdet`): mmdet 3.3.0 is its last release, wants mmcv 2.0 to 2.1, and mmcv's
+wheels with compiled operators stop at torch 2.1. mmcv-lite has the same Python code without them. mmdet imports them
+all and these models use one, non-maximum suppression, so it stands here; the others raise when they are called.
+
+An entry holds one config (`.py`, `.json` or `.yaml`, all `_base_` files merged into it) and one checkpoint (`.pth`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from shared.errors import BadInput
+from tasks.boxes import Picture
+from tasks.engines.base import TorchEngine
+from tasks.engines.objects import Found
+from tasks.engines.pictures import grey, inferring
+
+OPERATORS = "mmcv._ext"
+CONFIGS = (".py", ".json", ".yaml")
+
+
+class MmdetDetector(TorchEngine):
+    """A model that mmdet builds from a config; its pipeline prepares each picture, its head reads the answers."""
+
+    cpu_batch = 2
+
+    def load(self) -> None:
+        """Build the model and read its checkpoint.
+
+        Raises:
+            BadInput: the entry does not hold one config and one checkpoint, or the model has more stages than one, or
+                a precision other than fp32 and bf16 is asked for.
+        """
+        if self.files.precision in ("int8", "nf4"):
+            raise BadInput(f"{self.files.entry} comes in fp32 and bf16, not in {self.files.precision}")
+        without_operators()
+        import torch
+        from mmdet.utils import register_all_modules
+        from mmengine.config import Config
+        from mmengine.dataset import Compose
+
+        register_all_modules(init_default_scope=True)
+        self._torch: Any = torch
+        config = Config.fromfile(_only(self.files.folder, *CONFIGS))
+        self.model, self.labels = _built(config, _only(self.files.folder, ".pth"), self.files.device.name)
+        self.model.bbox_head.register_forward_hook(_exact)
+        steps = [dict(step) for step in config.test_dataloader.dataset.pipeline]
+        kept = [step for step in steps if step["type"] not in ("LoadImageFromFile", "LoadAnnotations")]
+        # the pictures are in memory, and mmdet's are blue first
+        kept[-1] = {"type": "PackDetInputs", "meta_keys": ("ori_shape", "img_shape", "scale_factor")}
+        self._pipeline: Any = Compose([{"type": "LoadImageFromNDArray"}, *kept])
+
+    def objects(self, pictures: Iterable[Picture], floor: float) -> Iterator[list[Found]]:
+        """What is in each rgb picture `(height, width, 3)` with a score of at least `floor`, a list for each batch."""
+        return self.batches(pictures, lambda batch: self._objects(batch, floor))
+
+    def probe(self, count: int) -> None:
+        """Look at grey pictures."""
+        self._objects(grey(count), 1.0)
+
+    def _objects(self, pictures: Sequence[Picture], floor: float) -> list[Found]:
+        # else thousands of boxes of a thousandth go into the suppression
+        self.model.bbox_head.test_cfg.score_thr = floor
+        made = [self._pipeline({"img": picture[..., ::-1], "img_id": n}) for n, picture in enumerate(pictures)]
+        batch = {name: [one[name] for one in made] for name in ("inputs", "data_samples")}
+        with inferring(self.files):
+            answers = [sample.pred_instances for sample in self.model.test_step(batch)]
+            columns = [(one.bboxes.float(), one.scores.float()[:, None], one.labels[:, None]) for one in answers]
+            rows = self._torch.cat([self._torch.cat(each, dim=1) for each in columns]).cpu().numpy().astype(np.float64)
+        height, width = pictures[0].shape[:2]
+        boxes = np.clip(rows[:, :4] / [width, height, width, height], 0, 1)
+        ends = np.cumsum([len(one.scores) for one in answers])[:-1]
+        parts = zip(*(np.split(each, ends) for each in (boxes, rows[:, 4], rows[:, 5].astype(np.intp))), strict=True)
+        return [Found(*part) for part in parts]
+
+
+def _exact(_head: Any, _inputs: Any, answers: Any) -> Any:
+    """A head's answers in fp32, a list for each of its outputs: boxes are made of them in pixels, which bf16 rounds."""
+    return tuple(levels and [level.float() for level in levels] for levels in answers)
+
+
+def _only(folder: Path, *suffixes: str) -> Path:
+    """The one file with such a name. Raises BadInput when there are none or several."""
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in suffixes]
+    if len(found) != 1:
+        kinds, names = " or ".join(suffixes), ", ".join(path.name for path in found) or "none"
+        raise BadInput(f"the weights in {folder.name} hold one {kinds} file for mmdet, not {names}", code="bad_weights")
+    return found[0]
+
+
+def _built(config: Any, checkpoint: Path, device: str) -> tuple[Any, tuple[str, ...]]:
+    """The model with its weights, ready to infer, and the names of its classes."""
+    import torch
+    from mmdet.registry import DATASETS, MODELS
+    from mmengine.logging.history_buffer import HistoryBuffer
+    from mmengine.model import revert_sync_batchnorm
+
+    config.model.backbone.pop("init_cfg", None)  # it would be downloaded, and is overwritten
+    model = revert_sync_batchnorm(MODELS.build(config.model))
+    if not hasattr(model, "bbox_head"):
+        raise BadInput(f"{checkpoint.parent.name} is no single-stage detector: its operators are not here")
+    # a log of training is in some checkpoints; nothing else of a pickle may run
+    with torch.serialization.safe_globals([HistoryBuffer]):
+        read = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model.load_state_dict(read.get("state_dict", read))
+    known = read.get("meta", {}).get("dataset_meta") or DATASETS.get(config.dataset_type).METAINFO
+    return model.to(device).eval(), tuple(known.get("classes") or known["CLASSES"])
+
+
+def without_operators() -> None:
+    """Let mmcv-lite be imported where mmcv is expected; where compiled operators are installed, they are used."""
+    if OPERATORS in sys.modules:
+        return
+    operators = _Operators(OPERATORS)
+    operators.__spec__ = ModuleSpec(OPERATORS, None)
+    sys.modules[OPERATORS] = operators
+
+
+class _Operators(ModuleType):
+    """Stands for mmcv's compiled module: every operator can be looked up, one can be called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def missing(*_: Any, **__: Any) -> None:
+            raise NotImplementedError(f"mmcv's operator {name} is not here: mmcv-lite is installed without it")
+
+        return missing
+
+    @staticmethod
+    def nms(boxes: Any, scores: Any, *, iou_threshold: float, offset: int = 0) -> Any:
+        """Rows of boxes `(n, 4)` that greedy suppression keeps, the best first, without a loop over boxes.
+
+        A box goes when a better one that stays overlaps it. Asking that of all boxes at once, again and again, ends in
+        the answer that going from the best to the worst gives: each round settles at least one box more.
+        """
+        import torch
+
+        order = scores.argsort(descending=True, stable=True)
+        corners = boxes[order].float()
+        sizes = (corners[:, 2:] - corners[:, :2] + offset).clamp(min=0)
+        low = torch.maximum(corners[:, None, :2], corners[None, :, :2])
+        high = torch.minimum(corners[:, None, 2:], corners[None, :, 2:])
+        shared = (high - low + offset).clamp(min=0).prod(-1)
+        areas = sizes.prod(-1)
+        covers = (shared > iou_threshold * (areas[:, None] + areas[None] - shared)).triu(1)
+        stays = torch.ones_like(areas, dtype=torch.bool)
+        while not torch.equal(now := ~(covers & stays[:, None]).any(0), stays):
+            stays = now
+        return order[stays]

@@ -1,0 +1,1 @@
+"""How one picture gives way to another: cuts, fades, dissolves."""

@@ -1,0 +1,165 @@
+"""Dissolves: one picture is mixed into another over some time.
+
+Of two pictures that have nothing to do with each other, a mix of `1 - a` and `a` has the gradient energy
+`(1 - a)^2 A + a^2 B`: a parabola through the energies A and B of the two, half as high as their mean in the middle
+(Alattar 1993 and Lienhart 1999 look for it in the variance). Motion in the shots leaves the energy as it is. Where the
+course of the energy is that parabola, the pictures at its ends are compared: a camera that loses focus and finds it
+again ends in the picture it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from tasks.transitions.fades import BLANK
+from tasks.transitions.pictures import Gray, between_bars, small, unexplained
+from tasks.transitions.signals import Signals
+
+Values = NDArray[np.float64]
+
+GRID_SECONDS = 1 / 15
+"""Step of the search; ends are then found among the frames."""
+LENGTHS = (4, 5, 6, 8, 10, 12, 15, 18, 22, 27, 33, 40)
+"""Lengths to search for, in steps: 0.27 to 2.7 s."""
+LEAST_DEPTH, MOST_DEPTH = 0.36, 0.75
+"""How far the energy sinks, as a share of the mean of both ends: 0.5 when the pictures have nothing in common."""
+LEAST_FIT = 0.94
+"""Least share of the sag of the energy, squared, that the parabola explains."""
+LEAST_ENERGY = 1.0
+"""Pictures with a smaller mean squared gradient are blank or out of focus: the sag drowns in noise."""
+LEAST_SHARE = 0.04
+"""Least energy of one end, as a share of the other's: below 0.02 a mere fade has such a course."""
+SHARP, STEPS = 2.0, 4
+"""A cut's step is this many times the median of so many before and after it; those of a dissolve are alike."""
+LEAST_OTHER = 0.3
+"""Least share of the new picture that motion cannot bring over from the old one."""
+LEAST_SECONDS = 0.2
+"""Shorter ones are not told from what moves past the camera."""
+FLANK_SECONDS = 0.3
+"""How much of the shots beside a dissolve its ends are fitted with."""
+REACH_SECONDS = 0.3
+"""How far its ends are moved to fit best."""
+
+Look = Callable[[int], Gray]
+"""The luma of the frame of a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dissolve:
+    """Numbers of frames."""
+
+    start: int
+    """The first frame that mixes both pictures."""
+    end: int
+    """The first frame that is the new picture alone."""
+    middle: int
+    """The first frame in which the new picture is at least as strong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sag:
+    """A span in which the energy follows the parabola, seconds; the better, the larger the score."""
+
+    start: float
+    end: float
+    score: float
+
+
+def dissolves(signals: Signals, cuts: Sequence[int], look: Look) -> Iterator[Dissolve]:
+    """Yield the dissolves that hold no cut and no blank picture, in order; `cuts`: first frames of new pictures."""
+    times = np.array(signals.times)
+    walls = times[sorted({*sharp(signals, cuts), *_blank(signals)})]
+    taken: list[Sag] = []
+    for sag in sorted(sags(times, np.array(signals.energy)), key=lambda one: -one.score):
+        nearest, beyond = np.searchsorted(walls, (sag.start + 1e-9, sag.end + GRID_SECONDS))
+        if nearest < beyond or any(sag.start < one.end and one.start < sag.end for one in taken):
+            continue
+        if other(times, sag, look) >= LEAST_OTHER:
+            taken.append(sag)
+    for sag in sorted(taken, key=lambda one: one.start):
+        found = fitted(times, np.array(signals.energy), sag, walls)
+        if times[found.end] - times[found.start] >= LEAST_SECONDS:
+            yield found
+
+
+def sharp(signals: Signals, cuts: Sequence[int]) -> Iterator[int]:
+    """Yield the cuts beside which the picture does not change as much: the others may be part of a dissolve."""
+    step = np.array(signals.step)
+    for cut in cuts:
+        sides = (step[max(1, cut - STEPS) : cut], step[cut + 1 : cut + 1 + STEPS])
+        if step[cut] >= SHARP * max((float(np.median(side)) for side in sides if len(side)), default=0.0):
+            yield cut
+
+
+def _blank(signals: Signals) -> set[int]:
+    """Frames without a picture to mix: of one colour, or so dark that they belong to a fade."""
+    none = (np.array(signals.bright) <= 2 * BLANK) | (np.array(signals.contrast) <= BLANK)
+    return {int(index) for index in np.flatnonzero(none)}
+
+
+def sags(times: Values, energy: Values) -> Iterator[Sag]:
+    """Yield all spans in which the energy sags as in a dissolve; they overlap."""
+    if len(times) < 2:
+        return
+    grid = np.arange(times[0], times[-1] + 1e-9, GRID_SECONDS)
+    course = np.interp(grid, times, energy)
+    for length in LENGTHS:
+        if len(course) <= length:
+            return
+        share = np.linspace(0, 1, length + 1)
+        shape = share * (1 - share)
+        spans = sliding_window_view(course, length + 1)
+        first, last = spans[:, :1], spans[:, -1:]
+        mean = (first[:, 0] + last[:, 0]) / 2
+        sag = first * (1 - share) + last * share - spans
+        scale = sag @ shape / (shape @ shape)
+        wrong = ((sag - scale[:, None] * shape) ** 2).sum(1)
+        fit = 1 - wrong / np.maximum((sag**2).sum(1), 1e-9)
+        depth = scale / 4 / np.maximum(mean, 1e-9)
+        ends = np.sort(spans[:, [0, -1]], axis=1)
+        good = (depth >= LEAST_DEPTH) & (depth <= MOST_DEPTH) & (fit >= LEAST_FIT) & (mean >= LEAST_ENERGY)
+        good &= ends[:, 0] >= LEAST_SHARE * ends[:, 1]
+        for index in np.flatnonzero(good).tolist():
+            near = 1 - abs(float(depth[index]) - 0.5)
+            score = near * float(fit[index]) ** 4 * float(length) ** 0.25
+            yield Sag(float(grid[index]), float(grid[index + length]), score)
+
+
+def other(times: Values, sag: Sag, look: Look) -> float:
+    """Share of the picture at the end that motion does not explain from the one at the start, 0..1."""
+    first = max(int(np.searchsorted(times, sag.start, side="right")) - 1, 0)
+    last = min(int(np.searchsorted(times, sag.end)), len(times) - 1)
+    before, after = look(first), look(last)
+    inside = between_bars(np.maximum(before, after))
+    return unexplained(small(before[inside]), small(after[inside]))
+
+
+def fitted(times: Values, energy: Values, sag: Sag, walls: Values) -> Dissolve:
+    """Move the ends, frame by frame, to where a parabola between two level stretches fits the energy best."""
+    low = max([sag.start - FLANK_SECONDS - REACH_SECONDS, *walls[walls <= sag.start]])
+    high = min([sag.end + FLANK_SECONDS + REACH_SECONDS, *(walls[walls >= sag.end] - 1e-6)])
+    frames = np.flatnonzero((times >= low - 1e-6) & (times <= high + 1e-6))
+    beside = times[frames]
+    best = (np.inf, int(frames[0]), int(frames[-1]))
+    for first in frames[abs(beside - sag.start) <= REACH_SECONDS].tolist():
+        for last in frames[abs(beside - sag.end) <= REACH_SECONDS].tolist():
+            if last - first > 1:
+                part = (beside >= times[first] - FLANK_SECONDS) & (beside <= times[last] + FLANK_SECONDS)
+                wrong = _wrong(beside[part], energy[frames[part]], times[first], times[last])
+                best = min(best, (wrong, first, last))
+    _, before, after = best
+    middle = int(np.searchsorted(times, (times[before] + times[after]) / 2))
+    return Dissolve(before + 1, after, middle)
+
+
+def _wrong(times: Values, energy: Values, start: float, end: float) -> float:
+    """Mean squared error of the best mix from `start` to `end`, whose pictures keep their energy beside it."""
+    share = np.clip((times - start) / (end - start), 0, 1)
+    terms = np.stack([(1 - share) ** 2, share**2, 2 * share * (1 - share)], 1)
+    weights = np.linalg.lstsq(terms, energy, rcond=None)[0]
+    return float(((terms @ weights - energy) ** 2).mean())

@@ -1,0 +1,179 @@
+"""The page in real Chromium: what a person does with a video, from dropping it to taking subtitles home."""
+
+import pysubs2
+import pytest
+from playwright.sync_api import expect
+
+from shared.keys import Keys
+from tasks.node import ledger
+from tests.support.api import serving
+from tests.support.browser import faults, opened, settled, until
+
+pytestmark = [pytest.mark.weights, pytest.mark.slow]
+
+ANALYSIS_MS = 240_000
+FRAME = 1 / 30
+"""Both reels have 30 frames a second."""
+
+
+def test_a_video_is_handed_in_and_followed(browser, site, sample):
+    """A file that is chosen is uploaded, its analyzers are seen at work, a lane shows up before the end, the job ends
+    completed and is in the list; no other host was asked and nothing went wrong in the browser.
+    """
+    with opened(browser, site) as (page, seen):
+        page.goto("/")
+        page.locator("input[type=file]").set_input_files(sample)
+        states = page.get_by_test_id("states")
+        expect(states.locator(".running").first).to_be_visible()
+        page.locator("[data-lane]").first.wait_for(timeout=ANALYSIS_MS)
+        assert page.locator(".job-bar .chip").inner_text() == "running"
+        expect(page.locator(".job-bar .chip")).to_have_text("completed", timeout=ANALYSIS_MS)
+        expect(states).to_have_count(0)
+        page.get_by_role("link", name="Reelgraph: all jobs").click()
+        expect(page.locator(".job-card", has_text="sample.mp4").first).to_contain_text("completed")
+        assert seen.complaints == []
+        assert seen.hosts == {site.removeprefix("http://")}
+
+
+def test_a_file_that_is_no_video_is_refused_in_a_sentence(browser, site, tmp_path):
+    """The refusal of the API stands on the page, and another file can be chosen."""
+    (tmp_path / "notes.mp4").write_text("no video at all")
+    with opened(browser, site) as (page, _):
+        page.goto("/")
+        page.locator("input[type=file]").set_input_files(tmp_path / "notes.mp4")
+        expect(page.get_by_role("alert")).to_contain_text("notes.mp4")
+        expect(page.get_by_text("Drop a video here")).to_be_visible()
+
+
+def test_a_click_on_the_timeline_goes_there(reading, analysed):
+    """Clicking a lane at two thirds of its width moves the video, the clock and the playhead to that moment."""
+    plot = reading.locator("[data-lane='cut_analysis/shots'] .plot")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    reading.mouse.click(box["x"] + box["width"] * 2 / 3, box["y"] + box["height"] / 2)
+    wanted = analysed.document["media"]["duration_seconds"] * 2 / 3
+    assert settled(reading) == pytest.approx(wanted, abs=0.05)
+    head = reading.get_by_test_id("playhead").bounding_box()
+    assert head["x"] + head["width"] / 2 == pytest.approx(box["x"] + box["width"] * 2 / 3, abs=6)
+
+
+def test_a_spoken_word_is_found_and_gone_to(reading, analysed):
+    """Searching a word leads, by keyboard alone, to the moment at which the transcript says that it is spoken."""
+    words = [word for line in analysed.track("speech_transcription/segments")["items"] for word in line["words"]]
+    wanted = next(word for word in words if "country" in word["text"].lower())
+    reading.keyboard.press("/")
+    reading.keyboard.type("COUNTRY")
+    expect(reading.get_by_role("region", name="Said").get_by_role("button").first).to_contain_text("country")
+    reading.keyboard.press("ArrowDown")
+    reading.keyboard.press("Enter")
+    assert settled(reading) == pytest.approx(wanted["start"], abs=0.002)
+
+
+def test_subtitles_are_downloaded(reading, analysed, tmp_path):
+    """The SRT that the menu gives holds what the document says was said."""
+    reading.locator(".menu summary").click()
+    with reading.expect_download() as download:
+        reading.get_by_role("link", name="SRT what is said").click()
+    assert download.value.suggested_filename.endswith(".srt")
+    lines = pysubs2.load(str(download.value.path())).events
+    said = "".join(line["text"] for line in analysed.track("speech_transcription/segments")["items"])
+    assert "".join("".join(line.plaintext for line in lines).split()) == "".join(said.split())
+
+
+def test_boxes_are_drawn_and_each_kind_has_its_switch(reading, analysed):
+    """At a moment with a face, pixels of the overlay are painted; with every switch off there is none."""
+    face = analysed.track("face_detection/faces")["items"][0]
+    painted = """(() => {
+      const canvas = document.querySelector('canvas.overlay');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value, index) => index % 4 === 3 && value > 0);
+    })()"""
+    reading.goto(f"/#/jobs/{analysed.job}?t={face['boxes'][0]['t'] + 0.1:.2f}")
+    until(reading, painted)
+    switches = reading.locator(".switch:has(input:checked:enabled)")
+    while switches.count():
+        switches.first.click()
+    until(reading, f"!{painted}")
+    reading.locator(".switch", has_text="Faces").click()
+    until(reading, painted)
+
+
+def test_the_wheel_zooms_around_the_pointer(reading):
+    """After a turn of the wheel less is shown, and what lies under the pointer is what lay there before."""
+    plot = reading.locator("[data-lane='cut_analysis/shots'] .plot")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    reading.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2)
+    before = reading.locator(".tip .num").inner_text()
+    shown = reading.locator(".timeline header p").inner_text()
+    reading.mouse.wheel(0, -400)
+    expect(reading.locator(".timeline header p")).not_to_have_text(shown)
+    reading.mouse.move(box["x"] + box["width"] * 0.7 + 1, box["y"] + box["height"] / 2)
+    assert seconds(reading.locator(".tip .num").inner_text()) == pytest.approx(seconds(before), abs=0.05)
+    reading.keyboard.press("0")
+    expect(reading.locator(".timeline header p")).to_have_text(shown)
+
+
+def test_keys_play_and_step(reading):
+    """A full stop moves by one frame, a comma back, space plays and stops, an arrow moves by a second."""
+    for key, wanted in ((".", 1.5 * FRAME), (".", 2.5 * FRAME), (",", 1.5 * FRAME), ("ArrowRight", 1 + 1.5 * FRAME)):
+        reading.keyboard.press(key)
+        assert settled(reading) == pytest.approx(wanted, abs=FRAME * 0.6), key
+    reading.keyboard.press("Space")
+    until(reading, "document.querySelector('video').currentTime > 1.5")
+    reading.keyboard.press("Space")
+    assert reading.evaluate("document.querySelector('video').paused")
+    reading.keyboard.press("?")
+    expect(reading.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def test_the_moment_lists_what_is_there(reading, analysed):
+    """The inspector names the line that is said and the text that stands on screen at the playhead."""
+    caption = analysed.track("text_overlay/captions")["items"][0]
+    middle = (caption["start"] + caption["end"]) / 2
+    reading.goto(f"/#/jobs/{analysed.job}?t={middle:.2f}")
+    expect(reading.get_by_test_id("moment")).to_contain_text(caption["text"])
+
+
+def test_what_is_missing_is_said_with_its_reason(reading, analysed):
+    """The list of analyzers gives the document's own reason for each one that did not run."""
+    reading.get_by_role("tab", name="Analyzers").click()
+    for report in analysed.document["analyzers"]:
+        if report["error"]:
+            expect(reading.get_by_role("tabpanel")).to_contain_text(report["error"]["message"])
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1920])
+def test_it_is_for_everyone(browser, analysed, width, dark):
+    """axe-core finds nothing on the list of jobs nor behind any tab of a job, and nothing sticks out sideways."""
+    with opened(browser, analysed.site, width=width, dark=dark) as (page, _):
+        page.goto("/")
+        page.locator(".job-card").first.wait_for()
+        assert faults(page) == []
+        page.goto(f"/#/jobs/{analysed.job}")
+        for tab in page.get_by_role("tab").all():
+            tab.click()
+            page.wait_for_load_state("networkidle")
+            assert faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_with_keys_the_page_asks_for_one(browser, stack, sample):
+    """Where keys are needed a wrong one is refused, and the right one opens the list, a job and its video."""
+    token = Keys(ledger()).create("page", scopes=("read", "write")).token
+    with serving(stack, require_keys=True) as client, opened(browser, f"http://127.0.0.1:{client.port}") as (page, _):
+        job = client.with_key(token).hand_in(sample).json["id"]
+        page.goto(f"/#/jobs/{job}")
+        for key in ("rg_wrong", token):
+            page.get_by_label("API key").fill(key)
+            page.get_by_role("button", name="Sign in").click()
+            if key != token:
+                expect(page.get_by_role("alert")).to_be_visible()
+        until(page, "(document.querySelector('video')?.readyState ?? 0) >= 1")
+
+
+def seconds(clock: str) -> float:
+    """`0:03.52` in seconds."""
+    minutes, _, rest = clock.partition(":")
+    return 60 * int(minutes) + float(rest)

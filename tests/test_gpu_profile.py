@@ -1,0 +1,98 @@
+"""The gpu profile end to end: real broker, real workers, all models of hubs tiny ones, on the CPU."""
+
+import os
+import re
+import time
+
+import jsonschema
+import pytest
+
+from services.demo import PINS, Assets, compose_sample
+from shared.settings import settings
+from shared.weights import Weights
+from tasks.celery import app
+from tasks.registry import analyzers, document_schema, extra_entry, weights_entry
+from tests.support.jobs import report, running, submit, wait
+from tests.support.processes import eventually
+from tests.support.tiny import MAKERS
+from tests.support.tiny.store import STARTUP, need_torch, tiny_store
+
+pytestmark = [pytest.mark.engines, pytest.mark.weights, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, video):
+    """Every worker of the profile, ready, without a GPU."""
+    need_torch()
+    folder = tmp_path_factory.mktemp("gpu")
+    tiny_store(
+        folder / "weights", {entry: make for entry, make in MAKERS.items() if entry in used()}, settings().weights_dir
+    )
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(STARTUP), path]))
+    try:
+        with running(folder / "data", profile="gpu", device="cpu", weights_dir=folder / "weights") as stack:
+            yield stack
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if path is not None:
+            os.environ["PYTHONPATH"] = path
+
+
+def used():
+    return {entry(one, "gpu") for one in analyzers().values() for entry in (weights_entry, extra_entry)}
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """The sample reel: people, things, words on screen and in the air."""
+    path = tmp_path_factory.mktemp("sample") / "sample.mp4"
+    compose_sample(path, Assets.pinned(Weights(settings().weights_dir.parent / "demo" / "assets", PINS).path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def document(stack, video):
+    return wait(submit(video), 280)
+
+
+def test_every_hub_model_of_the_profile_has_a_tiny_one():
+    """An analyzer whose gpu model comes from a hub is not left out of this test."""
+    entries = Weights(settings().weights_dir).entries()
+    assert {entry for entry in used() if entry and entries[entry].hub} == {entry for entry in MAKERS if entry in used()}
+
+
+def test_all_analyzers_run_in_one_job(document):
+    """One job, every analyzer ok, the document as the published schema says, the video decoded once."""
+    assert {one["name"]: (one["status"], one["error"]) for one in document["analyzers"]} == dict.fromkeys(
+        analyzers(), ("ok", None)
+    )
+    assert document["job"]["state"] == "completed"
+    assert document["job"]["decode_passes"] == 1
+    jsonschema.validate(document, document_schema())
+
+
+def test_receipts_say_what_ran_where(document):
+    """Engines name device and precision, say that their weights were not reviewed, and were loaded before the job."""
+    entries = Weights(settings().weights_dir).entries()
+    for one in document["analyzers"]:
+        receipt, entry = one["receipt"], weights_entry(analyzers()[one["name"]], "gpu")
+        assert receipt["device"] == "cpu", one["name"]
+        assert receipt["load_seconds"] < 0.5, one["name"]
+        if entry and entries[entry].hub:
+            assert (receipt["precision"], receipt["weights_reviewed"]) == ("fp32", False), one["name"]
+
+
+def test_models_are_let_go_and_come_back(stack, video):
+    """reelgraph unload frees a group's models when its work is done; the next job loads them again and succeeds."""
+    (caption,) = (worker for worker in stack.workers if "caption" in worker.queues)
+    replies = app.control.broadcast("unload", arguments={"group": "caption"}, reply=True, timeout=5)
+    told = {name.partition("@")[0]: answer["ok"] for reply in replies for name, answer in reply.items()}
+    assert told["caption"] == "unloading"
+    assert {answer for name, answer in told.items() if name != "caption"} == {"serves no caption"}
+    assert eventually(lambda: "unloaded" in caption.log_file.read_text(), 20)
+    assert re.search(r"unloaded .*blip2_caption", caption.log_file.read_text())
+    time.sleep(0.1)
+    again = wait(submit(video, "blip2_caption", blip2_caption={"max_new_tokens": 7}), 120)
+    assert report(again, "blip2_caption")["status"] == "ok"
+    assert report(again, "blip2_caption")["receipt"]["load_seconds"] > 0.01

@@ -1,0 +1,194 @@
+"""Locking and pulling hub models, against a server that answers like the hub and refuses what the hub refuses."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
+from shared.hub import LockedEntry, LockedFile, add_to_lock, read_lock
+from shared.weights import Weights
+from tests.support.project import ROOT
+from tests.support.web import Site, served
+
+REVISION, NEWER = "0123456789" * 4, "abcdef0123" * 4
+TENSORS, CONFIG = b"tensors " * 5000, b'{"model_type": "tiny"}'
+PINS = '[entries.net]\nsummary = "a model"\nlicence = "MIT"\nhub = "some/model"\n'
+MAIN = "import sys; from services.cli import main; sys.argv[0] = 'reelgraph'; main()"
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def repository(revision, tensors=TENSORS):
+    """What the hub serves of a repository: its description, and every file at that revision."""
+    siblings = [
+        {"rfilename": "config.json", "size": len(CONFIG), "blobId": "0" * 40},
+        {
+            "rfilename": "model.safetensors",
+            "size": len(tensors),
+            "blobId": "1" * 40,
+            "lfs": {"size": len(tensors), "sha256": sha256(tensors), "pointerSize": 134},
+        },
+        {"rfilename": "pytorch_model.bin", "size": 9, "blobId": "2" * 40},
+        {"rfilename": "onnx/model.onnx", "size": 9, "blobId": "3" * 40},
+        {"rfilename": "README.md", "size": 9, "blobId": "4" * 40},
+    ]
+    about = json.dumps({"id": "some/model", "sha": revision, "siblings": siblings}).encode()
+    return {
+        "/api/models/some/model?blobs=true": about,
+        "/api/models/some/model?blobs=True": about,
+        f"/some/model/resolve/{revision}/config.json": CONFIG,
+        f"/some/model/resolve/{revision}/model.safetensors": tensors,
+    }
+
+
+@pytest.fixture
+def pins(tmp_path):
+    path = tmp_path / "pins.toml"
+    path.write_text(PINS)
+    return path
+
+
+@contextmanager
+def hub(files):
+    with served(Site(files)) as site:
+        yield site
+
+
+def reelgraph(site, pins, folder, *arguments, code=0):
+    """Run the command line against the hub; returns the finished process."""
+    environ = {
+        **os.environ,
+        "HF_ENDPOINT": site.url if site else "http://127.0.0.1:9",
+        "REELGRAPH_PINS_FILE": str(pins),
+        "REELGRAPH_WEIGHTS_DIR": str(folder),
+    }
+    command = [sys.executable, "-c", MAIN, "models", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_lock_writes_revision_and_hashes_and_pull_obeys(tmp_path, pins):
+    """Locking asks the hub once; pulling brings that revision's files, those that are used; verify accepts them."""
+    store = tmp_path / "store"
+    with hub(repository(REVISION)) as site:
+        said = reelgraph(site, pins, store, "lock", "net").stdout
+        assert f"net: some/model at {REVISION}, 2 files" in said
+        known = read_lock(store / "hub.lock.json").entries["net"]
+        assert known.revision == REVISION
+        assert {file.name: file.sha256 for file in known.files} == {
+            "config.json": sha256(CONFIG),
+            "model.safetensors": sha256(TENSORS),
+        }
+        assert known.reviewed
+        reelgraph(site, pins, store, "pull", "net")
+    assert (store / "net/model.safetensors").read_bytes() == TENSORS
+    assert sorted(path.name for path in (store / "net").iterdir()) == ["config.json", "model.safetensors"]
+    assert reelgraph(None, pins, store, "verify", "net").stdout == "net: every file is the pinned one\n"
+
+
+def test_after_the_lock_nothing_else_is_taken(tmp_path, pins):
+    """A hub that later serves other bytes at the locked revision is refused, with both hashes; nothing is stored."""
+    store = tmp_path / "store"
+    with hub(repository(REVISION)) as site:
+        reelgraph(site, pins, store, "lock", "net")
+        other = b"x" * len(TENSORS)
+        site.files[f"/some/model/resolve/{REVISION}/model.safetensors"] = other
+        said = reelgraph(site, pins, store, "pull", "net", code=3).stderr
+    assert sha256(TENSORS) in said
+    assert sha256(other) in said
+    assert not (store / "net/model.safetensors").exists()
+
+
+def test_a_newer_revision_waits_for_the_next_lock(tmp_path, pins):
+    """A push to the repository changes nothing until somebody locks again; then the digest changes."""
+    store = tmp_path / "store"
+    newer = repository(NEWER, b"better " * 6000)
+    with hub(repository(REVISION)) as site:
+        reelgraph(site, pins, store, "lock", "net")
+        before = Weights(store, pins).digest("net")
+        site.files.update(newer)
+        reelgraph(site, pins, store, "pull", "net")
+        assert (store / "net/model.safetensors").read_bytes() == TENSORS
+        assert Weights(store, pins).digest("net") == before
+        reelgraph(site, pins, store, "lock", "net")
+    assert Weights(store, pins).digest("net") != before
+    assert Weights(store, pins).on_disk("net") == "complete"
+    with pytest.raises(WeightsTampered):
+        Weights(store, pins).path("net", "model.safetensors")
+
+
+def test_an_unlocked_pull_is_asked_for_and_remembered(tmp_path, pins):
+    """Without --unlocked nothing is fetched; with it the files come as they are, and are known as not reviewed."""
+    store = tmp_path / "store"
+    with hub(repository(REVISION)) as site:
+        said = reelgraph(site, pins, store, "pull", "net", code=3).stderr
+        assert "`reelgraph models lock net`" in said
+        assert site.asked == []
+        reelgraph(site, pins, store, "pull", "--unlocked", "net")
+        assert not Weights(store, pins).is_reviewed("net")
+        assert Weights(store, pins).verify(["net"]) == []
+        reelgraph(site, pins, store, "lock", "net")
+    assert Weights(store, pins).is_reviewed("net")
+
+
+def test_a_repository_that_is_not_there(tmp_path, pins):
+    """What the hub does not give is one sentence with its name, exit code 3, and no lock file."""
+    with hub({}) as site:
+        said = reelgraph(site, pins, tmp_path / "store", "lock", "net", code=3).stderr
+    assert said.startswith("reelgraph: the hub does not give some/model: Client error '404 Not Found'")
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "store/hub.lock.json").exists()
+
+
+def test_no_hub(tmp_path, pins):
+    """Without a network locking says that the hub cannot be asked."""
+    said = reelgraph(None, pins, tmp_path / "store", "lock", "net", code=3).stderr
+    assert said.startswith("reelgraph: the hub cannot be asked for some/model: ")
+
+
+def test_what_is_no_hub_entry_is_not_locked(tmp_path):
+    """Entries that this version pins itself are refused."""
+    with pytest.raises(BadInput, match="only hub entries are locked"):
+        Weights(tmp_path).lock(["mediapipe-face"])
+
+
+def test_a_lock_of_another_repository_is_refused(tmp_path, pins):
+    """When an entry moves to another repository its old lock is no word on the new one."""
+    entry = LockedEntry(
+        repository="old/model",
+        revision=REVISION,
+        files=(LockedFile(name="config.json", sha256=sha256(CONFIG), size_bytes=len(CONFIG)),),
+    )
+    add_to_lock(tmp_path / "store/hub.lock.json", {"net": entry})
+    with pytest.raises(BadInput, match="net is locked to old/model and is now some/model"):
+        Weights(tmp_path / "store", pins).entries()
+
+
+def test_a_damaged_lock_is_one_sentence(tmp_path, pins):
+    """A lock file that cannot be read is bad input that names the file, never an empty lock."""
+    (tmp_path / "hub.lock.json").write_text('{"entries": {"net": {"repository": "a/b"}}}')
+    with pytest.raises(BadInput, match=r"hub\.lock\.json: entries\.net\.revision"):
+        Weights(tmp_path, pins).entries()
+
+
+def test_a_lock_that_cannot_be_written(tmp_path):
+    """A folder where a file is: the error names the lock file."""
+    (tmp_path / "store").write_text("")
+    weights = Weights(tmp_path / "store")
+    with pytest.raises(Infrastructure, match="cannot write"):
+        weights.lock([])
+
+
+def test_an_entry_without_a_lock_says_what_to_do(tmp_path, pins):
+    """The way out is in the message."""
+    with pytest.raises(WeightsMissing, match="`reelgraph models lock net`"):
+        Weights(tmp_path, pins).digest("net")

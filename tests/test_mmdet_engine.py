@@ -1,0 +1,122 @@
+"""mmdet as a detection engine, with tiny models; `test_mmdet_environment.py` runs these tests where mmdet is."""
+
+import numpy as np
+import pytest
+
+from shared.errors import BadInput
+from tasks.analyzers.object_detection import ObjectDetection
+from tasks.devices import CPU
+from tasks.engines.mmdet import MmdetDetector, without_operators
+from tasks.models import Weighted
+from tests.support.media import run
+from tests.support.moving import write_video
+from tests.support.tiny.mmdet import CLASSES, rtmdet, yolox
+from tests.support.tiny.scenes import scenes
+from tests.support.tiny.store import gpu_profile, need_torch, tiny_weights, with_engine
+
+pytest.importorskip("torch")
+need_torch()
+pytest.importorskip("mmdet", exc_type=ImportError)
+pytestmark = pytest.mark.engines
+MAKERS = {"rtmdet": rtmdet, "yolox": yolox}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return tiny_weights(tmp_path_factory.mktemp("tiny"), MAKERS, engine="mmdet")
+
+
+def detector(weights, entry, precision="auto"):
+    return with_engine(ObjectDetection(), weights, entry, precision)._detector
+
+
+@pytest.mark.parametrize("entry", MAKERS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_picture_has_its_boxes(weights, entry, precision):
+    """Boxes lie in the picture, scores at or above the floor, classes are those of the checkpoint."""
+    engine = detector(weights, entry, precision)
+    assert engine.labels == CLASSES
+    batches = list(engine.objects(scenes(3), 0.3))
+    assert [len(batch) for batch in batches] == [2, 1]
+    for found in (found for batch in batches for found in batch):
+        assert len(found.boxes) == len(found.scores) == len(found.labels) > 0
+        assert ((found.boxes >= 0) & (found.boxes <= 1)).all()
+        assert (found.scores >= 0.3).all()
+        assert set(found.labels) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("entry", MAKERS)
+def test_a_batch_changes_nothing(weights, entry):
+    """Each picture has the same objects alone and beside others."""
+    engine = detector(weights, entry)
+    engine.batch = 3
+    (together,) = engine.objects(scenes(3), 0.3)
+    engine.batch = 1
+    alone = [found for batch in engine.objects(scenes(3), 0.3) for found in batch]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+
+
+def test_suppression_keeps_what_going_from_best_to_worst_keeps():
+    """All boxes at once give the rows that the greedy loop gives, in its order."""
+    import sys
+
+    import torch
+
+    from tasks.boxes import groups_of_one
+
+    without_operators()
+    for seed in range(5):
+        chance = np.random.default_rng(seed)
+        low = chance.random((300, 2)) * 80
+        boxes, scores = np.hstack([low, low + 5 + 30 * chance.random((300, 2))]), chance.random(300)
+        kept = sys.modules["mmcv._ext"].nms(torch.tensor(boxes), torch.tensor(scores), iou_threshold=0.4)
+        assert kept.tolist() == [int(group[0]) for group in groups_of_one(boxes, scores, 0.4)]
+    nothing = sys.modules["mmcv._ext"].nms(torch.zeros(0, 4), torch.zeros(0), iou_threshold=0.4)
+    assert nothing.tolist() == []
+
+
+def test_other_operators_say_that_they_are_missing():
+    """What needs a compiled operator fails with its name, not with a wrong answer."""
+    import sys
+
+    without_operators()
+    with pytest.raises(NotImplementedError, match="roi_align_forward"):
+        sys.modules["mmcv._ext"].roi_align_forward()
+
+
+def test_a_checkpoint_runs_no_code(weights, tmp_path):
+    """A pickle that calls something is refused, and the call does not happen."""
+    import pickle
+    from shutil import copy
+
+    import torch
+
+    class Call:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "called"), "w"))
+
+    copy(weights.folder / "rtmdet" / "config.py", tmp_path)
+    torch.save({"state_dict": {}, "meta": Call()}, tmp_path / "checkpoint.pth")
+    engine = MmdetDetector(Weighted("bad", tmp_path, CPU, "fp32", 1))
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        engine.load()
+    assert not (tmp_path / "called").exists()
+
+
+def test_an_entry_without_a_config_is_refused(tmp_path):
+    """The files that an entry must hold are named."""
+    (tmp_path / "checkpoint.pth").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"hold one .py or .json or .yaml file for mmdet, not none"):
+        MmdetDetector(Weighted("bad", tmp_path, CPU, "fp32", 1)).load()
+
+
+def test_objects_of_a_video(weights, tmp_path):
+    """Through the analyzer, real frames become tracks inside the video, named by the checkpoint."""
+    video = write_video(tmp_path / "moving.mp4", scenes(20, 192, 128), fps=10)
+    analyzer = with_engine(ObjectDetection(), weights, "yolox")
+    with gpu_profile():
+        items = run(analyzer, video, tmp_path / "frames").objects.items
+    assert items
+    assert all(item.label in CLASSES and 0 <= item.start < item.end <= 2.0 for item in items)
