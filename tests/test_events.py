@@ -82,8 +82,15 @@ def test_a_cut_connection_loses_nothing(events, url):
 
 def test_a_lost_broker_is_logged_and_not_raised(capsys, monkeypatch):
     """Publishing to nobody says so in the log and costs next to nothing."""
-    # another test may have bound the module's log to a stream of its own
-    monkeypatch.setattr(shared.events, "log", structlog.wrap_logger(structlog.PrintLogger(sys.stdout)))
+    # another test may have configured structlog, or bound the module's log to a stream of its own
+    plain = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stdout),
+        processors=[structlog.processors.KeyValueRenderer()],
+        wrapper_class=structlog.BoundLogger,
+        context_class=dict,
+        cache_logger_on_first_use=False,
+    )
+    monkeypatch.setattr(shared.events, "log", plain)
     events = Events("redis://:s3cret@127.0.0.1:1/0")
     began = time.monotonic()
     for _ in range(100):

@@ -61,6 +61,8 @@ class Answered(BaseModel):
     file: str | None = None
     title: str | None = None
     error: str | None = None
+    too_large: bool = False
+    """The site announced more than is taken."""
 
 
 class Confinement:
@@ -131,11 +133,15 @@ def bound(max_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
-class _Silent:
-    """Takes yt-dlp's lines: what matters comes as an exception."""
+class _Listener:
+    """Takes yt-dlp's lines: what matters comes as an exception, but for a video left for its announced size."""
+
+    def __init__(self) -> None:
+        self.too_large = False
 
     def debug(self, message: str) -> None:
-        """Nothing."""
+        """Listen."""
+        self.too_large |= "larger than max-filesize" in message
 
     warning = error = debug
 
@@ -145,6 +151,7 @@ def download(asked: Asked, folder: Path) -> Answered:
     from yt_dlp import YoutubeDL
     from yt_dlp.utils import YoutubeDLError, match_filter_func
 
+    listener = _Listener()
     options = {
         "allowed_extractors": list(asked.extractors),
         "cachedir": False,
@@ -154,7 +161,7 @@ def download(asked: Asked, folder: Path) -> Answered:
         "format": "b",
         "hls_prefer_native": True,
         "js_runtimes": {},
-        "logger": _Silent(),
+        "logger": listener,
         "match_filter": match_filter_func("!is_live"),
         "max_filesize": asked.max_bytes,
         "noplaylist": True,
@@ -179,7 +186,7 @@ def download(asked: Asked, folder: Path) -> Answered:
             path = Path(made.get("filepath") or "")
             if path.is_file():
                 return Answered(file=path.name, title=f"{video.get('title') or 'video'}{path.suffix}")
-    return Answered()
+    return Answered(too_large=listener.too_large)
 
 
 def main() -> None:

@@ -91,10 +91,13 @@ def _run(room: Path, proxy: GuardedProxy, page: WebUrl, limits: Limits, report: 
     if proxy.overfull:
         raise too_large(page, limits)
     try:
-        return Answered.model_validate_json((room / "answered.json").read_bytes())
+        answered = Answered.model_validate_json((room / "answered.json").read_bytes())
     except (OSError, ValueError) as error:
         last = (room / "log").read_text(errors="replace").strip().rpartition("\n")[2]
         raise Infrastructure(f"looking at {page.shown} died: {last}", code="page_reader_died") from error
+    if answered.too_large:
+        raise too_large(page, limits)
+    return answered
 
 
 def _brought(answered: Answered, room: Path, folder: Path, page: WebUrl, proxy: GuardedProxy) -> Fetched:
