@@ -1,10 +1,6 @@
 """A client of the API: hand in a video, follow its job through broken connections, fetch what was found.
 
-with Client("http://127.0.0.1:8000") as client:
-job = client.submit(Path("reel.mp4"))
-for told in client.events(job.id, seconds=600):
-print(told.what)
-document = client.result(job.id)
+An example is in docs/api.md.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from services.api.answers import JobPage, JobView
 from services.api.arriving import arrived_video, parse_form
 from services.api.documentation import ACCEPTED, TAG_JOBS, blueprint
 from services.api.fetching import fetched
+from services.api.problems import checked
 from services.api.removal import remove
 from services.api.uploads import finished_upload
 from services.api.views import summary, view
@@ -141,7 +142,7 @@ def create() -> Response:
         case "multipart/form-data":
             job = _from_form()
         case "application/json":
-            job = _from_elsewhere(NewJob.model_validate(request.get_json()))
+            job = _from_elsewhere(checked(NewJob, request.get_json()))
         case other:
             message = f"send multipart/form-data with a file `video`, or application/json, not {other or 'nothing'}"
             raise BadInput(message, code="unsupported_media_type")
@@ -208,7 +209,7 @@ def accepted(job: Job) -> Response:
 def _from_form() -> Job:
     parse_form()
     file, name = arrived_video()
-    wishes = Wishes.model_validate({key: ",".join(request.form.getlist(key)) for key in request.form})
+    wishes = checked(Wishes, {key: ",".join(request.form.getlist(key)) for key in request.form})
     return accept_arrived(file.path, file.sha256, name, wishes.order(what=f"video:{file.sha256}"))
 
 

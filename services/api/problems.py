@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TypeVar
 
 from flask import Flask, Response, g, request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestedRangeNotSatisfiable
 
 from services.api.answers import PROBLEM_TYPE, Invalid, Problem
@@ -68,6 +69,8 @@ CODE_OF_STATUS = {
     429: "rate_limited",
 }
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
 log = logger(__name__)
 
 
@@ -88,6 +91,14 @@ def invalid(error: ValidationError) -> Invalidated:
             for one in error.errors(include_url=False, include_context=False, include_input=False)
         )
     )
+
+
+def checked(model: type[ModelT], given: object) -> ModelT:
+    """A part of a request as a model. Raises Invalidated."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise invalid(error) from error
 
 
 def refuse_invalid(error: ValidationError) -> Response:
@@ -132,10 +143,13 @@ def answer(
 
 
 def register(app: Flask) -> None:
-    """Answer every error of an app with a problem document."""
+    """Answer every error of an app with a problem document.
+
+    A ValidationError that comes this far is not about the request: something stored or made here is not what it must
+    be, which is answered 500 like any other fault.
+    """
     app.register_error_handler(ReelgraphError, _ours)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(ValidationError, lambda error: _ours(invalid(error)))
     app.register_error_handler(Exception, _unexpected)
 
 
