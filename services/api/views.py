@@ -36,12 +36,12 @@ def summary(job: Job) -> JobSummary:
 def view(job: Job) -> JobView:
     """A job with all that is known of it now."""
     runs = ledger().runs(job.id)
-    is_queued = job.state == "queued"
+    is_waiting = job.state in OPEN_STATES and all(run.started_at is None for run in runs.values())
     return JobView(
         **dict(summary(job)),
         media=MediaInfo.model_validate(job.media),
         progress=progress(job, runs),
-        queue_position=ahead_of(ledger(), job) + 1 if is_queued else None,
+        queue_position=ahead_of(ledger(), job) + 1 if is_waiting else None,
         eta_seconds=estimate_seconds(job, runs) if job.state in OPEN_STATES else None,
         analyzers=_states(job, runs),
     )

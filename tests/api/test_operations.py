@@ -78,18 +78,6 @@ def test_a_waiting_job_is_counted_in_its_queue(api, stack, video):
             api.call("POST", f"/v1/jobs/{job}/cancel")
 
 
-def test_a_queued_job_knows_its_place(api, video):
-    """Behind jobs that keep all workers busy, a job says how many come first; a more urgent one goes ahead of it."""
-    slow = json.dumps({"misbehaving": {"sleep": 60}})
-    jobs = [api.hand_in(video, analyzers="misbehaving", options=slow).json["id"] for _ in range(2)]
-    states = [api.get(f"/v1/jobs/{job}").json for job in jobs]
-    assert all(state["progress"] == 0.0 for state in states)
-    for state in states:
-        assert state["queue_position"] is None or state["queue_position"] >= 1
-    for job in jobs:
-        api.call("POST", f"/v1/jobs/{job}/cancel")
-
-
 def test_the_openapi_document_is_valid(api):
     """The document is OpenAPI 3.1 by its own checker, every schema in it is JSON Schema, every reference leads
     somewhere.
