@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from shared.errors import BadInput, Infrastructure, ReelgraphError
+from shared.errors import BadInput, Forbidden, Infrastructure, ReelgraphError, Unauthenticated
 from shared.text import one_line
 
 COMPLETED, WITH_ERRORS, BAD_INPUT, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -71,7 +71,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(BAD_INPUT)
-    except BadInput as error:
+    except (BadInput, Forbidden, Unauthenticated) as error:
         sys.exit(_say(error, BAD_INPUT))
     except Infrastructure as error:
         sys.exit(_say(error, INFRASTRUCTURE))

@@ -16,7 +16,6 @@ from rich.text import Text
 
 from shared.errors import Infrastructure
 from shared.events import Event
-from shared.ledger import Job
 from shared.schema import AnalyzerReport, Document
 from shared.text import one_line
 from tasks.analyze import track_length
@@ -44,7 +43,7 @@ class Display(ABC):
         """One line about what happens now."""
 
     @abstractmethod
-    def open(self, job: Job, video: Path) -> None:
+    def open(self, job_id: str, video: Path) -> None:
         """A job is followed from here on."""
 
     @abstractmethod
@@ -75,9 +74,9 @@ class Lines(Display):
         """Print it."""
         self.console.print(text, highlight=False)
 
-    def open(self, job: Job, video: Path) -> None:
+    def open(self, job_id: str, video: Path) -> None:
         """Name the video."""
-        self.say(f"{one_line(str(video))}: job {job.id}")
+        self.say(f"{one_line(str(video))}: job {job_id}")
 
     def show(self, event: Event) -> None:
         """A line for everything but progress."""
@@ -105,7 +104,7 @@ class Rows(Display):
         """Show it under the table."""
         self.note = text
 
-    def open(self, job: Job, video: Path) -> None:
+    def open(self, job_id: str, video: Path) -> None:
         """Begin a table."""
         self.title, self.states, self.began = one_line(video.name), {}, time.monotonic()
         self.note = "waiting for the workers to load their models"

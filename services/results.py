@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def folders_of(videos: Sequence[Path], out: Path) -> tuple[Path, ...]:
     return tuple(folders)
 
 
-def write_results(document: Document, folder: Path) -> None:
-    """Write document and report into the folder.
+def write_results(document: Document, folder: Path, picture: Callable[[float], bytes | None]) -> None:
+    """Write document and report into the folder; `picture` gives the one shown at a moment, as a JPEG.
 
     Raises:
         Infrastructure: the folder cannot be written (`disk_error`), or the document is there and the report cannot be
@@ -37,18 +37,13 @@ def write_results(document: Document, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / "result.json", document.model_dump_json(indent=2) + "\n")
-        _replace(folder / "report.html", _report(document, folder))
+        _replace(folder / "report.html", _report(document, folder, picture))
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
         raise Infrastructure(f"{folder} cannot be written: {reason}", code="disk_error") from error
 
 
-def _report(document: Document, folder: Path) -> str:
-    stored = storage().path(video_key(document.media.sha256))
-
-    def picture(t: float) -> bytes | None:
-        return thumbnail(stored, document.media, t, width=THUMBNAIL_WIDTH) if document.media.has_video else None
-
+def _report(document: Document, folder: Path, picture: Callable[[float], bytes | None]) -> str:
     try:
         return render(document, thumbnail=picture)
     except Exception as error:  # whatever breaks a page, the document is there and other videos wait
@@ -56,6 +51,21 @@ def _report(document: Document, folder: Path) -> str:
         raise Infrastructure(
             f"{folder}: result.json is written, but no report can be made of it: {reason}", code="report_failed"
         ) from error
+
+
+def unwritten(document: Document, folder: Path, picture: Callable[[float], bytes | None]) -> Infrastructure | None:
+    """Write the results; why not all of them could be: other videos are analyzed all the same."""
+    try:
+        write_results(document, folder, picture)
+    except Infrastructure as error:
+        return error
+    return None
+
+
+def stored_picture(document: Document, t: float) -> bytes | None:
+    """The picture shown at `t` seconds in a video of this machine's storage; None without pictures."""
+    stored = storage().path(video_key(document.media.sha256))
+    return thumbnail(stored, document.media, t, width=THUMBNAIL_WIDTH) if document.media.has_video else None
 
 
 def _replace(path: Path, text: str) -> None:

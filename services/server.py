@@ -30,7 +30,7 @@ THREADS = 64
 """A process: each follower of events holds one, `api_followers` of them at most."""
 
 NICENESS = 10
-"""Of the workers that analyse: on a machine with all cores busy, a request does not wait for its turn behind them."""
+"""Of the workers that analyse: on a machine with all cores busy, a request does not wait behind them (decision 62)."""
 
 STOP_SECONDS = 3
 START_SECONDS = 120.0

@@ -24,6 +24,7 @@ from shared.migrations import HEAD
 from shared.schema import AnalyzerReport, JobState
 
 BUSY_SECONDS = 30
+KEPT_CONNECTIONS = 4
 MIGRATION_LOCK = 0x7265656C  # "reel": the advisory lock that PostgreSQL's migrations take
 OPEN_STATES: tuple[JobState, ...] = ("queued", "running")
 
@@ -126,16 +127,20 @@ class Ledger:
     def __init__(self, url: str) -> None:
         """Raises BadInput (`bad_ledger_url`); no connection is made."""
         self.url = url
+        self._engines: dict[int, sa.Engine] = {}
         try:
-            self.engine = sa.create_engine(url, **_engine_options(url))
+            self._engines[os.getpid()] = _engine(url)
         except (sa.exc.ArgumentError, ValueError) as error:
             raise BadInput(f"the ledger's URL is no database URL: {error}", code="bad_ledger_url") from error
         except ModuleNotFoundError as error:
             help_ = "; get it with: pip install 'reelgraph[postgres]'" if error.name == "psycopg" else ""
             message = f"the ledger's URL asks for the driver {error.name}, which is not installed{help_}"
             raise BadInput(message, code="bad_ledger_url") from error
-        if self.engine.dialect.name == "sqlite":
-            event.listen(self.engine, "connect", _tune_sqlite)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine of this process. A parent's stays untouched: SQLite forbids to use or close its connections."""
+        return self._engines.get(os.getpid()) or self._engines.setdefault(os.getpid(), _engine(self.url))
 
     def migrate(self) -> None:
         """Bring the tables to this version; several processes may call it at once.
@@ -444,11 +449,13 @@ def _changed(session: Session, query: sa.Update | sa.Delete) -> bool:
     return bool(result.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def _engine_options(url: str) -> dict[str, Any]:
-    # a pooled connection must not cross the fork into a worker's child
-    if url.startswith("sqlite"):
-        return {"poolclass": sa.pool.NullPool, "connect_args": {"timeout": BUSY_SECONDS}}
-    return {"poolclass": sa.pool.NullPool, "connect_args": {"connect_timeout": 5}}
+def _engine(url: str) -> sa.Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"connect_timeout": 5})
+    # opening SQLite takes longer than most queries; as many as there are threads, the idle ones of them kept
+    engine = sa.create_engine(url, pool_size=KEPT_CONNECTIONS, max_overflow=-1, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _tune_sqlite)
+    return engine
 
 
 def _tune_sqlite(connection: Any, _record: object) -> None:

@@ -27,6 +27,12 @@ def restarts(container: InputContainer) -> bool:
     return bool(container.format.flags & cast("int", Flags.ts_discont.value))
 
 
+def is_sought(container: InputContainer, streams: Sequence[Stream]) -> bool:
+    """Whether `length_seconds` begins by seeking, so that it does not matter what was read before."""
+    has_video = any(isinstance(stream, VideoStream) for stream in streams)
+    return (container.duration or 0) > 0 and not restarts(container) and has_video
+
+
 def length_seconds(container: InputContainer, streams: Sequence[Stream], step_seconds: float) -> float:
     """Where the later of the streams ends, in seconds from the container's start; 0 when nothing is in them.
 
@@ -34,11 +40,11 @@ def length_seconds(container: InputContainer, streams: Sequence[Stream], step_se
     out the last picture (NUT, MPEG-PS).
     The last packets are found by seeking; all are read where seeking finds nothing: sound alone, no length in the
     header, a clock that may start again. A packet that names no duration lasts `step_seconds`. The container must not
-    have been read from.
+    have been read from, unless `is_sought`.
     """
     start, header = (container.start_time or 0) / av.time_base, max(0.0, (container.duration or 0) / av.time_base)
     ends: Sequence[float] = ()
-    if header and not restarts(container) and any(isinstance(stream, VideoStream) for stream in streams):
+    if is_sought(container, streams):
         ends = _last_ends(container, streams, (start, header), step_seconds)
         if not any(ends):
             _seek(container, start)

@@ -41,28 +41,33 @@ def page(
 
 
 def ahead_of(ledger: Ledger, job: Job) -> int:
-    """How many queued jobs of the same deployment come before this one: by priority, then by age."""
-    earlier = sa.and_(Job.priority == job.priority, Job.submitted_at < job.submitted_at)
-    query = (
-        sa.select(sa.func.count())
-        .select_from(Job)
-        .where(Job.state == "queued", Job.deployment == job.deployment, Job.id != job.id)
-        .where(sa.or_(Job.priority < job.priority, earlier))
-    )
+    """How many open jobs of the same deployment have not begun either and come before this one."""
+    query = sa.select(sa.func.count()).select_from(Job).where(*_beside(job), ~_has_begun(), _is_preferred(job))
     with ledger.session() as session:
         return session.scalars(query).one()
 
 
 def open_before(ledger: Ledger, job: Job) -> Sequence[Job]:
     """Open jobs of the same deployment that the workers look at before this one, or at the same time."""
-    earlier = sa.or_(
-        Job.state == "running",
-        Job.priority < job.priority,
-        sa.and_(Job.priority == job.priority, Job.submitted_at < job.submitted_at),
-    )
-    query = sa.select(Job).where(Job.state.in_(OPEN_STATES), Job.deployment == job.deployment, Job.id != job.id)
+    query = sa.select(Job).where(*_beside(job), sa.or_(_has_begun(), _is_preferred(job)))
     with ledger.session() as session:
-        return session.scalars(query.where(earlier)).all()
+        return session.scalars(query).all()
+
+
+def _beside(job: Job) -> tuple[sa.ColumnElement[bool], ...]:
+    """Other open jobs of the same deployment."""
+    return (Job.state.in_(OPEN_STATES), Job.deployment == job.deployment, Job.id != job.id)
+
+
+def _has_begun() -> sa.ColumnElement[bool]:
+    """Whether one of a job's analyzers has begun. A job that is planned is running, and may wait for all that."""
+    return sa.exists().where(Run.job_id == Job.id, Run.started_at.is_not(None))
+
+
+def _is_preferred(job: Job) -> sa.ColumnElement[bool]:
+    """Whether the queues hand out a job's work before this one's: by priority, then by age."""
+    earlier = sa.and_(Job.priority == job.priority, Job.submitted_at < job.submitted_at)
+    return sa.or_(Job.priority < job.priority, earlier)
 
 
 def ended_before(ledger: Ledger, time_: float, *, deployment: str | None = None, limit: int = 100) -> Sequence[Job]:

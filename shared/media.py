@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 from shared.digests import sha256_of
 from shared.errors import BadInput
 from shared.gif import with_delays
-from shared.length import length_seconds
+from shared.length import is_sought, length_seconds
 from shared.packets import packets
 from shared.rate import SCANNED_PACKETS, frame_rate
 from shared.renditions import DEFAULT_FPS
@@ -146,7 +146,7 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
         if video is not None:
             _refuse_pictures(path, video, limits)
         pictures = _look(path, container, video) if video is not None else None
-        duration = _length(path, pictures.fps if pictures else None)
+        duration = _length(path, container, pictures.fps if pictures else None)
         if duration <= 0:
             raise BadInput(f"{path}: there is nothing in it, its length is zero.", code="no_duration")
         if round(duration, 3) <= 0:
@@ -186,8 +186,9 @@ def _look(path: Path, container: InputContainer, video: VideoStream) -> _Picture
     first: VideoFrame | None = None
     stamps: list[int] = []
     lengths: list[int] = []
-    # frame threads would decode a dozen frames to give the first one
+    # frame threads would decode a dozen frames to give the first one, and slice threads wait for one another
     video.thread_type = "SLICE"
+    video.codec_context.thread_count = 1
     for number, packet in enumerate(packets(container, [video], lost=partial(_note_loss, path))):
         if packet.size:
             lengths.append(packet.duration or 0)
@@ -275,11 +276,15 @@ def _refuse_length(path: Path, seconds: float, pictures: _Pictures | None, limit
         raise BadInput(message, code="too_sparse")
 
 
-def _length(path: Path, fps: Fraction | None) -> float:
+def _length(path: Path, container: InputContainer, fps: Fraction | None) -> float:
     """Seconds that the chosen streams last; a frame without a duration is shown for one step."""
-    with open_container(path) as container:
-        streams = [stream for stream in chosen_streams(container) if stream is not None]
-        return length_seconds(container, streams, float(1 / fps) if fps else 1 / DEFAULT_FPS)
+    step_seconds = float(1 / fps) if fps else 1 / DEFAULT_FPS
+    streams = [stream for stream in chosen_streams(container) if stream is not None]
+    if is_sought(container, streams):
+        return length_seconds(container, streams, step_seconds)
+    with open_container(path) as unread:
+        streams = [stream for stream in chosen_streams(unread) if stream is not None]
+        return length_seconds(unread, streams, step_seconds)
 
 
 def _decoder(stream: Stream) -> str | None:

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="one JSON object a log line")
     max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")
 
+    api_key: str | None = Field(None, repr=False, description="shown to the service of `reelgraph analyze --server`")
     webhook_secret: str | None = Field(None, repr=False, description="signs webhooks; default: one in data_dir")
     reachable_networks: str = Field(
         "", description="private networks that fetching and webhooks may reach: 10.0.0.0/8,…"

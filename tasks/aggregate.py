@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from shared import traces
 from shared.events import Event
 from shared.ledger import OPEN_STATES, Job, Run
 from shared.log import logger
@@ -35,6 +36,13 @@ log = logger(__name__)
 @app.task(name="aggregate", ignore_result=True)
 def aggregate(job_id: str) -> str:
     """Write the document and close the job; the state it ended in."""
+    with traces.span("aggregate", job=job_id) as work:
+        state = _aggregate(job_id)
+        work.note(state=state)
+        return state
+
+
+def _aggregate(job_id: str) -> str:
     job = ledger().job(job_id)
     if job.state not in OPEN_STATES:
         return job.state

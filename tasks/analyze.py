@@ -17,6 +17,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.canvas import Signature
 
+from shared import traces
 from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable, WeightsMissing
 from shared.events import Event
 from shared.frames import ReadStats, Rendition
@@ -71,8 +72,11 @@ def run(name: str, job_id: str, worker: str | None) -> str:
     with held(attempt) as hold:
         work = Work(analyzers()[name], job, plan, hold, worker)
         try:
-            with in_use():
+            with in_use(), traces.span(task_name(name), job=job_id, analyzer=name, attempt=attempt.attempts) as traced:
                 outcome = work.outcome()
+                traced.note(status=outcome.report.status)
+                if outcome.report.error is not None and outcome.report.status in ("failed", "timeout"):
+                    traced.fail(outcome.report.error.code)
         except DeviceLost as error:
             log.exception("gpu_lost", job=job_id, analyzer=name)
             ledger().let_go(attempt, died_of=error.code)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from celery import Celery, Task, signals
 from kombu import Queue, pools
 
+from shared import traces
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, groups
 from shared.log import configure_logging
@@ -15,6 +17,9 @@ from tasks.registry import analyzers, task_name
 
 PRIORITIES = 10
 VISIBILITY_SECONDS = 30
+
+_tracing = ExitStack()
+"""What the task that runs now continues; a process runs one at a time."""
 
 
 class Durable(Task[Any, Any]):
@@ -88,6 +93,28 @@ def reconnect() -> None:
     app.close()
     app.conf.update(broker_url=settings().broker, result_backend=settings().broker)
     del app.amqp
+
+
+@signals.before_task_publish.connect
+def _carry_trace(headers: dict[str, Any], **_: object) -> None:
+    headers.update(traces.carrier())
+
+
+@signals.task_prerun.connect
+def _continue_trace(task: Task[Any, Any], **_: object) -> None:
+    """Until the task has queued what comes after it, which is later than its own return."""
+    parent = getattr(task.request, "traceparent", None)
+    _tracing.enter_context(traces.continued({"traceparent": parent} if parent else None))
+
+
+@signals.task_postrun.connect
+def _leave_trace(**_: object) -> None:
+    _tracing.close()
+
+
+@signals.worker_process_shutdown.connect
+def _send_traces(**_: object) -> None:
+    traces.flush()
 
 
 @signals.setup_logging.connect

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from shared import traces
 from shared.errors import ReelgraphError
 from shared.events import Event
 from shared.frames import Rendition, fit
@@ -27,9 +28,13 @@ log = logger(__name__)
 @app.task(name="prepare", ignore_result=True)
 def prepare(job_id: str) -> None:
     """Plan a queued job and note the plan in the ledger; nothing happens for a job that was planned before."""
-    job = ledger().job(job_id)
-    if job.state != "queued":
-        return
+    with traces.span("prepare", job=job_id):
+        job = ledger().job(job_id)
+        if job.state == "queued":
+            _prepare(job)
+
+
+def _prepare(job: Job) -> None:
     media = MediaInfo.model_validate(job.media)
     chosen = select(job.requested or None)
     room = fit(wanted(chosen, job.profile, media), media, settings().frame_store_bytes)
@@ -46,13 +51,13 @@ def prepare(job_id: str) -> None:
         fitted=room.renditions,
         notes=room.notes,
     )
-    runs = [*_runs_to_do(job_id, drawn), *known.runs()]
-    with staged(job_id, tuple(known.outcomes.values())) as put:
-        started = ledger().start(job_id, drawn.model_dump(mode="json"), runs, commit=put)
+    runs = [*_runs_to_do(job.id, drawn), *known.runs()]
+    with staged(job.id, tuple(known.outcomes.values())) as put:
+        started = ledger().start(job.id, drawn.model_dump(mode="json"), runs, commit=put)
     if started:
-        events().publish(job_id, Event(type="planned", analyzers=tuple(one.name for one in chosen)))
+        events().publish(job.id, Event(type="planned", analyzers=tuple(one.name for one in chosen)))
         for outcome in known.outcomes.values():
-            announce(job_id, outcome)
+            announce(job.id, outcome)
 
 
 def _runs_to_do(job_id: str, drawn: Plan) -> list[Run]:

@@ -20,6 +20,7 @@ from celery.worker import state
 from celery.worker.control import control_command
 from celery.worker.request import Request
 
+from shared import traces
 from shared.errors import Infrastructure, ReelgraphError
 from shared.groups import groups
 from shared.ledger import new_id
@@ -105,6 +106,7 @@ def _bound_memory(conf: Any, options: Any, **_: object) -> None:
 
 @signals.celeryd_after_setup.connect
 def _set_up(instance: Any, **_: object) -> None:
+    traces.check()
     os.environ.update(OFFLINE)
     os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
     os.environ[START] = new_id()

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sqlite3
+import sys
 import threading
 import time
 import uuid
@@ -497,3 +498,27 @@ def test_a_bad_url_is_bad_input_without_its_password(url):
         Ledger(url)
     assert caught.value.code == "bad_ledger_url"
     assert "s3cret" not in caught.value.message
+
+
+def test_connections_are_kept_and_never_cross_a_fork(tmp_path):
+    """One process uses one connection for query after query; a forked child opens its own, and the parent's goes on."""
+    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    opened.migrate()
+    made = []
+    sa.event.listen(opened.engine, "connect", lambda connection, _: made.append(connection))
+    opened.engine.dispose()
+    for _ in range(3):
+        opened.open_jobs()
+    assert len(made) == 1
+    before = opened.engine
+
+    def in_child():
+        opened.open_jobs()
+        sys.exit(opened.engine is before or opened.engine.pool.checkedin() != 1 or len(made) != 1)
+
+    child = multiprocessing.get_context("fork").Process(target=in_child)
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0
+    assert opened.open_jobs() == []
+    assert len(made) == 1

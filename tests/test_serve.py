@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -41,6 +43,25 @@ def family(process):
     return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
 
 
+PRIORITIES = {"control@": (0, 0), "vision@": (10, 10), "sound@": (10, 10), "gunicorn": (0, 0)}
+
+
+def leaders(process):
+    """Workers and the server, each first in its session: a word of its command line, and its process id."""
+    for pid in family(process):
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            line = " ".join(psutil.Process(pid).cmdline())
+            found = [name for name in PRIORITIES if name in line]
+            if found and os.getsid(pid) == pid:
+                yield found[0], pid
+
+
+def priority(pid):
+    """By how much a process goes behind this one and, where Linux shares the cores out by session, its session."""
+    own, group = psutil.Process(pid).nice() - psutil.Process().nice(), Path(f"/proc/{pid}/autogroup")
+    return own, int(group.read_text().split()[-1]) if group.exists() else own
+
+
 def answers(client):
     try:
         return client.get("/readyz").status == 200
@@ -65,10 +86,12 @@ def served(tmp_path):
 
 @pytest.mark.slow
 def test_one_command_serves_and_takes_everything_along(served, tmp_path):
-    """A service takes a video, shows Flower under the API's own address, lets no second one start over its data, and
-    when it is killed with SIGKILL every process of it goes; at the next start the open job goes on to its end.
+    """A service takes a video, lets its server go before its analysis, shows Flower under the API's own address, and
+    lets no second one start over its data. When it is killed with SIGKILL every process of it goes; at the next start
+    the open job goes on to its end.
     """
     process, client, data = served
+    assert {name: priority(pid) for name, pid in leaders(process)} == PRIORITIES
     video = write_video(tmp_path / "clip.mp4", [texture(5, 120, 160)] * 60)
     job = client.hand_in(video, analyzers="color_analysis").json["id"]
     assert eventually(lambda: client.get("/flower/").status == 200, 60)

@@ -24,10 +24,10 @@ from services.api import (
     results,
     session,
     site,
+    tracing,
     uploads,
 )
-from services.api.following import Snapshot
-from services.api.views import JobView
+from services.api.answers import JobView, Snapshot
 from shared.isolated import warm_up
 from shared.ledger import new_id
 from shared.log import configure_logging, logger
@@ -60,6 +60,7 @@ def create_app() -> OpenAPI:
         app.register_api(blueprint.api)
     documentation.register(app, (JobView, jobs.NewJob, Snapshot))
     site.register(app)
+    tracing.register(app)
     app.after_request(_end)
     warm_up()
     return app

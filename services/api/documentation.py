@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from flask_openapi import APIBlueprint, Info, OpenAPI, Tag
 from pydantic import BaseModel
 
-from services.api.problems import MIMETYPE, Problem
+from services.api.answers import PROBLEM_TYPE, Problem
+from shared.events import Event
 from shared.schema import Outcome
 from tasks.registry import document_schema
 
@@ -26,7 +27,7 @@ Object = dict[str, Any]  # a piece of JSON Schema or OpenAPI, whose shape those 
 def _problem(description: str) -> Object:
     return {
         "description": description,
-        "content": {MIMETYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
@@ -60,7 +61,11 @@ OUTCOME: dict[str | int, Any] = {
     200: _body("The outcome.", "application/json", {"$ref": "#/components/schemas/Outcome"}),
 }
 EVENTS: dict[str | int, Any] = {
-    200: {"description": "Server-sent events until the job has ended.", "content": {"text/event-stream": {}}},
+    200: _body(
+        "Server-sent events until the job has ended; the schema is that of each.",
+        "text/event-stream",
+        {"$ref": "#/components/schemas/ServerSentEvent"},
+    ),
     204: {"description": "The job has ended and the caller has seen its last event."},
 }
 VIDEO: dict[str | int, Any] = {
@@ -94,6 +99,30 @@ _WISHES: Object = {
     "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5, "description": "0 is first"},
     "deadline_seconds": {"type": "number", "minimum": 1, "maximum": 604_800},
     "webhook_url": {"type": "string", "maxLength": 8192, "description": "http(s) address that is told of the end"},
+}
+EVENT_ID = "[0-9]{1,16}-[0-9]{1,16}"
+
+
+def _sent(names: tuple[str, ...], model: str, *, has_id: bool) -> Object:
+    """One kind of server-sent event, as OpenAPI 3.2 writes them: `data` is JSON of a model."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"#/components/schemas/{model}"},
+    }
+    return {
+        "type": "object",
+        "required": ["id", "event", "data"] if has_id else ["event", "data"],
+        "properties": {"id": {"type": "string"}, "event": {"enum": list(names)}, "data": data},
+    }
+
+
+SERVER_SENT_EVENT: Object = {
+    "description": "One event of a job. A `snapshot` has no id of its own.",
+    "oneOf": [
+        _sent(get_args(Event.model_fields["type"].annotation), "JobEvent", has_id=True),
+        _sent(("snapshot",), "Snapshot", has_id=False),
+    ],
 }
 JOB_REQUEST_BODY: Object = {
     "required": True,
@@ -171,11 +200,13 @@ def _document(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> Object:
     document: Object = app.api_doc
     schemas = document["components"]["schemas"]
     schemas.pop(app.validation_error_model.__name__)
-    everything: tuple[type[BaseModel], ...] = (Problem, Outcome, *models)
-    for model in everything:
+    named: tuple[type[BaseModel], ...] = (Problem, Outcome, *models)
+    everything = {model.__name__: model for model in named} | {"JobEvent": Event}  # `Event` is one of the document's
+    for name, model in everything.items():
         schema = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
+        schemas[name] = {**schema, "title": name}
+    schemas["ServerSentEvent"] = SERVER_SENT_EVENT
     _add_document_schema(schemas)
     for schema in schemas.values():
         schema.pop("$defs", None)
@@ -220,7 +251,7 @@ def _complete(path: str, operation: Object) -> None:
     if operation["operationId"] in ("create_job", "rerun_job"):
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     if operation["operationId"] == "follow_job":
-        pattern = "^([0-9]{1,16}-[0-9]{1,16})?$"
+        pattern = f"^({EVENT_ID})?$"
         last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": pattern}}
         operation.setdefault("parameters", []).append(last)
     if path.startswith("/v1/uploads"):

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from flask import Response, request
 
 from services.api.access import visible_job
-from services.api.documentation import EVENTS, TAG_JOBS, blueprint
+from services.api.documentation import EVENT_ID, EVENTS, TAG_JOBS, blueprint
 from services.api.following import START, Heartbeat, Told, follow, has_seen_the_end
 from services.api.jobs import JobPath
 from shared.errors import BadInput, Infrastructure
 from shared.settings import settings
 
-EVENT_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 RETRY_MS = 1000
 
 api = blueprint("events", __name__, TAG_JOBS, url_prefix="/v1/jobs")
@@ -57,7 +56,7 @@ def stream(path: JobPath) -> Response:
     """
     job = visible_job(path.job_id)
     after = request.headers.get("Last-Event-ID") or START
-    if not EVENT_ID.fullmatch(after):
+    if not re.fullmatch(EVENT_ID, after):
         raise BadInput(f"Last-Event-ID {after!r} is no id of an event", code="invalid_request")
     if has_seen_the_end(job, after):
         return Response(status=204)

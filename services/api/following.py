@@ -9,19 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import redis
 
-from services.api.views import JobView, view
+from services.api.answers import Reason, Snapshot
+from services.api.views import view
 from shared.errors import BadInput
 from shared.events import Event, Events
 from shared.ledger import OPEN_STATES, Job
 from shared.log import logger
-from shared.schema import Frozen
 from tasks.node import events, ledger
-
-Reason = Literal["events_lost", "broker_unreachable", "ended"]
 
 START = "0-0"
 BATCH = 500
@@ -31,14 +29,6 @@ HEARTBEAT_SECONDS = 10.0
 OUTAGE_SECONDS = 1.0
 
 log = logger(__name__)
-
-
-class Snapshot(Frozen):
-    """How the job stands by the ledger: sent where events were lost. Replace what you know of the job by it."""
-
-    source: Literal["ledger"] = "ledger"
-    reason: Reason
-    job: JobView
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,15 @@ from flask import Response, request, url_for
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from services.api.access import caller, visible_job
+from services.api.answers import JobPage, JobView
 from services.api.arriving import arrived_video, parse_form
 from services.api.documentation import ACCEPTED, TAG_JOBS, blueprint
 from services.api.fetching import fetched
+from services.api.problems import checked
 from services.api.uploads import finished_upload
-from services.api.views import JobPage, JobView, summary, view
+from services.api.views import summary, view
 from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
+from shared import traces
 from shared.errors import BadInput
 from shared.ledger import OPEN_STATES, Job
 from shared.listing import page
@@ -139,7 +142,7 @@ def create() -> Response:
         case "multipart/form-data":
             job = _from_form()
         case "application/json":
-            job = _from_elsewhere(NewJob.model_validate(request.get_json()))
+            job = _from_elsewhere(checked(NewJob, request.get_json()))
         case other:
             message = f"send multipart/form-data with a file `video`, or application/json, not {other or 'nothing'}"
             raise BadInput(message, code="unsupported_media_type")
@@ -197,6 +200,7 @@ def delete(path: JobPath) -> Response:
 
 def accepted(job: Job) -> Response:
     """The answer to a job that was handed in."""
+    traces.current().note(job=job.id)
     response = _json(view(job), status=202)
     response.headers["Location"] = url_for("jobs.show", job_id=job.id)
     return response
@@ -205,7 +209,7 @@ def accepted(job: Job) -> Response:
 def _from_form() -> Job:
     parse_form()
     file, name = arrived_video()
-    wishes = Wishes.model_validate({key: ",".join(request.form.getlist(key)) for key in request.form})
+    wishes = checked(Wishes, {key: ",".join(request.form.getlist(key)) for key in request.form})
     return accept_arrived(file.path, file.sha256, name, wishes.order(what=f"video:{file.sha256}"))
 
 

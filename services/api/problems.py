@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TypeVar
 
 from flask import Flask, Response, g, request
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestedRangeNotSatisfiable
 
+from services.api.answers import PROBLEM_TYPE, Invalid, Problem
 from shared.errors import (
     BadInput,
     DeadlineExceeded,
@@ -19,10 +21,8 @@ from shared.errors import (
     Unreachable,
 )
 from shared.log import logger
-from shared.schema import Frozen
 from shared.text import one_line
 
-MIMETYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 STATUS_OF_CODE = {
@@ -69,28 +69,9 @@ CODE_OF_STATUS = {
     429: "rate_limited",
 }
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
 log = logger(__name__)
-
-
-class Invalid(Frozen):
-    """One field of a request that is not as it must be."""
-
-    field: str
-    message: str
-
-
-class Problem(Frozen):
-    """What went wrong, as RFC 9457 has it. `code` is stable; `detail` is one sentence for a person."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    code: str
-    instance: str = Field(description="path of the request")
-    request_id: str
-    retryable: bool = False
-    errors: tuple[Invalid, ...] = ()
 
 
 class Invalidated(BadInput):
@@ -110,6 +91,14 @@ def invalid(error: ValidationError) -> Invalidated:
             for one in error.errors(include_url=False, include_context=False, include_input=False)
         )
     )
+
+
+def checked(model: type[ModelT], given: object) -> ModelT:
+    """A part of a request as a model. Raises Invalidated."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise invalid(error) from error
 
 
 def refuse_invalid(error: ValidationError) -> Response:
@@ -144,7 +133,7 @@ def answer(
         retryable=retryable,
         errors=errors,
     )
-    response = Response(body.model_dump_json(), status=status, mimetype=MIMETYPE)
+    response = Response(body.model_dump_json(), status=status, mimetype=PROBLEM_TYPE)
     response.headers.update(headers or {})
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="reelgraph"'
@@ -154,10 +143,13 @@ def answer(
 
 
 def register(app: Flask) -> None:
-    """Answer every error of an app with a problem document."""
+    """Answer every error of an app with a problem document.
+
+    A ValidationError that comes this far is not about the request: something stored or made here is not what it must
+    be, which is answered 500 like any other fault.
+    """
     app.register_error_handler(ReelgraphError, _ours)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(ValidationError, lambda error: _ours(invalid(error)))
     app.register_error_handler(Exception, _unexpected)
 
 

@@ -4,61 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import cast
 
-from pydantic import Field
-
+from services.api.answers import AnalyzerState, JobSummary, JobView
 from services.api.estimates import estimate_seconds, progress
 from shared.ledger import OPEN_STATES, Job, Run
 from shared.listing import ahead_of
-from shared.schema import AnalyzerReport, ErrorInfo, Frozen, JobState, MediaInfo, Status
+from shared.schema import AnalyzerReport, JobState, MediaInfo
 from tasks.node import ledger
 from tasks.registry import select
-
-
-class AnalyzerState(Frozen):
-    """How far one analyzer is in a job. `status` is the outcome's once there is one."""
-
-    name: str
-    status: Literal["queued", "running"] | Status
-    attempts: int = 0
-    cache_hit: bool = False
-    seconds: float | None = Field(None, description="from its start to its end")
-    error: ErrorInfo | None = None
-
-
-class JobSummary(Frozen):
-    """One line of the list of jobs. Times are RFC 3339 in UTC."""
-
-    id: str
-    state: JobState
-    source_name: str | None
-    duration_seconds: float
-    profile: str
-    priority: int = Field(description="0 is first, 9 is last")
-    submitted_at: str
-    started_at: str | None
-    finished_at: str | None
-    deadline_at: str
-    cancel_requested: bool
-    rerun_of: str | None = Field(description="the job whose analyzers this one runs again")
-
-
-class JobView(JobSummary):
-    """A job: how far it is and, of each analyzer, how it fares."""
-
-    media: MediaInfo
-    progress: float = Field(ge=0, le=1, description="share of the expected work that has ended")
-    queue_position: int | None = Field(description="1 is next; null once it has begun")
-    eta_seconds: float | None = Field(description="from receipts of earlier jobs; null when they do not say")
-    analyzers: tuple[AnalyzerState, ...]
-
-
-class JobPage(Frozen):
-    """Jobs, newest first. `next` is the cursor of the page after, null on the last."""
-
-    jobs: tuple[JobSummary, ...]
-    next: str | None
 
 
 def summary(job: Job) -> JobSummary:
@@ -82,12 +36,12 @@ def summary(job: Job) -> JobSummary:
 def view(job: Job) -> JobView:
     """A job with all that is known of it now."""
     runs = ledger().runs(job.id)
-    is_queued = job.state == "queued"
+    is_waiting = job.state in OPEN_STATES and all(run.started_at is None for run in runs.values())
     return JobView(
         **dict(summary(job)),
         media=MediaInfo.model_validate(job.media),
         progress=progress(job, runs),
-        queue_position=ahead_of(ledger(), job) + 1 if is_queued else None,
+        queue_position=ahead_of(ledger(), job) + 1 if is_waiting else None,
         eta_seconds=estimate_seconds(job, runs) if job.state in OPEN_STATES else None,
         analyzers=_states(job, runs),
     )

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -14,8 +15,10 @@ import click
 import redis
 
 from services.cli import COMPLETED, INFRASTRUCTURE, WITH_ERRORS
+from services.client import Wishes
 from services.display import Display, display
-from services.results import folders_of, write_results
+from services.remote import is_address, run_remotely
+from services.results import folders_of, stored_picture, unwritten
 from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.errors import BadInput, Infrastructure
@@ -35,7 +38,7 @@ OVERDUE_SECONDS = 15.0
 
 
 @click.command()
-@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO...")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -58,15 +61,21 @@ OVERDUE_SECONDS = 15.0
     type=click.Path(path_type=Path, file_okay=False),
     help="Data folder: ledger, results of earlier runs, frame store.",
 )
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Let the service there analyze; videos may be addresses, too. Its key, if it asks for one: REELGRAPH_API_KEY.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the documents to standard output, one a line.")
 def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
-    videos: tuple[Path, ...],
+    videos: tuple[str, ...],
     out: Path,
     names: str | None,
     given: tuple[str, ...],
     profile: str | None,
     deadline_seconds: float | None,
     data: Path | None,
+    server: str | None,
     as_json: bool,  # noqa: FBT001  (click passes options by name)
 ) -> int:
     r"""Analyze videos: every analyzer looks at each one side by side.
@@ -79,20 +88,35 @@ def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
       reelgraph analyze reel.mp4
       reelgraph analyze *.mp4 --analyzers cut_analysis,text_overlay --out results
       reelgraph analyze talk.mp4 --option object_detection.threshold=0.6
+      reelgraph analyze reel.mp4 --server http://127.0.0.1:8000
     """
-    changed = {"profile": profile, "data_dir": data.absolute() if data else None}
-    use(settings().model_copy(update={key: value for key, value in changed.items() if value is not None}))
-    workers(settings().profile)  # refuses a profile that does not exist
     requested = [name.strip() for name in names.split(",") if name.strip()] if names is not None else []
     if names is not None and not requested:
         raise BadInput(f"--analyzers {names!r} names no analyzer; leave it out for all of them", code="bad_option")
     if deadline_seconds is not None and not math.isfinite(deadline_seconds):
         raise BadInput(f"--deadline {deadline_seconds} is no number of seconds", code="bad_option")
+    if server is not None:
+        if profile or data:
+            raise BadInput("--profile and --data are the service's own: not with --server", code="bad_option")
+        _refuse_unreadable([video for video in videos if not is_address(video)])
+        wishes = Wishes(analyzers=requested, options=split_options(given), deadline_seconds=deadline_seconds)
+        with interruptible():
+            return run_remotely(server, videos, out, wishes, as_json=as_json)
+    changed = {"profile": profile, "data_dir": data.absolute() if data else None}
+    use(settings().model_copy(update={key: value for key, value in changed.items() if value is not None}))
+    workers(settings().profile)  # refuses a profile that does not exist
     chosen = select(requested or None)
     options = parse_options(split_options(given))
+    _refuse_unreadable(videos)
+    groups = {one.group for one in chosen}
+    return run([Path(video) for video in videos], out, requested, options, groups, deadline_seconds, as_json=as_json)
+
+
+def _refuse_unreadable(videos: Sequence[str]) -> None:
     for video in videos:
-        probe(video)
-    return run(videos, out, requested, options, {one.group for one in chosen}, deadline_seconds, as_json=as_json)
+        if is_address(video):
+            raise BadInput(f"{video}: addresses are fetched by a service; name one with --server", code="bad_option")
+        probe(Path(video))
 
 
 def run(
@@ -121,9 +145,9 @@ def run(
                             accept(waiting, analyzers=requested, options=options, deadline_seconds=deadline_seconds)
                         )
                     document = follow(jobs[number], video, stack, screen)
-                    unwritten = _unwritten(document, folder)
-                    screen.close(document, folder, unwritten)
-                    if unwritten is not None:
+                    left = unwritten(document, folder, partial(stored_picture, document))
+                    screen.close(document, folder, left)
+                    if left is not None:
                         worst = max(worst, INFRASTRUCTURE)
                     if as_json:
                         click.echo(document.model_dump_json())
@@ -137,7 +161,7 @@ def run(
 
 def follow(job: Job, video: Path, stack: Stack, screen: Display) -> Document:
     """Show a job's events until it has ended; its document."""
-    screen.open(job, video)
+    screen.open(job.id, video)
     seen = "0"
     asked_at = 0.0
     while True:
@@ -167,15 +191,6 @@ def split_options(given: Sequence[str]) -> dict[str, dict[str, object]]:
             raise BadInput(f"--option {text!r} does not have the form NAME.KEY=VALUE", code="bad_option")
         split.setdefault(name, {})[key] = value
     return split
-
-
-def _unwritten(document: Document, folder: Path) -> Infrastructure | None:
-    """Write the results; why not all of them could be: other videos are analyzed all the same."""
-    try:
-        write_results(document, folder)
-    except Infrastructure as error:
-        return error
-    return None
 
 
 def _abandon(jobs: Sequence[Job]) -> None:

@@ -27,6 +27,9 @@ SITES = ("instagram.com", "tiktok.com", "youtu.be", "youtube.com")
 EXTRACTORS = ("instagram", "tiktok", r"vm\.tiktok", "youtube", "youtubeytbe", "youtube:consent")
 """Of yt-dlp's many. Its generic one would follow any page anywhere."""
 
+ADVICE = "; please report this issue on"
+"""How yt-dlp goes on after its reason, for its own users."""
+
 LOOK_SECONDS = 0.1
 PASSED_ENVIRONMENT = ("LANG", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TZ", "VIRTUAL_ENV")
 
@@ -104,7 +107,7 @@ def _brought(answered: Answered, room: Path, folder: Path, page: WebUrl, proxy: 
     if answered.error is not None or answered.file is None:
         if isinstance(proxy.refusal, UrlRefused):
             raise proxy.refusal
-        reason = one_line(answered.error or "it has no video")
+        reason = one_line((answered.error or "it has no video").partition(ADVICE)[0])
         raise Unreachable(f"{page.shown} gave no video: {reason}", code="page_failed", retryable=False)
     made = room / Path(answered.file).name
     size_bytes = made.stat().st_size

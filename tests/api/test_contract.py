@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.api import log_of
 from tests.support.contract.hooks import PREFIX
 from tests.support.project import ROOT
@@ -28,6 +30,7 @@ def reached(document, log):
     }
 
 
+@pytest.mark.slow
 def test_the_service_is_what_its_document_says(api, stack, video):
     """No request that schemathesis makes of the document, good or bad, is answered with a server's error or with what
     the document does not say; its good requests succeed at every operation.

@@ -8,6 +8,8 @@ import time
 import pytest
 from jsonschema import Draft202012Validator
 
+from shared.ledger import Job
+from tasks.node import events, ledger
 from tests.support.api import log_of, serving
 from tests.support.processes import eventually
 
@@ -76,18 +78,6 @@ def test_a_waiting_job_is_counted_in_its_queue(api, stack, video):
             api.call("POST", f"/v1/jobs/{job}/cancel")
 
 
-def test_a_queued_job_knows_its_place(api, video):
-    """Behind jobs that keep all workers busy, a job says how many come first; a more urgent one goes ahead of it."""
-    slow = json.dumps({"misbehaving": {"sleep": 60}})
-    jobs = [api.hand_in(video, analyzers="misbehaving", options=slow).json["id"] for _ in range(2)]
-    states = [api.get(f"/v1/jobs/{job}").json for job in jobs]
-    assert all(state["progress"] == 0.0 for state in states)
-    for state in states:
-        assert state["queue_position"] is None or state["queue_position"] >= 1
-    for job in jobs:
-        api.call("POST", f"/v1/jobs/{job}/cancel")
-
-
 def test_the_openapi_document_is_valid(api):
     """The document is OpenAPI 3.1 by its own checker, every schema in it is JSON Schema, every reference leads
     somewhere.
@@ -128,6 +118,47 @@ def test_answers_are_what_the_openapi_document_says(api, video):
         schema = {**content["schema"], "components": document["components"]}
         errors = list(Draft202012Validator(schema).iter_errors(answer.json))
         assert errors == [], (path, errors[:1])
+
+
+def test_events_are_what_the_openapi_document_says(api, video):
+    """Each event of a job, and the snapshot of an ended one whose stream is gone, has the documented fields, and data
+    that is JSON of the documented model.
+    """
+    document = api.get("/openapi.json").json
+    job = api.hand_in(video, analyzers="misbehaving").json["id"]
+    told = list(api.follow(job))
+    events().client.delete(events().key(job))
+    told += list(api.follow(job))
+    assert {"planned", "started", "finished", "closed", "snapshot"} <= {one["event"] for one in told}
+    answer = document["paths"]["/v1/jobs/{job_id}/events"]["get"]["responses"]["200"]
+    schema = {**answer["content"]["text/event-stream"]["schema"], "components": document["components"]}
+    for one in told:
+        assert list(Draft202012Validator(schema).iter_errors(one)) == []
+        kinds = document["components"]["schemas"]["ServerSentEvent"]["oneOf"]
+        (kind,) = [kind for kind in kinds if one["event"] in kind["properties"]["event"]["enum"]]
+        content = {**kind["properties"]["data"]["contentSchema"], "components": document["components"]}
+        assert list(Draft202012Validator(content).iter_errors(json.loads(one["data"]))) == []
+    assert list(Draft202012Validator(schema).iter_errors({"event": "other", "data": "{}"}))
+
+
+def test_what_is_broken_here_is_not_the_callers_fault(api, stack, video):
+    """A job whose stored facts are not what they must be is answered 500 with a code, and logged under the request's
+    id; a request that does not fit stays 422.
+    """
+    job = api.wait(api.hand_in(video, analyzers="misbehaving").json["id"])["id"]
+    with ledger().session() as session:
+        stored = session.get_one(Job, job)
+        media = stored.media
+        stored.media = {**media, "width": "wide"}
+    try:
+        answer = api.get(f"/v1/jobs/{job}", X_Request_ID="broken-1")
+        assert answer.refusal == (500, "internal_error")
+        assert re.search(r"request_broke.*broken-1", log_of(stack, api))
+        assert api.hand_in(video, priority="x").refusal == (422, "invalid_request")
+        assert api.post_json("/v1/jobs", {"priority": "x", "url": "http://a.example/"}).refusal[0] == 422
+    finally:
+        with ledger().session() as session:
+            session.get_one(Job, job).media = media
 
 
 def test_every_error_is_a_problem_document(api):

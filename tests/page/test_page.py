@@ -127,6 +127,25 @@ def test_keys_play_and_step(reading):
     expect(reading.get_by_role("dialog", name="Keys")).to_be_visible()
 
 
+def test_keys_shuttle_as_editors_know_it(reading, analysed):
+    """L plays, again faster, K stops, J goes backwards; the list of speeds shows and sets the speed."""
+    reading.goto(f"/#/jobs/{analysed.job}?t=5")
+    until(reading, "document.querySelector('video').currentTime > 4.9")
+    reading.keyboard.press("l")
+    until(reading, "document.querySelector('video').currentTime > 5.1")
+    reading.keyboard.press("l")
+    expect(reading.get_by_label("Speed")).to_have_value("1.5")
+    assert reading.evaluate("document.querySelector('video').playbackRate") == 1.5
+    reading.keyboard.press("k")
+    until(reading, "document.querySelector('video').paused")
+    stopped = settled(reading)
+    reading.keyboard.press("j")
+    until(reading, f"document.querySelector('video').currentTime < {stopped - 0.1}")
+    reading.keyboard.press("k")
+    reading.get_by_label("Speed").select_option("0.5")
+    assert reading.evaluate("document.querySelector('video').playbackRate") == 0.5
+
+
 def test_the_moment_lists_what_is_there(reading, analysed):
     """The inspector names the line that is said and the text that stands on screen at the playhead."""
     caption = analysed.track("text_overlay/captions")["items"][0]

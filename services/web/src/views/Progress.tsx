@@ -32,7 +32,7 @@ export function Progress() {
   return (
     <section class="progress card" aria-labelledby="progress-title">
       <header>
-        <h2 id="progress-title">{view.state === "queued" ? "Waiting for its turn" : "Looking at it"}</h2>
+        <h2 id="progress-title">{view.queue_position !== null ? "Waiting for its turn" : "Looking at it"}</h2>
         <p class="soft num">
           {view.queue_position !== null && `place ${view.queue_position} in the queue · `}
           {ended} of {view.analyzers.length} analyzers
