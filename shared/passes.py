@@ -6,7 +6,8 @@ import atexit
 import logging
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from shared.decode import decode_pass
@@ -16,6 +17,7 @@ from shared.eviction import RESERVED, USE_LOCK, make_room, reserve
 from shared.locks import FileLock
 from shared.renditions import Rendition, estimate_bytes
 from shared.schema import MediaInfo
+from shared.storage import disk_trouble
 from shared.windows import remove_incomplete
 
 logger = logging.getLogger(__name__)
@@ -77,7 +79,8 @@ class BackgroundPass:
             _check_bytes(self._video, self._info.sha256)
             reserve(self._folder, 0)
             make_room(self._folder.parent, wanted_bytes, self._budget_bytes)
-            reserve(self._folder, wanted_bytes)
+            with _as_infrastructure(self._folder):
+                reserve(self._folder, wanted_bytes)
             decode_pass(self._video, self._info, self._folder, self._missing, self._check)
         except Cancelled:
             logger.info("decode_pass_stopped", extra={"video": self._info.sha256})
@@ -90,6 +93,14 @@ class BackgroundPass:
             (self._folder / RESERVED).unlink(missing_ok=True)
             self._lock.release()
             in_use.release()
+
+
+@contextmanager
+def _as_infrastructure(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise disk_trouble(error, folder / RESERVED) from error
 
 
 def _check_bytes(video: Path, sha256: str) -> None:
