@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from shared.passes import BackgroundPass, noted_refusal
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
 from shared.schema import MediaInfo
 from shared.spans import merged, without
+from shared.storage import disk_trouble
 from shared.windows import Ending, ending, sound, window_frames, window_times
 
 __all__ = [
@@ -134,6 +136,7 @@ class FrameReader:
         self._in_use = FileLock(self.folder / USE_LOCK, shared=True)
         self._pass: BackgroundPass | None = None
         self._last_check = -CHECK_SECONDS
+        self._delivered: dict[str, list[tuple[float, float]]] = {}
         self._times: dict[str, list[NDArray[np.float64]]] = {}
         self._hold()
 
@@ -174,15 +177,16 @@ class FrameReader:
             raise Skipped("The video has no audio stream that can be read.", code="no_audio")
         end = self._wait(need, lambda: ending(self.folder / need.key))
         samples = sound(self.folder / need.key)
-        self._add_spans([(0.0, len(samples) / need.sample_rate)], end)
+        self._add_spans(need, [(0.0, len(samples) / need.sample_rate)], end)
         return samples
 
     def close(self) -> None:
         """Let the video go. A pass that this reader began is finished for the others."""
         if self._pass is not None and all(map(self._is_complete, self.fitted.renditions.values())):
             self._pass.join()
-        if self.folder.exists():
-            touch(self.folder)
+        with suppress(OSError):  # a full disk: who is evicted first is not worth a result
+            if self.folder.exists():
+                touch(self.folder)
         self._in_use.release()
 
     def __enter__(self) -> Self:
@@ -302,9 +306,7 @@ class FrameReader:
                     continue
                 time.sleep(POLL_SECONDS)
         except OSError as error:
-            raise Infrastructure(
-                f"The frame store {self.store.folder} cannot be written ({error.strerror})."
-            ) from error
+            raise disk_trouble(error, self.folder) from error
         raise Infrastructure(f"The frame store {self.store.folder} is locked.")
 
     def _declared(self, need: Rendition) -> Rendition:
@@ -326,10 +328,13 @@ class FrameReader:
     def _deliver(self, need: Frames, first: float, last: float) -> None:
         """Note that the frames of `first` to `last` were handed out; the last one is shown for one step."""
         step = 1 / min(need.fps or np.inf, source_fps(self.info))
-        self._add_spans([(first, last + step)], ending(self.folder / need.key))
+        self._add_spans(need, [(first, last + step)], ending(self.folder / need.key))
 
-    def _add_spans(self, spans: list[tuple[float, float]], end: Ending | None) -> None:
-        if end is not None:
-            spans = without(((start, min(stop, end.end_seconds)) for start, stop in spans), end.holes)
+    def _add_spans(self, need: Rendition, spans: list[tuple[float, float]], end: Ending | None) -> None:
+        delivered = merged([*self._delivered.get(need.key, ()), *spans])
+        if end is not None:  # also of what was handed out before the pass had come to its end
+            cut = ((start, min(stop, end.end_seconds)) for start, stop in delivered)
+            delivered = without(cut, end.holes)
             self.stats.corrupt_packets = max(self.stats.corrupt_packets, end.corrupt_packets)
-        self.stats.spans = merged([*self.stats.spans, *spans])
+        self._delivered[need.key] = delivered
+        self.stats.spans = merged([span for spans in self._delivered.values() for span in spans])

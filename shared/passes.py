@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from shared.digests import sha256_of
@@ -17,6 +18,7 @@ from shared.isolated import Call, decoding
 from shared.locks import FileLock
 from shared.renditions import Rendition, estimate_bytes
 from shared.schema import Frozen, MediaInfo
+from shared.storage import disk_trouble
 from shared.windows import remove_incomplete
 
 logger = logging.getLogger(__name__)
@@ -114,7 +116,8 @@ class BackgroundPass:
             _check_bytes(self._video, self._info.sha256)
             reserve(self._folder, 0)
             make_room(self._folder.parent, wanted_bytes, self._budget_bytes)
-            reserve(self._folder, wanted_bytes)
+            with _as_infrastructure(self._folder):
+                reserve(self._folder, wanted_bytes)
             self._decode()
         except Cancelled:
             logger.info("decode_pass_stopped", extra={"video": self._info.sha256})
@@ -128,6 +131,14 @@ class BackgroundPass:
             (self._folder / RESERVED).unlink(missing_ok=True)
             self._lock.release()
             in_use.release()
+
+
+@contextmanager
+def _as_infrastructure(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise disk_trouble(error, folder / RESERVED) from error
 
 
 def _check_bytes(video: Path, sha256: str) -> None:

@@ -8,12 +8,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from shared.errors import BadInput, Cancelled
+from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import make_room
 from shared.frames import Audio, Frames, FrameStore
 from shared.media import probe
@@ -173,6 +174,27 @@ def test_a_really_full_disk(tmp_path: Path, long_clip: tuple[Path, MediaInfo]) -
         assert not list((tmp_path / "small").rglob("*.npy*"))
     finally:
         os.system(f"umount -l {tmp_path / 'small'}")
+
+
+def test_a_disk_that_is_full_at_once(tmp_path: Path) -> None:
+    """A file system without room for the first mark: the reader says disk_full, not what Python calls it."""
+    video, small = make_clip(tmp_path / "a.mp4"), tmp_path / "small"
+    small.mkdir()
+    if os.system(f"mount -t tmpfs -o size=64k tmpfs {small} 2>/dev/null"):
+        pytest.skip("mounting is not allowed here")
+    try:
+        with (small / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+            while True:
+                ballast.write(bytes(4096))
+        need = Frames()
+        with (
+            pytest.raises(Infrastructure) as caught,
+            FrameStore(small, budget_bytes=GIB).open(video, probe(video), (need,)) as reader,
+        ):
+            list(reader.frames(need))
+        assert caught.value.code == "disk_full"
+    finally:
+        os.system(f"umount -l {small}")
 
 
 def test_memory_stays_bounded(tmp_path: Path, long_clip: tuple[Path, MediaInfo]) -> None:

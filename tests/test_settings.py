@@ -50,6 +50,8 @@ def test_every_setting_reaches_a_child(monkeypatch):
         threads=3,
         device="cpu",
         gpu_memory_mib=20_000,
+        worker_memory_mib=2_000,
+        keep_days=30.0,
         unload_after_seconds=600.5,
         models={"speech_transcription": "whisper-large-v3"},
         precision={"blip2_caption": "nf4"},

@@ -28,6 +28,7 @@ class Behaviour(Options):
 
     kill: int = Field(0, description="send this signal to the own process")
     kill_attempts: int = Field(99, description="in so many attempts")
+    decode: bool = Field(default=False, description="read every frame before that")
     sleep: float = Field(0, description="seconds to work on")
     error: str = Field("", description="raise this")
     lose_gpu: int = Field(0, description="in so many attempts, fail as a GPU does that can be used no more")
@@ -67,6 +68,8 @@ class Misbehaving(Analyzer[Behaviour, Count]):
             with open(options.token, "a+", encoding="utf-8") as file:  # noqa: PTH123
                 file.write("x")
                 attempt = file.tell()
+        if options.decode:
+            count(media)
         if options.kill and attempt <= options.kill_attempts:
             os.kill(os.getpid(), options.kill)
             signal.pause()
