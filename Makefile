@@ -14,6 +14,8 @@ VIDEO ?=
 # through the environment: a path may hold spaces and quotes
 export VIDEO
 ARGS ?=
+# where the checks of images and manifests have their tools
+CHECKS := .venv-checks
 # where `make mmdet` puts its environment
 MMDET := .venv-mmdet
 
@@ -25,10 +27,10 @@ NO_NPM := npm is not here, so the page of `reelgraph serve` is not built; all el
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test hostile chaos check bench setup engines mmdet page lock clean
+.PHONY: help demo test hostile chaos check bench setup engines mmdet k8s-tools k8s-check images sbom page lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.weights page-or-why ## analyse a sample reel, or VIDEO=path, with the models of the local profile
 	@if [ -n "$$VIDEO" ]; then $(BIN)/reelgraph analyze --out demo -- "$$VIDEO"; else $(BIN)/reelgraph demo --out demo; fi
@@ -47,6 +49,7 @@ check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/reelgraph render --check
 	@$(BIN)/python -m pytest --quiet tests/test_readme.py tests/test_requirements.py tests/test_conventions.py
 
 bench: $(VENV)/.dev $(VENV)/.weights ## measure, one JSON line a row (ARGS=--short: under three minutes; ARGS='--clip VIDEO --out FILE')
@@ -60,15 +63,32 @@ engines: $(VENV)/.gpu ## install what the models of the gpu profile need, so tha
 
 mmdet: $(MMDET)/.made ## an environment upon this one with mmdet, the second detection engine
 
+k8s-tools: $(CHECKS)/.made k8s/checks/node_modules/.installed ## install what judges images and manifests (takes npm)
+
+k8s-check: $(VENV)/.dev k8s-tools ## judge Dockerfiles, the compose file and the Kubernetes manifests (takes kubectl)
+	@$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+images: page sbom ## build the images with buildah and run them with podman (takes root; docs/deploy.md)
+	@docker/build $(ARGS)
+
+sbom: $(CHECKS)/.made ## list what each image holds, with hashes, as CycloneDX in build/sbom
+	@mkdir -p build/sbom
+	@for name in api cpu server gpu mmdet; do \
+	  $(CHECKS)/bin/cyclonedx-py requirements requirements/$$name.txt --output-reproducible --output-file build/sbom/$$name.cdx.json || exit 1; \
+	done; ls build/sbom
+
 lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest versions)
 	$(LOCK) $(ARGS) pyproject.toml requirements/cpu.in --output-file requirements/cpu.txt
+	$(LOCK) $(ARGS) requirements/server.in --output-file requirements/server.txt
 	$(LOCK) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
+	$(LOCK) $(ARGS) requirements/api.in --output-file requirements/api.txt
+	$(LOCK) $(ARGS) requirements/checks.in --output-file requirements/checks.txt
 	printf "torch; sys_platform == 'never'\ntorchvision; sys_platform == 'never'\n" >$(VENV)/no-torch.txt
 	$(LOCK) $(ARGS) --override $(VENV)/no-torch.txt --no-emit-package torch requirements/gpu.in --output-file requirements/gpu.txt
 	$(LOCK) $(ARGS) --constraint requirements/cpu.txt requirements/mmdet.in --output-file requirements/mmdet.txt
 
 clean: ## remove what these commands made in this folder
-	rm -rf $(VENV) $(MMDET) $(WEB)/static $(WEB)/build $(WEB)/node_modules demo build dist
+	rm -rf $(VENV) $(MMDET) $(CHECKS) k8s/checks/node_modules $(WEB)/static $(WEB)/build $(WEB)/node_modules demo build dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.made:
@@ -108,6 +128,15 @@ $(MMDET)/.made: requirements/mmdet.txt | $(VENV)/.gpu
 	$(BIN)/python -m venv --clear $(MMDET)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(MMDET)/lib/python*/site-packages)/below.pth"
 	$(MMDET)/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt
+	@touch $@
+
+$(CHECKS)/.made: requirements/checks.txt | $(VENV)/.made
+	$(BIN)/python -m venv --clear $(CHECKS)
+	$(CHECKS)/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --require-hashes --only-binary :all: --requirement requirements/checks.txt
+	@touch $@
+
+k8s/checks/node_modules/.installed: k8s/checks/package-lock.json
+	npm ci --prefix k8s/checks --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 .PHONY: page-or-why

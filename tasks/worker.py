@@ -9,6 +9,7 @@ import os
 import re
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,7 +55,7 @@ log = logger(__name__)
 
 
 def ready_mark(worker: str) -> Path:
-    """The file that exists while a worker of that name takes tasks."""
+    """The file that exists while a worker of that name takes tasks; its heartbeat keeps it young."""
     return run_folder() / f"ready.{worker}"
 
 
@@ -208,7 +209,9 @@ class VisibilityHeartbeat(bootsteps.StartStopStep):
         """Begin, once per worker; the key is read again after each reconnect."""
         self.key = parent.task_consumer.channel.unacked_index_key
         if self.thread is None:
-            self.thread = threading.Thread(target=self._beat, args=(parent.app.conf.broker_url,), daemon=True)
+            self.thread = threading.Thread(
+                target=self._beat, args=(parent.app.conf.broker_url, parent.hostname), daemon=True
+            )
             self.thread.start()
 
     def stop(self, parent: Any) -> None:
@@ -220,10 +223,12 @@ class VisibilityHeartbeat(bootsteps.StartStopStep):
     def shutdown(self, parent: Any) -> None:
         """Go on: tasks may still run."""
 
-    def _beat(self, url: str) -> None:
+    def _beat(self, url: str, name: str) -> None:
         client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
         while True:
             time.sleep(HEARTBEAT_SECONDS)
+            with suppress(FileNotFoundError):  # not ready yet, or ending
+                os.utime(ready_mark(name))
             tags = held_tags()
             try:
                 if tags:  # XX: a tag that was handed to another worker stays away

@@ -213,6 +213,13 @@ def test_a_long_task_starts_once(pair, video, tmp_path):
     assert max(ages) < VISIBILITY_SECONDS
 
 
+def test_the_heartbeat_keeps_the_mark_young(pair):
+    """A health check sees by its age that a worker lives: while it does, its mark is touched again and again."""
+    old = time.time() - 3600
+    os.utime(mark("one"), (old, old))
+    assert eventually(lambda: mark("one").stat().st_mtime > old + 1800, 30)
+
+
 def test_a_dead_worker_s_task_is_taken_over_soon(pair, video, tmp_path):
     """The heartbeat of a worker ends with it: its task goes to the other one after a visibility timeout, not never."""
     token = tmp_path / "starts"

@@ -13,10 +13,7 @@ from services.deployment.passwords import MOUNTED
 from services.deployment.workers import worker_specs
 from shared.errors import BadInput
 
-HEADER = (
-    "# Rendered from shared/groups.toml by `reelgraph render`: change that, or "
-    "services/deployment/templates/{template}."
-)
+HEADER = "# Rendered from shared/groups.toml by `reelgraph render`; template: services/deployment/templates/{template}"
 
 FILES: Mapping[str, tuple[str, str]] = {
     "docker/compose.yaml": ("compose.yaml.j2", "local"),

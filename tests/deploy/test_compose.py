@@ -37,7 +37,7 @@ def test_compose_file_is_one(tmp_path):
 
 
 def test_everything_that_runs_on_is_watched_bounded_and_restarted(services):
-    """A memory limit for every service; a restart policy and a health check, of its own or its image's, where it stays."""
+    """A memory limit for every service; a restart policy and a health check (maybe its image's) where it stays."""
     checked = {file.name.removesuffix(".Dockerfile") for file in DOCKERFILES if "HEALTHCHECK" in file.read_text()}
     for name, service in services.items():
         assert "mem_limit" in service, name
@@ -50,7 +50,7 @@ def test_everything_that_runs_on_is_watched_bounded_and_restarted(services):
 
 
 def test_what_is_referenced_is_there(services, tmp_path):
-    """Every network, volume, secret and dependency is declared, every secret is made, and nothing is declared in vain."""
+    """Every network, volume, secret and dependency is declared, every secret is made, nothing is in vain."""
     whole = compose()
     for kind in ("networks", "secrets"):
         used = {one for service in services.values() for one in service.get(kind, ())}
@@ -65,7 +65,7 @@ def test_what_is_referenced_is_there(services, tmp_path):
 
 
 def test_one_worker_for_each_of_both_profiles(services):
-    """`--profile cpu` and `--profile gpu` start the workers of groups.toml, and one control worker starts with either."""
+    """`--profile cpu` and `--profile gpu` start the workers of groups.toml; one control worker is in both."""
     for profile, word, prefix in (("local", "cpu", "worker-"), ("gpu", "gpu", "worker-gpu-")):
         expected = {f"{prefix}{one.name}": one for one in worker_specs(profile) if not one.controls}
         assert {name for name, one in services.items() if one.get("profiles") == [word]} == set(expected)
@@ -140,7 +140,7 @@ def test_hadolint_has_nothing_to_say(file):
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
 def test_images_are_built_the_same_way(file):
-    """Bases are arguments, wheels have known hashes, the last stage has a numbered user, tini, labels and a health check."""
+    """Bases are arguments, wheels have hashes; the last stage has a numbered user, tini, labels, a health check."""
     text = file.read_text()
     stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
     assert all(stage.startswith(("${PYTHON_IMAGE}", "${WORKER_IMAGE}", "worker")) for stage in stages)

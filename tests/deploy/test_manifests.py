@@ -57,7 +57,7 @@ def test_kubernetes_refuses_a_misspelt_field(tmp_path):
 
 
 def test_checkov_has_nothing_unexplained(tmp_path):
-    """The scanner's complaints about all overlays are those that are explained above, and every exception is still one."""
+    """The scanner's complaints about all overlays are those explained above, and every exception is still one."""
     for name in OVERLAYS:
         (tmp_path / f"{name}.yaml").write_text(built(name))
     command = [tool("checkov"), "--directory", tmp_path, "--framework", "kubernetes", "--output", "json", "--compact"]
@@ -136,7 +136,7 @@ def _referenced(node):
 
 
 def test_every_secret_is_one_that_is_made(overlay, tmp_path):
-    """Each secret that a manifest takes is made by `reelgraph render --secrets`; whole secrets are never handed over."""
+    """Each secret that a manifest takes is made by `reelgraph render --secrets`; none is mounted as a whole."""
     write_secrets(tmp_path)
     made = {file.name for file in tmp_path.iterdir()}
     found = set(_referenced(objects(overlay)))
@@ -191,7 +191,7 @@ def test_workers_serve_the_groups(overlay, profile):
 
 @pytest.mark.parametrize(("overlay", "profile"), [("local", "local"), ("gpu", "gpu"), ("prod", "gpu")])
 def test_workers_have_time_to_load_and_to_end(overlay, profile):
-    """Startup probes wait twice the measured load and longer than the worker itself; stopping outlasts the hard limit."""
+    """Startup probes wait twice the measured load, longer than the worker; stopping outlasts the hard limit."""
     found = {name.removeprefix("worker-"): spec for name, _, spec in pods(overlay) if name.startswith("worker-")}
     for worker in worker_specs(profile):
         spec = found[worker.name]

@@ -97,7 +97,7 @@ def test_interactive_groups_keep_a_worker(by_worker):
 
 
 def test_scaling_in_is_slow_and_a_lost_broker_changes_nothing(by_worker):
-    """One pod in five minutes after a quarter of an hour; without metrics the number of pods stays or is at least one."""
+    """One pod in five minutes after a quarter of an hour; without metrics pods stay, and there is one at least."""
     for spec in by_worker.values():
         down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
         assert down["stabilizationWindowSeconds"] >= 900

@@ -1,4 +1,4 @@
-"""What operators get: manifests as kustomize builds them, the compose file as it is read, and the tools that judge both."""
+"""What operators get: manifests as kustomize builds them, the compose file as it is read, and who judges both."""
 
 from __future__ import annotations
 
