@@ -9,7 +9,7 @@ from shared.frames import FrameStore
 from shared.ledger import Ledger
 from shared.settings import settings
 from shared.storage import Storage
-from shared.weights import PINS, Weights
+from shared.weights import Weights
 
 
 @cache
@@ -41,8 +41,7 @@ def events() -> Events:
 @cache
 def weights() -> Weights:
     """The model files."""
-    here = settings()
-    return Weights(here.weights_dir, here.pins_file or PINS, lock=here.hub_lock)
+    return Weights.of_settings()
 
 
 def forget() -> None:

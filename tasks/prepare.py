@@ -43,6 +43,7 @@ def prepare(job_id: str) -> None:
         media=media,
         remaining_seconds=job.deadline_at - time.time(),
         fitted=room.renditions,
+        options=job.options,
         notes=room.notes,
     )
     for name, outcome in known.outcomes.items():

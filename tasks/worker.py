@@ -17,6 +17,7 @@ from celery.concurrency.prefork import TaskPool
 from celery.worker import state
 from celery.worker.control import control_command
 
+from shared.errors import BadInput
 from shared.groups import groups
 from shared.ledger import new_id
 from shared.log import logger
@@ -32,6 +33,7 @@ from tasks.child import (
     unload_mark,
 )
 from tasks.loading import on_gpu
+from tasks.registry import check_models
 
 HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 4
 
@@ -39,6 +41,7 @@ HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 4
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 UNLOADING = "unloading"
+BAD_SETTINGS = 2  # what the command line ends with for bad input
 
 log = logger(__name__)
 
@@ -50,6 +53,11 @@ def ready_mark(worker: str) -> Path:
 
 @signals.celeryd_after_setup.connect
 def _set_up(instance: Any, **_: object) -> None:
+    try:
+        check_models()
+    except BadInput as error:
+        log.critical("not_started", worker=instance.hostname, reason=error.message)
+        raise SystemExit(BAD_SETTINGS) from error
     os.environ.update(OFFLINE)
     os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
     os.environ[START] = new_id()

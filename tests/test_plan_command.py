@@ -28,7 +28,81 @@ def test_two_cards_of_24_gib():
     assert {worker["gpu"] for worker in layout["workers"]} <= {0, 1, None}
     for gpu in (0, 1):
         assert sum(worker["vram_mib"] for worker in layout["workers"] if worker["gpu"] == gpu) <= 24 * 1024
-    assert by_group["vlm"]["precisions"]["qwen2_vl_temporal"] in ("bf16", "nf4")
+    (vlm,) = by_group["vlm"]["models"]
+    assert (vlm["entry"], vlm["analyzers"], vlm["precision"]) == ("qwen2-vl-7b", ["qwen2_vl_temporal"], "bf16")
+    assert vlm["is_derived"] is False
+
+
+def models_of(layout):
+    return {model["entry"]: model for worker in layout["workers"] for model in worker["models"]}
+
+
+@pytest.mark.parametrize("memory", ["36GiB", "40GiB", "48GiB"])
+def test_one_card_that_needs_smaller_precisions(memory):
+    """Cards on which bf16 has no room have a layout all the same, within their memory."""
+    layout = json.loads(planned("--gpu-memory", memory, "--json"))
+    assert sum(worker["vram_mib"] for worker in layout["workers"]) <= int(memory[:2]) * 1024
+    assert "nf4" in {model["precision"] for model in models_of(layout).values()}
+
+
+def test_extras_have_their_place():
+    """What analyzers load when it is there is planned for: TransNetV2, OWLv2 and the aesthetic head."""
+    models = models_of(json.loads(planned("--gpu-memory", "80GiB", "--json")))
+    assert {"transnetv2", "owlv2-base", "aesthetics-v2-l14"} <= set(models)
+
+
+def test_what_nobody_measured_is_not_a_figure():
+    """On a small card Qwen2-VL is held as nf4, whose seconds nobody has measured: no latency is claimed."""
+    layout = json.loads(planned("--gpu-memory", "36GiB", "--json"))
+    assert models_of(layout)["qwen2-vl-7b"]["precision"] == "nf4"
+    assert "qwen2_vl_temporal" in layout["unmeasured"]
+    assert (layout["latency"], layout["throughput"]) == (None, None)
+    said = planned("--gpu-memory", "36GiB")
+    assert "latency: not measured; without what is named below" in said
+    assert "qwen2-vl-7b nf4, 10200 MiB derived (qwen2_vl_temporal)" in said
+    assert "rtdetr-v2-r50 bf16, 4300 MiB measured (object_detection)" in said
+
+
+def test_other_weights_are_not_those_that_were_measured(tmp_path):
+    """Seconds declared for an analyzer are those of its own weights; of another entry they are not known."""
+    with node(tmp_path, models={"qwen2_vl_temporal": "qwen3-vl-8b"}):
+        layout = json.loads(planned("--gpu-memory", "80GiB", "--json"))
+    assert models_of(layout)["qwen3-vl-8b"]["is_derived"] is True
+    assert "qwen2_vl_temporal" in layout["unmeasured"]
+
+
+def receipt_of(seconds, digest, precision):
+    """What the ledger keeps of a job of ten seconds."""
+    receipt = Receipt(realtime_factor=seconds, precision=precision, device="cuda:0")
+    report = AnalyzerReport(
+        name="qwen2_vl_temporal", version=1, status="ok", weights=digest, receipt=receipt, error=None
+    )
+    return report.model_dump(mode="json")
+
+
+def test_receipts_measure_a_precision_of_these_weights(tmp_path):
+    """With --receipts, seconds of nf4 come from jobs whose receipts say nf4 and these very weights, not from others."""
+    pins = write_pins(tmp_path / "pins.toml", {"a": pinned(b"x", source="file", path="/x")}, {"see": []})
+    file = pinned(b"x", name="model.bin", artifact="a")
+    pins.write_text(pins.read_text() + toml_entry("see", file, engine="qwen-vl", vram="nf4 = 8000"))
+    with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins, profile="gpu"):
+        digest = weights().digest("see")
+        add_runs(ledger(), [receipt_of(0.5, digest, "nf4"), receipt_of(9.0, "of others", "nf4")])
+        layout = json.loads(planned("--gpu-memory", "80GiB", "--receipts", "--json"))
+        (worker,) = (one for one in layout["workers"] if one["group"] == "vlm")
+        assert worker["seconds"] == pytest.approx(0.5)
+        assert "qwen2_vl_temporal" not in layout["unmeasured"]
+
+
+def test_a_layout_with_unknown_memory_is_not_written(tmp_path):
+    """Nobody can say whether it would load: nothing is written, and the entry is named."""
+    pins = write_pins(tmp_path / "pins.toml", {"a": pinned(b"x", source="file", path="/x")}, {"see": []})
+    pins.write_text(pins.read_text() + toml_entry("see", pinned(b"x", name="model.bin", artifact="a"), engine="qwen-vl"))
+    file = tmp_path / "groups.toml"
+    with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins):
+        with pytest.raises(BadInput, match="nobody has declared the GPU memory of see"):
+            planned("--gpu-memory", "80GiB", "--write", file)
+    assert not file.exists()
 
 
 def test_the_table_says_what_is_not_known():

@@ -23,7 +23,7 @@ from shared.groups import groups
 from shared.ledger import Ledger
 from shared.settings import settings
 from shared.weights import Weights
-from tasks.registry import declared
+from tasks.registry import analyzers, check_models, declared, weights_entry
 
 LEAST_FREE_BYTES = 5 << 30
 PINNED = ("celery", "kombu", "redis", "av", "numpy", "onnxruntime", "opencv-python-headless")
@@ -44,8 +44,10 @@ class Finding:
 def doctor() -> int:
     """Check this machine: what is missing and how to get it.
 
-    Exit code 3 when something that every job needs is missing.
+    Of the profile's models, as REELGRAPH_MODELS has them, it says which are not here and which nobody has locked; those
+    that an analyzer works without are called extra. Exit code 3 when something that every job needs is missing.
     """
+    check_models()
     table = Table("check", "found", "what to do")
     findings = [finding for check in CHECKS for finding in _run(check)]
     for one in findings:
@@ -108,18 +110,22 @@ def _broker() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    store = Weights(settings().weights_dir)
-    for entry, names in declared(settings().profile).items():
-        users = ", ".join(names)
-        problems = store.verify([entry]) if store.on_disk(entry) == "complete" else []
-        state = "not as pinned" if problems else store.on_disk(entry)
-        yield Finding(
-            f"weights {entry}",
-            state,
-            state == "complete",
-            f"reelgraph models pull {entry}   (without: {users} end unavailable)",
-            required=False,
-        )
+    store, profile = Weights.of_settings(), settings().profile
+    needed = {weights_entry(one, profile) for one in analyzers().values()}
+    for entry, names in declared(profile).items():
+        kind, users = "weights" if entry in needed else "extra", ", ".join(names)
+        without = f"{users} end unavailable" if entry in needed else f"{users} work with less"
+        commands = f"reelgraph models pull {entry}"
+        if not store.entry(entry).locked:
+            state, commands = "not locked", f"reelgraph models lock {entry}, then {commands}"
+        elif store.on_disk(entry) == "complete":
+            state = "not as pinned" if store.verify([entry]) else "complete"
+        else:
+            state = store.on_disk(entry)
+        if state == "complete" and not store.is_reviewed(entry):
+            state, commands = "complete, taken unlocked", f"reelgraph models lock {entry}, and look at what it names"
+        help_ = commands if state.startswith("complete") else f"{commands}   (without: {without})"
+        yield Finding(f"{kind} {entry}", state, state == "complete", help_, required=False)
 
 
 def _npm() -> Iterator[Finding]:
