@@ -169,6 +169,9 @@ class Models:
         """
         if self.extra is None:
             return None
+        if self._weights.on_disk(self.extra) == "absent":  # before anyone asks whether it would fit
+            log.warning("without_extra", entry=self.extra, reason=f"`reelgraph models pull {self.extra}` brings it")
+            return None
         try:
             return self._made(self.extra, kinds)
         except WeightsMissing as error:

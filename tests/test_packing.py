@@ -64,7 +64,9 @@ def test_the_model_with_less_work_gives_way():
 
 def test_what_fits_nowhere_is_refused():
     """One sentence: which group, how much it takes at least, how much there is."""
-    with pytest.raises(NoDevice, match=rf"models of vlm take {8_000 + CONTEXT_MIB} MiB .* and 6000 MiB of a GPU can be"):
+    with pytest.raises(
+        NoDevice, match=rf"models of vlm take {8_000 + CONTEXT_MIB} MiB .* and 6000 MiB of a GPU can be"
+    ):
         pack([load("see", "vlm", 0.3, LARGE)], gpus=2, gpu_memory_mib=6_000)
 
 
@@ -205,7 +207,9 @@ def all_layouts(loads, gpus, memory):
 
 
 def steps(layout):
-    return sum(model.precision == "nf4" for worker in layout.workers for model in worker.models if worker.name in "abcd")
+    return sum(
+        model.precision == "nf4" for worker in layout.workers for model in worker.models if worker.name in "abcd"
+    )
 
 
 def planned(loads, gpus, memory):
@@ -240,7 +244,9 @@ def test_every_layout_fits(loads, gpus, memory):
         assert sum(worker.vram_mib + CONTEXT_MIB for worker in here) <= memory
         for worker in here:
             chosen = {model.entry: model.precision for model in worker.models}
-            assert worker.vram_mib + CONTEXT_MIB >= together([one for one in loads if one.group == worker.group], chosen)
+            assert worker.vram_mib + CONTEXT_MIB >= together(
+                [one for one in loads if one.group == worker.group], chosen
+            )
 
 
 @settings(max_examples=120, deadline=None)

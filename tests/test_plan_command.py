@@ -5,12 +5,19 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from services.commands.plan import plan
+from services.commands.plan import loads, plan
 from shared.errors import BadInput
 from shared.groups import groups
+from shared.ledger import Job, Run, new_id
+from shared.pins import load_pins
+from shared.schema import AnalyzerReport, Receipt
 from shared.settings import settings
+from shared.weights import PINS
+from tasks.models import ladder
+from tasks.node import ledger, weights
 from tasks.registry import analyzers
 from tests.support.node import node
+from tests.support.web import pinned, write_pins
 
 
 def planned(*arguments):
@@ -71,38 +78,78 @@ def test_other_weights_are_not_those_that_were_measured(tmp_path):
     assert "qwen2_vl_temporal" in layout["unmeasured"]
 
 
-def receipt_of(seconds, digest, precision):
-    """What the ledger keeps of a job of ten seconds."""
+def own_pins(folder, more):
+    """A pins file with one entry, `see`, for the vlm group."""
+    files = [pinned(b"x", name="model.bin", artifact="a")]
+    artifacts = {"a": pinned(b"x", source="file", path="/x")}
+    return write_pins(folder / "pins.toml", artifacts, {"see": files}, see=f'engine = "qwen-vl"\n{more}')
+
+
+def ended_job(digest, precision, seconds):
+    """A job in the ledger whose receipt says so many seconds for a second of video."""
     receipt = Receipt(realtime_factor=seconds, precision=precision, device="cuda:0")
-    report = AnalyzerReport(
-        name="qwen2_vl_temporal", version=1, status="ok", weights=digest, receipt=receipt, error=None
+    report = AnalyzerReport(name="qwen2_vl_temporal", version=1, status="ok", weights=digest, receipt=receipt)
+    job = Job(
+        id=new_id(),
+        state="completed",
+        deployment="default",
+        profile="gpu",
+        video_sha256="0" * 64,
+        media={},
+        requested=[],
+        options={},
+        priority=5,
+        submitted_at=0.0,
+        deadline_at=1.0,
     )
-    return report.model_dump(mode="json")
+    run = Run(
+        job_id=job.id, analyzer=report.name, level=0, status="ok", attempts=1, report=report.model_dump(mode="json")
+    )
+    with ledger().session() as session:
+        session.add(job)
+        session.flush()
+        session.add(run)
+        session.commit()
 
 
 def test_receipts_measure_a_precision_of_these_weights(tmp_path):
     """With --receipts, seconds of nf4 come from jobs whose receipts say nf4 and these very weights, not from others."""
-    pins = write_pins(tmp_path / "pins.toml", {"a": pinned(b"x", source="file", path="/x")}, {"see": []})
-    file = pinned(b"x", name="model.bin", artifact="a")
-    pins.write_text(pins.read_text() + toml_entry("see", file, engine="qwen-vl", vram="nf4 = 8000"))
-    with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins, profile="gpu"):
-        digest = weights().digest("see")
-        add_runs(ledger(), [receipt_of(0.5, digest, "nf4"), receipt_of(9.0, "of others", "nf4")])
+    pins = own_pins(tmp_path, "vram_mib = { nf4 = 8000 }")
+    with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins):
+        ended_job(weights().digest("see"), "nf4", 0.5)
+        ended_job("of others", "nf4", 9.0)
+        ended_job(weights().digest("see"), "int8", 7.0)
         layout = json.loads(planned("--gpu-memory", "80GiB", "--receipts", "--json"))
-        (worker,) = (one for one in layout["workers"] if one["group"] == "vlm")
-        assert worker["seconds"] == pytest.approx(0.5)
-        assert "qwen2_vl_temporal" not in layout["unmeasured"]
+    (worker,) = (one for one in layout["workers"] if one["group"] == "vlm")
+    assert worker["seconds"] == pytest.approx(0.5)
+    assert "qwen2_vl_temporal" not in layout["unmeasured"]
 
 
 def test_a_layout_with_unknown_memory_is_not_written(tmp_path):
     """Nobody can say whether it would load: nothing is written, and the entry is named."""
-    pins = write_pins(tmp_path / "pins.toml", {"a": pinned(b"x", source="file", path="/x")}, {"see": []})
-    pins.write_text(pins.read_text() + toml_entry("see", pinned(b"x", name="model.bin", artifact="a"), engine="qwen-vl"))
     file = tmp_path / "groups.toml"
-    with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins):
-        with pytest.raises(BadInput, match="nobody has declared the GPU memory of see"):
-            planned("--gpu-memory", "80GiB", "--write", file)
+    with (
+        node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=own_pins(tmp_path, "")),
+        pytest.raises(BadInput, match="nobody has declared the GPU memory of see"),
+    ):
+        planned("--gpu-memory", "80GiB", "--write", file)
     assert not file.exists()
+
+
+def test_every_model_declares_its_memory():
+    """No shipped entry that an engine loads is left out: a start that cannot fit is refused for each of them."""
+    known = load_pins(PINS).entries
+    assert [name for name, entry in known.items() if entry.engine and not entry.memory_mib] == []
+
+
+def test_the_shipped_groups_have_room_for_their_models():
+    """The memory that groups.toml gives a worker is enough for all its models in their best precisions."""
+    for group in groups().values():
+        models = {
+            name: demand for load in loads({}) if load.group == group.name for name, demand in load.models.items()
+        }
+        if models:
+            assert ladder(models)[0].vram_mib <= group.vram_mib, group.name
 
 
 def test_the_table_says_what_is_not_known():

@@ -53,7 +53,7 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
     REELGRAPH_GROUPS_FILE.
     """
     check_models()
-    layout = pack(_loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT))
+    layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT))
     if write is not None:
         _write(layout, write)
     if as_json:
@@ -65,7 +65,8 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
         click.echo(f"written to {write}; use it with REELGRAPH_GROUPS_FILE={write}")
 
 
-def _loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
+def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
+    """What each analyzer asks for in the gpu profile, as the settings are; `receipts` as `measured_seconds` has them."""
     entries, precisions, found = weights().entries(), settings().precision, []
     for number, level in enumerate(levels(analyzers().values())):
         for one in level:
