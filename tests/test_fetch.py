@@ -181,7 +181,7 @@ def drip(seconds, first=b"HTTP/1.1 200 OK\r\n\r\n"):
         (drip(0.05), Limits(slow_seconds=0.5, slow_bytes=1000)),
         (drip(0.05), Limits(total_seconds=0.7, slow_bytes=0)),
         (drip(0.05, b"HTTP/1.1 200 OK\r\nX-Never-Ends: "), Limits(slow_seconds=0.5)),
-        (lambda _: time.sleep(5), Limits(slow_seconds=0.5)),
+        (lambda _: time.sleep(30), Limits(slow_seconds=0.5)),
     ],
     ids=["slow body", "total", "slow head", "silence"],
 )
@@ -190,7 +190,7 @@ def test_slowness_ends(script, limits, tmp_path):
     with host({"/": script}) as server:
         began = time.monotonic()
         assert refused(server.url(), tmp_path, kind=DeadlineExceeded, limits=limits).retryable
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
 
 
 def test_endless_heads_end(tmp_path):

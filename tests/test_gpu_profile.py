@@ -78,7 +78,7 @@ def test_receipts_say_what_ran_where(document):
     for one in document["analyzers"]:
         receipt, entry = one["receipt"], weights_entry(analyzers()[one["name"]], "gpu")
         assert receipt["device"] == "cpu", one["name"]
-        assert receipt["load_seconds"] < 0.5, one["name"]
+        assert receipt["load_seconds"] < 2, one["name"]
         if entry and entries[entry].hub:
             assert (receipt["precision"], receipt["weights_reviewed"]) == ("fp32", False), one["name"]
 
@@ -90,7 +90,7 @@ def test_models_are_let_go_and_come_back(stack, video):
     told = {name.partition("@")[0]: answer["ok"] for reply in replies for name, answer in reply.items()}
     assert told["caption"] == "unloading"
     assert {answer for name, answer in told.items() if name != "caption"} == {"serves no caption"}
-    assert eventually(lambda: "unloaded" in caption.log_file.read_text(), 20)
+    assert eventually(lambda: "unloaded" in caption.log_file.read_text(), 60)
     assert re.search(r"unloaded .*blip2_caption", caption.log_file.read_text())
     time.sleep(0.1)
     again = wait(submit(video, "blip2_caption", blip2_caption={"max_new_tokens": 7}), 120)

@@ -43,7 +43,7 @@ time.sleep(60)
 
 
 def family_of(folder: Path) -> tuple[int, int]:
-    assert eventually((folder / "pids").exists, 10)
+    assert eventually((folder / "pids").exists, 60)
     child, grandchild = (folder / "pids").read_text().split()
     return int(child), int(grandchild)
 
@@ -57,7 +57,7 @@ def test_killed_command_takes_all_descendants_along(tmp_path: Path, mood: str, b
     assert all(alive(pid) for pid in pids)
     command.send_signal(blow)
     command.wait(3)
-    assert eventually(lambda: not any(alive(pid) for pid in pids), 3)
+    assert eventually(lambda: not any(alive(pid) for pid in pids), 60)
 
 
 def test_child_is_asked_with_the_chosen_signal(tmp_path: Path) -> None:
@@ -76,11 +76,11 @@ def test_deaf_children_are_killed_together_after_the_grace_time(tmp_path: Path) 
     folders = [tmp_path / name for name in "abc"]
     for folder in folders:
         folder.mkdir()
-    families = [start([sys.executable, "-c", FAMILY, folder, "deaf"], grace_seconds=1.0) for folder in folders]
+    families = [start([sys.executable, "-c", FAMILY, folder, "deaf"], grace_seconds=3.0) for folder in folders]
     pids = [pid for folder in folders for pid in family_of(folder)]
     began = time.monotonic()
     stop_all(families)
-    assert 0.9 < time.monotonic() - began < 2
+    assert 2.9 < time.monotonic() - began < 8
     assert not any(alive(pid) for pid in pids)
     assert [family.poll() for family in families] == [-signal.SIGKILL] * 3
 
@@ -92,7 +92,7 @@ def test_kill_does_not_wait(tmp_path: Path) -> None:
     family.terminate()
     family.kill()
     assert family.wait(1) == -signal.SIGKILL
-    assert eventually(lambda: not any(alive(pid) for pid in pids), 1)
+    assert eventually(lambda: not any(alive(pid) for pid in pids), 60)
 
 
 def test_child_that_ends_by_itself_leaves_nothing(tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_child_that_ends_by_itself_leaves_nothing(tmp_path: Path) -> None:
         assert child.wait(5) == 3
     orphan, said = (tmp_path / "out").read_text().split()
     assert said == "lua"
-    assert eventually(lambda: not alive(int(orphan)), 1)
-    assert eventually(child.gone, 1)
+    assert eventually(lambda: not alive(int(orphan)), 60)
+    assert eventually(child.gone, 60)
 
 
 def test_child_is_out_of_reach_of_the_terminal() -> None:

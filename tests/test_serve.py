@@ -81,7 +81,7 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
     assert len(started) > 5
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert eventually(lambda: not any(map(alive, started)), 10)
+    assert eventually(lambda: not any(map(alive, started)), 60)
     again = command(data, "--port", str(client.port))
     try:
         assert eventually(lambda: answers(client), UP_SECONDS)
@@ -89,7 +89,7 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
         started = family(again)
         again.send_signal(signal.SIGINT)
         assert again.wait(30) == 0
-        assert eventually(lambda: not any(map(alive, started)), 10)
+        assert eventually(lambda: not any(map(alive, started)), 60)
     finally:
         again.kill()
 

@@ -107,7 +107,7 @@ def _serve(proxy: GuardedProxy, client: socket.socket) -> None:
             client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         if rest:
             server.sendall(rest)
-        _pass_on(proxy, client, server)
+        _pass_on(proxy, client, server, _LastAnswer() if first else None)
 
 
 def _head(client: socket.socket) -> tuple[bytes, bytes]:
@@ -122,6 +122,30 @@ def _head(client: socket.socket) -> tuple[bytes, bytes]:
     return head, rest
 
 
+class _LastAnswer:
+    """Makes an answer's head say that no second one comes: else a client may ask again on a connection that ends."""
+
+    def __init__(self) -> None:
+        self.head: bytes | None = b""
+
+    def passed(self, chunk: bytes) -> bytes:
+        """What of the answer goes on to the client when this chunk has come."""
+        if self.head is None:
+            return chunk
+        self.head += chunk
+        if len(self.head) > HEAD_BYTES + CHUNK_BYTES:
+            raise ConnectionAbortedError
+        head, end, rest = self.head.partition(b"\r\n\r\n")
+        if not end:
+            return b""
+        self.head = None
+        return b"\r\n".join([*_kept(head.split(b"\r\n")), b"Connection: close", b"", rest])
+
+
+def _kept(lines: list[bytes]) -> list[bytes]:
+    return [line for line in lines if not line.lower().startswith(OWN_HEADERS)]
+
+
 def _target(head: bytes) -> tuple[str, int, bytes]:
     """Where a request wants to go, and for plain http the head to send there. Raises UrlRefused."""
     line, _, headers = head.partition(b"\r\n")
@@ -133,7 +157,7 @@ def _target(head: bytes) -> tuple[str, int, bytes]:
     url = web_url(target)
     if url.scheme != "http":
         raise UrlRefused("only http is passed on in the clear", code="bad_url")
-    kept = [line for line in headers.split(b"\r\n") if not line.lower().startswith(OWN_HEADERS)]
+    kept = _kept(headers.split(b"\r\n"))
     first = f"{method.decode('latin-1')} {url.path} HTTP/1.1".encode("latin-1")
     return url.host, url.port, b"\r\n".join([first, *kept, b"Connection: close", b"", b""])
 
@@ -142,7 +166,9 @@ def _answer(client: socket.socket, status: str) -> None:
     client.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
 
 
-def _pass_on(proxy: GuardedProxy, client: socket.socket, server: socket.socket) -> None:
+def _pass_on(
+    proxy: GuardedProxy, client: socket.socket, server: socket.socket, answer: _LastAnswer | None = None
+) -> None:
     """Copy both ways until one side ends, time is up, or too much came."""
     with selectors.DefaultSelector() as selector:
         for side in (client, server):
@@ -158,4 +184,4 @@ def _pass_on(proxy: GuardedProxy, client: socket.socket, server: socket.socket) 
                         proxy.received_bytes += len(chunk)
                 if not chunk or proxy.overfull:
                     return
-                sink.sendall(chunk)
+                sink.sendall(answer.passed(chunk) if from_server and answer else chunk)

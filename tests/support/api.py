@@ -79,7 +79,7 @@ class Client:
             headers["Idempotency_Key"] = key
         return self.call("POST", "/v1/jobs", form(content, name, **fields), **headers)
 
-    def wait(self, job_id: str, seconds: float = 60) -> Any:
+    def wait(self, job_id: str, seconds: float = 120) -> Any:
         """The job once it has ended."""
         give_up = time.monotonic() + seconds
         while (job := self.get(f"/v1/jobs/{job_id}").json)["state"] in ("queued", "running"):
@@ -139,7 +139,7 @@ def serving(stack: Stack, **changed: object) -> Iterator[Client]:
     web = start_web(stack, "127.0.0.1", port, log)
     client = Client(port)
     try:
-        assert eventually(lambda: _answers(client), 20), log.read_text()
+        assert eventually(lambda: _answers(client), 60), log.read_text()
         yield client
     finally:
         web.stop()

@@ -51,7 +51,7 @@ def submit(video: Path, *analyzers: str, **options: dict[str, Any]) -> Job:
     return accept(video, analyzers=analyzers, options=options, deadline_seconds=60)
 
 
-def wait(job: Job, seconds: float = 90) -> dict[str, Any]:
+def wait(job: Job, seconds: float = 180) -> dict[str, Any]:
     """The document of a job once it has ended."""
     give_up = time.monotonic() + seconds
     while ledger().job(job.id).state in OPEN_STATES:
