@@ -73,7 +73,7 @@ def test_what_fits_nowhere_is_refused():
 def test_what_fits_one_by_one_and_not_together_is_refused():
     """The sentence names every group's least need, since no single one is too large."""
     loads = [load("see", "vlm", 0.3, LARGE), load("say", "caption", 0.3, LARGE)]
-    with pytest.raises(NoDevice, match="no layout on 1 GPUs of which 12000 MiB can be used.*: caption 8600, vlm 8600"):
+    with pytest.raises(NoDevice, match=r"no layout on 1 GPUs of which 12000 MiB can be used.*: caption 8600, vlm 8600"):
         pack(loads, gpus=1, gpu_memory_mib=12_000)
 
 

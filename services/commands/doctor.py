@@ -113,19 +113,23 @@ def _weights() -> Iterator[Finding]:
     store, profile = Weights.of_settings(), settings().profile
     needed = {weights_entry(one, profile) for one in analyzers().values()}
     for entry, names in declared(profile).items():
-        kind, users = "weights" if entry in needed else "extra", ", ".join(names)
-        without = f"{users} end unavailable" if entry in needed else f"{users} work with less"
-        commands = f"reelgraph models pull {entry}"
-        if not store.entry(entry).locked:
-            state, commands = "not locked", f"reelgraph models lock {entry}, then {commands}"
-        elif store.on_disk(entry) == "complete":
-            state = "not as pinned" if store.verify([entry]) else "complete"
-        else:
-            state = store.on_disk(entry)
-        if state == "complete" and not store.is_reviewed(entry):
-            state, commands = "complete, taken unlocked", f"reelgraph models lock {entry}, and look at what it names"
-        help_ = commands if state.startswith("complete") else f"{commands}   (without: {without})"
-        yield Finding(f"{kind} {entry}", state, state == "complete", help_, required=False)
+        state, command = _state(store, entry)
+        lost = ", ".join(f"{name} ends unavailable" if entry in needed else f"{name} does less" for name in names)
+        without = "" if state.startswith("complete") else f"   (without: {lost})"
+        subject = f"{'weights' if entry in needed else 'extra'} {entry}"
+        yield Finding(subject, state, state == "complete", command + without, required=False)
+
+
+def _state(store: Weights, entry: str) -> tuple[str, str]:
+    """How it stands with an entry's files, and the commands that mend it."""
+    lock, pull = f"reelgraph models lock {entry}", f"reelgraph models pull {entry}"
+    if not store.entry(entry).locked:
+        return "not locked", f"{lock}; {pull}"
+    if (found := store.on_disk(entry)) != "complete":
+        return found, pull
+    if store.verify([entry]):
+        return "not as pinned", pull
+    return ("complete", "") if store.is_reviewed(entry) else ("complete, taken unlocked", lock)
 
 
 def _npm() -> Iterator[Finding]:

@@ -66,7 +66,7 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
 
 
 def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
-    """What each analyzer asks for in the gpu profile, as the settings are; `receipts` as `measured_seconds` has them."""
+    """What each analyzer asks for in the gpu profile, as the settings are; `receipts` as of `measured_seconds`."""
     entries, precisions, found = weights().entries(), settings().precision, []
     for number, level in enumerate(levels(analyzers().values())):
         for one in level:
