@@ -21,6 +21,7 @@ from shared.log import logger
 from shared.settings import Settings, settings, use
 from tasks.celery import reconnect
 from tasks.node import forget
+from tasks.registry import check_models
 
 RESTARTS = 3
 STOP_SECONDS = 1.5
@@ -154,8 +155,10 @@ def local_stack(
     gone with one command: unless settings ask for it, their models spend no warm-up on a faster inner loop.
 
     Raises:
+        BadInput: the settings name weights or analyzers that do not exist.
         Infrastructure: no broker can be reached or started.
     """
+    check_models()
     with ExitStack() as stack:
         broker = stack.enter_context(embedded_broker(settings().data_dir, configured_url=settings().broker_url))
         wanted = _wanted(groups)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from shared.ledger import OPEN_STATES, Job, Ledger, Run
+from shared.schema import AnalyzerReport
 
 RECENT_JOBS = 50
 """Ended jobs whose receipts tell what an analyzer costs."""
+
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,18 @@ def runs_of(ledger: Ledger, jobs: Sequence[Job]) -> dict[str, dict[str, Run]]:
 
 def realtime_factors(ledger: Ledger, profile: str) -> dict[str, float]:
     """Seconds of work per second of video, by analyzer: the median of what recent receipts say. Cache hits say none."""
+    return _medians((report.name, factor) for report, factor in _recent_factors(ledger, profile))
+
+
+def realtime_factors_by_model(ledger: Ledger, profile: str) -> dict[tuple[str, str | None, str | None], float]:
+    """The same by analyzer, digest of its weights, and precision."""
+    return _medians(
+        ((report.name, report.weights, report.receipt.precision), factor)
+        for report, factor in _recent_factors(ledger, profile)
+    )
+
+
+def _recent_factors(ledger: Ledger, profile: str) -> Iterator[tuple[AnalyzerReport, float]]:
     recent = (
         sa.select(Job.id)
         .where(Job.profile == profile, Job.state.not_in(OPEN_STATES))
@@ -99,12 +115,17 @@ def realtime_factors(ledger: Ledger, profile: str) -> dict[str, float]:
     query = sa.select(Run).where(Run.job_id.in_(recent), Run.status == "ok", Run.attempts > 0)
     with ledger.session() as session:
         runs = session.scalars(query).all()
-    found: dict[str, list[float]] = {}
     for run in runs:
-        factor = run.outcome.receipt.realtime_factor
-        if factor is not None:
-            found.setdefault(run.analyzer, []).append(factor)
-    return {analyzer: statistics.median(factors) for analyzer, factors in found.items()}
+        report = run.outcome
+        if report.receipt.realtime_factor is not None:
+            yield report, report.receipt.realtime_factor
+
+
+def _medians(factors: Iterable[tuple[KeyT, float]]) -> dict[KeyT, float]:
+    found: dict[KeyT, list[float]] = {}
+    for key, factor in factors:
+        found.setdefault(key, []).append(factor)
+    return {key: statistics.median(each) for key, each in found.items()}
 
 
 def jobs_by_state(ledger: Ledger) -> dict[str, int]:

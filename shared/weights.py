@@ -31,6 +31,7 @@ from shared.hub import HubLock, LockedEntry, add_to_lock, ask, locked, read_lock
 from shared.pins import Artifact, Entry, Pins, load_pins
 from shared.pull import Pull, PullProgress, Report, alone
 from shared.seals import Seals
+from shared.settings import settings
 
 __all__ = ["Entry", "Problem", "PullProgress", "Weights"]
 
@@ -51,23 +52,33 @@ class Problem:
 
 
 class Weights:
-    """Files of a pins file, stored in `folder`. Any pins file will do; the default pins the models."""
+    """Files of a pins file, stored in `folder`. Any pins file will do; the default pins the models.
+
+    `over` is another pins file, whose entries are added or take the place of those of that name.
+    """
 
     def __init__(
         self,
         folder: Path,
         pins: Path | Traversable = PINS,
         *,
+        over: Path | None = None,
         lock: Path | None = None,
         command: str = "reelgraph models pull",
     ) -> None:
         self.folder = folder
         self.lock_file = lock or folder / LOCK
         self.patience = Patience()
-        self._source = pins
+        self._source, self._over = pins, over
         self._command = command
         self._seals = Seals(folder)
         self._checked: dict[Path, tuple[int, int, int]] = {}
+
+    @classmethod
+    def of_settings(cls, folder: Path | None = None) -> Weights:
+        """The models as the settings have them, or those of another folder and the lock in it."""
+        here = settings()
+        return cls(folder or here.weights_dir, over=here.pins_file, lock=None if folder else here.hub_lock)
 
     @cached_property
     def _lock(self) -> HubLock:
@@ -75,7 +86,7 @@ class Weights:
 
     @cached_property
     def _pins(self) -> Pins:
-        return locked(load_pins(self._source), self._lock)
+        return locked(load_pins(self._source, self._over), self._lock)
 
     def entries(self) -> dict[str, Entry]:
         """All entries by name, locked or not."""

@@ -259,7 +259,7 @@ class Work:
         seconds = time.monotonic() - self.started
         queued = self.attempt.queued_at
         began = self.attempt.started_at
-        entry = weights_entry(self.analyzer, self.job.profile)
+        used = weights_used(self.analyzer, self.job.profile)
         return Receipt(
             queue_seconds=round(max(0.0, began - queued), 3) if queued and began else None,
             load_seconds=round(self.load_seconds, 3),
@@ -272,7 +272,7 @@ class Work:
             device=self.hardware.device,
             precision=self.hardware.precision,
             notes=self.hardware.notes,
-            weights_reviewed=weights().is_reviewed(entry) if entry else None,
+            weights_reviewed=all(map(weights().is_reviewed, used)) if used else None,
             attempts=self.attempt.attempts - self._is_poison,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,
@@ -284,14 +284,18 @@ def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
 
     None without weights and for unlocked ones.
     """
-    entry, extra = weights_entry(analyzer, profile), extra_entry(analyzer, profile)
-    used = [name for name in (entry, extra) if name]
     digests = []
-    for name in used:
+    for name in weights_used(analyzer, profile):
         with suppress(WeightsMissing):
-            if name == entry or weights().on_disk(name) == "complete":
-                digests.append(weights().digest(name))
+            digests.append(weights().digest(name))
     return "+".join(digests) or None
+
+
+def weights_used(analyzer: AnyAnalyzer, profile: str) -> tuple[str, ...]:
+    """The entries that the analyzer works with in the profile: its weights', and that of its extra if it is here."""
+    entry, extra = weights_entry(analyzer, profile), extra_entry(analyzer, profile)
+    has_extra = extra is not None and weights().on_disk(extra) == "complete"
+    return tuple(name for name in (entry, extra if has_extra else None) if name)
 
 
 def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[str, ...]:

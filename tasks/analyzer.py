@@ -148,8 +148,8 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
         return cls.needs_in.get(profile, cls.needs)
 
     @classmethod
-    def seconds_per_second(cls, profile: str) -> float:
-        """Work for a second of video in a profile, in seconds."""
+    def seconds_per_second(cls, profile: str, options: OptionsT | None = None) -> float:  # noqa: ARG003  (some look)
+        """Work for a second of video in a profile, in seconds; None stands for the default options."""
         return cls.cost_in.get(profile, cls.cost)
 
     def load(self, model: ModelContext) -> None:

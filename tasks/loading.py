@@ -16,11 +16,22 @@ from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import Precision, settings
 from tasks.analyzer import Analyzer, Options
-from tasks.devices import CPU, Device, DeviceLost, NoDevice, OutOfDeviceMemory, claim, held_mib
-from tasks.models import Demand, Engine, Engines, Models, Number, agreed
+from tasks.devices import (
+    CPU,
+    Device,
+    DeviceLost,
+    NoDevice,
+    OutOfDeviceMemory,
+    claim,
+    give_back,
+    held_mib,
+    is_lost,
+    is_out_of_memory,
+)
+from tasks.models import Engine, Engines, Models, Number, agreed, demand
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
-from tasks.registry import AnyAnalyzer, analyzers, extra_entry, has_what_it_needs, weights_entry
+from tasks.registry import AnyAnalyzer, analyzers, extra_entry, has_what_it_needs, used_entries, weights_entry
 
 log = logger(__name__)
 
@@ -63,8 +74,8 @@ _last_use = deque([time.monotonic()], maxlen=1)
 _ready: dict[str, Loaded | ReelgraphError] = {}
 _queues: list[str] = []
 """What this process serves."""
-_precisions: dict[str, Number] = {}
-"""What the models of this process were given so that they fit together, by analyzer."""
+_precisions: dict[str, dict[str, Number]] = {}
+"""What the models of this process were given so that they fit together, by analyzer and entry."""
 
 
 def loaded(analyzer: AnyAnalyzer) -> Loaded:
@@ -77,7 +88,9 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
     """
     known = _ready.get(analyzer.name)
     if known is None:
-        known = _ready[analyzer.name] = _load(analyzer)
+        known = _load(analyzer)
+        if not isinstance(known, OutOfDeviceMemory):  # another process may have held it: the next job tries again
+            _ready[analyzer.name] = known
     if isinstance(known, ReelgraphError):
         raise known.with_traceback(None)  # else every raise adds its frames to the one error that is kept
     return known
@@ -175,19 +188,26 @@ def _device_of(group: str) -> Device:
 
 
 def _agree(served: Sequence[AnyAnalyzer]) -> None:
-    """Choose every model's precision so that all of them fit the GPU memory together. Raises NoDevice if none does."""
+    """Choose every model's precision so that all of them fit the GPU memory together. Raises NoDevice if none does.
+
+    An extra counts where its files are: without them it is not loaded.
+    """
     here, entries = settings(), weights().entries()
     sharing: dict[tuple[str, Precision], list[str]] = {}
     for analyzer in served:
-        name = weights_entry(analyzer, here.profile) or extra_entry(analyzer, here.profile)
-        if name in entries and entries[name].vram_mib and on_gpu(analyzer.group):
-            sharing.setdefault((name, here.precision.get(analyzer.name, "auto")), []).append(analyzer.name)
+        for name in used_entries(analyzer, here.profile) if on_gpu(analyzer.group) else ():
+            is_loaded = name == weights_entry(analyzer, here.profile) or weights().on_disk(name) == "complete"
+            if is_loaded and entries[name].memory_mib:
+                sharing.setdefault((name, here.precision.get(analyzer.name, "auto")), []).append(analyzer.name)
     if sharing:
         demands = {
-            " and ".join(users): Demand(wanted, entries[name].vram_mib) for (name, wanted), users in sharing.items()
+            f"{name} of {' and '.join(users)}": demand(entries[name], wanted)
+            for (name, wanted), users in sharing.items()
         }
         given = agreed(demands, _gpu().memory_mib)
-        _precisions.update({user: given[" and ".join(users)] for users in sharing.values() for user in users})
+        for (name, _), users, precision in zip(sharing, sharing.values(), given.values(), strict=True):
+            for user in users:
+                _precisions.setdefault(user, {})[name] = precision
 
 
 def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
@@ -206,10 +226,11 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
             profile=here.profile,
             threads=here.threads,
             device=lambda: _device_of(analyzer.group),
-            precision=_precisions.get(analyzer.name) or here.precision.get(analyzer.name, "auto"),
+            precision=here.precision.get(analyzer.name, "auto"),
             shared=_engines(),
         )
         models.extra = extra_entry(analyzer, here.profile)
+        models.given = _precisions.get(analyzer.name, {})
         instance.load(models)
         loaded_at = time.monotonic()
         _engines().warm_up(models.engines)
@@ -217,6 +238,8 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
         return error
     except Exception as error:
         log.exception("load_failed", analyzer=analyzer.name)
+        if on_gpu(analyzer.group) and (end := _gpu_failed(analyzer, error)) is not None:
+            return end
         return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {error}", code="load_failed")
     engines = tuple(models.engines)
     return Loaded(
@@ -235,3 +258,18 @@ def _off_gpu(analyzer: AnyAnalyzer, *, with_engine: bool) -> tuple[str, ...]:
     if here.device == "cpu":
         return ("on the CPU: REELGRAPH_DEVICE=cpu",)
     return () if with_engine else ("on the CPU: ONNX Runtime and LiteRT have no GPU here",)
+
+
+def _gpu_failed(analyzer: AnyAnalyzer, error: Exception) -> OutOfDeviceMemory | DeviceLost | None:
+    """What a GPU that is too small or broken made of loading or warming up, as one sentence; None for anything else."""
+    said = str(error).partition("\n")[0]
+    if is_lost(error):
+        return DeviceLost(f"the GPU failed while {analyzer.name} was loaded: {said}")
+    if not is_out_of_memory(error):
+        return None
+    give_back()
+    room = _gpu().memory_mib
+    return OutOfDeviceMemory(
+        f"the models of this worker take more than the {room} MiB of GPU memory that it may use: memory ran out while "
+        f"{analyzer.name} was loaded and warmed up ({said})"
+    )

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from shared import pins
 from shared.errors import BadInput, WeightsMissing
 from shared.log import logger
 from shared.settings import Compile, Precision
 from shared.weights import Weights
 from tasks.devices import CPU, Device, NoDevice
 
-Number = Literal["fp32", "bf16", "int8", "nf4"]
+Number = pins.Number
 """The format of a model's weights in memory."""
 
 ON_A_GPU: tuple[Number, ...] = ("bf16", "nf4")
@@ -125,6 +127,8 @@ class Models:
         self._shared = shared or Engines()
         self._weights, self._entry = weights, entry
         self.extra: str | None = None
+        self.given: Mapping[str, Number] = {}
+        """Precisions by entry on which the models of a worker have agreed; they count more than its own."""
         self._device, self._precision = device, precision
 
     @property
@@ -167,6 +171,9 @@ class Models:
         """
         if self.extra is None:
             return None
+        if self._weights.on_disk(self.extra) == "absent":  # before anyone asks whether it would fit
+            log.warning("without_extra", entry=self.extra, reason=f"`reelgraph models pull {self.extra}` brings it")
+            return None
         try:
             return self._made(self.extra, kinds)
         except WeightsMissing as error:
@@ -179,7 +186,8 @@ class Models:
         if kind is None:
             raise BadInput(f"{entry} is for the engine {pinned.engine!r}, not {', '.join(kinds)}", code="wrong_engine")
         device = self._device()
-        precision = fitting(self._precision, pinned.vram_mib, device, on_cpu=pinned.cpu_precision)
+        wished: Precision = self.given.get(entry, self._precision)
+        precision = fitting(wished, pinned.memory_mib, device, on_cpu=pinned.cpu_precision)
         asked = self._shared.compile_loops
         loops = device.is_gpu if asked == "auto" else asked
         wanted = Weighted(entry, self._weights.folder / entry, device, precision, self.threads, loops)
@@ -230,32 +238,80 @@ class Demand:
 
     wanted: Precision
     vram_mib: Mapping[Number, int]
+    derived: frozenset[Number] = frozenset()
+    """Precisions whose size was worked out, and not measured."""
+    work_mib: int = 0
+    """The part of this memory that is taken only while it works."""
 
     @property
     def choices(self) -> tuple[Number, ...]:
-        """The precisions it may have, the best first; those without a measured size last of all."""
+        """The precisions it may have, the best first; those whose size nobody has declared only where none has one."""
         tried: tuple[Number, ...] = ON_A_GPU if self.wanted == "auto" else (self.wanted,)
         return tuple(precision for precision in tried if precision in self.vram_mib) or tried[:1]
 
+    def takes(self, precision: Number) -> int | None:
+        """MiB in a precision: as declared, else at most what another one takes, twice that for fp32; None: unknown."""
+        if precision in self.vram_mib or not self.vram_mib:
+            return self.vram_mib.get(precision)
+        return max(self.vram_mib.values()) * (2 if precision == "fp32" else 1)
 
-def agreed(demands: Mapping[str, Demand], room_mib: int | None) -> dict[str, Number]:
-    """A precision for every model so that all fit into `room_mib` together: the largest gives way first.
+    def is_derived(self, precision: Number) -> bool:
+        """Whether the size in this precision was worked out, and not measured."""
+        return precision in self.derived or precision not in self.vram_mib
+
+
+def demand(entry: pins.Entry, wanted: Precision) -> Demand:
+    """What a model of the weights file asks of a GPU."""
+    return Demand(wanted, entry.memory_mib, frozenset(entry.derived_vram_mib), entry.work_mib)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way for some models to share memory."""
+
+    precisions: Mapping[str, Number]
+    vram_mib: int
+    steps: int
+    """How far they are from their best precisions, all together."""
+
+
+def ladder(demands: Mapping[str, Demand]) -> tuple[Rung, ...]:
+    """The ways for these models to share memory, the best first, each smaller than the one before.
+
+    Of the ways that are equally far from the best precisions the smallest counts. A worker takes the first that fits
+    what it may use, and the planner of layouts chooses among the same.
+    """
+    rungs: list[Rung] = []
+    steps = [[(number, one) for number, one in enumerate(demand.choices)] for demand in demands.values()]
+    ways = []
+    for way in product(*steps):
+        precisions = {name: one for name, (_, one) in zip(demands, way, strict=True)}
+        ways.append(Rung(precisions, _together(demands, precisions), sum(number for number, _ in way)))
+    for rung in sorted(ways, key=lambda rung: (rung.steps, rung.vram_mib)):
+        if not rungs or rung.vram_mib < rungs[-1].vram_mib:
+            rungs.append(rung)
+    return tuple(rungs)
+
+
+def _together(demands: Mapping[str, Demand], precisions: Mapping[str, Number]) -> int:
+    """MiB of models that are all loaded and work one after another."""
+    sizes = [(demands[name].takes(one) or 0, demands[name].work_mib) for name, one in precisions.items()]
+    return sum(size - min(size, work) for size, work in sizes) + max((min(pair) for pair in sizes), default=0)
+
+
+def agreed(demands: Mapping[str, Demand], room_mib: int | None) -> Mapping[str, Number]:
+    """A precision for every model so that all fit into `room_mib` together: the first rung of their `ladder` that does.
 
     Raises:
         NoDevice: they do not fit even in the smallest precisions they may have.
     """
-    left = {name: list(demand.choices) for name, demand in demands.items()}
-
-    def takes(name: str) -> int:
-        return demands[name].vram_mib.get(left[name][0], 0)
-
-    while room_mib is not None and (total := sum(map(takes, left))) > room_mib:
-        movable = [name for name, choices in left.items() if len(choices) > 1]
-        if not movable:
-            sizes = ", ".join(f"{name} {takes(name)} ({choices[0]})" for name, choices in left.items())
-            raise NoDevice(f"the models take {total} MiB of GPU memory and this worker may use {room_mib}: {sizes}")
-        left[max(movable, key=takes)].pop(0)
-    return {name: choices[0] for name, choices in left.items()}
+    rungs = ladder(demands)
+    for rung in rungs:
+        if room_mib is None or rung.vram_mib <= room_mib:
+            return rung.precisions
+    least = rungs[-1]
+    sizes = ", ".join(f"{name} {demands[name].takes(one) or 0} ({one})" for name, one in least.precisions.items())
+    raise NoDevice(f"the models take {least.vram_mib} MiB of GPU memory and this worker may use {room_mib}: {sizes}")
 
 
 def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device, *, on_cpu: Number = "fp32") -> Number:

@@ -14,7 +14,7 @@ from shared.ledger import Ledger
 from shared.objects import Bucket, ObjectStorage
 from shared.settings import settings
 from shared.storage import LOCK_SECONDS, Storage
-from shared.weights import PINS, Weights
+from shared.weights import Weights
 
 
 @cache
@@ -60,8 +60,7 @@ def events() -> Events:
 @cache
 def weights() -> Weights:
     """The model files."""
-    here = settings()
-    return Weights(here.weights_dir, here.pins_file or PINS, lock=here.hub_lock)
+    return Weights.of_settings()
 
 
 def forget() -> None:

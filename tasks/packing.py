@@ -1,16 +1,21 @@
 """Packing: which worker serves which group on which GPU, in which precision, and what to expect of it.
 
-Memory and seconds are declared by the weights' entries and the analyzers, or measured by receipts of earlier jobs. What
-nobody has declared or measured counts as nothing and is named, so that a layout never looks better founded than it is.
+Memory is declared by the weights' entries, seconds by the analyzers, or measured by receipts of earlier jobs. Where
+nobody has measured the seconds of a model in a precision, the layout says so and gives bounds instead of figures.
+
+The search is exact. Its objective, in this order: every group has a worker on a GPU with room for it; the models are as
+few steps as possible from their best precisions, all together; the least work is done by models that are not in theirs;
+the most video goes through; a clip waits least. Of layouts that are equally good the first one found counts, and the
+order of the search is fixed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tasks.devices import NoDevice
-from tasks.models import Demand, Number
+from tasks.models import Demand, Number, Rung, ladder
 
 CONTEXT_MIB = 600
 """What a process with torch takes on a GPU before its first tensor: 520 MiB were seen on an H200 by NVML."""
@@ -18,23 +23,46 @@ CONTEXT_MIB = 600
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one analyzer asks for: its model, if it is one for a GPU, and its work for a second of video."""
+    """What one analyzer asks for: its models, if they are for a GPU, and its work for a second of video."""
 
     analyzer: str
     group: str
     level: int
-    seconds: float | None
-    entry: str | None = None
-    demand: Demand | None = None
+    seconds: float | Mapping[Number, float | None] | None
+    """By precision of its first model where that makes a difference; None: nobody has measured it."""
+    models: Mapping[str, Demand] = field(default_factory=dict)
+    """What each entry that it uses asks of a GPU."""
 
-    @property
-    def choices(self) -> tuple[Number, ...]:
-        """The precisions it may have, the best first."""
-        return self.demand.choices if self.demand else ()
+    def measured(self, precisions: Mapping[str, Number]) -> float | None:
+        """Seconds with its models in these precisions; None where nobody has measured that."""
+        if not isinstance(self.seconds, Mapping):
+            return self.seconds
+        entry = next(iter(self.models), None)
+        return self.seconds.get(precisions[entry]) if entry is not None else None
 
-    def takes(self, precision: Number | None) -> int:
-        """GPU memory in MiB."""
-        return self.demand.vram_mib.get(precision, 0) if self.demand and precision else 0
+    def at_least(self, precisions: Mapping[str, Number]) -> float:
+        """The same for comparing layouts: where it is not measured, what the better precisions take; else nothing."""
+        known = self.measured(precisions)
+        if known is not None or not isinstance(self.seconds, Mapping):
+            return known or 0.0
+        return max(filter(None, self.seconds.values()), default=0.0)
+
+    def is_lowered(self, precisions: Mapping[str, Number]) -> bool:
+        """Whether one of its models is not in the best precision that it may have."""
+        return any(precisions[entry] != demand.choices[0] for entry, demand in self.models.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A model of a worker."""
+
+    entry: str
+    analyzers: tuple[str, ...]
+    precision: Number
+    vram_mib: int | None
+    """None: nobody has declared it."""
+    is_derived: bool
+    """Whether its memory was worked out, and not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,123 +73,255 @@ class Worker:
     group: str
     gpu: int | None
     vram_mib: int
-    precisions: Mapping[str, Number]
+    models: tuple[Placed, ...]
     seconds: float
-    """Work for a second of video."""
+    """Measured work for a second of video."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Workers, and what they bring: both figures are for a second of video, all workers warm and nothing queued."""
+    """Workers, and what they bring: for a second of video, all workers warm and nothing queued."""
 
     workers: tuple[Worker, ...]
-    latency: float
-    """Seconds until the last analyzer has ended, GPUs shared, levels one after another."""
-    throughput: float
-    """Seconds of video that go through in a second, when the busiest GPU or worker is always busy."""
+    least_latency: float
+    """Seconds until the last analyzer has ended, GPUs shared, levels one after another; without what is unmeasured."""
+    most_throughput: float
+    """Seconds of video that go through in a second, the busiest place always busy; without what is unmeasured."""
     unmeasured: tuple[str, ...] = ()
-    """Analyzers whose seconds or memory nobody knows."""
+    """Analyzers whose seconds, as their models are placed, nobody has measured."""
+    undeclared: tuple[str, ...] = ()
+    """Entries whose memory nobody has declared: they may not fit."""
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds until the last analyzer has ended; None where not all of it was measured."""
+        return None if self.unmeasured else self.least_latency
+
+    @property
+    def throughput(self) -> float | None:
+        """Seconds of video that go through in a second; None where not all of it was measured."""
+        return None if self.unmeasured else self.most_throughput
 
 
-@dataclass(slots=True)
-class _Gpu:
-    index: int
-    room: int
-    seconds: float = 0.0
-    groups: list[str] = field(default_factory=list)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A group with its models in some precisions."""
+
+    group: str
+    rung: Rung
+    need_mib: int
+    lowered: float
+    """Seconds of the work of models that are not in their best precision."""
+    by_level: Mapping[int, tuple[float, float]]
+    """Level to seconds of all its work, and of the part that is done on the GPU; comparable, see `Load.at_least`."""
+
+    @property
+    def busy(self) -> float:
+        return sum(seconds for seconds, _ in self.by_level.values())
+
+    @property
+    def busy_on_gpu(self) -> float:
+        return sum(seconds for _, seconds in self.by_level.values())
+
+
+Card = tuple[_Way, ...]
+"""The groups on one GPU. All GPUs are alike, so only the first empty one is ever tried."""
+Score = tuple[int, float, float, float]
+"""Steps from the best precisions, work in lower ones, seconds of the busiest place, latency. Less is better."""
 
 
 def pack(loads: Sequence[Load], *, gpus: int, gpu_memory_mib: int) -> Layout:
-    """A layout for so many equal GPUs: the busiest group first, each onto the least busy GPU that has room for it.
+    """The best layout for so many equal GPUs, see the module.
 
-    Where a group fits nowhere its largest model goes to the next precision. GPUs that stay empty get a second worker of
-    the busiest group, and so on.
+    GPUs that no group needs get one more worker each of the then busiest group.
 
     Raises:
-        NoDevice: a group fits no GPU in any precision its models may have.
+        NoDevice: there is no layout in which every group has a place, in any precisions its models may have.
     """
     by_group: dict[str, list[Load]] = {}
     for load in loads:
         by_group.setdefault(load.group, []).append(load)
-    on_gpu = {group: members for group, members in by_group.items() if any(load.demand for load in members)}
-    devices = [_Gpu(index, gpu_memory_mib) for index in range(gpus)]
-    order = sorted(on_gpu, key=lambda group: -_seconds(on_gpu[group]))
-    workers = [_placed(group, group, on_gpu[group], devices) for group in order]
-    for device in devices if order else ():
-        if not device.groups:
-            busiest = max(order, key=lambda group: _share(group, on_gpu, workers))
-            copies = sum(worker.group == busiest for worker in workers)
-            workers.append(_placed(f"{busiest}-{copies}", busiest, on_gpu[busiest], [device]))
-    spread = [_with_spare(worker, devices) for worker in workers]
-    for group, members in by_group.items():
-        if group not in on_gpu:
-            spread.append(Worker(group, group, None, 0, {}, _seconds(members)))
-    unknown = [load.analyzer for load in loads if load.seconds is None or (load.demand and not load.demand.vram_mib)]
-    return Layout(tuple(spread), _latency(loads, spread), _throughput(spread, by_group), tuple(sorted(unknown)))
+    on_gpu = {group: members for group, members in by_group.items() if any(load.models for load in members)}
+    beside = [_way(group, Rung({}, 0, 0), members) for group, members in by_group.items() if group not in on_gpu]
+    ways = {group: [_way(group, rung, members) for rung in _rungs(members)] for group, members in on_gpu.items()}
+    search = _Search(ways, beside, gpus, gpu_memory_mib)
+    cards = sorted(search.best(), key=lambda card: (-sum(way.busy_on_gpu for way in card), card[0].group))
+    workers = list(_workers(cards, _copies(cards, gpus), by_group, gpu_memory_mib))
+    workers += [Worker(way.group, way.group, None, 0, (), _measured(by_group[way.group], {})) for way in beside]
+    order = {group: number for number, group in enumerate(by_group)}
+    workers.sort(key=lambda worker: (worker.gpu is None, worker.gpu or 0, order[worker.group]))
+    return _described(workers, by_group)
 
 
-def _seconds(members: Sequence[Load]) -> float:
-    return sum(load.seconds or 0.0 for load in members)
-
-
-def _share(group: str, loads: Mapping[str, Sequence[Load]], workers: Sequence[Worker]) -> float:
-    """Work that each worker of a group has."""
-    return _seconds(loads[group]) / sum(worker.group == group for worker in workers)
-
-
-def _placed(name: str, group: str, members: Sequence[Load], devices: Sequence[_Gpu]) -> Worker:
-    """The worker on the least busy of the devices with room for it; takes the room."""
+def _rungs(members: Sequence[Load]) -> tuple[Rung, ...]:
     # analyzers of a group that use one entry share its model
-    models = {load.entry: load for load in members if load.entry and load.demand}
-    left = {entry: list(load.choices) for entry, load in models.items()}
-
-    def takes(entry: str) -> int:
-        return models[entry].takes(left[entry][0])
-
-    while not (fitting := [device for device in devices if device.room >= CONTEXT_MIB + sum(map(takes, left))]):
-        movable = [entry for entry, choices in left.items() if len(choices) > 1]
-        if not movable:
-            need, most = CONTEXT_MIB + sum(map(takes, left)), max(device.room for device in devices)
-            raise NoDevice(f"the models of {group} take {need} MiB of GPU memory and {most} MiB are left on a GPU")
-        left[max(movable, key=takes)].pop(0)
-    device = min(fitting, key=lambda device: (device.seconds, device.index))
-    need = sum(map(takes, left))
-    device.room -= need + CONTEXT_MIB
-    device.seconds += _seconds(members)
-    device.groups.append(group)
-    chosen = {load.analyzer: left[load.entry][0] for load in members if load.entry in left}
-    return Worker(name, group, device.index, need, chosen, _seconds(members))
+    return ladder({entry: demand for load in members for entry, demand in load.models.items()})
 
 
-def _with_spare(worker: Worker, devices: Sequence[_Gpu]) -> Worker:
-    """The worker with its part of the memory that is left on its GPU, for larger batches."""
-    device = devices[worker.gpu or 0]
-    return replace(worker, vram_mib=worker.vram_mib + device.room // len(device.groups))
+def _way(group: str, rung: Rung, members: Sequence[Load]) -> _Way:
+    by_level: dict[int, tuple[float, float]] = {}
+    for load in members:
+        seconds = load.at_least(rung.precisions)
+        all_work, gpu_work = by_level.get(load.level, (0.0, 0.0))
+        by_level[load.level] = all_work + seconds, gpu_work + (seconds if load.models else 0.0)
+    lowered = sum(load.at_least(rung.precisions) for load in members if load.is_lowered(rung.precisions))
+    return _Way(group, rung, rung.vram_mib + CONTEXT_MIB, lowered, by_level)
 
 
-def _latency(loads: Sequence[Load], workers: Sequence[Worker]) -> float:
+class _Search:
+    """Branch and bound: groups one after another, the largest first, each in every way on every GPU with room for it.
+
+    What is placed already gives a bound that the rest can only raise, so a branch that cannot win is left.
+    """
+
+    def __init__(self, ways: Mapping[str, Sequence[_Way]], beside: Sequence[_Way], gpus: int, memory_mib: int) -> None:
+        self._ways = sorted(ways.values(), key=lambda each: (-each[-1].need_mib, each[0].group))
+        self._beside = beside
+        self._gpus, self._memory_mib = gpus, memory_mib
+        least = [min(each, key=lambda way: way.busy_on_gpu) for each in self._ways]
+        self._average = sum(way.busy_on_gpu for way in least) / gpus
+        self._known_copies: dict[tuple[object, ...], dict[str, int]] = {}
+        self._score: Score | None = None
+        self._cards: list[Card] = []
+
+    def best(self) -> list[Card]:
+        """The GPUs that are used. Raises NoDevice when not all groups can have a place."""
+        self._place(0, [])
+        if self._score is None and self._ways:
+            raise self._refusal()
+        return self._cards
+
+    def _place(self, number: int, cards: list[Card]) -> None:
+        if self._score is not None and self._bound(cards) >= self._score:
+            return
+        if number == len(self._ways):
+            score = self._bound(cards)
+            if self._score is None or score < self._score:
+                self._score, self._cards = score, list(cards)
+            return
+        for way in self._ways[number]:
+            for place in range(min(len(cards) + 1, self._gpus)):
+                card = cards[place] if place < len(cards) else ()
+                if way.need_mib + sum(one.need_mib for one in card) <= self._memory_mib:
+                    self._place(number + 1, [*cards[:place], (*card, way), *cards[place + 1 :]])
+
+    def _bound(self, cards: Sequence[Card]) -> Score:
+        """The score of a whole layout; of a part of one what it must at least become.
+
+        A later group can take a GPU that is now left for one more worker, so a part counts on all of them.
+        """
+        ways = [way for card in cards for way in card]
+        steps, lowered = sum(way.rung.steps for way in ways), sum(way.lowered for way in ways)
+        if len(ways) < len(self._ways):
+            copies = {way.group: 1 + self._gpus - len(cards) for way in ways}
+        else:
+            copies = self._copies(cards)
+        busiest = max(self._average, _busiest(cards, copies, self._beside))
+        return steps, lowered, busiest, _latency(cards, self._beside)
+
+    def _copies(self, cards: Sequence[Card]) -> dict[str, int]:
+        """Kept, since which groups share a GPU makes no difference to it."""
+        key = (len(cards), *sorted((way.group, way.rung.steps) for card in cards for way in card))
+        if key not in self._known_copies:
+            self._known_copies[key] = _copies(cards, self._gpus)
+        return self._known_copies[key]
+
+    def _refusal(self) -> NoDevice:
+        least = [each[-1] for each in self._ways]
+        for way in least:
+            if way.need_mib > self._memory_mib:
+                what = f"the models of {way.group} take {way.need_mib} MiB of GPU memory at least"
+                return NoDevice(f"{what}, and {self._memory_mib} MiB of a GPU can be used")
+        sizes = ", ".join(f"{way.group} {way.need_mib}" for way in least)
+        each = f"{self._gpus} GPUs of which {self._memory_mib} MiB can be used"
+        return NoDevice(f"there is no layout on {each}, for the groups take at least, in MiB: {sizes}")
+
+
+def _copies(cards: Sequence[Card], gpus: int) -> dict[str, int]:
+    """How many workers each group has when every GPU that is left goes to the group whose workers are the busiest."""
+    ways = [way for card in cards for way in card]
+    copies = {way.group: 1 for way in ways}
+    for _ in range(gpus - len(cards) if ways else 0):
+        busiest = max(ways, key=lambda way: way.busy / copies[way.group])
+        copies[busiest.group] += 1
+    return copies
+
+
+def _busiest(cards: Sequence[Card], copies: Mapping[str, int], beside: Sequence[_Way]) -> float:
+    """Seconds that the busiest worker or GPU works for a second of video, each group's work shared by its workers."""
+    workers = [way.busy / copies[way.group] for card in cards for way in card] + [way.busy for way in beside]
+    shared = [sum(way.busy_on_gpu / copies[way.group] for way in card) for card in cards]
+    return max([*workers, *shared], default=0.0)
+
+
+def _latency(cards: Sequence[Card], beside: Sequence[_Way]) -> float:
     """Level by level: the busiest worker, or the busiest GPU, since workers of one GPU take turns on it."""
+    levels = {level for way in (*beside, *(way for card in cards for way in card)) for level in way.by_level}
     total = 0.0
-    first = {worker.group: worker for worker in reversed(workers)}
-    for level in sorted({load.level for load in loads}):
-        here = [load for load in loads if load.level == level]
-        busy: dict[str, float] = {}
-        for load in here:
-            worker = first[load.group]
-            for place in (worker.name, f"gpu {worker.gpu}") if load.demand else (worker.name,):
-                busy[place] = busy.get(place, 0.0) + (load.seconds or 0.0)
-        total += max(busy.values(), default=0.0)
+    for level in levels:
+        busy = [way.by_level.get(level, (0.0, 0.0))[0] for way in beside]
+        for card in cards:
+            here = [way.by_level.get(level, (0.0, 0.0)) for way in card]
+            busy += [seconds for seconds, _ in here]
+            busy.append(sum(seconds for _, seconds in here))
+        total += max(busy, default=0.0)
     return total
 
 
-def _throughput(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -> float:
-    busy: dict[str, float] = {}
-    for worker in workers:
-        share = worker.seconds / sum(other.group == worker.group for other in workers)
-        busy[worker.name] = share
-        if worker.gpu is not None:
-            place = f"gpu {worker.gpu}"
-            on_it = sum(load.seconds or 0.0 for load in loads[worker.group] if load.demand)
-            busy[place] = busy.get(place, 0.0) + on_it * (share / worker.seconds if worker.seconds else 0.0)
-    most = max(busy.values(), default=0.0)
-    return 1 / most if most else 0.0
+def _workers(
+    cards: Sequence[Card], copies: Mapping[str, int], loads: Mapping[str, Sequence[Load]], memory_mib: int
+) -> Iterator[Worker]:
+    """The workers of each GPU, with what is left of its memory shared out among them for larger batches."""
+    placed = {way.group: way for card in cards for way in card}
+    more = [(group, number) for group, count in copies.items() for number in range(1, count)]
+    alone: list[tuple[Card, int]] = [((placed[group],), number) for group, number in more]
+    for gpu, (card, number) in enumerate([*((card, 0) for card in cards), *alone]):
+        spare = (memory_mib - sum(way.need_mib for way in card)) // len(card)
+        for way in card:
+            members = loads[way.group]
+            yield Worker(
+                name=f"{way.group}-{number}" if number else way.group,
+                group=way.group,
+                gpu=gpu,
+                vram_mib=way.rung.vram_mib + spare,
+                models=tuple(_models(members, way.rung)),
+                seconds=_measured(members, way.rung.precisions),
+            )
+
+
+def _models(members: Sequence[Load], rung: Rung) -> Iterator[Placed]:
+    for entry, precision in rung.precisions.items():
+        users = [load for load in members if entry in load.models]
+        asked = users[0].models[entry]
+        names = tuple(load.analyzer for load in users)
+        yield Placed(entry, names, precision, asked.takes(precision), asked.is_derived(precision))
+
+
+def _measured(members: Sequence[Load], precisions: Mapping[str, Number]) -> float:
+    return sum(load.measured(precisions) or 0.0 for load in members)
+
+
+def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -> Layout:
+    """The layout with what it brings, by measured seconds alone."""
+    first = {worker.group: worker for worker in workers if worker.name == worker.group}
+    cards: dict[int, Card] = {}
+    beside: list[_Way] = []
+    unmeasured: list[str] = []
+    for group, worker in first.items():
+        precisions = {model.entry: model.precision for model in worker.models}
+        unmeasured += [load.analyzer for load in loads[group] if load.measured(precisions) is None]
+        known = [replace(load, seconds=load.measured(precisions)) for load in loads[group]]
+        way = _way(group, Rung(precisions, 0, 0), known)
+        if worker.gpu is None:
+            beside.append(way)
+        else:
+            cards[worker.gpu] = (*cards.get(worker.gpu, ()), way)
+    copies = {group: sum(worker.group == group for worker in workers) for group in first}
+    busiest = _busiest(list(cards.values()), copies, beside)
+    return Layout(
+        workers=tuple(workers),
+        least_latency=_latency(list(cards.values()), beside),
+        most_throughput=1 / busiest if busiest else 0.0,
+        unmeasured=tuple(sorted(unmeasured)),
+        undeclared=tuple(sorted({m.entry for worker in workers for m in worker.models if m.vram_mib is None})),
+    )

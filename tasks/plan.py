@@ -104,6 +104,7 @@ def plan(
     media: MediaInfo,
     remaining_seconds: float,
     fitted: Mapping[Rendition, Rendition],
+    options: OptionsByAnalyzer | None = None,
     notes: tuple[str, ...] = (),
 ) -> Plan:
     """The plan for the analyzers that have to run.
@@ -113,22 +114,19 @@ def plan(
     chosen = tuple(chosen)
     duration = media.duration_seconds
     most = max(LATE_SECONDS, remaining_seconds)
-    limits = {
-        one.name: min(max(LEAST_SECONDS, one.seconds_per_second(profile) * duration * SLACK + duration), most)
+    costs = {
+        one.name: one.seconds_per_second(profile, one.options.model_validate(dict((options or {}).get(one.name, {}))))
         for one in chosen
     }
+    limits = {name: min(max(LEAST_SECONDS, cost * duration * SLACK + duration), most) for name, cost in costs.items()}
     given = {need.key: fitted[need] for one in chosen for need in one.reads(profile) if need in fitted}
     return Plan(
-        levels=tuple(tuple(analyzer.name for analyzer in level) for level in levels(chosen)),
+        levels=tuple(tuple(analyzer.name for analyzer in level) for level in levels(chosen, costs)),
         limits=limits,
         frames={key: one for key, one in given.items() if isinstance(one, Frames)},
         audio={key: one for key, one in given.items() if isinstance(one, Audio)},
         notes=notes,
     )
-
-
-def _enough(analyzer: AnyAnalyzer, profile: str, duration: float) -> float:
-    return max(LEAST_SECONDS, analyzer.seconds_per_second(profile) * duration * SLACK + duration)
 
 
 def wanted(chosen: Iterable[AnyAnalyzer], profile: str, media: MediaInfo) -> tuple[Rendition, ...]:

@@ -49,6 +49,7 @@ def _prepare(job: Job) -> None:
         media=media,
         remaining_seconds=job.deadline_at - time.time(),
         fitted=room.renditions,
+        options=job.options,
         notes=room.notes,
     )
     runs = [*_runs_to_do(job.id, drawn), *known.runs()]

@@ -18,6 +18,7 @@ from shared.groups import groups
 from shared.schema import BaseTrack, Document, OptionValue
 from shared.settings import settings
 from tasks.analyzer import Analyzer, Options
+from tasks.node import weights
 
 AnyAnalyzer = type[Analyzer[Any, Any]]
 
@@ -61,14 +62,38 @@ def has_what_it_needs(analyzer: AnyAnalyzer, profile: str) -> bool:
     return not analyzer.weights or profile in analyzer.weights or weights_entry(analyzer, profile) is not None
 
 
+def used_entries(analyzer: AnyAnalyzer, profile: str) -> tuple[str, ...]:
+    """The entries that the analyzer uses in a profile: its weights', then that of its extra."""
+    return tuple(filter(None, (weights_entry(analyzer, profile), extra_entry(analyzer, profile))))
+
+
 def declared(profile: str) -> dict[str, tuple[str, ...]]:
-    """The entries that a profile's analyzers declare, and which analyzers those are."""
+    """The entries that a profile's analyzers use, as the settings are, and which analyzers those are."""
     users: dict[str, list[str]] = {}
     for analyzer in analyzers().values():
-        for entry in (analyzer.weights.get(profile), analyzer.extra.get(profile)):
-            if entry is not None:
-                users.setdefault(entry, []).append(analyzer.name)
+        for entry in used_entries(analyzer, profile):
+            users.setdefault(entry, []).append(analyzer.name)
     return {entry: tuple(users[entry]) for entry in sorted(users)}
+
+
+def check_models() -> None:
+    """Refuse settings that give weights or a precision to what is not there.
+
+    Raises:
+        BadInput: an analyzer or an entry is unknown; the message lists those that are known.
+    """
+    here = settings()
+    takers = [name for name, one in analyzers().items() if one.weights or one.extra]
+    for variable, names in (("REELGRAPH_MODELS", here.models), ("REELGRAPH_PRECISION", here.precision)):
+        for name in names:
+            if name not in takers:
+                message = f"{variable}: {name!r} is no analyzer with a model; these are: {', '.join(takers)}"
+                raise BadInput(message, code="bad_setting")
+    entries = weights().entries() if here.models else {}
+    for name, entry in here.models.items():
+        if entry not in entries:
+            message = f"REELGRAPH_MODELS: there are no weights {entry!r} for {name}; there are {', '.join(entries)}"
+            raise BadInput(message, code="bad_setting")
 
 
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
@@ -110,27 +135,30 @@ def select(names: Iterable[str] | None) -> tuple[AnyAnalyzer, ...]:
     return tuple(chosen[name] for name in sorted(chosen))
 
 
-def levels(chosen: Iterable[AnyAnalyzer]) -> tuple[tuple[AnyAnalyzer, ...], ...]:
+def levels(
+    chosen: Iterable[AnyAnalyzer], costs: Mapping[str, float] | None = None
+) -> tuple[tuple[AnyAnalyzer, ...], ...]:
     """Analyzers by level: each depends only on earlier levels.
 
     Within a level those come first after which most work can only follow (Jackson's rule: on one machine the largest
-    tail first ends soonest), and among equals the costliest.
+    tail first ends soonest), and among equals the costliest. `costs` are seconds for a second of video by analyzer, for
+    those that differ from what they declare.
     """
     ordered = _levels(chosen)
-    tails = _tails(ordered)
+    cost = {one.name: one.cost for level in ordered for one in level} | dict(costs or {})
+    tails = _tails(ordered, cost)
     return tuple(
-        tuple(sorted(level, key=lambda analyzer: (-tails[analyzer.name], -analyzer.cost, analyzer.name)))
-        for level in ordered
+        tuple(sorted(level, key=lambda one: (-tails[one.name], -cost[one.name], one.name))) for level in ordered
     )
 
 
-def _tails(ordered: Sequence[Sequence[AnyAnalyzer]]) -> dict[str, float]:
+def _tails(ordered: Sequence[Sequence[AnyAnalyzer]], cost: Mapping[str, float]) -> dict[str, float]:
     """Cost of the longest chain of analyzers that can only begin when this one has ended, by name."""
     tails = {analyzer.name: 0.0 for level in ordered for analyzer in level}
     for level in reversed(ordered):
         for analyzer in level:
             for name in tails.keys() & set(dependencies(analyzer)):
-                tails[name] = max(tails[name], analyzer.cost + tails[analyzer.name])
+                tails[name] = max(tails[name], cost[analyzer.name] + tails[analyzer.name])
     return tails
 
 

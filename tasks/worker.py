@@ -22,7 +22,7 @@ from celery.worker.control import control_command
 from celery.worker.request import Request
 
 from shared import traces
-from shared.errors import Infrastructure, ReelgraphError
+from shared.errors import BadInput, Infrastructure, ReelgraphError
 from shared.groups import groups
 from shared.ledger import new_id
 from shared.log import logger
@@ -40,7 +40,7 @@ from tasks.child import (
 )
 from tasks.loading import memory_bound_mib, on_gpu
 from tasks.node import ledger
-from tasks.registry import analyzers, task_name
+from tasks.registry import analyzers, check_models, task_name
 
 HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 4
 
@@ -48,6 +48,7 @@ HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 4
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 UNLOADING = "unloading"
+BAD_SETTINGS = 2  # what the command line ends with for bad input
 
 ANALYZER_OF = {task_name(name): name for name in analyzers()}
 
@@ -108,6 +109,11 @@ def _bound_memory(conf: Any, options: Any, **_: object) -> None:
 @signals.celeryd_after_setup.connect
 def _set_up(instance: Any, **_: object) -> None:
     traces.check()
+    try:
+        check_models()
+    except BadInput as error:
+        log.critical("not_started", worker=instance.hostname, reason=error.message)
+        raise SystemExit(BAD_SETTINGS) from error
     os.environ.update(OFFLINE)
     os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
     os.environ[START] = new_id()

@@ -11,7 +11,7 @@ from services.demo import PINS, Assets, compose_sample
 from shared.settings import settings
 from shared.weights import Weights
 from tasks.celery import app
-from tasks.registry import analyzers, document_schema, extra_entry, weights_entry
+from tasks.registry import analyzers, document_schema, used_entries
 from tests.support.jobs import report, running, submit, wait
 from tests.support.processes import eventually
 from tests.support.tiny import MAKERS
@@ -31,7 +31,8 @@ def stack(tmp_path_factory, video):
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(STARTUP), path]))
     try:
-        with running(folder / "data", profile="gpu", device="cpu", weights_dir=folder / "weights") as stack:
+        chosen = {"profile": "gpu", "device": "cpu", "weights_dir": folder / "weights"}
+        with running(folder / "data", pins_file=folder / "own.toml", **chosen) as stack:
             yield stack
     finally:
         os.environ.pop("PYTHONPATH")
@@ -40,7 +41,7 @@ def stack(tmp_path_factory, video):
 
 
 def used():
-    return {entry(one, "gpu") for one in analyzers().values() for entry in (weights_entry, extra_entry)}
+    return {entry for one in analyzers().values() for entry in used_entries(one, "gpu")}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def document(stack, video):
 def test_every_hub_model_of_the_profile_has_a_tiny_one():
     """An analyzer whose gpu model comes from a hub is not left out of this test."""
     entries = Weights(settings().weights_dir).entries()
-    assert {entry for entry in used() if entry and entries[entry].hub} == {entry for entry in MAKERS if entry in used()}
+    assert {entry for entry in used() if entries[entry].hub} | {"transnetv2"} == used() & MAKERS.keys()
 
 
 def test_all_analyzers_run_in_one_job(document):
@@ -76,11 +77,13 @@ def test_receipts_say_what_ran_where(document):
     """Engines name device and precision, say that their weights were not reviewed, and were loaded before the job."""
     entries = Weights(settings().weights_dir).entries()
     for one in document["analyzers"]:
-        receipt, entry = one["receipt"], weights_entry(analyzers()[one["name"]], "gpu")
+        receipt, used = one["receipt"], used_entries(analyzers()[one["name"]], "gpu")
         assert receipt["device"] == "cpu", one["name"]
         assert receipt["load_seconds"] < 2, one["name"]
-        if entry and entries[entry].hub:
-            assert (receipt["precision"], receipt["weights_reviewed"]) == ("fp32", False), one["name"]
+        from_hubs = any(entries[entry].hub for entry in used)
+        assert receipt["weights_reviewed"] == (not from_hubs if used else None), one["name"]
+        if from_hubs or "transnetv2" in used:
+            assert receipt["precision"] == "fp32", one["name"]
 
 
 def test_models_are_let_go_and_come_back(stack, video):

@@ -6,13 +6,16 @@ import traceback
 import pytest
 
 from shared.errors import Unavailable, WeightsMissing, WeightsTampered
+from shared.pins import load_pins
 from shared.schema import ScalarTrack, TrackSet
-from shared.weights import Weights
+from shared.weights import PINS, Weights
 from tasks import loading
 from tasks.analyzer import Analyzer, Options
+from tasks.devices import Device, DeviceLost, NoDevice, OutOfDeviceMemory
 from tasks.loading import Hardware, loaded, preload
-from tasks.registry import analyzers
+from tasks.registry import analyzers, used_entries
 from tests.support.node import node
+from tests.support.tiny.store import need_torch
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +146,112 @@ def test_the_receipt_says_why_it_is_not_the_gpu(tmp_path, fresh):
         loading._ready.clear()
         with node(tmp_path / "data", **changed):
             assert loaded(fresh).hardware == Hardware("cpu", None, notes)
+
+
+# --- on a GPU, as a worker of the gpu profile would be: what it may use is said by the test --------------------------
+
+OTHERS = {
+    "qwen2.5-vl-7b": "qwen2_vl_temporal",
+    "qwen3-vl-8b": "qwen2_vl_temporal",
+    "d-fine-large": "object_detection",
+    "whisper-large-v3": "speech_transcription",
+    "whisper-tiny-en": "speech_transcription",
+}
+"""Entries that no analyzer uses by itself in the gpu profile, and one that can."""
+USERS = {entry: name for name, one in analyzers().items() for entry in used_entries(one, "gpu")}
+
+
+@pytest.fixture
+def gpu(tmp_path, monkeypatch):
+    """A worker of the gpu profile; call it with the MiB that it may use and the analyzers that there are."""
+    monkeypatch.setattr(loading, "_precisions", {})
+    monkeypatch.setattr(loading, "_queues", [])
+
+    def have(room_mib, *served):
+        monkeypatch.setattr(loading, "_gpu", lambda: Device("cuda:0", room_mib))
+        monkeypatch.setattr(loading, "analyzers", lambda: {one.name: one for one in served})
+
+    with node(tmp_path / "gpu", profile="gpu", weights_dir=tmp_path / "weights"):
+        yield have
+
+
+def test_every_model_for_a_gpu_is_tried_below():
+    """An entry that an engine holds on a GPU has an analyzer here."""
+    assert {name for name, entry in load_pins(PINS).entries.items() if entry.uses_gpu} <= {*USERS, *OTHERS}
+
+
+@pytest.mark.parametrize("entry", sorted(name for name, one in load_pins(PINS).entries.items() if one.uses_gpu))
+def test_a_start_without_room_is_refused(entry, gpu, tmp_path, monkeypatch):
+    """Whatever the entry: a worker that may use a MiB less than its model takes at least does not start to load it."""
+    analyzer = analyzers()[OTHERS.get(entry) or USERS[entry]]
+    known = load_pins(PINS).entries[entry].memory_mib
+    least = min(known.get("nf4", known["bf16"]), known["bf16"])
+    monkeypatch.setattr(Weights, "on_disk", lambda *_: "complete")
+    chosen = {analyzer.name: entry} if entry in OTHERS else {}
+    with node(tmp_path / "gpu", profile="gpu", weights_dir=tmp_path / "weights", models=chosen):
+        gpu(least - 1, analyzer)
+        with pytest.raises(NoDevice, match=rf"take \d+ MiB .* may use {least - 1}: .*{entry} of .*{analyzer.name}"):
+            preload((analyzer.group,))
+
+
+def test_an_extra_that_is_not_here_takes_no_room(gpu):
+    """Without its file cut_analysis works with less: the start is not refused for a model that is not loaded."""
+    gpu(100, analyzers()["cut_analysis"])
+    preload(("detect",))
+    assert analyzers()["cut_analysis"].name in loading._ready
+
+
+OUT = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation of memory management.")
+
+
+class Warms:
+    """An engine that fails when it is warmed up."""
+
+    def warm_up(self):
+        raise OUT
+
+
+def loads_and_warms(self, model):
+    model.engines.append(Warms())
+
+
+@pytest.mark.parametrize("more", [{"trouble": OUT}, {"load": loads_and_warms}])
+def test_memory_that_runs_out_ends_the_start(gpu, fresh, more):
+    """Whether the weights or the warm-up need it: one sentence with what the worker may use and who ran out."""
+    greedy = type("Greedy", (fresh,), {"name": "greedy", "group": "vlm", **more})
+    gpu(8000, greedy)
+    with pytest.raises(OutOfDeviceMemory, match=r"take more than the 8000 MiB .* while greedy was loaded") as caught:
+        preload(("vlm",))
+    assert "\n" not in caught.value.message
+    assert "See the documentation" not in caught.value.message
+
+
+def test_memory_that_runs_out_later_is_tried_again(gpu, fresh):
+    """After an unload another process may hold the memory for a while: the next job loads anew."""
+    greedy = type("Greedy", (fresh,), {"name": "greedy", "group": "vlm", "trouble": OUT})
+    gpu(8000, greedy)
+    for _ in range(2):
+        with pytest.raises(OutOfDeviceMemory):
+            loaded(greedy)
+    greedy.trouble = None
+    assert loaded(greedy).analyzer
+    assert greedy.times == 3
+
+
+def test_on_a_cpu_it_is_the_model_that_cannot_be_loaded(fresh):
+    """Where no GPU is short, the other analyzers of the worker go on without this one."""
+    fresh.trouble = OUT
+    with pytest.raises(Unavailable):
+        loaded(fresh)
+
+
+@pytest.mark.engines
+def test_a_gpu_that_fails_while_loading_ends_the_start(gpu, fresh):
+    """A device error in a load leaves the process without a GPU: no worker starts with it."""
+    need_torch()
+    import torch  # noqa: F401  (its errors are told only where it is loaded, as it is where a model failed)
+
+    broken = type("Broken", (fresh,), {"name": "broken", "group": "vlm", "trouble": RuntimeError("CUDA error: lost")})
+    gpu(8000, broken)
+    with pytest.raises(DeviceLost, match="the GPU failed while broken was loaded: CUDA error: lost"):
+        preload(("vlm",))

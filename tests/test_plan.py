@@ -4,6 +4,7 @@ import pytest
 
 from shared.frames import Audio, Frames
 from shared.schema import MediaInfo, StreamInfo
+from tasks.analyzers.product_detection import SEARCH_SECONDS
 from tasks.plan import GRACE_SECONDS, LEAST_SECONDS, SLACK, Plan, fingerprint, plan, refused, wanted
 from tasks.registry import analyzers, select
 
@@ -34,6 +35,21 @@ def test_limits_grow_with_the_video_and_end_at_the_deadline():
     assert drawn(["text_overlay"], seconds=600).limits["text_overlay"] == pytest.approx(600 * (cost * SLACK + 1))
     assert drawn(["text_overlay"], seconds=600, remaining=30.0).limits == {"text_overlay": 30.0}
     assert GRACE_SECONDS > 0
+
+
+def test_a_search_for_words_gets_its_time():
+    """product_detection with words to look for gets a longer limit, and is sent before cheaper ones of its level."""
+    chosen, facts = select(["product_detection", "speech_rate"]), media(VIDEO, AUDIO, seconds=100)
+
+    def made(profile, **options):
+        return plan(chosen, profile=profile, media=facts, remaining_seconds=10_000, fitted={}, options=options)
+
+    plain, searching = made("gpu"), made("gpu", product_detection={"words": ["sneaker", "mug"]})
+    assert plain.limits["product_detection"] == pytest.approx(100 * (0.002 * SLACK + 1))
+    assert searching.limits["product_detection"] == pytest.approx(100 * (SEARCH_SECONDS + 0.002) * SLACK + 100)
+    assert made("local", product_detection={"words": ["mug"]}).limits == made("local").limits
+    (level,) = (names for names in searching.levels if "product_detection" in names)
+    assert level[0] == "product_detection"
 
 
 @pytest.mark.parametrize("remaining", [0.0, -5.0, 0.25])

@@ -5,12 +5,19 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from services.commands.plan import plan
+from services.commands.plan import loads, plan
 from shared.errors import BadInput
 from shared.groups import groups
+from shared.ledger import Job, Run, new_id
+from shared.pins import load_pins
+from shared.schema import AnalyzerReport, Receipt
 from shared.settings import settings
+from shared.weights import PINS
+from tasks.models import ladder
+from tasks.node import ledger, weights
 from tasks.registry import analyzers
 from tests.support.node import node
+from tests.support.web import pinned, write_pins
 
 
 def planned(*arguments):
@@ -28,7 +35,121 @@ def test_two_cards_of_24_gib():
     assert {worker["gpu"] for worker in layout["workers"]} <= {0, 1, None}
     for gpu in (0, 1):
         assert sum(worker["vram_mib"] for worker in layout["workers"] if worker["gpu"] == gpu) <= 24 * 1024
-    assert by_group["vlm"]["precisions"]["qwen2_vl_temporal"] in ("bf16", "nf4")
+    (vlm,) = by_group["vlm"]["models"]
+    assert (vlm["entry"], vlm["analyzers"], vlm["precision"]) == ("qwen2-vl-7b", ["qwen2_vl_temporal"], "bf16")
+    assert vlm["is_derived"] is False
+
+
+def models_of(layout):
+    return {model["entry"]: model for worker in layout["workers"] for model in worker["models"]}
+
+
+@pytest.mark.parametrize("memory", ["36GiB", "40GiB", "48GiB"])
+def test_one_card_that_needs_smaller_precisions(memory):
+    """Cards on which bf16 has no room have a layout all the same, within their memory."""
+    layout = json.loads(planned("--gpu-memory", memory, "--json"))
+    assert sum(worker["vram_mib"] for worker in layout["workers"]) <= int(memory[:2]) * 1024
+    assert "nf4" in {model["precision"] for model in models_of(layout).values()}
+
+
+def test_extras_have_their_place():
+    """What analyzers load when it is there is planned for: TransNetV2, OWLv2 and the aesthetic head."""
+    models = models_of(json.loads(planned("--gpu-memory", "80GiB", "--json")))
+    assert {"transnetv2", "owlv2-base", "aesthetics-v2-l14"} <= set(models)
+
+
+def test_what_nobody_measured_is_not_a_figure():
+    """On a small card Qwen2-VL is held as nf4, whose seconds nobody has measured: no latency is claimed."""
+    layout = json.loads(planned("--gpu-memory", "36GiB", "--json"))
+    assert models_of(layout)["qwen2-vl-7b"]["precision"] == "nf4"
+    assert "qwen2_vl_temporal" in layout["unmeasured"]
+    assert (layout["latency"], layout["throughput"]) == (None, None)
+    said = planned("--gpu-memory", "36GiB")
+    assert "latency: not measured; without what is named below" in said
+    assert "qwen2-vl-7b nf4, 10200 MiB derived (qwen2_vl_temporal)" in said
+    assert "rtdetr-v2-r50 bf16, 4300 MiB measured (object_detection)" in said
+
+
+def test_other_weights_are_not_those_that_were_measured(tmp_path):
+    """Seconds declared for an analyzer are those of its own weights; of another entry they are not known."""
+    with node(tmp_path, models={"qwen2_vl_temporal": "qwen3-vl-8b"}):
+        layout = json.loads(planned("--gpu-memory", "80GiB", "--json"))
+    assert models_of(layout)["qwen3-vl-8b"]["is_derived"] is True
+    assert "qwen2_vl_temporal" in layout["unmeasured"]
+
+
+def own_pins(folder, more):
+    """A pins file with one entry, `see`, for the vlm group."""
+    files = [pinned(b"x", name="model.bin", artifact="a")]
+    artifacts = {"a": pinned(b"x", source="file", path="/x")}
+    return write_pins(folder / "pins.toml", artifacts, {"see": files}, see=f'engine = "qwen-vl"\n{more}')
+
+
+def ended_job(digest, precision, seconds):
+    """A job in the ledger whose receipt says so many seconds for a second of video."""
+    receipt = Receipt(realtime_factor=seconds, precision=precision, device="cuda:0")
+    report = AnalyzerReport(name="qwen2_vl_temporal", version=1, status="ok", weights=digest, receipt=receipt)
+    job = Job(
+        id=new_id(),
+        state="completed",
+        deployment="default",
+        profile="gpu",
+        video_sha256="0" * 64,
+        media={},
+        requested=[],
+        options={},
+        priority=5,
+        submitted_at=0.0,
+        deadline_at=1.0,
+    )
+    run = Run(
+        job_id=job.id, analyzer=report.name, level=0, status="ok", attempts=1, report=report.model_dump(mode="json")
+    )
+    with ledger().session() as session:
+        session.add(job)
+        session.flush()
+        session.add(run)
+        session.commit()
+
+
+def test_receipts_measure_a_precision_of_these_weights(tmp_path):
+    """With --receipts, seconds of nf4 come from jobs whose receipts say nf4 and these very weights, not from others."""
+    pins = own_pins(tmp_path, "vram_mib = { nf4 = 8000 }")
+    with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins):
+        ended_job(weights().digest("see"), "nf4", 0.5)
+        ended_job("of others", "nf4", 9.0)
+        ended_job(weights().digest("see"), "int8", 7.0)
+        layout = json.loads(planned("--gpu-memory", "80GiB", "--receipts", "--json"))
+    (worker,) = (one for one in layout["workers"] if one["group"] == "vlm")
+    assert worker["seconds"] == pytest.approx(0.5)
+    assert "qwen2_vl_temporal" not in layout["unmeasured"]
+
+
+def test_a_layout_with_unknown_memory_is_not_written(tmp_path):
+    """Nobody can say whether it would load: nothing is written, and the entry is named."""
+    file = tmp_path / "groups.toml"
+    with (
+        node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=own_pins(tmp_path, "")),
+        pytest.raises(BadInput, match="nobody has declared the GPU memory of see"),
+    ):
+        planned("--gpu-memory", "80GiB", "--write", file)
+    assert not file.exists()
+
+
+def test_every_model_declares_its_memory():
+    """No shipped entry that an engine loads is left out: a start that cannot fit is refused for each of them."""
+    known = load_pins(PINS).entries
+    assert [name for name, entry in known.items() if entry.engine and not entry.memory_mib] == []
+
+
+def test_the_shipped_groups_have_room_for_their_models():
+    """The memory that groups.toml gives a worker is enough for all its models in their best precisions."""
+    for group in groups().values():
+        models = {
+            name: demand for load in loads({}) if load.group == group.name for name, demand in load.models.items()
+        }
+        if models:
+            assert ladder(models)[0].vram_mib <= group.vram_mib, group.name
 
 
 def test_the_table_says_what_is_not_known():

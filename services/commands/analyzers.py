@@ -10,7 +10,7 @@ from rich.table import Table
 
 from shared.settings import settings
 from tasks.analyzer import Options
-from tasks.registry import AnyAnalyzer, has_what_it_needs
+from tasks.registry import AnyAnalyzer, check_models, has_what_it_needs
 from tasks.registry import analyzers as all_analyzers
 
 
@@ -19,6 +19,7 @@ from tasks.registry import analyzers as all_analyzers
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def analyzers(names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001  (click passes options by name)
     """List the analyzers; with names, show their options and tracks as well."""
+    check_models()
     known = all_analyzers()
     unknown = [name for name in names if name not in known]
     if unknown:

@@ -23,7 +23,7 @@ from shared.groups import groups
 from shared.ledger import Ledger
 from shared.settings import settings
 from shared.weights import Weights
-from tasks.registry import declared
+from tasks.registry import analyzers, check_models, declared, weights_entry
 
 LEAST_FREE_BYTES = 5 << 30
 PINNED = ("celery", "kombu", "redis", "av", "numpy", "onnxruntime", "opencv-python-headless")
@@ -44,8 +44,10 @@ class Finding:
 def doctor() -> int:
     """Check this machine: what is missing and how to get it.
 
-    Exit code 3 when something that every job needs is missing.
+    Of the profile's models, as REELGRAPH_MODELS has them, it says which are not here and which nobody has locked; those
+    that an analyzer works without are called extra. Exit code 3 when something that every job needs is missing.
     """
+    check_models()
     table = Table("check", "found", "what to do")
     findings = [finding for check in CHECKS for finding in _run(check)]
     for one in findings:
@@ -108,18 +110,26 @@ def _broker() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    store = Weights(settings().weights_dir)
-    for entry, names in declared(settings().profile).items():
-        users = ", ".join(names)
-        problems = store.verify([entry]) if store.on_disk(entry) == "complete" else []
-        state = "not as pinned" if problems else store.on_disk(entry)
-        yield Finding(
-            f"weights {entry}",
-            state,
-            state == "complete",
-            f"reelgraph models pull {entry}   (without: {users} end unavailable)",
-            required=False,
-        )
+    store, profile = Weights.of_settings(), settings().profile
+    needed = {weights_entry(one, profile) for one in analyzers().values()}
+    for entry, names in declared(profile).items():
+        state, command = _state(store, entry)
+        lost = ", ".join(f"{name} ends unavailable" if entry in needed else f"{name} does less" for name in names)
+        without = "" if state.startswith("complete") else f"   (without: {lost})"
+        subject = f"{'weights' if entry in needed else 'extra'} {entry}"
+        yield Finding(subject, state, state == "complete", command + without, required=False)
+
+
+def _state(store: Weights, entry: str) -> tuple[str, str]:
+    """How it stands with an entry's files, and the commands that mend it."""
+    lock, pull = f"reelgraph models lock {entry}", f"reelgraph models pull {entry}"
+    if not store.entry(entry).locked:
+        return "not locked", f"{lock}; {pull}"
+    if (found := store.on_disk(entry)) != "complete":
+        return found, pull
+    if store.verify([entry]):
+        return "not as pinned", pull
+    return ("complete", "") if store.is_reviewed(entry) else ("complete, taken unlocked", lock)
 
 
 def _npm() -> Iterator[Finding]:

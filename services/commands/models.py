@@ -16,8 +16,9 @@ from services.pulls import shown_pull
 from shared.errors import BadInput
 from shared.groups import profiles
 from shared.settings import settings
-from shared.weights import PINS, Weights
+from shared.weights import Weights
 from tasks import registry
+from tasks.registry import check_models
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Listed:
 
 
 def _store(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> Weights:
-    here = settings()
-    return Weights(folder or here.weights_dir, here.pins_file or PINS, lock=None if folder else here.hub_lock)
+    check_models()
+    return Weights.of_settings(folder)
 
 
 store_option = click.option(
@@ -78,10 +79,15 @@ def list_entries(weights: Weights, *, as_json: bool) -> None:
 @models.command()
 @store_option
 @entries_argument
-@click.option("--profile", help="Without ENTRY: pull what the analyzers of this profile use.  [default: local]")
+@click.option(
+    "--profile", help="Without ENTRY: pull what the analyzers of this profile use.  [default: REELGRAPH_PROFILE, local]"
+)
 @click.option("--unlocked", is_flag=True, help="Take hub entries that nobody has locked as they are now.")
 def pull(weights: Weights, entries: tuple[str, ...], profile: str | None, *, unlocked: bool) -> None:
     """Bring model files here and check them. What is here already is left alone; an interrupted pull goes on.
+
+    Which entries analyzers use is as REELGRAPH_MODELS says. REELGRAPH_PINS_FILE adds entries, or puts others in place
+    of those of this version.
 
     Entries of a hub are pulled at the revision, and with the hashes, that `reelgraph models lock` wrote down. With
     --unlocked an entry that was never locked is taken as the hub has it now; every receipt of a job that uses it says
@@ -137,7 +143,7 @@ def verify(weights: Weights, entries: tuple[str, ...]) -> int:
 
 
 def declared(profile: str) -> tuple[str, ...]:
-    """Entries that the analyzers of a profile use. Raises BadInput for an unknown profile."""
+    """Entries that the analyzers of a profile use, as the settings are. Raises BadInput for an unknown profile."""
     if profile not in profiles():
         raise BadInput(f"unknown profile {profile!r}; there are {', '.join(profiles())}", code="unknown_profile")
     return tuple(registry.declared(profile))

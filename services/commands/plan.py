@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import click
 from rich.console import Console
@@ -14,12 +16,15 @@ from rich.table import Table
 
 from shared.errors import BadInput
 from shared.groups import groups
-from shared.listing import realtime_factors
+from shared.listing import realtime_factors_by_model
 from shared.settings import settings
-from tasks.models import Demand
+from tasks.analyze import weights_digest
+from tasks.models import Number, demand
 from tasks.node import ledger, weights
-from tasks.packing import Layout, Load, pack
-from tasks.registry import analyzers, levels, weights_entry
+from tasks.packing import Layout, Load, Placed, pack
+from tasks.registry import AnyAnalyzer, analyzers, check_models, levels, used_entries
+
+PROFILE = "gpu"
 
 UNITS = {"": 1, "MIB": 1, "GIB": 1024, "M": 1, "G": 1024, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20}
 KEPT = 0.97
@@ -42,34 +47,70 @@ def _memory(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_json: bool) -> None:
     """Pack the groups of the gpu profile onto GPUs: workers, precisions, memory, expected latency and throughput.
 
-    Use a written file with REELGRAPH_GROUPS_FILE. Memory comes from weights.toml, seconds from the analyzers or from
-    receipts; what is not known is said.
+    Of all layouts that fit, the one whose models are nearest to their best precision; of these the one that lets most
+    video through. Memory comes from weights.toml, measured or derived; seconds from the analyzers, as measured in bf16
+    with their own weights, or from receipts. What nobody has measured is said. Use a written file with
+    REELGRAPH_GROUPS_FILE.
     """
-    layout = pack(
-        _loads(realtime_factors(ledger(), "gpu") if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT)
-    )
+    check_models()
+    layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT))
     if write is not None:
-        write.write_text(as_toml(layout), encoding="utf-8")
+        _write(layout, write)
     if as_json:
-        click.echo(json.dumps(asdict(layout), indent=2))
+        both = {"latency": layout.latency, "throughput": layout.throughput}
+        click.echo(json.dumps({**asdict(layout), **both}, indent=2))
         return
     _show(layout)
     if write is not None:
         click.echo(f"written to {write}; use it with REELGRAPH_GROUPS_FILE={write}")
 
 
-def _loads(seconds: dict[str, float]) -> list[Load]:
+def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
+    """What each analyzer asks for in the gpu profile, as the settings are; `receipts` as of `measured_seconds`."""
     entries, precisions, found = weights().entries(), settings().precision, []
     for number, level in enumerate(levels(analyzers().values())):
         for one in level:
-            entry = weights_entry(one, "gpu")
-            pinned = entries.get(entry or "")
-            demand = None
-            if pinned is not None and pinned.engine and groups()[one.group].gpu:
-                demand = Demand(precisions.get(one.name, "auto"), pinned.vram_mib)
-            known = one.cost_in.get("gpu") if demand else one.cost
-            found.append(Load(one.name, one.group, number, seconds.get(one.name, known), entry, demand))
+            models = {
+                name: demand(entries[name], precisions.get(one.name, "auto"))
+                for name in used_entries(one, PROFILE)
+                if entries[name].uses_gpu and groups()[one.group].gpu
+            }
+            seconds = {**_declared_seconds(one), **receipts.get(one.name, {})} if models else _on_cpu(one, receipts)
+            found.append(Load(one.name, one.group, number, seconds, models))
     return found
+
+
+def _declared_seconds(analyzer: AnyAnalyzer) -> dict[Number, float]:
+    """What the analyzer declares, which was measured in bf16 with the weights of its own."""
+    own = (analyzer.weights.get(PROFILE), analyzer.extra.get(PROFILE))
+    seconds = analyzer.cost_in.get(PROFILE)
+    is_own = used_entries(analyzer, PROFILE) == tuple(filter(None, own))
+    return {"bf16": seconds} if seconds is not None and is_own else {}
+
+
+def _on_cpu(analyzer: AnyAnalyzer, receipts: Mapping[str, Mapping[Number, float]]) -> float:
+    return receipts.get(analyzer.name, {}).get("fp32", analyzer.seconds_per_second(PROFILE))
+
+
+def measured_seconds() -> dict[str, dict[Number, float]]:
+    """Seconds for a second of video, by analyzer and precision, as receipts of the last jobs with these weights say.
+
+    What chose no precision stands under fp32.
+    """
+    digests = {name: weights_digest(one, PROFILE) for name, one in analyzers().items()}
+    found: dict[str, dict[Number, float]] = {}
+    for (name, digest, precision), seconds in realtime_factors_by_model(ledger(), PROFILE).items():
+        if name in digests and digest == digests[name]:
+            found.setdefault(name, {})[cast("Number", precision or "fp32")] = seconds
+    return found
+
+
+def _write(layout: Layout, file: Path) -> None:
+    if layout.undeclared:
+        missing = ", ".join(layout.undeclared)
+        message = f"nothing is written: nobody has declared the GPU memory of {missing}; give vram_mib to the entry"
+        raise BadInput(message, code="unknown_memory")
+    file.write_text(as_toml(layout), encoding="utf-8")
 
 
 def as_toml(layout: Layout) -> str:
@@ -95,14 +136,25 @@ def _table(values: Mapping[str, object]) -> str:
 
 def _show(layout: Layout) -> None:
     table = Table(box=None, header_style="bold")
-    for heading in ("worker", "GPU", "MiB", "precisions"):
+    for heading in ("worker", "GPU", "MiB", "models"):
         table.add_column(heading, justify="right" if heading in ("GPU", "MiB") else "left", overflow="fold")
     for worker in layout.workers:
         gpu = "-" if worker.gpu is None else str(worker.gpu)
-        precisions = ", ".join(f"{name} {precision}" for name, precision in worker.precisions.items())
-        table.add_row(worker.name, gpu, str(worker.vram_mib or "-"), precisions)
-    Console().print(table, highlight=False)
-    click.echo(f"latency: {layout.latency:.2f} s for a second of video, all workers warm and idle before")
-    click.echo(f"throughput: {layout.throughput:.2f} s of video a second")
+        table.add_row(worker.name, gpu, str(worker.vram_mib or "-"), "\n".join(map(_sentence, worker.models)))
+    # nothing is folded in a pipe
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table, highlight=False)
+    but = "" if not layout.unmeasured else "not measured; without what is named below "
+    click.echo(f"latency: {but}{layout.least_latency:.2f} s for a second of video, all workers warm and idle before")
+    click.echo(f"throughput: {but}{layout.most_throughput:.2f} s of video a second")
     if layout.unmeasured:
-        click.echo(f"not in these figures, for nobody has measured them: {', '.join(layout.unmeasured)}")
+        click.echo(f"not measured with these models in these precisions: {', '.join(layout.unmeasured)}")
+    if layout.undeclared:
+        click.echo(f"counted as nothing, for nobody has declared their GPU memory: {', '.join(layout.undeclared)}")
+
+
+def _sentence(model: Placed) -> str:
+    size = "memory unknown"
+    if model.vram_mib is not None:
+        size = f"{model.vram_mib} MiB {'derived' if model.is_derived else 'measured'}"
+    return f"{model.entry} {model.precision}, {size} ({', '.join(model.analyzers)})"

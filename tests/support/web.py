@@ -121,10 +121,14 @@ def pinned(content, **fields):
     return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in fields.items()) + " }"
 
 
-def write_pins(path, artifacts, entries):
-    """Write a pins file. `artifacts`: inline tables by name; `entries`: lists of inline tables by name."""
+def write_pins(path, artifacts, entries, **more):
+    """Write a pins file. `artifacts`: inline tables by name; `entries`: lists of inline tables by name.
+
+    `more`: further lines for entries, by name.
+    """
     lines = ["[artifacts]", *(f"{name} = {table}" for name, table in artifacts.items())]
     for name, files in entries.items():
         lines += [f"[entries.{name}]", 'summary = "test"', 'licence = "CC0-1.0"', f"files = [{', '.join(files)}]"]
+        lines += [more[name]] if name in more else []
     path.write_text("\n".join(lines), encoding="utf-8")
     return path

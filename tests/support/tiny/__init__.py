@@ -4,7 +4,17 @@ They are written by the library's own `save_pretrained`, locked or pinned by the
 the real ones. What they say makes no sense; its shape, times and bounds must be right.
 """
 
-from tests.support.tiny import aesthetics, captions, descriptions, objects, poses, segmentation, speech, words
+from tests.support.tiny import (
+    aesthetics,
+    captions,
+    descriptions,
+    objects,
+    poses,
+    segmentation,
+    speech,
+    transitions,
+    words,
+)
 
 MAKERS = {
     "aesthetics-v2-l14": aesthetics.aesthetics,
@@ -16,6 +26,7 @@ MAKERS = {
     "qwen3-vl-8b": descriptions.qwen3_vl,
     "owlv2-base": words.owlv2,
     "rtdetr-v2-r50": objects.rt_detr_v2,
+    "transnetv2": transitions.transnet,
     "upernet-convnext-small": segmentation.upernet,
     "vitpose-base-simple": poses.vitpose,
     "wav2vec2-emotion": speech.wav2vec2,

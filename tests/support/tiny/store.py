@@ -73,16 +73,21 @@ def _pinned(entry: str, made: Path, engine: str) -> list[str]:
 def tiny_store(folder: Path, makers: Mapping[str, Maker], shipped: Path) -> None:
     """A weights folder as a worker of the gpu profile has it: tiny hub models, locked, beside the shipped ones.
 
-    TransNetV2 is left out: on a CPU it takes about 5 s for 50 frames, and cut_analysis does without it.
+    Models that no hub has are pinned in `own.toml` beside the folder, to be laid over the shipped pins: TransNetV2 of
+    true size takes about 5 s for 50 frames on a CPU.
     """
     folder.mkdir()
     for entry in shipped.iterdir():
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name != "transnetv2":
+        if entry.is_dir() and not entry.name.startswith(".") and entry.name not in makers:
             (folder / entry.name).symlink_to(entry)
     known = Weights(folder).entries()
+    pins: list[str] = []
     for entry, make in makers.items():
         (folder / entry).mkdir()
         make(folder / entry)
+        if known[entry].hub is None:
+            pins += _pinned(entry, folder / entry, known[entry].engine or "")
+            continue
         files = tuple(
             LockedFile(name=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)
             for path in sorted((folder / entry).iterdir())
@@ -90,6 +95,7 @@ def tiny_store(folder: Path, makers: Mapping[str, Maker], shipped: Path) -> None
         hub = known[entry].hub or ""
         locked = LockedEntry(repository=hub, revision=NO_REVISION, files=files, reviewed=False)
         add_to_lock(folder / LOCK, {entry: locked})
+    (folder.parent / "own.toml").write_text("\n".join(pins), encoding="utf-8")
 
 
 def with_engine(analyzer: Analyzer, weights: Weights, entry: str, precision: str = "auto") -> Analyzer:
