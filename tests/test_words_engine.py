@@ -6,7 +6,7 @@ import pytest
 from shared.schema import ObjectTrack, TrackedObject
 from tasks.analyzers.product_detection import ProductDetection
 from tasks.devices import CPU
-from tasks.engines.words import WORD_FINDERS
+from tasks.engines.words import WORD_FINDERS, _found
 from tasks.models import Models
 from tests.support.media import run
 from tests.support.moving import write_video
@@ -85,6 +85,17 @@ def test_the_best_boxes_are_where_the_library_puts_them(weights):
         np.testing.assert_allclose(found.boxes[mine], edges, atol=1e-3)
         assert found.labels[mine] == theirs["labels"][best]
         assert found.scores[mine] == pytest.approx(float(theirs["scores"][best]), abs=1e-4)
+
+
+def test_a_model_that_is_sure_of_everything_costs_no_minutes():
+    """Of thousands of boxes of a picture the surest hundred things stay, in the order of their scores."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack(
+        [rng.random((3600, 2)), np.full((3600, 2), 0.001), rng.random(3600), rng.integers(0, 4, 3600)]
+    )
+    found = _found(rows, np.ones(2))
+    assert len(found.boxes) == 100
+    assert found.scores.tolist() == sorted(rows[:, 4], reverse=True)[:100]
 
 
 def test_without_its_files_there_is_no_engine(weights, tmp_path):
