@@ -58,6 +58,7 @@ def test_every_setting_reaches_a_child(monkeypatch):
         compile=True,
         groups_file=Path("/g"),
         hub_lock=Path("/l"),
+        api_key="rg_k",
         pins_file=Path("/p q.toml"),
         frame_store_bytes=1 << 33,
         preload_seconds=1.5,
