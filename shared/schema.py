@@ -7,6 +7,7 @@ Confidence is 0..1 as the model gave it, or null: it is never invented.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
@@ -200,6 +201,25 @@ class ScalarTrack(BaseTrack):
 Track = SegmentTrack[Segment] | EventTrack[Event] | ObjectTrack[TrackedObject] | SeriesTrack | ScalarTrack
 
 
+TIMES = frozenset({"start", "end", "t"})
+"""Fields that hold a moment of the video."""
+FrozenT = TypeVar("FrozenT", bound=Frozen)
+
+
+def within(one: FrozenT, duration: float) -> FrozenT:
+    """The same without a moment after `duration`, seconds: itself where there is none."""
+    changed: dict[str, object] = {}
+    for name in type(one).model_fields:
+        value = getattr(one, name)
+        if name in TIMES and isinstance(value, float) and value > duration:
+            changed[name] = duration
+        elif isinstance(value, tuple) and value and isinstance(value[0], Frozen):
+            inner = tuple(within(part, duration) for part in value)
+            if any(new is not old for new, old in zip(inner, value, strict=True)):
+                changed[name] = inner
+    return one.model_copy(update=changed) if changed else one
+
+
 class TrackSet(Frozen):
     """What one analyzer returns: one field a track; the field's name is the track's name.
 
@@ -208,11 +228,15 @@ class TrackSet(Frozen):
 
     analysed: tuple[Span, ...] | None = None
 
-    def tracks(self, analyzer: str) -> tuple[BaseTrack, ...]:
-        """The tracks, signed with their analyzer."""
+    def tracks(self, analyzer: str, duration: float = math.inf) -> tuple[BaseTrack, ...]:
+        """The tracks, signed with their analyzer; nothing in them lasts beyond the video's `duration`, seconds.
+
+        A decoder's last packet of sound, and the last frame, may last longer than the container says.
+        """
         named = ((name, getattr(self, name)) for name in type(self).model_fields if name != "analysed")
         return tuple(
-            track.model_copy(update={"id": f"{analyzer}/{name}", "analyzer": analyzer}) for name, track in named
+            within(track, duration).model_copy(update={"id": f"{analyzer}/{name}", "analyzer": analyzer})
+            for name, track in named
         )
 
 

@@ -147,7 +147,8 @@ class Work:
         except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
             status, reason = self._ending(error)
             return Outcome(report=self._report(status, (), reason))
-        return Outcome(report=self._report("ok", self._analysed(result)), tracks=result.tracks(self.analyzer.name))
+        tracks = result.tracks(self.analyzer.name, self.media.duration_seconds)
+        return Outcome(report=self._report("ok", self._analysed(result)), tracks=tracks)
 
     def fingerprint(self) -> str:
         """What the outcome depends on, with the inputs as they really were."""
@@ -218,11 +219,14 @@ class Work:
         events().publish(self.job.id, event)
 
     def _analysed(self, result: TrackSet) -> tuple[Span, ...]:
+        duration = self.media.duration_seconds
         if result.analysed is not None:
-            return result.analysed
-        if self.analyzer.reads(self.job.profile):
-            return tuple(self.stats.spans)
-        return ((0.0, self.media.duration_seconds),)
+            spans = result.analysed
+        elif self.analyzer.reads(self.job.profile):
+            spans = tuple(self.stats.spans)
+        else:
+            spans = ((0.0, duration),)
+        return tuple((min(start, duration), min(end, duration)) for start, end in spans)
 
     def _ending(self, error: Exception) -> tuple[Status, ErrorInfo]:
         status: Status = "failed"

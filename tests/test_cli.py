@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -16,6 +17,7 @@ from services import results
 from shared.errors import Infrastructure
 from shared.groups import groups
 from tasks.registry import analyzers, document_schema
+from tests.support.clips import Sound, make_clip, plain
 from tests.support.document import sample_document
 from tests.support.moving import texture, write_video
 from tests.support.processes import eventually
@@ -117,6 +119,18 @@ def test_analyze_writes_document_and_report(reelgraph, video, tmp_path):
     assert json.loads(ended.stdout) == document
     assert "clip with space.mp4" in (folder / "report.html").read_text()
     assert left_running(tmp_path) == []
+
+
+def test_the_document_ends_with_the_video(reelgraph, tmp_path):
+    """Sound that decodes to more than the container holds leaves no span, analysed or found, beyond the duration."""
+    sound = Sound(np.zeros((1, 48_500), np.float32))
+    video = make_clip(tmp_path / "v.mp4", frames=20, fps=20, size=(64, 48), picture=plain(0), sound=sound)
+    ended = reelgraph("analyze", video, "--analyzers", "audio_analysis", "--out", tmp_path / "out", "--json")
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    (silence,) = (one for one in document["tracks"] if one["id"] == "audio_analysis/silence")
+    ends = [item["end"] for item in silence["items"]] + [span[1] for span in document["analyzers"][0]["analysed"]]
+    assert max(ends) == document["media"]["duration_seconds"]
 
 
 def test_videos_of_the_same_name_get_folders_of_their_own(reelgraph, video, tmp_path):

@@ -124,11 +124,11 @@ def test_a_title_that_appears_on_a_plain_page_is_no_fade_in(cuts: CutAnalysis, t
     assert events(result) == []
 
 
-@pytest.mark.parametrize("speed", [0.0, 1.0])
-def test_a_flash_is_no_cut_though_its_first_frame_is_not_seen(cuts: CutAnalysis, tmp_path: Path, speed: float) -> None:
+@pytest.mark.parametrize("seed", [5, 14, 24])
+def test_a_flash_is_no_cut_though_its_first_frame_is_not_seen(cuts: CutAnalysis, tmp_path: Path, seed: int) -> None:
     """Where two leaps hide each other, the picture that is back after the second one was there before."""
-    rng, picture = np.random.default_rng(1), texture(1, 250, 900)
-    places = [(200 + speed * i + rng.normal(), 125 + rng.normal()) for i in range(60)]
+    rng, picture = np.random.default_rng(seed), texture(seed, 250, 900)
+    places = [(200 + rng.normal(), 125 + rng.normal()) for _ in range(60)]
     shot = [window(picture, x, y, 1.0, 90, 160) for x, y in places]
     shot[30:32] = [np.minimum(p.astype(np.int16) + 60, 255).astype(np.uint8) for p in shot[30:32]]
     assert events(run(cuts, write_video(tmp_path / "v.mp4", shot), tmp_path / "store")) == []

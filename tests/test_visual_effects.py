@@ -80,7 +80,7 @@ def test_fades_are_found_within_two_frames(tmp_path: Path, level: int, colour: s
 
 @pytest.mark.parametrize(("level", "colour"), [(0, "black"), (255, "white"), (215, "colour")])
 def test_a_fade_by_one_end_only_is_found_within_two_frames(tmp_path: Path, level: int, colour: str) -> None:
-    """A ramp to a plain colour that ends the film, and one out of a colour that was cut to, are found; flat parts stay."""
+    """A ramp to a plain colour that ends the film, and one out of a colour that was cut to, are found."""
     out = look(tmp_path, towards(drift(3, 80), 40, 70, level)).one(f"fade_out_to_{colour}")
     (tmp_path / "in").mkdir()
     frames = drift(4, 40) + towards(drift(5, 75), 40, 10, level)

@@ -73,7 +73,8 @@ def run(
     analyzer: Analyzer[OptionsT, ResultT], video: Path, folder: Path, *others: tuple[str, TrackSet], **options: object
 ) -> ResultT:
     """Run a loaded analyzer on a video, frames kept in `folder`; `others` are results of other analyzers, by name."""
-    tracks = [track for name, result in others for track in result.tracks(name)]
+    duration = probe(video).duration_seconds
+    tracks = [track for name, result in others for track in result.tracks(name, duration)]
     media = LocalMedia(video, FrameStore(folder, budget_bytes=STORE_BYTES), analyzer.reads(settings().profile), tracks)
     return analyzer.analyze(media, analyzer.options(**options))
 
@@ -93,10 +94,14 @@ def look(video: Path, folder: Path, names: Sequence[str]) -> dict[str, TrackSet 
     """
     chosen = select(names)
     store = FrameStore(folder, budget_bytes=STORE_BYTES)
+    duration = probe(video).duration_seconds
     found: dict[str, TrackSet | ReelgraphError] = {}
     for one in (analyzer for level in levels(chosen) for analyzer in level):
         tracks = [
-            track for name, result in found.items() if isinstance(result, TrackSet) for track in result.tracks(name)
+            track
+            for name, result in found.items()
+            if isinstance(result, TrackSet)
+            for track in result.tracks(name, duration)
         ]
         try:
             analyzer = loaded(one).analyzer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ from shared.schema import (
     TrackedObject,
     TrackSet,
     Word,
+    within,
 )
 
 
@@ -31,10 +33,10 @@ class Tracks(TrackSet):
 
     tracks_by_name: dict[str, BaseTrack]
 
-    def tracks(self, analyzer: str) -> tuple[BaseTrack, ...]:
+    def tracks(self, analyzer: str, duration: float = math.inf) -> tuple[BaseTrack, ...]:
         """The tracks under their names."""
         return tuple(
-            track.model_copy(update={"id": f"{analyzer}/{name}", "analyzer": analyzer})
+            within(track, duration).model_copy(update={"id": f"{analyzer}/{name}", "analyzer": analyzer})
             for name, track in self.tracks_by_name.items()
         )
 
