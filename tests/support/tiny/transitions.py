@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 FILTERS = 4
+FILE = "transnetv2-pytorch-weights.pth"
 
 
 def transnet(folder: Path) -> None:
@@ -36,4 +37,16 @@ def transnet(folder: Path) -> None:
     layer("fc1", 64, 4 * FILTERS * 4 * 3 * 6 + 256)
     layer("cls_layer1", 1, 64)
     layer("cls_layer2", 1, 64)
-    torch.save(weights, folder / "transnetv2-pytorch-weights.pth")
+    torch.save(weights, folder / FILE)
+
+
+def silent(folder: Path) -> None:
+    """The same, and sure that nothing changes: chance cuts make a document that takes minutes to check."""
+    import torch
+
+    transnet(folder)
+    weights = torch.load(folder / FILE, weights_only=True)
+    for head in ("cls_layer1", "cls_layer2"):
+        weights[f"{head}.weight"].zero_()
+        weights[f"{head}.bias"].fill_(-10.0)
+    torch.save(weights, folder / FILE)
