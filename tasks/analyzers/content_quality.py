@@ -118,6 +118,7 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     weights: ClassVar[dict[str, str]] = {"local": "brisque", "gpu": "brisque"}
     extra: ClassVar[dict[str, str]] = {"gpu": "aesthetics-v2-l14"}
     cost: ClassVar[float] = 0.08
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.07}
 
     def load(self, model: ModelContext) -> None:
         """Import OpenCV and read the support vectors."""

@@ -118,7 +118,8 @@ class TorchEngine(ABC):
         base, peaks = devices.held_mib() or 0.0, []
         for count in PROBED:
             devices.reset_peak()
-            self.probe(count)
+            if self._tried(range(count), lambda items: self._probed(len(items))) is None:
+                return PROBED[0]  # one item fitted
             peaks.append(devices.peak_mib() or 0.0)
         each = max((peaks[1] - peaks[0]) / (PROBED[1] - PROBED[0]), 1e-3)
         fixed = max(peaks[0] - each, base)
