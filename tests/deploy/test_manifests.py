@@ -11,7 +11,7 @@ from services.deployment.workers import DEADLINE_SECONDS, PRELOAD_SECONDS, worke
 from shared.groups import groups
 from shared.settings import Settings
 from tasks.plan import GRACE_SECONDS
-from tests.support.deploy import OVERLAYS, built, objects, pods, tool
+from tests.support.deploy import OVERLAYS, built, kustomized, objects, pods, tool
 from tests.support.project import ROOT
 
 VERSIONS = ("1.34", "1.37")
@@ -250,8 +250,7 @@ def test_slices_of_gpus_take_the_place_of_whole_ones(tmp_path):
         "resources: [k8s/overlays/gpu]\ncomponents: [k8s/components/mig]\n"
     )
     (tmp_path / "k8s").symlink_to(ROOT / "k8s")
-    done = subprocess.run(["kubectl", "kustomize", tmp_path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    slices = re.findall(r"nvidia\.com/(mig-\S+): 1", done.stdout)
+    manifests = kustomized(tmp_path)
+    slices = re.findall(r"nvidia\.com/(mig-\S+): 1", manifests)
     assert len(slices) == sum(worker.gpu for worker in worker_specs("gpu"))
-    assert "nvidia.com/gpu: 1" not in done.stdout
+    assert "nvidia.com/gpu: 1" not in manifests
