@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from services.evaluation.pictures import Picture, texture, window
@@ -58,6 +59,20 @@ def moving_shot(
         poses += path(motion, frames, start, seed + number, pace)
         truth += [motion] * frames
     return film(poses, seed), truth
+
+
+def softened(frames: Sequence[Picture], contrast: float, seed: int = 31) -> list[Picture]:
+    """The film out of focus (a blur of 2 pixels), with that share of its contrast, and a sensor's noise of 2 levels.
+
+    As photographs of rooms are, enlarged: few corners, and those weak.
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for frame in frames:
+        blurred = cv2.GaussianBlur(frame, (0, 0), 2).astype(np.float64)
+        noisy = 128 + (blurred - 128) * contrast + rng.normal(0, 2, frame.shape)
+        found.append(np.clip(noisy, 0, 255).astype(np.uint8))
+    return found
 
 
 def crossed(frames: Sequence[Picture], share: float, speed: float, seed: int = 22) -> list[Picture]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from services.evaluation.figures import Figure, Hits, at_least, at_most, hits
-from services.evaluation.films import FPS, Edit, Joint, crossed, edited, film, moving_shot, path
+from services.evaluation.films import FPS, Edit, Joint, crossed, edited, film, moving_shot, path, softened
 from services.evaluation.media import ready, run
 from services.evaluation.pictures import Picture, write_video
 from shared.schema import CameraMotion, Event, EventTrack, LabelledSegment, SegmentTrack
@@ -20,6 +20,8 @@ NEAR_FRAMES = 2
 PACES = (0.5, 1.0, 2.0)
 """How fast the camera moves, in multiples of `films.SPEEDS`."""
 STRETCH_FRAMES = 75
+SOFT = ((0.5, at_least(0.95)), (0.4, None))
+"""Contrasts of films out of focus. The smaller one is measured to be known."""
 COLOURS = ((200, 30, 30), (30, 180, 30), (20, 40, 180), (240, 240, 240), (120, 120, 120), (230, 200, 40))
 
 
@@ -34,6 +36,12 @@ def camera(folder: Path, rounds: int) -> Iterator[Figure]:
             right += [one == other for one, other in zip(named, truth, strict=True)]
     kinds = f"{len(PACES) * rounds} films of 9 motions"
     yield Figure("camera_analysis", "frames named right", kinds, float(np.mean(right)), goal=at_least(0.95))
+    for contrast, goal in SOFT:
+        pictures, truth = moving_shot(seed=31, frames=STRETCH_FRAMES)
+        named = _motions(softened(pictures, contrast), folder / f"soft-{contrast}")
+        share = float(np.mean([one == other for one, other in zip(named, truth, strict=True)]))
+        on = f"out of focus, {contrast:.0%} of the contrast, noise"
+        yield Figure("camera_analysis", "frames named right", on, share, goal=goal)
     for share in (0.2, 0.33, 0.45):
         verdicts: list[bool | None] = []
         for motion in ("static", "pan_right", "tilt_up", "zoom_in"):

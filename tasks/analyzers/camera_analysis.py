@@ -36,15 +36,16 @@ CHAIN = 5
 """Steps over which points are followed before new ones are chosen: half a second."""
 GRID, PER_CELL = 8, 5
 """Points are spread over 8 x 8 cells, 5 in each at most, so that captions and people count by their area."""
-CORNER_STRENGTH, CORNER_DISTANCE, WINDOW = 5e-5, 5, 15
-"""Least corner strength (smaller eigenvalue of the gradient matrix: Shi and Tomasi, Good Features to Track, 1994; white
-noise of 2 levels has 2e-5), side in pixels of the patch in which a corner is the strongest, and of the one tracked."""
+CORNER_STRENGTH, CORNER_DISTANCE, WINDOW = 5e-6, 5, 15
+"""Least corner strength (smaller eigenvalue of the gradient matrix: Shi and Tomasi, Good Features to Track, 1994; below
+white noise of 2 levels, 2e-5: what noise makes is not found again), side in pixels of the patch in which a corner is
+the strongest, and of the one tracked."""
 RETURN_PIXELS = 0.5
 """A point counts when tracking it forth and back ends where it began (Kalal et al., Forward-Backward Error, 2010)."""
 INLIER_PIXELS, CHAIN_PIXELS = 0.7, 1.5
 """How far a point may lie from where the motion found takes it, in one step and over a chain: bodies sway slowly and
 bend, scenes do not."""
-LEAST_POINTS, LEAST_SHARE, LEAST_CELLS, LEAST_SPREAD = 12, 0.4, 8, 3
+LEAST_POINTS, LEAST_SHARE, LEAST_CELLS, LEAST_SPREAD = 12, 0.4, 6, 3
 """With fewer points, a smaller share that agrees, or agreement in fewer of the 64 cells or 3 rows and columns of them
 (a caption is one or two rows), it cannot be told how the camera moves. Shares are of the cells that have points."""
 STILL_PIXELS, STILL_SHARE = 0.5, 0.35
@@ -103,7 +104,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
