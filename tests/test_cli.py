@@ -167,7 +167,7 @@ def test_a_report_that_cannot_be_made_costs_only_itself(environment, monkeypatch
 
     monkeypatch.setattr(results, "render", broken)
     with pytest.raises(Infrastructure, match="no report can be made of it: ZeroDivisionError") as caught:
-        results.write_results(sample_document(), tmp_path / "clip")
+        results.write_results(sample_document(), tmp_path / "clip", lambda _: None)
     assert caught.value.code == "report_failed"
     assert [path.name for path in (tmp_path / "clip").iterdir()] == ["result.json"]
 

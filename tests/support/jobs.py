@@ -24,7 +24,8 @@ PROBE = Path(__file__).parent / "probe"
 def running(data: Path, *, groups: set[str] | None = None, probe: bool = False, **changed: object) -> Iterator[Stack]:
     """Broker and ready workers over a data folder; with `probe`, workers have the misbehaving analyzers."""
     before, path = settings(), os.environ.get("PYTHONPATH")
-    use(before.model_copy(update={"data_dir": data, **changed}))
+    # a stack that another module keeps running has a broker in the settings, and workers that would take these jobs
+    use(before.model_copy(update={"data_dir": data, "broker_url": None, "ledger_url": None, **changed}))
     try:
         if probe:
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROBE), str(Path.cwd()), path]))
