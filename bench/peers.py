@@ -28,12 +28,14 @@ from bench import clips as videos
 from bench.rows import Row, not_measured, say
 from bench.stage import document, warm
 from services.submit import accept
+from shared.digests import sha256_of
 from shared.frames import FrameStore
 from shared.media import probe
 from shared.schema import Document
 from shared.settings import settings
 from shared.weights import Weights
-from tasks.analyzers.text_overlay import DETECTOR, PICTURES, RECOGNISER
+from tasks.analyzers.text_overlay import PICTURES
+from tasks.engines.texts import DETECTOR, RECOGNISER
 
 WHISPER, OCR = "whisper-tiny-en", "ppocr-v6"
 CHECKPOINT = "REELGRAPH_BENCH_WHISPER"
@@ -99,7 +101,7 @@ def rapidocr(video: Path) -> Found:
     lines: dict[str, None] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = FrameStore(Path(folder), budget_bytes=8 << 30)
-        with store.open(video, probe(video, sha256="peer"), [PICTURES]) as reader:
+        with store.open(video, probe(video, sha256=sha256_of(video)), [PICTURES]) as reader:
             for batch in reader.frames(PICTURES):
                 for frame in batch.frames:
                     lines.update(dict.fromkeys(engine(frame[:, :, ::-1]).txts or ()))

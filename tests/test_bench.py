@@ -11,6 +11,7 @@ from bench.__main__ import FAMILIES
 from bench.clips import drawn, repeated
 from bench.decode import bare_pass, everything
 from bench.rows import Row
+from shared.digests import sha256_of
 from shared.frames import Frames, FrameStore
 from shared.media import probe
 
@@ -88,7 +89,7 @@ def test_levels_wait_for_their_slowest_piece():
 def test_the_bare_loop_makes_the_frames_that_the_pass_writes(tmp_path):
     """Decoding is compared at equal work: PyAV's loop converts exactly as many frames as the frame store holds."""
     video = repeated(drawn(tmp_path / "a.mp4", width=160, height=90, fps=10, seconds=2), tmp_path / "b.mp4", 2)
-    info = probe(video, sha256="b")
+    info = probe(video, sha256=sha256_of(video))
     assert info.duration_seconds == pytest.approx(4, abs=0.2)
     needs = everything(info)
     with FrameStore(tmp_path / "frames", budget_bytes=1 << 30).open(video, info, needs) as reader:
