@@ -16,6 +16,7 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.canvas import Signature
+from structlog.contextvars import bound_contextvars
 
 from shared import traces
 from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable, WeightsMissing
@@ -98,6 +99,7 @@ def _stored(work: Work, outcome: Outcome) -> str:
         log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=work.attempt.attempts)
         return "superseded"
     announce(job_id, outcome)
+    log.info("analyzed", status=outcome.report.status)
     return outcome.report.status
 
 
@@ -316,7 +318,8 @@ def _peak_rss_mib() -> float:
 def _register(name: str) -> None:
     @app.task(name=task_name(name), bind=True)
     def analyze(task: Task[[str], str], job_id: str) -> str:
-        return run(name, job_id, task.request.hostname)
+        with bound_contextvars(job=job_id, analyzer=name):  # in every line of the log from here on
+            return run(name, job_id, task.request.hostname)
 
 
 for _name in analyzers():

@@ -119,4 +119,4 @@ def _send_traces(**_: object) -> None:
 
 @signals.setup_logging.connect
 def _configure_logging(loglevel: int | str = "INFO", **_: object) -> None:
-    configure_logging(loglevel if isinstance(loglevel, str) else "INFO")
+    configure_logging(loglevel if isinstance(loglevel, str) else "INFO", json=settings().log_json)

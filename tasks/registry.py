@@ -17,8 +17,8 @@ from shared.errors import BadInput
 from shared.groups import groups
 from shared.schema import BaseTrack, Document, OptionValue
 from shared.settings import settings
+from shared.weights import Weights
 from tasks.analyzer import Analyzer, Options
-from tasks.node import weights
 
 AnyAnalyzer = type[Analyzer[Any, Any]]
 
@@ -89,7 +89,7 @@ def check_models() -> None:
             if name not in takers:
                 message = f"{variable}: {name!r} is no analyzer with a model; these are: {', '.join(takers)}"
                 raise BadInput(message, code="bad_setting")
-    entries = weights().entries() if here.models else {}
+    entries = Weights.of_settings().entries() if here.models else {}
     for name, entry in here.models.items():
         if entry not in entries:
             message = f"REELGRAPH_MODELS: there are no weights {entry!r} for {name}; there are {', '.join(entries)}"

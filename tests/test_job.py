@@ -1,6 +1,10 @@
 """Jobs through a real broker and real Celery workers, with analyzers that need no models."""
 
+import json
+import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -39,6 +43,28 @@ def test_a_job_ends_with_its_tracks(stack, video):
     assert [one["status"] for one in document["analyzers"]] == ["ok", "ok"]
     values = {track["id"]: track["items"][0]["value"] for track in document["tracks"]}
     assert values == {"misbehaving/frames": 4, "dependent/frames": 4}
+
+
+def test_the_log_names_job_and_analyzer(stack, video):
+    """What a worker says while it analyses can be found by the job's id."""
+    job = submit(video, "misbehaving")
+    wait(job)
+    logs = "".join(worker.log_file.read_text() for worker in stack.workers)
+    assert [line for line in logs.splitlines() if "analyzed" in line and job.id in line and "misbehaving" in line]
+
+
+def test_workers_log_json_where_it_is_asked_for():
+    """With REELGRAPH_LOG_JSON each line of a worker's log is an object, Celery's own lines, too."""
+    code = "import logging, tasks.celery as c; c._configure_logging(); logging.getLogger('celery').warning('hi')"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "REELGRAPH_LOG_JSON": "true"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(said.stderr.splitlines()[-1])["event"] == "hi"
 
 
 def test_an_analyzer_begins_when_its_own_inputs_have_ended(stack, video, tmp_path):
