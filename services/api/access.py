@@ -79,19 +79,34 @@ def identify() -> None:
         BadInput: without a key, a name that is not this machine's (`foreign_host`).
     """
     _refuse_foreign_origin()
-    token = _token(request)
-    if token is not None:
-        key = Keys(ledger()).authenticate(token)
+    key = _key(request)
+    if key is not None:
         g.caller = Caller(key)
-        if not _is_open(request.path) and request.path != SESSION:
+        if not _is_open(request) and request.path != SESSION:
             key.require(_scope(request))
         return
     if settings().require_keys:
-        if not _is_open(request.path):
+        if not _is_open(request):
             raise Unauthenticated("this needs an API key: send `Authorization: Bearer TOKEN`", code="no_key")
         return
     _refuse_strangers()
     g.caller = Caller(None)
+
+
+def _key(asked: Request) -> ApiKey | None:
+    """The key that a request shows. One that is none, or no longer, counts as none where none is needed.
+
+    A browser goes on sending the cookie of a revoked key, or of another server of this machine: it must still get the
+    page and its way out.
+    """
+    try:
+        token = _token(asked)
+        return None if token is None else Keys(ledger()).authenticate(token)
+    except Unauthenticated:
+        by_cookie = "Authorization" not in asked.headers
+        if _is_open(asked) or (by_cookie and not settings().require_keys):
+            return None
+        raise
 
 
 def _token(asked: Request) -> str | None:
@@ -110,8 +125,9 @@ def _scope(asked: Request) -> Scope:
     return "read" if asked.method in SAFE_METHODS else "write"
 
 
-def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
+def _is_open(asked: Request) -> bool:
+    signs_out = asked.path == SESSION and asked.method == "DELETE"
+    return asked.path in OPEN_PATHS or asked.path.startswith(OPEN_PREFIXES) or signs_out
 
 
 def _refuse_foreign_origin() -> None:

@@ -104,6 +104,17 @@ def test_a_browser_keeps_its_key_in_a_cookie(locked):
     assert locked.get("/v1/jobs", Cookie=cookie.partition(";")[0]).status == 200
 
 
+def test_a_cookie_that_is_no_key_any_more_locks_nobody_out(locked, api):
+    """The page, its way out and signing in anew work with it, jobs do not; where no key is needed it is nothing."""
+    stale = {"Cookie": "reelgraph_key=rg_00000000_none"}
+    for path in ("/healthz", "/readyz", "/openapi.json"):
+        assert locked.get(path, **stale).status == 200
+    assert locked.get("/v1/jobs", **stale).status == 401
+    assert locked.call("DELETE", "/v1/session", **stale).status == 204
+    assert api.get("/v1/jobs", **stale).status == 200
+    assert api.get("/v1/jobs", Authorization="Bearer rg_00000000_none").status == 401
+
+
 def test_pages_of_others_cannot_use_a_loopback_server(api):
     """Without keys, a name that is not this machine's (DNS rebinding) and pages of other origins are refused."""
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "192.0.2.1"):
