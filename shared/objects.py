@@ -119,6 +119,20 @@ class ObjectStorage(Storage):
         with self._asking() as bucket:
             bucket.pipe_file(remote, content)
 
+    def move(self, key: str, to: str) -> None:
+        """Put an object under another key, replacing what is there; buckets copy, so for a moment it has both.
+
+        Raises:
+            Infrastructure: the bucket does not answer, or has nothing under the key (`storage_damaged`).
+        """
+        remote, place = self._remote(key), self._remote(to)
+        with self._asking() as bucket:
+            try:
+                bucket.cp_file(remote, place)
+                bucket.rm_file(remote)
+            except FileNotFoundError as error:
+                raise Infrastructure(f"{key} is not in the storage", code="storage_damaged") from error
+
     def add_video(self, source: Path) -> str:
         """Upload a video under its content's sha256 and return that; a second one costs only the hashing."""
         copies = Storage(self.folder)

@@ -75,6 +75,18 @@ def test_what_is_written_is_read_elsewhere(storage, elsewhere, server):
     assert names(server, storage) == ["a/b.json"]
 
 
+def test_what_is_moved_replaces_what_was_there(storage, elsewhere, server):
+    """A blob written aside takes another's place, seen from every host, and leaves nothing behind."""
+    storage.write("a/b.json", b"old")
+    storage.write("a/b.json.aside", b"new")
+    storage.move("a/b.json.aside", "a/b.json")
+    assert elsewhere.read("a/b.json") == b"new"
+    assert names(server, storage) == ["a/b.json"]
+    with pytest.raises(Infrastructure):
+        storage.move("a/b.json.aside", "a/b.json")
+    assert elsewhere.read("a/b.json") == b"new"
+
+
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "nul\0"])
 def test_no_key_leaves_the_prefix(storage, server, key):
     """A key that climbs out of the prefix is refused by every method, before the server is asked."""
@@ -127,14 +139,16 @@ def test_a_large_video_goes_in_parts(storage, elsewhere, server, tmp_path):
     [("AES256", ("AES256", None)), ("aws:kms", ("aws:kms", None)), ("aws:kms:my-key", ("aws:kms", "my-key"))],
 )
 def test_every_object_is_encrypted_as_asked(server, tmp_path, encryption, found):
-    """Small blobs, whole videos and those in parts ask the server for the encryption of the settings."""
+    """Small blobs, moved ones, whole videos and those in parts ask the server for the encryption of the settings."""
     large = tmp_path / "large.mp4"
     large.write_bytes(bytes(2 * PART_BYTES + 1))
     storage = ObjectStorage(
         tmp_path / "one", Bucket(f"s3://{BUCKET}/{found}", server.endpoint, encryption), copies_bytes=ROOM
     )
     storage.write("small", b"x")
-    for key in ("small", video_key(storage.add_video(large))):
+    storage.write("aside", b"x")
+    storage.move("aside", "moved")
+    for key in ("small", "moved", video_key(storage.add_video(large))):
         said = head(server, storage, key)
         assert said["ServerSideEncryption"] == found[0]
         assert found[1] is None or said["SSEKMSKeyId"].endswith(found[1])
