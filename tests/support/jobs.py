@@ -45,7 +45,7 @@ def openings(data: Path) -> list[str]:
     """One line for each time that a stored video was opened: process id and path."""
     log = data.parent / f"{data.name}-openings.log"
     opened = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return [line for line in opened if str(data / "storage") in line]
+    return [line for line in opened if "/storage/videos/" in line]
 
 
 def submit(video: Path, *analyzers: str, **options: dict[str, Any]) -> Job:
