@@ -146,7 +146,7 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
         if video is not None:
             _refuse_pictures(path, video, limits)
         pictures = _look(path, container, video) if video is not None else None
-        duration = _length(path, container, pictures.fps if pictures else None)
+        duration = _length(path, container, (video, audio), pictures.fps if pictures else None)
         if duration <= 0:
             raise BadInput(f"{path}: there is nothing in it, its length is zero.", code="no_duration")
         if round(duration, 3) <= 0:
@@ -276,10 +276,13 @@ def _refuse_length(path: Path, seconds: float, pictures: _Pictures | None, limit
         raise BadInput(message, code="too_sparse")
 
 
-def _length(path: Path, container: InputContainer, fps: Fraction | None) -> float:
-    """Seconds that the chosen streams last; a frame without a duration is shown for one step."""
+def _length(path: Path, container: InputContainer, chosen: Streams, fps: Fraction | None) -> float:
+    """Seconds that the chosen streams last; a frame without a duration is shown for one step.
+
+    They were chosen before anything was read: FFmpeg may meet a stream on its way that this container does not know.
+    """
     step_seconds = float(1 / fps) if fps else 1 / DEFAULT_FPS
-    streams = [stream for stream in chosen_streams(container) if stream is not None]
+    streams = [stream for stream in chosen if stream is not None]
     if is_sought(container, streams):
         return length_seconds(container, streams, step_seconds)
     with open_container(path) as unread:

@@ -16,6 +16,7 @@ from shared.pins import load_pins
 from shared.schema import MediaInfo
 from shared.weights import LOCK, PINS
 from tasks.analyze import Work
+from tasks.holding import Hold
 from tasks.node import weights
 from tasks.plan import Plan
 from tasks.registry import analyzers, check_models
@@ -224,6 +225,9 @@ def reviewed(name):
     """What the receipt of a run says."""
     media = MediaInfo(sha256="0" * 64, size_bytes=1, container="mp4", duration_seconds=1.0)
     job = Job(id="1", profile="gpu", media=media.model_dump(mode="json"), options={})
-    run = Run(job_id="1", analyzer=name, attempts=1)
+    hold = Hold(Run(job_id="1", analyzer=name, attempts=1, deaths=0))
     plan = Plan(levels=(), limits={}, frames={}, audio={})
-    return Work(analyzers()[name], job, plan, run, None)._receipt().weights_reviewed
+    try:
+        return Work(analyzers()[name], job, plan, hold, None)._receipt().weights_reviewed
+    finally:
+        hold.stop()
