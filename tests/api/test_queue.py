@@ -57,15 +57,15 @@ def test_jobs_behind_busy_workers_know_their_places(busy_stack, video):
     """
     with serving(busy_stack) as api, cancelled(api) as jobs:
         jobs += [hand_in(api, video, 60 + number) for number in range(WORKERS)]
-        assert eventually(lambda: all(works(api, job) for job in jobs), 30)
+        assert eventually(lambda: all(works(api, job) for job in jobs), 90)
         jobs += [hand_in(api, video, 70), hand_in(api, video, 71), hand_in(api, video, 72, priority="1")]
         waiting = jobs[WORKERS:]
         assert places(api, jobs) == [None, None, 2, 3, 1]
-        assert eventually(lambda: {api.get(f"/v1/jobs/{job}").json["state"] for job in waiting} == {"running"}, 30)
+        assert eventually(lambda: {api.get(f"/v1/jobs/{job}").json["state"] for job in waiting} == {"running"}, 90)
         assert places(api, jobs) == [None, None, 2, 3, 1]
         assert [api.get(f"/v1/jobs/{job}").json["eta_seconds"] for job in jobs] == [None] * len(jobs)
         api.call("POST", f"/v1/jobs/{jobs[0]}/cancel")
-        assert eventually(lambda: works(api, waiting[2]), 30)
+        assert eventually(lambda: works(api, waiting[2]), 90)
         assert places(api, waiting) == [1, 2, None]
 
 
