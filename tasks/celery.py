@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from typing import Any
 
@@ -119,4 +120,5 @@ def _send_traces(**_: object) -> None:
 
 @signals.setup_logging.connect
 def _configure_logging(loglevel: int | str = "INFO", **_: object) -> None:
-    configure_logging(loglevel if isinstance(loglevel, str) else "INFO", json=settings().log_json)
+    level = loglevel if isinstance(loglevel, str) else min(loglevel, logging.INFO)  # Celery's default hides what we say
+    configure_logging(level, json=settings().log_json)

@@ -7,14 +7,15 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from celery import signals
 
+from shared.errors import ReelgraphError
 from shared.groups import CONTROL
 from shared.isolated import warm_up
 from shared.log import logger
 from shared.settings import settings
-from tasks.devices import DeviceLost, NoDevice, OutOfDeviceMemory
 from tasks.loading import preload, unload_idle
 
 POLL_SECONDS = 1.0
@@ -63,12 +64,23 @@ def _preload(**_: object) -> None:
             warm_up()
         preload(queues)
         (run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
-    except (NoDevice, OutOfDeviceMemory, DeviceLost) as error:
-        refusal().write_text(error.message, encoding="utf-8")
-        os._exit(PRELOAD_FAILED)
-    except BaseException:
-        log.exception("preload_failed")
-        os._exit(PRELOAD_FAILED)
+    except ReelgraphError as error:
+        _refuse(error.message)
+    except Exception as error:
+        log.debug("preload_failed", exc_info=True)
+        said = str(error).partition("\n")[0]
+        _refuse(f"loading the models failed: {type(error).__name__}: {said} (`--loglevel debug` shows where)")
+    except BaseException as error:  # noqa: BLE001  (Celery swallows what passes here)
+        _refuse(f"loading the models was ended: {type(error).__name__}: {error}")
+
+
+def _refuse(reason: str) -> NoReturn:
+    """Leave word for the worker why no start can succeed, and end."""
+    try:
+        refusal().write_text(reason, encoding="utf-8")
+    except OSError as error:  # the run folder itself may be what cannot be written
+        log.error("refused", reason=reason, unwritten=str(error))  # noqa: TRY400  (the sentence says it all)
+    os._exit(PRELOAD_FAILED)
 
 
 def _watch(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from functools import cache
 from threading import Lock
 
 from shared.errors import ReelgraphError, Unavailable
-from shared.groups import groups
+from shared.groups import groups, planned_gpu, visible_devices
 from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import Precision, settings
@@ -153,6 +154,22 @@ def on_gpu(group: str) -> bool:
     """Whether the models of a group run on a GPU, as the settings are."""
     here = settings()
     return groups()[group].gpu and here.profile == "gpu" and here.device != "cpu"
+
+
+def devices_shown(worker: str, queues: Sequence[str]) -> str:
+    """CUDA_VISIBLE_DEVICES of a worker of these queues: the one GPU that it uses, none for CPU workers.
+
+    The settings choose, else `groups.toml`; what is exported counts as all GPUs that there are.
+
+    Raises:
+        BadInput: several GPUs may be meant, or the one that is meant is not shown.
+    """
+    served = [queue for queue in queues if queue in groups() and on_gpu(queue)]
+    if not served:
+        return ""  # a context that nobody needs takes half a GiB of the GPU
+    chosen = settings().gpu
+    gpu = planned_gpu(worker.partition("@")[0], served) if chosen is None else chosen
+    return visible_devices(gpu, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def budget_mib(queues: Sequence[str]) -> int | None:

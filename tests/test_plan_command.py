@@ -177,7 +177,21 @@ def test_a_written_layout_is_a_groups_file(tmp_path):
     assert settings().groups_file is None
 
 
-@pytest.mark.parametrize("amount", ["much", "24 TiB", "-3GiB", ""])
+@pytest.mark.parametrize("amount", ["24", " 24576 "])
+def test_an_amount_without_a_unit(amount):
+    """A bare number is refused: 24 would be 24 MiB, which nobody means; the sentence shows how to write it."""
+    with pytest.raises(BadInput, match=rf"has no unit: write {amount.strip()}GiB or {amount.strip()}MiB"):
+        planned("--gpu-memory", amount)
+
+
+@pytest.mark.parametrize("amount", ["0GiB", "1000000000GiB", "512MiB", "9" * 15 + "G"])
+def test_an_amount_that_no_gpu_has(amount):
+    """Sizes beyond any GPU are refused with the bounds."""
+    with pytest.raises(BadInput, match="no GPU's memory: give that of one GPU, from 1GiB to 1024GiB"):
+        planned("--gpu-memory", amount)
+
+
+@pytest.mark.parametrize("amount", ["much", "24 TiB", "-3GiB", "", "9" * 400 + "G"])
 def test_no_amount_of_memory(amount):
     """What cannot be read as memory is bad input that shows an example."""
     with pytest.raises(BadInput, match="is no amount of memory such as 24GiB"):

@@ -26,16 +26,25 @@ from tasks.registry import AnyAnalyzer, analyzers, check_models, levels, used_en
 
 PROFILE = "gpu"
 
-UNITS = {"": 1, "MIB": 1, "GIB": 1024, "M": 1, "G": 1024, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20}
+UNITS = {"MIB": 1, "GIB": 1024, "M": 1, "G": 1024, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20}
+SMALLEST_MIB, LARGEST_MIB = 1024, 1 << 20
+"""What is taken for the memory of a GPU: the largest of 2026 have 288 GB."""
 KEPT = 0.97
 """Part of a GPU's memory that is planned with; the driver keeps some."""
 
 
 def _memory(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]*)", text.strip().upper())
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([A-Z]*)", text.strip().upper())
+    if found and not found[2]:
+        both = f"{found[1]}GiB or {found[1]}MiB"
+        raise BadInput(f"--gpu-memory {text!r} has no unit: write {both}", code="bad_option")
     if not found or found[2] not in UNITS:
         raise BadInput(f"--gpu-memory {text!r} is no amount of memory such as 24GiB", code="bad_option")
-    return int(float(found[1]) * UNITS[found[2]])
+    size_mib = int(float(found[1]) * UNITS[found[2]])
+    if not SMALLEST_MIB <= size_mib <= LARGEST_MIB:
+        message = f"--gpu-memory {text!r} is no GPU's memory: give that of one GPU, from 1GiB to 1024GiB, such as 24GiB"
+        raise BadInput(message, code="bad_option")
+    return size_mib
 
 
 @click.command()
