@@ -133,6 +133,8 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     """Seconds of work per second of video on one CPU core, measured; orders the queue and sets time limits."""
     cost_in: ClassVar[dict[str, float]] = {}
     """Profile to the seconds that its model there takes for a second of video, measured, instead of `cost`."""
+    derived_cost_in: ClassVar[frozenset[str]] = frozenset()
+    """Profiles whose `cost_in` was worked out from other figures, and not measured."""
     infers_personal_traits: ClassVar[bool] = False
     """Whether it says what somebody is like: their age, how they feel. A deployment may switch all of these off."""
 
