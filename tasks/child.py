@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -36,6 +37,8 @@ def run_folder() -> Path:
 def loaded_marks() -> list[Path]:
     """The files that say which children of this start of the worker have loaded their models.
 
+    Each holds, as JSON, the analyzers that the child could not load and why.
+
     No process id names the worker: it is 1 in every container that shares the folder.
     """
     return list(run_folder().glob(f"loaded.{os.environ[START]}.*"))
@@ -62,8 +65,12 @@ def _preload(**_: object) -> None:
         queues = tuple(os.environ[QUEUES].split(","))
         if queues != (CONTROL,):
             warm_up()
-        preload(queues)
-        (run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
+        unavailable = preload(queues)
+        part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
+        part.write_text(json.dumps(unavailable), encoding="utf-8")
+        part.replace(
+            run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}"
+        )  # whole: the worker reads what it finds
     except ReelgraphError as error:
         _refuse(error.message)
     except Exception as error:

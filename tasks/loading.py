@@ -97,8 +97,8 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
     return known
 
 
-def preload(queues: tuple[str, ...]) -> None:
-    """Load every analyzer of these queues; what cannot be loaded is remembered and logged.
+def preload(queues: tuple[str, ...]) -> dict[str, str]:
+    """Load every analyzer of these queues; what cannot be loaded is remembered, logged and answered, with the reason.
 
     Raises:
         NoDevice, OutOfDeviceMemory, DeviceLost: the GPU that these queues need is not there, too small, or fails; such
@@ -107,6 +107,7 @@ def preload(queues: tuple[str, ...]) -> None:
     _queues.extend(queues)
     served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
     _agree(served)
+    unavailable: dict[str, str] = {}
     for number, analyzer in enumerate(served, 1):
         log.info("loading", analyzer=analyzer.name, number=number, of=len(served))
         try:
@@ -115,9 +116,11 @@ def preload(queues: tuple[str, ...]) -> None:
             raise
         except ReelgraphError as error:
             log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
+            unavailable[analyzer.name] = error.message
         else:
             took = {"seconds": round(ready.seconds, 2), "warm_up_seconds": round(ready.warm_up_seconds, 2)}
             log.info("loaded", analyzer=analyzer.name, **took, **asdict(ready.hardware))
+    return unavailable
 
 
 @contextmanager

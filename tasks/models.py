@@ -63,8 +63,17 @@ class Engine(Protocol):
 
 
 EngineT = TypeVar("EngineT", bound=Engine)
-EngineKind = Callable[[Weighted], EngineT]
-"""Mostly a class of engines. Calling it loads nothing."""
+MadeT_co = TypeVar("MadeT_co", bound=Engine, covariant=True)
+
+
+class EngineKind(Protocol[MadeT_co]):
+    """A class of engines. Making one loads nothing."""
+
+    precisions: tuple[Number, ...]
+    """Those that it can be asked for."""
+
+    def __call__(self, files: Weighted, /) -> MadeT_co:
+        """An engine over these files."""
 
 
 class Engines:

@@ -5,6 +5,7 @@ The two bootsteps use Celery's and kombu's insides as measured with the pinned v
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -112,7 +113,7 @@ def _set_up(instance: Any, **_: object) -> None:
     traces.check()
     queues = tuple(instance.app.amqp.queues.consume_from)
     try:
-        check_models()
+        check_models(settings().profile)
         os.environ["CUDA_VISIBLE_DEVICES"] = devices_shown(instance.hostname, queues)
     except BadInput as error:
         log.critical("not_started", worker=instance.hostname, reason=error.message)
@@ -133,10 +134,23 @@ def unload(_panel: Any, group: str) -> dict[str, str]:
     return {"ok": UNLOADING}
 
 
+def unavailable_here() -> dict[str, str]:
+    """The analyzers that a child of this worker could not load, and why."""
+    return {name: why for mark in loaded_marks() for name, why in json.loads(mark.read_bytes()).items()}
+
+
 @signals.worker_ready.connect
 def _say_ready(sender: Any, **_: object) -> None:
     ready_mark(sender.hostname).touch()
-    log.info("ready", worker=sender.hostname, queues=os.environ[QUEUES])
+    queues = os.environ[QUEUES].split(",")
+    missing = unavailable_here()
+    served = [one.name for one in analyzers().values() if one.group in queues]
+    able = [name for name in served if name not in missing]
+    log.info("ready", worker=sender.hostname, queues=os.environ[QUEUES], analyzers=able, unavailable=sorted(missing))
+    if served and not able:
+        first = min(missing)
+        what = f"none of this worker's {len(served)} analyzers can work: it answers every job with `unavailable`"
+        log.error("ready_for_nothing", worker=sender.hostname, reason=f"{what}; {first}: {missing[first]}")
 
 
 @signals.worker_shutdown.connect

@@ -50,6 +50,7 @@ def test_a_precision_that_an_engine_does_not_have_is_refused(tmp_path, case):
     make = {**MAKERS, "transnetv2": transnet}.get(case.entry)
     if make:
         make(tmp_path)
+    assert set(case.lacks).isdisjoint(case.kinds[case.name].precisions)
     for precision in case.lacks:
         engine = case.kinds[case.name](Weighted(case.entry, tmp_path, CPU, precision, 1))
         with pytest.raises(BadInput, match=f"not (in )?{precision}"):

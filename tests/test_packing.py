@@ -278,8 +278,8 @@ def planned(loads, gpus, memory):
 @given(LOADS, GPUS, MEMORY)
 def test_the_planner_finds_the_best_of_all_layouts(loads, gpus, memory):
     """Whatever trying every layout finds, the planner finds: a layout where there is one, no more steps down than it
-    takes, and where nothing is lowered no fewer workers than it takes, and no busier GPU than in the best of those (more
-    workers make it less busy)."""
+    takes, and where nothing is lowered no fewer workers than that takes, nor a busier GPU than in the best of those
+    (more workers make it less busy)."""
     layouts = list(all_layouts(loads, gpus, memory))
     layout = planned(loads, gpus, memory)
     assert (layout is None) == (not layouts)

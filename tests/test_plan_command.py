@@ -200,6 +200,15 @@ def test_a_written_layout_is_a_groups_file(tmp_path):
     assert settings().groups_file is None
 
 
+def test_a_precision_that_an_engine_lacks_is_not_planned(tmp_path):
+    """Whatever profile the command runs in, what no worker could load is refused in a sentence."""
+    with (
+        node(tmp_path, precision={"background_segmentation": "nf4"}),
+        pytest.raises(BadInput, match="background_segmentation comes in fp32 and bf16, not in nf4"),
+    ):
+        planned("--gpu-memory", "80GiB")
+
+
 @pytest.mark.parametrize("amount", ["24", " 24576 "])
 def test_an_amount_without_a_unit(amount):
     """A bare number is refused: 24 would be 24 MiB, which nobody means; the sentence shows how to write it."""

@@ -62,7 +62,7 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
     their own weights, or from receipts. What nobody has measured is said. Use a written file with
     REELGRAPH_GROUPS_FILE.
     """
-    check_models()
+    check_models(PROFILE)
     layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT))
     if write is not None:
         _write(layout, write)

@@ -29,7 +29,7 @@ def worker(names: str, name: str | None) -> None:
     unknown = [one for one in queues if one not in groups()]
     if unknown or not queues:
         raise BadInput(f"unknown group {', '.join(unknown) or names!r}; there are {', '.join(groups())}")
-    check_models()
+    check_models(settings().profile)
     if settings().broker_url is None:
         raise BadInput("a worker needs a broker: set REELGRAPH_BROKER_URL to its redis:// URL", code="no_broker")
     node = name or f"{'-'.join(queues)}-{os.getpid()}@%h"

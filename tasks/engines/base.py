@@ -26,6 +26,8 @@ log = logger(__name__)
 class TorchEngine(ABC):
     """A model on torch. A subclass loads it into `self.model`, and says what one item of its work takes."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16", "int8", "nf4")
+    """Those that it can be asked for."""
     cpu_batch: ClassVar[int] = 4
     """Items at once on a CPU, where a larger batch is hardly faster."""
     most: ClassVar[int] = 64

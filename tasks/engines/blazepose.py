@@ -15,6 +15,7 @@ and 0.15. A second pass from MediaPipe's auxiliary points made it no better.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from tasks.boxes import Floats
 from tasks.engines.poses import POINTS, Asked, Found, Place, box_of
 from tasks.landmarks import Crop, Detector, Network, sigmoid
-from tasks.models import Weighted, kept_on_cpu, tflite_interpreter
+from tasks.models import Number, Weighted, kept_on_cpu, tflite_interpreter
 
 DETECTOR = Detector(side=224, strides=(8, 16, 32, 32, 32), keypoints=4)
 HIPS, EXTENT = 2, 3
@@ -46,6 +47,7 @@ VISIBLE = 0.5
 class BlazePose:
     """One place at a time."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
     finds_people = True
 
     def __init__(self, files: Weighted) -> None:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.boxes import Floats, Letterbox, Picture, groups_of_one
 from tasks.engines.objects import Found
-from tasks.models import Weighted, kept_on_cpu, onnx_session
+from tasks.models import Number, Weighted, kept_on_cpu, onnx_session
 
 LONG_SIDE = 416
 STRIDES = (8, 16, 32)
@@ -47,6 +47,8 @@ COCO = (
 
 class NanoDet:
     """One picture at a time: batches were no faster on a CPU. Runs there in every profile."""
+
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
 
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "ONNX Runtime")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ BEAMS = 5
 class CTranslateTranscriber:
     """Writes down one stretch after the other, by Whisper's own sliding window."""
 
+    precisions: ClassVar[tuple[Number, ...]] = tuple(COMPUTE_TYPES)
     batch = 1
 
     def __init__(self, files: Weighted) -> None:
