@@ -35,11 +35,11 @@ def dominant(picture: NDArray[np.uint8], part: Mask) -> tuple[tuple[int, int, in
     import cv2
 
     inside = part.view(np.uint8)
-    reds, greens, blues = (level >> BIN_SHIFT for level in cv2.split(picture))
+    reds, greens, blues = (np.asarray(level, np.uint8) >> BIN_SHIFT for level in cv2.split(picture))
     bins = (reds * COLOURS + greens) * COLOURS + blues
     sizes = cv2.calcHist([bins], [0], inside, [COLOURS**3], [0, COLOURS**3]).ravel()
     fullest = int(sizes.argmax())
-    mean = cv2.mean(picture, cv2.bitwise_and(cv2.compare(bins, fullest, cv2.CMP_EQ), inside))
+    mean = cv2.mean(picture, ((bins == fullest) & part).view(np.uint8))
     red, green, blue = (round(value) for value in mean[:3])
     return (red, green, blue), float(sizes[fullest]) / cv2.countNonZero(inside)
 
@@ -55,10 +55,8 @@ def detail_ratio(gray: NDArray[np.uint8], inside: Mask, outside: Mask) -> float 
         return "people_too_small"
     if cv2.countNonZero(outside.view(np.uint8)) < LEAST_PIXELS:
         return "background_too_small"
-    laplacian = cv2.Laplacian(gray, cv2.CV_16S)
-    people, background = (
-        float(cv2.meanStdDev(laplacian, mask=part.view(np.uint8))[1].item() ** 2) for part in (inside, outside)
-    )
+    laplacian = np.asarray(cv2.Laplacian(gray, cv2.CV_16S), np.int16)
+    people, background = _variance(laplacian, inside), _variance(laplacian, outside)
     return background / people if people >= LEAST_DETAIL else "people_too_smooth"
 
 
@@ -76,17 +74,27 @@ def blur(gray: NDArray[np.uint8], part: Mask) -> float | None:
     margin, inside = BLUR_PIXELS // 2, part.view(np.uint8)
     found = []
     for pick, border in ((_rows, (margin, margin, 0, 0)), (_columns, (0, 0, margin, margin))):
-        around = cv2.copyMakeBorder(gray, *border, cv2.BORDER_REFLECT_101)
+        around = np.asarray(cv2.copyMakeBorder(gray, *border, cv2.BORDER_REFLECT_101), np.uint8)
         both = pick(inside, 1, None) & pick(inside, None, -1)
         if not both.any():
             continue
-        steps = cv2.absdiff(pick(gray, 1, None), pick(gray, None, -1))
+        steps = cv2.absdiff(pick(gray, 1, None), pick(gray, None, -1)) * both
+        if (total := cv2.sumElems(steps)[0]) < LEAST_GRADIENT * cv2.countNonZero(both):
+            continue
         left = cv2.absdiff(pick(around, BLUR_PIXELS, None), pick(around, None, -BLUR_PIXELS))
-        taken = cv2.addWeighted(steps, BLUR_PIXELS, left, -1, 0, dtype=cv2.CV_16U)
-        mean = cv2.mean(steps, both)[0]
-        if mean >= LEAST_GRADIENT:
-            found.append(1 - cv2.mean(taken, both)[0] / (BLUR_PIXELS * mean))
+        ninths = np.multiply(steps, BLUR_PIXELS, dtype=np.uint16)
+        taken = cv2.subtract(ninths, left.astype(np.uint16))  # what is below 0 becomes 0
+        found.append(1 - cv2.sumElems(taken)[0] / (BLUR_PIXELS * total))
     return max(found, default=None)
+
+
+def _variance(values: NDArray[np.int16], part: Mask) -> float:
+    """Of a part that holds something; exact sums, so nothing is lost by not taking the mean off first."""
+    import cv2
+
+    inside = values * part.view(np.uint8)
+    count = cv2.countNonZero(part.view(np.uint8))
+    return cv2.norm(inside, cv2.NORM_L2SQR) / count - (cv2.sumElems(inside)[0] / count) ** 2
 
 
 def _rows(picture: NDArray[np.uint8], first: int | None, last: int | None) -> NDArray[np.uint8]:
