@@ -120,6 +120,7 @@ def preload(queues: tuple[str, ...]) -> dict[str, str]:
         else:
             took = {"seconds": round(ready.seconds, 2), "warm_up_seconds": round(ready.warm_up_seconds, 2)}
             log.info("loaded", analyzer=analyzer.name, **took, **asdict(ready.hardware))
+    log.info("preloaded", queues=list(queues), gpu_mib=held_mib())
     return unavailable
 
 

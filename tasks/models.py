@@ -49,6 +49,8 @@ class Engine(Protocol):
     files: Weighted
     batch: int
     """Items that go through at once; found by memory at warm-up on a GPU."""
+    worked: int
+    """Batches that it has worked on since it was made, those of warm-ups too."""
     notes: tuple[str, ...]
     """What it could not have as it should, for receipts: why it is not on the GPU, why its loop is not recorded."""
 

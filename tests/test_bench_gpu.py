@@ -65,5 +65,5 @@ def test_without_a_gpu_the_figures_are_missing_with_a_reason():
     with Watch(gpu, {"self": os.getpid()}) as watch:
         pass
     found = watch.figures()
-    assert (found["used_mib"], found["busy_percent"]) == (None, None)
-    assert found["missing"] == gpu.missing
+    assert (found.used_mib, found.busy_percent) == (None, None)
+    assert found.missing == gpu.missing

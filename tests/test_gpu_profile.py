@@ -1,4 +1,8 @@
-"""The gpu profile end to end: real broker, real workers, all models of hubs tiny ones, on the CPU."""
+"""The gpu profile end to end: real broker, real workers, all models of hubs tiny ones, on the CPU.
+
+Every model is asked: the clip has people, things, texts, cuts, speech and, after it, claps; words are looked for; the
+tiny Whisper is one that says something.
+"""
 
 import os
 import re
@@ -7,6 +11,7 @@ import time
 import jsonschema
 import pytest
 
+from bench.clips import lively
 from services.demo import PINS, Assets, compose_sample
 from shared.settings import settings
 from shared.weights import Weights
@@ -15,6 +20,7 @@ from tasks.registry import analyzers, document_schema, used_entries
 from tests.support.jobs import report, running, submit, wait
 from tests.support.processes import eventually
 from tests.support.tiny import MAKERS
+from tests.support.tiny.speech import talking
 from tests.support.tiny.store import STARTUP, need_torch, tiny_store
 
 pytestmark = [pytest.mark.engines, pytest.mark.weights, pytest.mark.slow]
@@ -25,9 +31,8 @@ def stack(tmp_path_factory, video):
     """Every worker of the profile, ready, without a GPU."""
     need_torch()
     folder = tmp_path_factory.mktemp("gpu")
-    tiny_store(
-        folder / "weights", {entry: make for entry, make in MAKERS.items() if entry in used()}, settings().weights_dir
-    )
+    makers = {entry: make for entry, make in MAKERS.items() if entry in used()}
+    tiny_store(folder / "weights", {**makers, "whisper-large-v3-turbo": talking}, settings().weights_dir)
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(STARTUP), path]))
     try:
@@ -46,15 +51,15 @@ def used():
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    """The sample reel: people, things, words on screen and in the air."""
+    """The sample reel: people, things, words on screen and in the air, claps at its end."""
     path = tmp_path_factory.mktemp("sample") / "sample.mp4"
     compose_sample(path, Assets.pinned(Weights(settings().weights_dir.parent / "demo" / "assets", PINS).path))
-    return path
+    return lively(path, path.with_name("lively.mp4"), 12.0)
 
 
 @pytest.fixture(scope="module")
 def document(stack, video):
-    return wait(submit(video), 280)
+    return wait(submit(video, product_detection={"words": ("cup", "telephone")}), 280)
 
 
 def test_every_hub_model_of_the_profile_has_a_tiny_one():
@@ -71,6 +76,14 @@ def test_all_analyzers_run_in_one_job(document):
     assert document["job"]["state"] == "completed"
     assert document["job"]["decode_passes"] == 1
     jsonschema.validate(document, document_schema())
+
+
+def test_every_model_was_asked(document):
+    """In the job each analyzer's engines worked on a batch at least, and the engine of no entry is missing."""
+    batches = {one["name"]: one["receipt"]["batches"] for one in document["analyzers"]}
+    assert {(name, entry) for name, some in batches.items() for entry, count in some.items() if not count} == set()
+    known = Weights(settings().weights_dir).entries()
+    assert {entry for some in batches.values() for entry in some} == {one for one in used() if known[one].engine}
 
 
 def test_receipts_say_what_ran_where(document):

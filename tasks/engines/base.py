@@ -36,6 +36,7 @@ class TorchEngine(ABC):
     def __init__(self, files: Weighted) -> None:
         self.files = files
         self.batch = self.cpu_batch
+        self.worked = 0
         self.model: Any = None
         self.notes: tuple[str, ...] = ()
 
@@ -96,13 +97,16 @@ class TorchEngine(ABC):
     ) -> list[AnswerT] | None:
         """The answers; None when the batch was too large and the next one will be smaller."""
         try:
-            return list(call(items))
+            answers = list(call(items))
         except Exception as error:
             if devices.is_lost(error):
                 raise DeviceLost(f"the GPU failed in {self.files.entry}: {error}") from error
             if not devices.is_out_of_memory(error):
                 raise
             said = str(error)
+        else:
+            self.worked += 1
+            return answers
         devices.give_back()  # after the handler: the error's frames hold the tensors of the failed batch
         if len(items) == 1:
             raise OutOfDeviceMemory(f"not enough memory on {self.files.device.name} for one item: {said}")

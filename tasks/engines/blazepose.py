@@ -52,7 +52,7 @@ class BlazePose:
 
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "LiteRT")
-        self.batch = 1
+        self.batch, self.worked = 1, 0
 
     def load(self) -> None:
         """Open both networks."""
@@ -73,7 +73,9 @@ class BlazePose:
 
     def bodies(self, asked: Iterable[Asked]) -> Iterator[list[tuple[Found, ...]]]:
         """Bodies whose heads are in the place, or anywhere in the picture."""
-        return ([self.in_place(one.picture, one.place) if one.place else self.in_picture(one.picture)] for one in asked)
+        for one in asked:
+            self.worked += 1
+            yield [self.in_place(one.picture, one.place) if one.place else self.in_picture(one.picture)]
 
     def in_place(self, frame: NDArray[np.uint8], place: Place) -> tuple[Found, ...]:
         """Bodies whose heads are in the place."""

@@ -52,7 +52,7 @@ class NanoDet:
 
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "ONNX Runtime")
-        self.batch = 1
+        self.batch, self.worked = 1, 0
         self.labels: tuple[str, ...] = COCO
         self.session: Any = None
 
@@ -74,6 +74,7 @@ class NanoDet:
 
     def look(self, picture: Picture, floor: float) -> Found:
         """What is in one picture."""
+        self.worked += 1
         height, width = picture.shape[:2]
         letterbox = Letterbox.fit((width, height), canvas_size(width, height))
         outputs = self.session.run(None, {self.session.get_inputs()[0].name: as_input(letterbox.draw(picture))})

@@ -52,7 +52,7 @@ class Selfie:
 
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "LiteRT")
-        self.batch = 1
+        self.batch, self.worked = 1, 0
         self._networks: tuple[tuple[Network, tuple[int, int]], ...] = ()
 
     def load(self) -> None:
@@ -78,6 +78,7 @@ class Selfie:
     def _map(self, picture: Picture) -> Map:
         import cv2
 
+        self.worked += 1
         height, width = small(*picture.shape[:2])
         both = []
         for network, shape in self._networks:

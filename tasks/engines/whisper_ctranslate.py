@@ -25,6 +25,7 @@ class CTranslateTranscriber:
 
     def __init__(self, files: Weighted) -> None:
         self.files = files
+        self.worked = 0
         self.notes: tuple[str, ...] = ()
         self._whisper: Any = None
 
@@ -77,6 +78,7 @@ class CTranslateTranscriber:
                     for word in segment.words or ()
                 )
                 yield Heard(stretch, parts, segment.avg_logprob, segment.no_speech_prob)
+            self.worked += 1
 
 
 def _decoding(asked: Asked) -> dict[str, Any]:
