@@ -15,6 +15,7 @@ from bench.nvml import Nvml, Watch
 from bench.parts import part, row
 from services.stack import Stack, local_stack
 from services.submit import accept
+from shared.groups import worker_of
 from shared.ledger import OPEN_STATES, Job
 from shared.schema import Document, ScalarTrack
 from shared.settings import settings, use
@@ -176,7 +177,7 @@ def timeline(document: Document, name: str) -> None:
     for started_at, run in began:
         told = receipts[run.analyzer]
         spent = (told.queue_seconds, told.decode_seconds, told.infer_seconds)
-        worker = (told.worker or "").partition("@")[0]
+        worker = worker_of(told.worker or "")
         lines.append(
             (run.analyzer, run.level, worker, since(run.queued_at), since(started_at), since(run.finished_at), *spent)
         )
@@ -206,7 +207,7 @@ def memory_is_back(documents: list[Document]) -> None:
     for document in documents:
         for report in document.analyzers:
             if report.receipt.held_gpu_mib is not None and report.receipt.worker:
-                held.setdefault(report.receipt.worker.partition("@")[0], []).append(report.receipt.held_gpu_mib)
+                held.setdefault(worker_of(report.receipt.worker), []).append(report.receipt.held_gpu_mib)
     growth = {worker: round(values[-1] / values[0] - 1, 4) for worker, values in held.items() if values[0]}
     row(
         "held_memory_growth",

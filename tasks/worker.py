@@ -23,7 +23,7 @@ from celery.worker.request import Request
 
 from shared import traces
 from shared.errors import BadInput, Infrastructure, ReelgraphError
-from shared.groups import groups
+from shared.groups import groups, worker_of
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
@@ -121,7 +121,7 @@ def _set_up(instance: Any, **_: object) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a context that nobody needs takes half a GiB of the GPU
     elif "CUDA_VISIBLE_DEVICES" not in os.environ:
         first = next(queue for queue in instance.app.amqp.queues.consume_from if on_gpu(queue))
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(groups()[first].gpu_of(instance.hostname.partition("@")[0]))
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(groups()[first].gpu_of(worker_of(instance.hostname)))
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
     ledger().leave(instance.hostname, died_of="the end of its worker")
 
