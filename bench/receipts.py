@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bench.parts import must_hold
 from bench.rows import Detail, Row, say
+from shared.groups import worker_of
 from shared.schema import Document, Receipt
 from tasks.node import ledger
 
@@ -80,7 +81,7 @@ def timeline(document: Document, name: str) -> None:
     for run in sorted((one for one in runs.values() if one.started_at), key=lambda one: one.started_at or 0.0):
         told = receipts[run.analyzer]
         times = [None if t is None else round(t - job.submitted_at, 3) for t in (run.started_at, run.finished_at)]
-        worker = (told.worker or "").partition("@")[0]
+        worker = worker_of(told.worker or "")
         spent = (told.queue_seconds, told.decode_seconds, told.infer_seconds)
         lines.append([run.analyzer, worker, *times, *spent])
     columns = ["analyzer", "worker", "start", "end", "wait", "read", "infer"]
@@ -102,7 +103,7 @@ def memory_is_back(documents: Sequence[Document], warm_mib: Mapping[str, float],
     for document in documents:
         for report in document.analyzers:
             if (mib := report.receipt.held_gpu_mib) is not None and report.receipt.worker:
-                worker = report.receipt.worker.partition("@")[0]
+                worker = worker_of(report.receipt.worker)
                 held[worker] = max(held.get(worker, 0.0), mib)
     growth = {worker: mib / warm_mib[worker] - 1 for worker, mib in held.items() if warm_mib.get(worker)}
     detail: dict[str, Detail] = {"held_mib": held, "warm_mib": dict(warm_mib), "jobs": len(documents)}

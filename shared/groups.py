@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -49,6 +49,16 @@ def groups() -> dict[str, Group]:
 def profiles() -> tuple[str, ...]:
     """The profiles that the groups know."""
     return tuple(dict.fromkeys(profile for group in groups().values() for profile in group.worker))
+
+
+def node_name(worker: str, queues: Sequence[str]) -> str:
+    """What a worker is called where people look, in Flower first of all: its name and, where others, its groups."""
+    return worker if tuple(queues) == (worker,) else f"{worker}:{'+'.join(queues)}"
+
+
+def worker_of(node: str) -> str:
+    """The worker's own name in a node's: `vision` of `vision:detect+light@host`."""
+    return node.partition("@")[0].partition(":")[0]
 
 
 def workers(profile: str) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from functools import cache
 from threading import Lock
 
 from shared.errors import ReelgraphError, Unavailable
-from shared.groups import groups, planned_gpu, visible_devices
+from shared.groups import groups, planned_gpu, visible_devices, worker_of
 from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import Precision, settings
@@ -172,7 +172,7 @@ def devices_shown(worker: str, queues: Sequence[str]) -> str:
     if not served:
         return ""  # a context that nobody needs takes half a GiB of the GPU
     chosen = settings().gpu
-    gpu = planned_gpu(worker.partition("@")[0], served) if chosen is None else chosen
+    gpu = planned_gpu(worker_of(worker), served) if chosen is None else chosen
     return visible_devices(gpu, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from bench.clips import lively
 from services.demo import PINS, Assets, compose_sample
+from shared.groups import worker_of
 from shared.settings import settings
 from shared.weights import Weights
 from tasks.celery import app
@@ -103,7 +104,7 @@ def test_models_are_let_go_and_come_back(stack, video):
     """reelgraph unload frees a group's models when its work is done; the next job loads them again and succeeds."""
     (caption,) = (worker for worker in stack.workers if "caption" in worker.queues)
     replies = app.control.broadcast("unload", arguments={"group": "caption"}, reply=True, timeout=5)
-    told = {name.partition("@")[0]: answer["ok"] for reply in replies for name, answer in reply.items()}
+    told = {worker_of(name): answer["ok"] for reply in replies for name, answer in reply.items()}
     assert told["caption"] == "unloading"
     assert {answer for name, answer in told.items() if name != "caption"} == {"serves no caption"}
     assert eventually(lambda: "unloaded" in caption.log_file.read_text(), 60)

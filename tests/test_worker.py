@@ -66,8 +66,13 @@ def worker(stack, name, **environment):
         started.process.stop()
 
 
+def node(name):
+    """What a worker for the light queue is called."""
+    return f"{name}:light@{settings().deployment}"
+
+
 def mark(name):
-    return ready_mark(f"{name}@{settings().deployment}")
+    return ready_mark(node(name))
 
 
 def broker():
@@ -93,7 +98,7 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
         document = wait(job)
     assert report(document, "misbehaving")["status"] == "ok"
     run = ledger().runs(job.id)["misbehaving"]
-    assert (run.attempts, run.outcome.receipt.worker) == (1, f"slow@{settings().deployment}")
+    assert (run.attempts, run.outcome.receipt.worker) == (1, node("slow"))
     assert run.started_at > ready_at - 0.1
     assert run.outcome.receipt.load_seconds < 4  # the load was over when the work began
 
@@ -145,8 +150,8 @@ def test_a_gpu_that_is_too_small_refuses_the_start(stack):
 
 def holds(name):
     """Whether a worker is running a task."""
-    node = f"{name}@{settings().deployment}"
-    return bool((app.control.inspect([node], timeout=5).active() or {}).get(node))
+    here = node(name)
+    return bool((app.control.inspect([here], timeout=5).active() or {}).get(here))
 
 
 def celery(stack, name, *arguments):
@@ -168,7 +173,7 @@ def test_a_worker_without_children_says_so(stack):
 def pair(stack):
     """Two ready workers for the light queue, one of them started by Celery's plain command."""
     with worker(stack, "one") as one:
-        plain, log = celery(stack, "two", "worker", "-Q", "light", "-n", f"two@{settings().deployment}")
+        plain, log = celery(stack, "two", "worker", "-Q", "light", "-n", node("two"))
         try:
             assert eventually(lambda: mark("one").exists() and mark("two").exists(), 60), log.read_text()
             yield {"one": one.process, "two": plain}
@@ -178,11 +183,11 @@ def pair(stack):
 
 def test_celery_inspect_lists_every_analyzer(stack, pair):
     """`celery -A tasks inspect registered` names a task for each analyzer, at the worker that was started by hand."""
-    node = f"two@{settings().deployment}"
-    inspect, log = celery(stack, "inspect", "inspect", "registered", "--json", "--timeout", "10", "-d", node)
+    two = node("two")
+    inspect, log = celery(stack, "inspect", "inspect", "registered", "--json", "--timeout", "10", "-d", two)
     assert inspect.wait(40) == 0
     output = log.read_text()
-    registered = json.loads(output[output.index("{") : output.rindex("}") + 1])[node]
+    registered = json.loads(output[output.index("{") : output.rindex("}") + 1])[two]
     assert set(registered) >= {task_name(name) for name in analyzers()} | {"prepare", "advance", "aggregate"}
 
 
@@ -195,7 +200,7 @@ def test_celery_report_keeps_the_password(stack):
 
 
 def test_flower_answers(stack, pair):
-    """`celery -A tasks flower` starts, serves its page, and knows the workers."""
+    """`celery -A tasks flower` starts, serves its page, and shows the workers with their groups."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     flower, log = celery(stack, "flower", "flower", "--address=127.0.0.1", f"--port={port}")
@@ -209,7 +214,7 @@ def test_flower_answers(stack, pair):
 
     try:
         assert eventually(lambda: page()[0] == 200, 60), log.read_text()
-        assert eventually(lambda: f"two@{settings().deployment}" in page()[1], 60)
+        assert eventually(lambda: all(node(name) in page()[1] for name in ("one", "two")), 60)
     finally:
         flower.stop()
 
@@ -253,7 +258,7 @@ def test_a_dead_worker_s_task_is_taken_over_soon(pair, video, tmp_path):
     assert time.monotonic() - killed > 0.5  # not before its time is over
     document = wait(job)
     assert report(document, "misbehaving")["receipt"]["attempts"] == 2
-    assert report(document, "misbehaving")["receipt"]["worker"] == f"{heir}@{settings().deployment}"
+    assert report(document, "misbehaving")["receipt"]["worker"] == node(heir)
 
 
 @dataclass(eq=False)

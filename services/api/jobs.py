@@ -23,10 +23,12 @@ from services.api.views import summary, view
 from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
 from shared import traces
 from shared.errors import BadInput
+from shared.guard import Guard, networks
 from shared.ledger import OPEN_STATES, Job
 from shared.listing import page
 from shared.outgoing import web_url
 from shared.schema import Frozen, JobState
+from shared.settings import settings
 from tasks.aggregate import aggregate
 from tasks.node import ledger
 from tasks.registry import parse_options, select
@@ -76,7 +78,7 @@ class Wishes(Frozen):
         """An order in the caller's name. Raises BadInput for an unknown analyzer or option."""
         select(self.analyzers or None)
         if self.webhook_url is not None:
-            web_url(self.webhook_url)
+            Guard(networks(settings().reachable_networks)).check_literal(web_url(self.webhook_url).host)
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= KEY_CHARACTERS:
             raise BadInput(f"an Idempotency-Key has 1 to {KEY_CHARACTERS} characters", code="bad_idempotency_key")
@@ -159,7 +161,7 @@ def list_jobs(query: ListQuery) -> Response:
     }
     chosen = states.get(query.state, (query.state,) if query.state else ())
     before = _id_of(query.cursor) if query.cursor is not None else None
-    found = page(ledger(), owner=caller().owner, states=chosen, before=before, limit=query.limit + 1)
+    found = page(ledger(), owners=caller().owners, states=chosen, before=before, limit=query.limit + 1)
     shown = found[: query.limit]
     following = _cursor(shown[-1]) if len(found) > query.limit else None
     return _json(JobPage(jobs=tuple(map(summary, shown)), next=following))
@@ -219,7 +221,8 @@ def _from_elsewhere(new: NewJob) -> Job:
         known = ledger().find(order.idempotency_key, owner=order.owner, request_digest=order.request_digest)
         if known is not None:
             return known
-    with fetched(new.url) if new.url is not None else finished_upload(str(new.upload)) as (path, sha256, name):
+    brought = fetched(new.url, order.owner) if new.url is not None else finished_upload(str(new.upload))
+    with brought as (path, sha256, name):
         return accept_arrived(path, sha256, name, order)
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from services.broker import embedded_broker
 from services.cli import COMPLETED, INFRASTRUCTURE
 from shared.errors import ReelgraphError
-from shared.groups import groups
+from shared.groups import groups, node_name, workers
 from shared.ledger import Ledger
 from shared.settings import settings
 from shared.weights import Weights
@@ -147,4 +147,12 @@ def _processors() -> Iterator[Finding]:
     yield Finding("machine", state, memory >= needed, worst, required=False)
 
 
-CHECKS = (_python, _packages, _processors, _data_folder, _ledger, _broker, _weights, _npm)
+def _workers() -> Iterator[Finding]:
+    for worker, queues in workers(settings().profile).items():
+        purposes = "; ".join(groups()[queue].purpose for queue in queues)
+        yield Finding(
+            f"worker {node_name(worker, queues)}", f"of the profile {settings().profile}: {purposes}", fine=True
+        )
+
+
+CHECKS = (_python, _packages, _processors, _workers, _data_folder, _ledger, _broker, _weights, _npm)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.errors import BadInput
-from shared.groups import CONTROL, Group, groups, planned_gpu, workers
+from shared.groups import CONTROL, Group, groups, node_name, planned_gpu, workers
 from tasks.celery import PRIORITIES, app
 from tasks.plan import GRACE_SECONDS
 
@@ -44,6 +44,11 @@ class WorkerSpec:
     load_seconds: float
     least: int
     most: int
+
+    @property
+    def node(self) -> str:
+        """What it is called in Flower and logs."""
+        return node_name(self.name, self.queues)
 
     @property
     def controls(self) -> bool:

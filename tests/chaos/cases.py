@@ -22,6 +22,7 @@ from pathlib import Path
 import redis
 
 from shared.errors import Infrastructure
+from shared.groups import worker_of
 from shared.ledger import OPEN_STATES
 from shared.settings import settings
 from tasks.node import frame_store, ledger
@@ -97,7 +98,7 @@ def holder(site: Site) -> object:
     """The worker that holds some run now."""
 
     def find() -> list[str]:
-        return [str(run.holder).partition("@")[0] for run, _ in ledger().held()]
+        return [worker_of(str(run.holder)) for run, _ in ledger().held()]
 
     assert eventually(lambda: bool(find()), 60)
     return site.worker(find()[0])
