@@ -79,8 +79,8 @@ class CameraTracks(TrackSet):
     Directions are the camera's: `pan_right` turns it right (the picture's content moves left), `tilt_up` turns it up
     (content moves down), `zoom_in` makes content larger. `confidence` is the mean share of the picture's textured
     part that agrees with the motion found, a measurement. `speed`: of the camera; `movement`: of all that is in the
-    picture, camera and things, the mean over its textured part. Both every tenth of a second, null where they cannot be
-    told and across cuts.
+    picture, camera and things, the mean over its textured part. Both in percent of the short side per second, every
+    tenth of a second; null where they cannot be told and across cuts.
     """
 
     motion: SegmentTrack[CameraMotion]
@@ -157,7 +157,10 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
 
 
 def series(steps: Sequence[Step], speeds: Sequence[float | None]) -> SeriesTrack:
-    """Speeds of steps, ordered by time, as values every `SLOT` seconds: of the step around the middle of each."""
+    """Speeds of steps, in short sides per second and ordered by time, as percent of it every `SLOT` seconds.
+
+    Each value is that of the step around the middle of its slot.
+    """
     count = int(np.ceil(steps[-1].end / SLOT - 0.5)) if steps else 0
     middles = (np.arange(count) + 0.5) * SLOT
     around = np.searchsorted([step.start for step in steps], middles, side="right") - 1
@@ -165,8 +168,8 @@ def series(steps: Sequence[Step], speeds: Sequence[float | None]) -> SeriesTrack
         speeds[index] if index >= 0 and middle < steps[index].end else None
         for index, middle in zip(around.tolist(), middles.tolist(), strict=True)
     ]
-    values = tuple(None if speed is None else round(speed, 4) for speed in found)
-    return SeriesTrack(method="measurement", unit="short sides/s", t0=0.0, dt=SLOT, values=values)
+    values = tuple(None if speed is None else round(100 * speed, 2) for speed in found)
+    return SeriesTrack(method="measurement", unit="%/s", t0=0.0, dt=SLOT, values=values)
 
 
 def measured(media: Media, shots: Sequence[LabelledSegment]) -> Iterator[tuple[int, Step]]:
