@@ -15,7 +15,8 @@ export const OVERLAY_COLOURS: Readonly<Record<string, string>> = {
   subtitles: "#ffffff",
 };
 const OUTLINE = "rgb(0 0 0 / 65%)";
-const INK = "#10131a";
+/** Of the labels' text. */
+export const INK = "#10131a";
 const LABEL_PADDING = 5;
 /** A label may be as wide as its box, or as this share of the picture. */
 const WIDEST_LABEL = 0.4;
