@@ -271,7 +271,9 @@ class Receipt(Frozen):
     Small networks that run picture by picture without an engine are not counted.
     """
     notes: tuple[str, ...] = ()
-    """What its models could not have as they should: why one is not on the GPU, why its loop is not recorded."""
+    """What it could not have as it should: why a model is not on the GPU or its loop not recorded, why it was given
+    fewer pictures.
+    """
     weights_reviewed: bool | None = None
     """False: hub files that were taken unlocked. Null: the analyzer has no weights."""
     attempts: int = 0

@@ -318,7 +318,7 @@ class Work:
                 engine.files.entry: engine.worked - before
                 for engine, before in zip(self.engines, self.worked, strict=True)
             },
-            notes=self.hardware.notes,
+            notes=(*self.hardware.notes, *filter(None, [self.plan.slower.get(self.analyzer.name)])),
             weights_reviewed=all(map(weights().is_reviewed, used)) if used else None,
             attempts=self.attempt.attempts - self._is_poison,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,

@@ -5,6 +5,7 @@ And plain Celery: its own commands work as its users expect.
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -101,6 +102,16 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
     assert (run.attempts, run.outcome.receipt.worker) == (1, node("slow"))
     assert run.started_at > ready_at - 0.1
     assert run.outcome.receipt.load_seconds < 4  # the load was over when the work began
+
+
+def test_a_child_beyond_its_memory_is_replaced_after_its_task(stack, video):
+    """A process that may hold less than it does ends each task well, in one attempt, and another one does the next."""
+    with worker(stack, "small", REELGRAPH_WORKER_MEMORY_MIB="20") as small:
+        document = wait(submit(video, "dependent"))
+        loads = r"loaded +analyzer=misbehaving"
+        assert eventually(lambda: len(re.findall(loads, small.log_file.read_text())) == 3, 60), small.last_words()
+    assert document["job"]["state"] == "completed"
+    assert [one["receipt"]["attempts"] for one in document["analyzers"]] == [1, 1]
 
 
 ENDS = {

@@ -145,6 +145,7 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "upernet-convnext-small"}
     cost = 0.1
     cost_in = {"gpu": 0.11}
+    value = 1
 
     def load(self, model: ModelContext) -> None:
         """Load the segmenter that the weights are for."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from shared.errors import Skipped
 from shared.frames import Frames
 from shared.schema import Event, EventTrack, LabelledSegment, Method, SegmentTrack, TrackSet
-from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.boxes import Picture, pictures
 from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
 from tasks.transitions.cuts import confirmed, torn, turned
@@ -82,6 +82,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     extra: ClassVar[dict[str, str]] = {"gpu": "transnetv2"}
     cost: ClassVar[float] = 0.03
     cost_in = {"gpu": 0.016}
+    value = ESSENTIAL
 
     _detectors: Any
     _network: TransitionFinder | None = None

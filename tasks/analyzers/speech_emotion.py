@@ -50,6 +50,7 @@ class SpeechEmotion(Analyzer[EmotionOptions, Emotions]):
     weights: ClassVar[dict[str, str]] = {"gpu": "wav2vec2-emotion"}
     cost = 0.1
     cost_in = {"gpu": 0.001}
+    value = 1
     infers_personal_traits = True
 
     def load(self, model: ModelContext) -> None:
