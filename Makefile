@@ -73,7 +73,7 @@ images: page sbom ## build the images with buildah and run them with podman (tak
 
 sbom: $(CHECKS)/.made ## list what each image holds, with hashes, as CycloneDX in build/sbom
 	@mkdir -p build/sbom
-	@for name in api cpu server gpu mmdet; do \
+	@for name in api flower cpu server gpu mmdet; do \
 	  $(CHECKS)/bin/cyclonedx-py requirements requirements/$$name.txt --output-reproducible --output-file build/sbom/$$name.cdx.json || exit 1; \
 	done; ls build/sbom
 
@@ -82,6 +82,7 @@ lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest 
 	$(LOCK) $(ARGS) requirements/server.in --output-file requirements/server.txt
 	$(LOCK) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) $(ARGS) requirements/api.in --output-file requirements/api.txt
+	$(LOCK) $(ARGS) requirements/flower.in --output-file requirements/flower.txt
 	$(LOCK) $(ARGS) requirements/checks.in --output-file requirements/checks.txt
 	printf "torch; sys_platform == 'never'\ntorchvision; sys_platform == 'never'\n" >$(VENV)/no-torch.txt
 	$(LOCK) $(ARGS) --override $(VENV)/no-torch.txt --no-emit-package torch requirements/gpu.in --output-file requirements/gpu.txt
