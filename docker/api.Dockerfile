@@ -32,7 +32,7 @@ LABEL org.opencontainers.image.title="reelgraph api" \
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* \
  && groupadd --gid 10001 reelgraph \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --shell /usr/sbin/nologin --no-create-home reelgraph \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data /data/storage /frames /weights /sockets

@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="reelgraph worker-cpu" \
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* \
  && groupadd --gid 10001 reelgraph \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --shell /usr/sbin/nologin --no-create-home reelgraph \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data /data/storage /frames /weights /sockets
@@ -54,7 +54,7 @@ USER 0
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates npm \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*
 USER 10001:10001
 ENV REELGRAPH_DATA_DIR=/tmp/data
 HEALTHCHECK NONE

@@ -7,7 +7,7 @@ FROM ${CUDA_IMAGE} AS python
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 tini \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* \
  && groupadd --gid 10001 reelgraph \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --shell /usr/sbin/nologin --no-create-home reelgraph \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data /data/storage /frames /weights /sockets
@@ -19,7 +19,7 @@ WORKDIR /src
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends binutils ca-certificates python3-pip python3-venv \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* \
  && python3 -m venv --without-pip /opt/reelgraph
 COPY requirements/cpu.txt requirements/server.txt requirements/gpu.txt requirements/torch.txt requirements/
 COPY docker/slim /usr/local/bin/

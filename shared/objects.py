@@ -157,7 +157,7 @@ class ObjectStorage(Storage):
     def adopt(self, arrived: Path, sha256: str) -> None:
         """Upload a video from the `incoming` folder, whose content has that sha256; it becomes this host's copy."""
         self._upload(arrived, video_key(sha256))
-        super().adopt(arrived, sha256)
+        Storage(self.folder).adopt(arrived, sha256)  # what has just been sent is not fetched back
         self._make_room()
 
     def remove(self, key: str) -> None:
@@ -165,7 +165,7 @@ class ObjectStorage(Storage):
         remote = self._remote(key)
         with self._asking() as bucket, suppress(FileNotFoundError):  # nothing there, or somebody else was faster
             bucket.rm(remote, recursive=True)
-        super().remove(key)
+        Storage(self.folder).remove(key)
 
     def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
         """An address that anybody may read the object from for so long, as a file of that name and type."""

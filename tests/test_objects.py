@@ -115,13 +115,16 @@ def test_a_video_is_uploaded_once_and_brought_once(storage, elsewhere, server, c
     assert [path.name for path in elsewhere.incoming().iterdir()] == []
 
 
-def test_an_arrived_video_is_adopted(storage, elsewhere):
-    """A file of the incoming folder goes to the bucket, is this host's copy afterwards, and no longer incoming."""
+def test_an_arrived_video_is_adopted(storage, elsewhere, server):
+    """A file of the incoming folder goes to the bucket, is this host's copy afterwards without being fetched back, and
+    no longer incoming.
+    """
     arrived = storage.incoming() / "upload.part"
     arrived.write_bytes(b"a video")
     sha256 = hashlib.sha256(b"a video").hexdigest()
     storage.adopt(arrived, sha256)
     assert not arrived.exists()
+    assert (server.asked("PUT", sha256), server.asked("GET", sha256)) == (1, 0)
     assert Storage(storage.folder).read(video_key(sha256)) == elsewhere.path(video_key(sha256)).read_bytes()
 
 

@@ -143,7 +143,10 @@ def test_images_are_built_the_same_way(file):
     """Bases are arguments, wheels have hashes; the last stage has a numbered user, tini, labels, a health check."""
     text = file.read_text()
     stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
-    assert all(stage.startswith(("${PYTHON_IMAGE}", "${WORKER_IMAGE}", "worker")) for stage in stages)
+    begun = {word for stage in stages for word in re.findall(r"\A\S+ AS (\S+)", stage)}
+    assert all(
+        re.match(r"\$\{(PYTHON|BUILD|CUDA|WORKER)_IMAGE\}", stage) or stage.split()[0] in begun for stage in stages
+    )
     assert len(stages) > 1
     installed = re.findall(r"pip install[^\n]*--requirement", text) + re.findall(
         r"install --no-deps[^\n]*--requirement", text
