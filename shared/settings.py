@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in data_dir")
     storage_url: str | None = Field(None, description="s3://bucket/prefix; default: a folder in data_dir")
     storage_endpoint: str | None = Field(None, description="address of an S3 server that is not AWS's")
+    storage_public_endpoint: str | None = Field(
+        None, description="address of that server for browsers; default: the same"
+    )
+    storage_signed_seconds: int | None = Field(
+        None, ge=1, le=604_800, description="videos are read from the bucket, by addresses that are good for so long"
+    )
     storage_encryption: str | None = Field(
         None, description="AES256, aws:kms or aws:kms:KEY-ID, asked of the S3 server"
     )

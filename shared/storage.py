@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,9 +170,15 @@ class Storage:
         except OSError as error:
             raise disk_trouble(error, path) from error
 
-    def download_url(self, key: str, *, seconds: int, name: str | None = None) -> str | None:
+    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
         """An address that anybody may read the blob from for so long; None where only this service can serve it."""
         return None
+
+    def check(self) -> None:
+        """Ask whether blobs can be stored here now. Raises Infrastructure or OSError."""
+        probe = self.incoming() / f"probe-{uuid.uuid4().hex}.part"
+        probe.write_bytes(b"ready")
+        probe.unlink()
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:

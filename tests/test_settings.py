@@ -44,6 +44,8 @@ def test_every_setting_reaches_a_child(monkeypatch):
         ledger_url="postgresql://h/d",
         storage_url="s3://b/p",
         storage_endpoint="http://h:9000",
+        storage_public_endpoint="http://h.example:9000",
+        storage_signed_seconds=60,
         storage_encryption="aws:kms:k",
         storage_copies_bytes=5,
         deployment="d",
