@@ -247,8 +247,13 @@ class Weights:
         if trust_seals and self._seals.holds(path, pinned):
             return
         before = path.stat()
+        again = f"`{self._command} {entry}` brings it again"
+        if isinstance(file, PinnedFile | HubFile) and before.st_size < file.size_bytes:
+            raise WeightsTampered(
+                f"{path} is cut short: {before.st_size} of {file.size_bytes} bytes are there; {again}"
+            )
         if (actual := sha256_of(path)) != pinned:
-            raise tampered(str(path), pinned, actual)
+            raise WeightsTampered(f"{tampered(str(path), pinned, actual).message}; {again}")
         self._seals.put(path, before, actual)
 
 
