@@ -28,7 +28,7 @@ from shared.digests import sha256_of
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
 from shared.hub import HubLock, LockedEntry, add_to_lock, ask, locked, read_lock
-from shared.pins import Artifact, Entry, Pins, load_pins
+from shared.pins import Artifact, Entry, PinnedFile, Pins, load_pins
 from shared.pull import Pull, PullProgress, Report, alone
 from shared.seals import Seals
 from shared.settings import settings
@@ -247,13 +247,11 @@ class Weights:
         if trust_seals and self._seals.holds(path, pinned):
             return
         before = path.stat()
-        again = f"`{self._command} {entry}` brings it again"
-        if isinstance(file, PinnedFile | HubFile) and before.st_size < file.size_bytes:
-            raise WeightsTampered(
-                f"{path} is cut short: {before.st_size} of {file.size_bytes} bytes are there; {again}"
-            )
         if (actual := sha256_of(path)) != pinned:
-            raise WeightsTampered(f"{tampered(str(path), pinned, actual).message}; {again}")
+            cut = isinstance(file, PinnedFile) and before.st_size < file.size_bytes
+            short = f"; it is cut short, {before.st_size} of {file.size_bytes} bytes" if cut else ""
+            again = f"`{self._command} {entry}` brings it again"
+            raise WeightsTampered(f"{tampered(str(path), pinned, actual).message}{short}; {again}")
         self._seals.put(path, before, actual)
 
 

@@ -93,7 +93,7 @@ def test_a_truncated_file_is_told_by_its_size(local):
     local.pull(["net"])
     path = local.folder / "net/model.bin"
     path.write_bytes(MODEL[:-1])
-    said = rf"model\.bin is cut short: {len(MODEL) - 1} of {len(MODEL)} bytes are there; `reelgraph models pull net` br"
+    said = rf"it is cut short, {len(MODEL) - 1} of {len(MODEL)} bytes; `reelgraph models pull net` brings it again"
     with pytest.raises(WeightsTampered, match=said):
         local.path("net", "model.bin")
     assert [(problem.kind, problem.file) for problem in local.verify(["net"])] == [("tampered", "model.bin")]
