@@ -176,6 +176,27 @@ def upernet_convnext_small(folder: Path) -> None:
     hub.SegformerImageProcessor(size={"height": 512, "width": 512}).save_pretrained(folder)
 
 
+def segformer_b4(folder: Path) -> None:
+    """The sizes of nvidia/segformer-b4-finetuned-ade-512-512's config.json: MiT-B4 and 150 classes of ADE20K."""
+    import transformers as hub
+
+    labels = {number: "person" if number == 12 else f"matter {number}" for number in range(150)}
+    names = {"id2label": labels, "label2id": {name: number for number, name in labels.items()}}
+    with sized():
+        model = hub.SegformerForSemanticSegmentation(hub.SegformerConfig(**SEGFORMER_B4, **names))
+    model.save_pretrained(folder)
+    hub.SegformerImageProcessor(size={"height": 512, "width": 512}).save_pretrained(folder)
+
+
+SEGFORMER_B4 = {
+    "hidden_sizes": [64, 128, 320, 512],
+    "depths": [3, 8, 27, 3],
+    "num_attention_heads": [1, 2, 5, 8],
+    "decoder_hidden_size": 768,
+}
+"""MiT-B4 and its decoder: table 7 of Xie et al. 2021; 64.1 million parameters."""
+
+
 def vitpose_base_simple(folder: Path) -> None:
     """The sizes of usyd-community/vitpose-base-simple's config.json."""
     import transformers as hub
@@ -345,6 +366,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "qwen2-vl-7b": qwen2_vl_7b,
     "blip2-opt-2.7b": blip2_opt_2_7b,
     "rtdetr-v2-r50": rtdetr_v2_r50,
+    "segformer-b4": segformer_b4,
     "upernet-convnext-small": upernet_convnext_small,
     "vitpose-base-simple": vitpose_base_simple,
     "whisper-large-v3-turbo": whisper_large_v3_turbo,

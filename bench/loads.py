@@ -35,6 +35,7 @@ KINDS: Mapping[str, Mapping[str, EngineKind[Any]]] = {
     "whisper-large-v3-turbo": TRANSCRIBERS,
     "rtdetr-v2-r50": DETECTORS,
     "owlv2-base": WORD_FINDERS,
+    "segformer-b4": SEGMENTERS,
     "upernet-convnext-small": SEGMENTERS,
     "aesthetics-v2-l14": AESTHETIC_JUDGES,
     "vitpose-base-simple": BODY_FINDERS,

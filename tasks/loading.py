@@ -285,12 +285,12 @@ def _gpu_failed(analyzer: AnyAnalyzer, error: Exception) -> OutOfDeviceMemory | 
     """What a GPU that is too small or broken made of loading or warming up, as one sentence; None for anything else."""
     said = str(error).partition("\n")[0]
     if is_lost(error):
-        return DeviceLost(f"the GPU failed while {analyzer.name} was loaded: {said}")
+        return DeviceLost(f"the GPU failed while {analyzer.name} was loaded: {said}; look for it with `nvidia-smi -q`")
     if not is_out_of_memory(error):
         return None
     give_back()
     room = _gpu().memory_mib
     return OutOfDeviceMemory(
         f"the models of this worker take more than the {room} MiB of GPU memory that it may use: memory ran out while "
-        f"{analyzer.name} was loaded and warmed up ({said})"
+        f"{analyzer.name} was loaded and warmed up ({said}); allow it more, or serve fewer groups"
     )

@@ -11,6 +11,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -139,18 +140,24 @@ def unavailable_here() -> dict[str, str]:
     return {name: why for mark in loaded_marks() for name, why in json.loads(mark.read_bytes()).items()}
 
 
+def nothing_works(missing: Mapping[str, str]) -> str:
+    """What to say of a worker none of whose analyzers was loaded, which takes their tasks so that no job waits."""
+    first = min(missing)
+    what = "none of its analyzers can work, so it answers `unavailable` to every job"
+    return f"{what}; {', '.join(sorted(missing))}. {first}: {missing[first]}"
+
+
 @signals.worker_ready.connect
 def _say_ready(sender: Any, **_: object) -> None:
     ready_mark(sender.hostname).touch()
-    queues = os.environ[QUEUES].split(",")
+    queues = os.environ[QUEUES]
     missing = unavailable_here()
-    served = [one.name for one in analyzers().values() if one.group in queues]
+    served = [one.name for one in analyzers().values() if one.group in queues.split(",")]
     able = [name for name in served if name not in missing]
-    log.info("ready", worker=sender.hostname, queues=os.environ[QUEUES], analyzers=able, unavailable=sorted(missing))
-    if served and not able:
-        first = min(missing)
-        what = f"none of this worker's {len(served)} analyzers can work: it answers every job with `unavailable`"
-        log.error("ready_for_nothing", worker=sender.hostname, reason=f"{what}; {first}: {missing[first]}")
+    if able or not served:
+        log.info("ready", worker=sender.hostname, queues=queues, analyzers=able, unavailable=sorted(missing))
+    else:
+        log.error("ready_for_nothing", worker=sender.hostname, queues=queues, reason=nothing_works(missing))
 
 
 @signals.worker_shutdown.connect

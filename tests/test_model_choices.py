@@ -9,6 +9,7 @@ import pytest
 
 from services.cli import cli
 from services.commands import models
+from services.commands.plan import loads
 from shared.errors import BadInput
 from shared.hub import LockedEntry, LockedFile, add_to_lock
 from shared.ledger import Job, Run
@@ -171,6 +172,21 @@ def test_an_entry_of_one_s_own_needs_no_kind(own, tmp_path):
         pytest.raises(BadInput, match="net is not of the kind that blip2_caption reads"),
     ):
         check_models("gpu")
+
+
+@pytest.mark.parametrize(
+    ("analyzer", "engine"), [("speech_transcription", "openai-whisper"), ("object_detection", "mmdet")]
+)
+def test_an_engine_without_a_shipped_entry_needs_one_entry_and_nothing_else(tmp_path, analyzer, engine):
+    """OpenAI's Whisper and mmdet have no hub: an entry in a pins file of one's own is pulled, planned and taken."""
+    pins = write_pins(
+        tmp_path / "own.toml", ARTIFACTS, {"net": [NET]}, net=f'engine = "{engine}"\nvram_mib = {{ bf16 = 9 }}'
+    )
+    with node(tmp_path, models={analyzer: "net"}, precision={analyzer: "bf16"}, pins_file=pins):
+        check_models("gpu")
+        assert "net" in models.declared("gpu")
+        (placed,) = (one.models for one in loads({}) if one.analyzer == analyzer)
+        assert placed["net"].vram_mib == {"bf16": 9}
 
 
 def test_every_shipped_entry_of_an_engine_has_its_kind():

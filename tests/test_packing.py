@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.devices import NoDevice
+from tasks.layout import Load
 from tasks.models import Demand
-from tasks.packing import CONTEXT_MIB, Load, pack
+from tasks.packing import CONTEXT_MIB, pack
 
 LARGE, SMALL = {"bf16": 20_000, "nf4": 8_000}, {"bf16": 2_000}
 

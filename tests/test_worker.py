@@ -96,6 +96,9 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
             assert waiting() == 1 or "loaded                         analyzer=misbehaving" in slow.log_file.read_text()
             time.sleep(0.1)
         ready_at = mark("slow").stat().st_mtime
+        assert eventually(
+            lambda: re.search(r"ready .*analyzers=\[.*'misbehaving'.*unavailable=", slow.log_file.read_text()), 60
+        )
         document = wait(job)
     assert report(document, "misbehaving")["status"] == "ok"
     run = ledger().runs(job.id)["misbehaving"]

@@ -1,12 +1,18 @@
 """Which GPU a worker uses: as it is named, as its groups are planned, or as the settings say."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 from click.testing import CliRunner
 
 from services.commands.worker import worker
 from shared.errors import BadInput
 from shared.groups import groups
+from tasks.child import QUEUES, START, run_folder
 from tasks.loading import devices_shown
+from tasks.registry import analyzers
+from tasks.worker import _say_ready
 from tests.support.node import node
 
 PLANNED = """
@@ -110,6 +116,28 @@ def test_a_setting_chooses_for_one_worker(planned, tmp_path):
     with node(tmp_path / "other", gpu=0):
         assert devices_shown("vlm@host", ["vlm"]) == "0"
         assert devices_shown("mine@host", ["caption"]) == "0"
+
+
+def test_a_worker_whose_analyzers_all_failed_is_ready_for_nothing(tmp_path, monkeypatch):
+    """It answers their tasks, so that no job waits for ever, and never calls itself ready: all names, one reason."""
+    why = {name: "its file is missing" for name, one in analyzers().items() if one.group == "caption"}
+    monkeypatch.setenv(QUEUES, "caption")
+    monkeypatch.setenv(START, "this-start")
+    said = []
+    log = SimpleNamespace(
+        info=lambda event, **more: said.append({"event": event, **more}),
+        error=lambda event, **more: said.append({"event": event, **more}),
+    )
+    monkeypatch.setattr("tasks.worker.log", log)
+    with node(tmp_path):
+        run_folder().mkdir(parents=True)
+        (run_folder() / "loaded.this-start.1").write_text(json.dumps(why))
+        _say_ready(SimpleNamespace(hostname="caption@here"))
+        (run_folder() / "loaded.this-start.1").write_text("{}")
+        _say_ready(SimpleNamespace(hostname="caption@here"))
+    assert [one["event"] for one in said] == ["ready_for_nothing", "ready"]
+    assert "answers `unavailable` to every job; blip2_caption. blip2_caption: its file is missing" in said[0]["reason"]
+    assert (said[1]["analyzers"], said[1]["unavailable"]) == (["blip2_caption"], [])
 
 
 def test_the_command_refuses_before_celery_starts(planned, tmp_path):

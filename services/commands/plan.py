@@ -19,9 +19,10 @@ from shared.groups import groups
 from shared.listing import realtime_factors_by_model
 from shared.settings import settings
 from tasks.analyze import weights_digest
+from tasks.layout import Layout, Load, Placed, Worker
 from tasks.models import Number, demand
 from tasks.node import ledger, weights
-from tasks.packing import Layout, Load, Placed, Worker, pack
+from tasks.packing import pack
 from tasks.registry import AnyAnalyzer, analyzers, check_models, levels, used_entries
 
 PROFILE = "gpu"

@@ -109,7 +109,9 @@ class TorchEngine(ABC):
             return answers
         devices.give_back()  # after the handler: the error's frames hold the tensors of the failed batch
         if len(items) == 1:
-            raise OutOfDeviceMemory(f"not enough memory on {self.files.device.name} for one item: {said}")
+            first = said.partition("\n")[0]
+            what = f"not enough memory on {self.files.device.name} for one item of {self.files.entry}"
+            raise OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({first})")
         self.batch = max(1, len(items) // 2)
         log.warning("batch_halved", entry=self.files.entry, batch=self.batch)
         return None
