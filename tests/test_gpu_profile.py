@@ -51,10 +51,10 @@ def used():
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    """The sample reel: people, things, words on screen and in the air, claps at its end."""
+    """Six seconds of the sample reel: people, things, words on screen and in the air, and claps at the end."""
     path = tmp_path_factory.mktemp("sample") / "sample.mp4"
     compose_sample(path, Assets.pinned(Weights(settings().weights_dir.parent / "demo" / "assets", PINS).path))
-    return lively(path, path.with_name("lively.mp4"), 12.0)
+    return lively(path, path.with_name("lively.mp4"), 6.0)
 
 
 @pytest.fixture(scope="module")
