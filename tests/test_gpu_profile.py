@@ -105,7 +105,7 @@ def test_every_model_was_asked(document):
 
 
 def test_receipts_say_what_ran_where(document):
-    """Engines name device and precision, which is the one that was set, say that their weights were not reviewed, and were loaded before the job."""
+    """Device and the precision that was set, weights that nobody reviewed, and models loaded before the job."""
     entries = Weights(settings().weights_dir).entries()
     for one in document["analyzers"]:
         receipt, used = one["receipt"], used_entries(analyzers()[one["name"]], "gpu")
