@@ -68,10 +68,13 @@ def used():
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    """Six seconds of the sample reel: people, things, words on screen and in the air, and claps at the end."""
+    """The start of the sample reel: people, things, words on screen and in the air; then claps.
+
+    Slots of 2.5 s that audio_environment may call speech hold words, or no clap.
+    """
     path = tmp_path_factory.mktemp("sample") / "sample.mp4"
     compose_sample(path, Assets.pinned(Weights(settings().weights_dir.parent / "demo" / "assets", PINS).path))
-    return lively(path, path.with_name("lively.mp4"), 6.0)
+    return lively(path, path.with_name("lively.mp4"), 7.5)
 
 
 @pytest.fixture(scope="module")
