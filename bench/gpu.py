@@ -57,7 +57,7 @@ def need_gpu() -> None:
         if torch.cuda.is_available():
             return
         missing = "no GPU is seen here"
-    click.echo(f"bench.gpu: {missing}; it measures the gpu profile on one GPU of about 80 GB.", err=True)
+    click.echo(f"bench.gpu: {missing}; it measures the gpu profile on one GPU.", err=True)
     sys.exit(2)
 
 

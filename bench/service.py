@@ -38,6 +38,8 @@ RATES = (("qwen2_vl_temporal", "segments", 2, 9.0), ("blip2_caption", "frames", 
 """Analyzers that write, what of, how many times the clip is shown (batches of 20 and 40), and the goal a second."""
 RATE_RUNS = 3
 READY_SECONDS, JOB_SECONDS, UNLOAD_SECONDS = 300, 120, 15
+CLOSING_SECONDS = 20
+"""After a job's deadline, until its document is there."""
 SLOWEST = 10
 """Seconds that each clip of many may take, one after the other, until the bench gives up."""
 CLIPS_PER_HOUR, BUSY_PERCENT = 1000, 85
@@ -53,6 +55,8 @@ class Bench:
     gpu: Nvml
     clip: Path
     copies: Path
+    analyzers: tuple[str, ...]
+    """Of all jobs but those of one analyzer."""
     documents: list[Document] = field(default_factory=list)
 
     @property
@@ -70,7 +74,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder, service(store, groups) as stack:
         memory(gpu, "all workers ready")
         clip = lively(video, Path(folder) / "clip.mp4", CLIP_SECONDS)
-        bench = Bench(stack, gpu, clip, Path(folder))
+        bench = Bench(stack, gpu, clip, Path(folder), served(groups))
         warm = {worker.name: mib for worker in stack.workers if (mib := warm_mib(worker.log_file)) is not None}
         single(bench, expected(groups))
         receipts.memory_is_back(bench.documents, warm, f"after_{len(bench.documents)}_jobs")
@@ -88,8 +92,15 @@ def measure(
 
 def expected(groups: set[str] | None) -> set[str]:
     """Entries whose engines must work in a job of these groups."""
-    served = [one for one in analyzers().values() if groups is None or one.group in groups]
-    return {entry for one in served for entry in used_entries(one, "gpu")} & set(KINDS)
+    return {entry for name in served(groups) for entry in used_entries(analyzers()[name], "gpu")} & set(KINDS)
+
+
+def served(groups: set[str] | None) -> tuple[str, ...]:
+    """Analyzers of these groups that read nothing of another group; all of them for None."""
+    names = {name for name, one in analyzers().items() if groups is None or one.group in groups}
+    while lacking := {name for name in names if not names.issuperset(analyzers()[name].requires)}:
+        names -= lacking
+    return tuple(sorted(names))
 
 
 def memory(gpu: Nvml, when: str) -> None:
@@ -146,10 +157,11 @@ def warm_mib(log: Path) -> float | None:
     return float(found[1]) if found else None
 
 
-def submitted(video: Path, *, with_words: bool, seconds: float = JOB_SECONDS) -> Job:
-    """A job with every analyzer, and so many seconds."""
-    options = {"product_detection": {"words": WORDS}} if with_words else None
-    return accept(video, options=options, deadline_seconds=seconds)
+def submitted(video: Path, analyzers: tuple[str, ...], *, with_words: bool, seconds: float = JOB_SECONDS) -> Job:
+    """A job with these analyzers, and so many seconds."""
+    searches = with_words and "product_detection" in analyzers
+    options = {"product_detection": {"words": WORDS}} if searches else None
+    return accept(video, analyzers=analyzers, options=options, deadline_seconds=seconds)
 
 
 def renamed(video: Path, folder: Path, name: str) -> Path:
@@ -168,8 +180,8 @@ def renamed(video: Path, folder: Path, name: str) -> Path:
 
 
 def finished(jobs: list[Job], seconds: float) -> list[Document]:
-    """The documents of the jobs once all have ended."""
-    give_up = time.monotonic() + seconds
+    """The documents of the jobs once all have ended; `seconds` is their deadline, by which they are closed."""
+    give_up = time.monotonic() + seconds + CLOSING_SECONDS
     for job in jobs:
         while ledger().job(job.id).state in OPEN_STATES:
             if time.monotonic() > give_up:
@@ -185,7 +197,9 @@ def single(bench: Bench, entries: set[str]) -> None:
         with part(name):
             video = renamed(bench.clip, bench.copies, name)
             with Watch(bench.gpu, bench.parents) as watch:
-                (document,) = finished([submitted(video, with_words=name != "without_words")], JOB_SECONDS)
+                (document,) = finished(
+                    [submitted(video, bench.analyzers, with_words=name != "without_words")], JOB_SECONDS
+                )
             bench.documents.append(document)
             receipts.one_clip(document, name, goal=receipts.CLIP_SECONDS if name in WARM else None)
             busy(f"{name}.nvml_busy", watch)
@@ -227,7 +241,7 @@ def writing(bench: Bench, analyzer: str, items: str, times: int, goal: float) ->
     rates, batches = [], dict[str, int]()
     for number in range(RATE_RUNS):
         copy = renamed(video, bench.copies, f"run-{number}")
-        (document,) = finished([accept(copy, analyzers=(analyzer,))], JOB_SECONDS)
+        (document,) = finished([accept(copy, analyzers=(analyzer,), deadline_seconds=JOB_SECONDS)], JOB_SECONDS)
         (report,) = (one for one in document.analyzers if one.name == analyzer)
         batches = report.receipt.batches
         rates.append(round(document.media.duration_seconds) / (report.receipt.infer_seconds or 1e-9))
@@ -255,7 +269,9 @@ def many(bench: Bench, at_once: Sequence[int], late: Callable[[float, str], bool
             with Watch(bench.gpu, bench.parents) as watch:
                 before = time.monotonic()
                 allowed = JOB_SECONDS + SLOWEST * count
-                jobs = [submitted(copy, with_words=copy == copies[0], seconds=allowed) for copy in copies]
+                jobs = [
+                    submitted(copy, bench.analyzers, with_words=copy == copies[0], seconds=allowed) for copy in copies
+                ]
                 documents = finished(jobs, allowed)
                 seconds = time.monotonic() - before
             bench.documents += documents

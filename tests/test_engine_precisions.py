@@ -36,6 +36,7 @@ CASES = (
     Case(AESTHETIC_JUDGES, "clip-aesthetics", "aesthetics-v2-l14", NO_QUARTERS),
     Case(BODY_FINDERS, "transformers", "vitpose-base-simple", NO_QUARTERS),
     Case(DETECTORS, "transformers", "rtdetr-v2-r50", NO_QUARTERS),
+    Case(DETECTORS, "mmdet", "rtmdet-of-your-own", NO_QUARTERS),
     Case(SEGMENTERS, "transformers", "upernet-convnext-small", NO_QUARTERS),
     Case(WORD_FINDERS, "transformers", "owlv2-base", NO_QUARTERS),
     Case(TRANSITION_FINDERS, "transnetv2", "transnetv2", NO_QUARTERS),
