@@ -13,6 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -138,8 +139,23 @@ class Storage:
             raise disk_trouble(error, folder) from error
         return folder
 
+    @contextmanager
+    def settled(self, arrived: Path) -> Iterator[None]:
+        """Bring a file that has arrived to the disk, beside what the block does; both are over at its end.
+
+        Raises:
+            Infrastructure: the disk cannot be written.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="settle") as aside:
+            flushed = aside.submit(_flush, arrived)
+            yield
+        try:
+            flushed.result()
+        except OSError as error:
+            raise disk_trouble(error, arrived) from error
+
     def adopt(self, arrived: Path, sha256: str) -> None:
-        """Move a video in from the `incoming` folder; its content has that sha256.
+        """Move a video in from the `incoming` folder; its content has that sha256, and was `settled`.
 
         Raises:
             Infrastructure: the disk cannot be written.
@@ -150,8 +166,6 @@ class Storage:
                 arrived.unlink()
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            with arrived.open("rb") as file:
-                os.fsync(file.fileno())
             arrived.replace(path)
             _flush_folder(path.parent)
         except OSError as error:
@@ -220,7 +234,11 @@ class Storage:
 
 def _flush_folder(folder: Path) -> None:
     """Make a rename last: the file's new name is the folder's content."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -26,8 +26,13 @@ _counting = threading.Lock()
 
 
 @contextmanager
-def _place(owner: str | None) -> Iterator[None]:
-    """One of the places for downloads; who needs no key is alone and may have all."""
+def place(owner: str | None) -> Iterator[None]:
+    """One of the places for downloads; who needs no key is alone and may have all.
+
+    Raises:
+        QuotaExceeded: this owner has as many as one may have (`too_many_fetches`).
+        Infrastructure: all are taken (`too_many_fetches`).
+    """
     with _counting:
         if owner is not None and _running[owner] >= AT_ONCE_OF_ONE:
             message = f"{AT_ONCE_OF_ONE} videos are being fetched for this key; try again soon"
@@ -54,7 +59,7 @@ def fetched(url: str, owner: str | None) -> Iterator[tuple[Path, str, str]]:
         QuotaExceeded: this owner has too many downloads running (`too_many_fetches`).
         Infrastructure: the disk is full, or too many downloads run (`too_many_fetches`).
     """
-    with _place(owner):
+    with place(owner):
         limits = Limits(max_bytes=settings().max_upload_bytes, total_seconds=settings().fetch_seconds)
         brought = fetch(url, storage().incoming(), limits=limits)
     try:
