@@ -18,7 +18,7 @@ class Steady(schedule):
 
     _due: float | None = None
 
-    def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
+    def is_due(self, last_run_at: datetime) -> schedstate:
         """Whether its time has come, and the seconds until the next look."""
         now = time.monotonic()
         if self._due is None or now >= self._due:
@@ -31,4 +31,4 @@ class SteadyScheduler(PersistentScheduler):
     """Looks at its entries in monotonic order."""
 
     def _when(self, entry: Any, next_time_to_run: float, **_: object) -> float:
-        return time.monotonic() + float(self.adjust(next_time_to_run) or 0.0)
+        return time.monotonic() + next_time_to_run

@@ -59,7 +59,9 @@ def test_ticks_go_on():
 
 
 class Sending(SteadyScheduler):
-    """Notes what it would send."""
+    """Notes what it would send; there is no broker."""
+
+    producer = None
 
     def apply_entry(self, entry, producer=None):
         self.sent = [*getattr(self, "sent", ()), entry.name]
