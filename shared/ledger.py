@@ -20,6 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from shared.clock import seconds_since
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport, JobState
@@ -63,6 +64,19 @@ class Job(Base):
     rerun_of: Mapped[str | None]
     owner: Mapped[str | None] = mapped_column(index=True)
     """Id of the API key that submitted it; None where no key was needed."""
+    boot: Mapped[str | None]
+    submitted_ticks: Mapped[float | None]
+    """When it was submitted, and on which run of a kernel, by a clock that nobody sets (shared/clock.py)."""
+
+    @property
+    def age_seconds(self) -> float:
+        """Since it was submitted."""
+        return seconds_since(self.boot, self.submitted_ticks, self.submitted_at)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Until its deadline; below 0 after it."""
+        return self.deadline_at - self.submitted_at - self.age_seconds
 
 
 class Run(Base):

@@ -55,7 +55,7 @@ def _prepare(job: Job) -> None:
 
 def _drawn(job: Job, media: MediaInfo, room: Fit, known: _Known, to_run: Sequence[AnyAnalyzer]) -> Plan:
     """The plan for what has to run; what the deadline leaves no time for is decided, too."""
-    remaining = job.deadline_at - time.time()
+    remaining = job.remaining_seconds
     costs = measured(to_run, job.profile, job.options)
     economy = economise(Task(tuple(to_run), costs, job.requested, job.profile, media, room.renditions), remaining)
     for analyzer in to_run:

@@ -16,9 +16,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
+import redis
 
 from services.broker import find_server
 from services.leash import start
@@ -103,6 +106,7 @@ def service(folder: Path) -> Iterator[Service]:
         with (folder / "broker" / "log").open("ab") as log:
             broker = start(argv, stdout=log)
         stack.callback(broker.stop)
+        assert eventually(lambda: _answers(port), 30), (folder / "broker" / "log").read_text()
         given = {"data_dir": folder / "data", "broker_url": f"redis://127.0.0.1:{port}/0"}
         use(before.model_copy(update={**given, "frame_store_bytes": FRAMES_BYTES, "deployment": f"load-{port}"}))
         running = stack.enter_context(local_stack(None))
@@ -116,9 +120,13 @@ def service(folder: Path) -> Iterator[Service]:
         yield Service(running, client, watch, Clips(folder))
 
 
-def _servers(port: int) -> list[int]:
-    import psutil
+def _answers(port: int) -> bool:
+    with suppress(redis.RedisError):
+        return bool(redis.Redis(port=port, socket_timeout=5).ping())
+    return False
 
+
+def _servers(port: int) -> list[int]:
     found = (
         one for one in psutil.process_iter(["cmdline", "ppid"]) if f"127.0.0.1:{port}" in (one.info["cmdline"] or ())
     )
