@@ -147,8 +147,8 @@ def test_where_there_is_nothing_to_track_nothing_is_claimed(camera: CameraAnalys
 
 
 def test_speed_is_the_cameras_and_movement_that_of_all(camera: CameraAnalysis, tmp_path: Path) -> None:
-    """A pan of 2 pixels of 270 a frame is 22 % of the short side a second in both series; before a camera that stands a thing
-    over a third of the picture moves alone. Nothing is said across the cut between them, nor of black frames.
+    """A pan of 2 pixels of 270 a frame is 22 % of the short side a second in both series; before a standing camera a
+    thing over a third of the picture moves alone. Nothing is said across the cut between them, nor of black frames.
     """
     panned, standing = film(path("pan_right", 45)), film(path("static", 45))
     for index, frame in enumerate(standing):
