@@ -28,7 +28,7 @@ RatioUnknown = Literal["no_people", "no_background", "people_too_small", "people
 
 def dominant(pixels: NDArray[np.uint8]) -> tuple[tuple[int, int, int], float]:
     """The mean colour of the fullest of 64 bins of rgb pixels `(n, 3)`, and the share of the pixels in it."""
-    levels = pixels.astype(np.intp) * COLOURS // 256
+    levels = pixels // (256 // COLOURS)
     bins = (levels[:, 0] * COLOURS + levels[:, 1]) * COLOURS + levels[:, 2]
     sizes = np.bincount(bins, minlength=COLOURS**3)
     red, green, blue = (round(float(value)) for value in pixels[bins == sizes.argmax()].mean(axis=0))
@@ -42,12 +42,14 @@ def detail_ratio(gray: NDArray[np.uint8], inside: Mask, outside: Mask) -> float 
     """
     import cv2
 
-    if inside.sum() < LEAST_PIXELS:
+    if np.count_nonzero(inside) < LEAST_PIXELS:
         return "people_too_small"
-    if outside.sum() < LEAST_PIXELS:
+    if np.count_nonzero(outside) < LEAST_PIXELS:
         return "background_too_small"
-    laplacian = cv2.Laplacian(gray, cv2.CV_32F)
-    people, background = float(laplacian[inside].var()), float(laplacian[outside].var())
+    laplacian = cv2.Laplacian(gray, cv2.CV_16S)  # whole numbers: no sum of a mask's pixels is rounded
+    people, background = (
+        float(cv2.meanStdDev(laplacian, mask=part.view(np.uint8))[1].item()) ** 2 for part in (inside, outside)
+    )
     return background / people if people >= LEAST_DETAIL else "people_too_smooth"
 
 
@@ -59,14 +61,20 @@ def blur(gray: NDArray[np.uint8], part: Mask) -> float | None:
     """
     import cv2
 
-    picture = gray.astype(np.float32)
+    counted = part.view(np.uint8) * np.uint8(255)
     found = []
-    for axis, size in ((0, (1, BLUR_PIXELS)), (1, (BLUR_PIXELS, 1))):
-        steps = np.abs(np.diff(picture, axis=axis))
-        left = np.abs(np.diff(cv2.blur(picture, size), axis=axis))
-        both = part[1:] & part[:-1] if axis == 0 else part[:, 1:] & part[:, :-1]
-        total = float(steps[both].sum())
-        if total < LEAST_GRADIENT * max(int(both.sum()), 1):
+    for before, after, size in (
+        (np.s_[:-1], np.s_[1:], (1, BLUR_PIXELS)),
+        (np.s_[:, :-1], np.s_[:, 1:], (BLUR_PIXELS, 1)),
+    ):
+        both = cv2.bitwise_and(counted[after], counted[before])
+        steps = cv2.bitwise_and(cv2.absdiff(gray[after], gray[before]), both)
+        total = cv2.sumElems(steps)[0]
+        if total == 0 or total < LEAST_GRADIENT * cv2.sumElems(both)[0] / 255:
             continue
-        found.append(1 - float(np.maximum(steps - left, 0)[both].sum()) / total)
+        # sums, not means, of so many neighbours: whole numbers of 16 bits, a quarter of the time of fractions
+        sums = cv2.boxFilter(gray, cv2.CV_16S, size, normalize=False)
+        left = cv2.absdiff(sums[after], sums[before])
+        taken = cv2.subtract(steps.astype(np.int16) * np.int16(BLUR_PIXELS), left)
+        found.append(1 - cv2.sumElems(cv2.max(taken, 0))[0] / (BLUR_PIXELS * total))
     return max(found, default=None)

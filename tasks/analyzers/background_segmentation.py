@@ -214,12 +214,11 @@ def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats
 
     count, patches = cv2.connectedComponents(mask.astype(np.uint8))
     things = covered(mask.shape, others) & ~covered(mask.shape, persons)
-    kept = np.zeros(mask.shape, np.bool_)
-    for number in range(1, count):
-        patch = patches == number
-        if patch.mean() >= least_share and things[patch].mean() < OTHER_THING:
-            kept |= patch
-    return kept
+    sizes, other = np.bincount(patches.ravel(), minlength=count), np.bincount(patches[things], minlength=count)
+    kept = (sizes / mask.size >= least_share) & (other < OTHER_THING * sizes)
+    kept[0] = False  # what no patch has
+    found: Mask = kept[patches]
+    return found
 
 
 def covered(shape: tuple[int, ...], boxes: Sequence[Floats]) -> Mask:
