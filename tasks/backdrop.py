@@ -76,5 +76,5 @@ def blur(gray: NDArray[np.uint8], part: Mask) -> float | None:
         sums = cv2.boxFilter(gray, cv2.CV_16S, size, normalize=False)
         left = cv2.absdiff(sums[after], sums[before])
         taken = cv2.subtract(steps.astype(np.int16) * np.int16(BLUR_PIXELS), left)
-        found.append(1 - cv2.sumElems(cv2.max(taken, 0))[0] / (BLUR_PIXELS * total))
+        found.append(1 - float(np.maximum(taken, 0).sum(dtype=np.int64)) / (BLUR_PIXELS * total))
     return max(found, default=None)

@@ -128,7 +128,7 @@ def fitted(values: NDArray[np.float32], ratios: Floats) -> tuple[float, float, f
     if not below or not above:
         return None
     # sums by OpenCV, in 64 bits: picking the values of either side out took six times as long
-    squares, squares_below = cv2.norm(values, cv2.NORM_L2SQR), cv2.norm(cv2.min(values, 0), cv2.NORM_L2SQR)
+    squares, squares_below = cv2.norm(values, cv2.NORM_L2SQR), cv2.norm(np.minimum(values, 0), cv2.NORM_L2SQR)
     left, right = squares_below / below, (squares - squares_below) / above
     if left <= 0 or right <= 0:
         return None
