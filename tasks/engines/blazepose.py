@@ -108,7 +108,7 @@ class BlazePose:
         if presence[0] < PRESENT:
             return None
         raw = values.reshape(ALL_POINTS, VALUES)[:POINTS]
-        points = refined(raw[:, :2].astype(np.float64) / SIDE, sigmoid(heat[..., :POINTS])) * SIDE
+        points = refined(raw[:, :2].astype(np.float64) / SIDE, heat[..., :POINTS]) * SIDE
         points = crop.to_picture(points, SIDE) / [frame.shape[1], frame.shape[0]]
         visibility = sigmoid(raw[:, 3])
         box = box_of(points, visibility >= VISIBLE)
@@ -123,14 +123,14 @@ def square_of(detection: Floats) -> Crop:
     return Crop.upright(hips, extent, hips, 2 * float(np.linalg.norm(extent - hips))).shifted(0, ROOM)
 
 
-def refined(points: Floats, heat: Floats) -> Floats:
-    """Landmarks `(n, 2)`, 0..1 of the crop, moved to the middle of the heat about them; `heat` `(64, 64, n)`, 0..1."""
+def refined(points: Floats, logits: NDArray[np.float32]) -> Floats:
+    """Landmarks `(n, 2)`, 0..1 of the crop, moved to the middle of the heat about them, `(64, 64, n)`."""
     moved = points.copy()
     for index, (column, row) in enumerate(np.floor(points * HEATMAP).astype(int)):
         if not (0 <= column < HEATMAP and 0 <= row < HEATMAP):
             continue
         left, top = max(0, column - REACH), max(0, row - REACH)
-        window = heat[top : row + REACH + 1, left : column + REACH + 1, index]
+        window = sigmoid(logits[top : row + REACH + 1, left : column + REACH + 1, index])
         if window.max() >= LEAST_HEAT:
             x = left + window.sum(axis=0) @ np.arange(window.shape[1]) / window.sum()
             y = top + window.sum(axis=1) @ np.arange(window.shape[0]) / window.sum()
