@@ -66,10 +66,13 @@ def lively(video: Path, to: Path, seconds: float) -> Path:
             raise BadInput(f"{video}: without sound most models of speech and sound have nothing to do.")
         pictures = target.add_stream_from_template(source.streams.video[0])
         sound = target.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-        resampler, heard = av.AudioResampler("fltp", "mono", SAMPLE_RATE), [np.zeros((1, 0), np.float32)]
+        resampler, heard = av.AudioResampler("fltp", "mono", SAMPLE_RATE), list[NDArray[np.float32]]()
         for packet in source.demux(source.streams.video[0], source.streams.audio[0]):
             if packet.stream.type == "audio":
-                heard += [part.to_ndarray() for frame in packet.decode() for part in resampler.resample(frame)]
+                frames = [frame for frame in packet.decode() if isinstance(frame, av.AudioFrame)]
+                heard += [
+                    np.asarray(part.to_ndarray(), np.float32) for frame in frames for part in resampler.resample(frame)
+                ]
             elif packet.dts is not None:
                 packet.stream = pictures
                 target.mux(packet)
