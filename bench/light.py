@@ -59,6 +59,7 @@ def figure(name: str, pairs: list[tuple[float, Alone]]) -> Row:
     detail = {
         "service_seconds": round(service, 4),
         "in_memory_seconds": round(alone, 4),
+        "in_memory_cpu_seconds": round(statistics.median(one.cpu_seconds for _, one in pairs), 4),
         "model_seconds": round(model, 4),
         "over_in_memory": round(statistics.median(served / one.seconds for served, one in pairs), 3),
         "bare": "networks" if model else "the analyzer itself",

@@ -158,7 +158,7 @@ def local_stack(
         BadInput: the settings name weights or analyzers that do not exist.
         Infrastructure: no broker can be reached or started.
     """
-    check_models()
+    check_models(settings().profile)
     with ExitStack() as stack:
         broker = stack.enter_context(embedded_broker(settings().data_dir, configured_url=settings().broker_url))
         wanted = _wanted(groups)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared.clock import boot_id, ticks
 from shared.errors import BadInput, Infrastructure
 from shared.isolated import probe
 from shared.ledger import Job, new_id
@@ -142,6 +143,8 @@ def note(media: MediaInfo, name: str, order: Order) -> tuple[Job, bool]:
         submitted_at=now,
         deadline_at=now + (order.deadline_seconds or settings().deadline_seconds or default_deadline(media)),
         owner=order.owner,
+        boot=boot_id(),
+        submitted_ticks=ticks(),
     )
     stored = ledger().create(
         job,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -28,10 +28,6 @@ class Group:
     load_seconds: dict[str, float] = field(default_factory=dict)
     batch: bool = False
     most_workers: int = 1
-
-    def gpu_of(self, worker: str) -> int:
-        """Which of the node's GPUs a worker of that name uses."""
-        return self.gpu_index.get(worker, 0)
 
 
 @cache
@@ -78,3 +74,41 @@ def workers(profile: str) -> dict[str, tuple[str, ...]]:
         for worker in group.worker.get(profile, []):
             served.setdefault(worker, []).append(group.name)
     return {worker: tuple(queues) for worker, queues in served.items()}
+
+
+def planned_gpu(worker: str, queues: Iterable[str]) -> int | None:
+    """Which of the node's GPUs a worker of these queues was given: by its name, else where all their workers share one.
+
+    None where `gpu_index` says nothing of these queues.
+
+    Raises:
+        BadInput: their workers are on several GPUs, and the name is none of theirs.
+    """
+    places = [groups()[queue].gpu_index for queue in queues if queue in groups()]
+    given = {name: gpu for each in places for name, gpu in each.items()}
+    named = {each[worker] for each in places if worker in each}
+    found = named or set(given.values())
+    if len(found) > 1:
+        there = ", ".join(f"{name} (GPU {gpu})" for name, gpu in given.items())
+        message = f"{', '.join(queues)}: these workers are planned on several GPUs: {there}; start each under its name"
+        raise BadInput(f"{message}, `--name {next(iter(given))}@%h`, or choose with REELGRAPH_GPU", code="which_gpu")
+    return next(iter(found), None)
+
+
+def visible_devices(gpu: int | None, exported: str | None) -> str:
+    """CUDA_VISIBLE_DEVICES of a worker that was given this GPU, one of those `exported`, where that is set.
+
+    Raises:
+        BadInput: fewer GPUs are exported than that.
+    """
+    if exported is None:
+        return str(gpu or 0)
+    if gpu is None:
+        return exported
+    shown = [one.strip() for one in exported.split(",") if one.strip()]
+    if gpu >= len(shown):
+        message = (
+            f"this worker is to use GPU {gpu}, and CUDA_VISIBLE_DEVICES={exported} shows {len(shown)} (0 is the first)"
+        )
+        raise BadInput(f"{message}: unset it, show more, or choose with REELGRAPH_GPU", code="hidden_gpu")
+    return shown[gpu]

@@ -5,6 +5,7 @@ And plain Celery: its own commands work as its users expect.
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -95,6 +96,9 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
             assert waiting() == 1 or "loaded                         analyzer=misbehaving" in slow.log_file.read_text()
             time.sleep(0.1)
         ready_at = mark("slow").stat().st_mtime
+        assert eventually(
+            lambda: re.search(r"ready .*analyzers=\[.*'misbehaving'.*unavailable=", slow.log_file.read_text()), 60
+        )
         document = wait(job)
     assert report(document, "misbehaving")["status"] == "ok"
     run = ledger().runs(job.id)["misbehaving"]
@@ -103,19 +107,50 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
     assert run.outcome.receipt.load_seconds < 4  # the load was over when the work began
 
 
-@pytest.mark.parametrize(("end", "code"), [("crash", -signal.SIGSEGV), ("exit", 70)])
-def test_a_worker_that_cannot_load_ends(stack, video, end, code):
-    """A child that crashes or is ended while loading ends its worker soon: no task runs without a model."""
+def test_a_child_beyond_its_memory_is_replaced_after_its_task(stack, video):
+    """A process that may hold less than it does ends each task well, in one attempt, and another one does the next."""
+    with worker(stack, "small", REELGRAPH_WORKER_MEMORY_MIB="20") as small:
+        document = wait(submit(video, "dependent"))
+        loads = r"loaded +analyzer=misbehaving"
+        assert eventually(lambda: len(re.findall(loads, small.log_file.read_text())) == 3, 60), small.last_words()
+    assert document["job"]["state"] == "completed"
+    assert [one["receipt"]["attempts"] for one in document["analyzers"]] == [1, 1]
+
+
+ENDS = {
+    "crash": "a child ended with exit code -11 (SIGSEGV) while it loaded the models",
+    "exit": "loading the models was ended: SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_worker_that_cannot_load_ends(stack, video, end):
+    """A child that crashes or is ended while loading ends its worker soon, with a sentence and no traceback: no task
+    runs without a model."""
     with worker(stack, end, REELGRAPH_PROBE_LOAD_END=end) as doomed:
         job = submit(video, "misbehaving")
         assert eventually(lambda: doomed.process.poll() is not None, 60), doomed.last_words()
         assert doomed.process.poll() == 70
-        assert f"a child ended with exit code {int(code)}" in doomed.log_file.read_text()
+        assert ENDS[end] in doomed.last_words()
+        assert "Traceback" not in doomed.log_file.read_text()
         assert not mark(end).exists()
         assert eventually(lambda: waiting() == 1, 60)
         assert ledger().runs(job.id)["misbehaving"].attempts == 0
     ledger().cancel(job.id)
     broker().delete("light", *(f"light:{number}" for number in range(10)))
+
+
+def test_a_worker_may_be_stopped_while_it_loads(stack):
+    """SIGTERM before the models are there ends the worker at once and in order: nothing is critical, nothing failed."""
+    with worker(stack, "stopped", REELGRAPH_PROBE_LOAD_SECONDS="300") as stopped:
+        assert eventually(lambda: "analyzer=misbehaving" in stopped.log_file.read_text(), 60), stopped.last_words()
+        os.kill(stopped.process.pid, signal.SIGTERM)
+        assert eventually(lambda: stopped.process.poll() is not None, 60), stopped.last_words()
+        assert stopped.process.poll() == 0
+        said = stopped.log_file.read_text()
+        assert "stopped_while_loading" in said
+        assert "critical" not in said
+        assert "Traceback" not in said
 
 
 def test_a_gpu_that_is_too_small_refuses_the_start(stack):

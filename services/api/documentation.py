@@ -68,6 +68,10 @@ VIDEO: dict[str | int, Any] = {
     200: _body("The video.", "video/*", {}),
     206: _body("The bytes of the Range asked for.", "video/*", {}, {"Content-Range": _header("which bytes")}),
     304: {"description": "The caller has it already."},
+    307: {
+        "description": "It is read from the bucket.",
+        "headers": {"Location": _header("signed, and good for a while")},
+    },
     416: _problem("No such bytes."),
 }
 PICTURE: dict[str | int, Any] = {200: _body("The picture.", "image/jpeg", {}), 304: {"description": "Not changed."}}

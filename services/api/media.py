@@ -7,7 +7,7 @@ import threading
 from functools import lru_cache
 from typing import cast
 
-from flask import Response, request, send_file
+from flask import Response, redirect, request, send_file
 from pydantic import Field
 
 from services.api.access import visible_job
@@ -17,6 +17,7 @@ from shared.errors import BadInput
 from shared.isolated import thumbnail
 from shared.ledger import Job
 from shared.schema import Frozen, MediaInfo
+from shared.settings import settings
 from shared.storage import video_key
 from tasks.node import storage
 
@@ -64,18 +65,37 @@ def video(path: JobPath) -> Response:
     """The video as it was handed in. One range of bytes may be asked for; any other `Range` gets the whole."""
     job = visible_job(path.job_id)
     _ignore_other_ranges()
-    file = storage().path(video_key(job.video_sha256))
+    key = video_key(job.video_sha256)
+    mimetype = MIMETYPES.get(_media(job).container.split(",", maxsplit=1)[0], "application/octet-stream")
+    elsewhere = signed(key, name=job.source_name or "video", mimetype=mimetype)
+    if elsewhere is not None:
+        return _sent_to(elsewhere, key, job)
+    file = storage().path(key)
     if not file.is_file():
         raise BadInput(f"the video of job {job.id} is gone", code="no_video")
     response = send_file(
         file,
-        mimetype=MIMETYPES.get(_media(job).container.split(",", maxsplit=1)[0], "application/octet-stream"),
+        mimetype=mimetype,
         download_name=job.source_name or "video",
         conditional=True,
         etag=job.video_sha256,
         max_age=0,
     )
     response.cache_control.private = True
+    return response
+
+
+def signed(key: str, *, name: str = "", mimetype: str = "") -> str | None:
+    """The bucket's own address of a blob, where the settings want it to be read from there."""
+    seconds = settings().storage_signed_seconds
+    return None if seconds is None else storage().download_url(key, seconds=seconds, name=name, mimetype=mimetype)
+
+
+def _sent_to(address: str, key: str, job: Job) -> Response:
+    if not storage().exists(key):
+        raise BadInput(f"the video of job {job.id} is gone", code="no_video")
+    response = cast("Response", redirect(address, code=307))
+    response.cache_control.no_store = True  # the address is good for a while only
     return response
 
 

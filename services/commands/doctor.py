@@ -47,7 +47,7 @@ def doctor() -> int:
     Of the profile's models, as REELGRAPH_MODELS has them, it says which are not here and which nobody has locked; those
     that an analyzer works without are called extra. Exit code 3 when something that every job needs is missing.
     """
-    check_models()
+    check_models(settings().profile)
     table = Table("check", "found", "what to do")
     findings = [finding for check in CHECKS for finding in _run(check)]
     for one in findings:
