@@ -27,7 +27,7 @@ NO_NPM := npm is not here, so the page of `reelgraph serve` is not built; all el
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test hostile chaos check bench setup engines mmdet k8s-tools k8s-check images hosts sbom page lock clean
+.PHONY: help demo test hostile chaos load check bench setup engines mmdet k8s-tools k8s-check images hosts sbom page lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ hostile: $(VENV)/.dev ## the whole corpus of hostile files and requests, 25 time
 
 chaos: $(VENV)/.dev $(VENV)/.weights ## break a running service in many ways and say what held (ARGS=--short: a few)
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+load: $(VENV)/.dev $(VENV)/.weights ## 200 jobs at once, then 20 minutes of work (ARGS='--jobs 200 --minutes 20')
+	@$(BIN)/python -m tests.load $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run before each commit
 	@$(BIN)/ruff format --check .

@@ -132,6 +132,23 @@ class ObjectStorage(Storage):
         with self._asking() as bucket:
             bucket.pipe_file(remote, content)
 
+    def put_aside(self, key: str, content: bytes) -> None:
+        """As `write`."""
+        self.write(key, content)
+
+    def copy(self, key: str, to: str) -> None:
+        """Put an object under a second key, too.
+
+        Raises:
+            Infrastructure: the bucket does not answer, or has nothing under the key (`storage_damaged`).
+        """
+        remote, place = self._remote(key), self._remote(to)
+        with self._asking() as bucket:
+            try:
+                bucket.cp_file(remote, place)
+            except FileNotFoundError as error:
+                raise Infrastructure(f"{key} is not in the storage", code="storage_damaged") from error
+
     def move(self, key: str, to: str) -> None:
         """Put an object under another key, replacing what is there; buckets copy, so for a moment it has both.
 
@@ -195,7 +212,7 @@ class ObjectStorage(Storage):
 
     def _remote(self, key: str) -> str:
         """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""
-        path = super().path(key).relative_to(self.folder.resolve())
+        path = super().path(key).relative_to(self._root)
         return f"{self.bucket.place}/{path.as_posix()}"
 
     def _upload(self, file: Path, key: str) -> None:

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     deployment: str = Field("default", description="whose jobs a reconciler may queue again; one per broker")
     threads: int = Field(1, ge=1, description="CPU threads one model may use")
     device: Literal["auto", "cpu"] = Field("auto", description="auto: a group with gpu = true needs a GPU; cpu: none")
+    gpu: int | None = Field(None, ge=0, description="which of the GPUs it sees a worker uses; default: groups.toml")
     gpu_memory_mib: int | None = Field(None, ge=1, description="GPU memory one worker may use; default: all of it")
     worker_memory_mib: int | None = Field(None, ge=1, description="a process beyond it is replaced after its task")
     unload_after_seconds: float | None = Field(None, gt=0, description="idle GPU workers let go of their models then")

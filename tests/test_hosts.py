@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from services.submit import accept
+from shared.groups import worker_of
 from shared.settings import settings
 from shared.storage import video_key
 from tasks.node import ledger, storage
@@ -45,7 +46,7 @@ def host(stack, name, data):
     finally:
         stack.settings = here
     try:
-        mark = data / "run" / f"ready.{name}@{here.deployment}"
+        mark = data / "run" / f"ready.{name}:light@{here.deployment}"
         assert eventually(lambda: mark.exists() or worker.process.poll() is not None, 90), worker.last_words()
         assert mark.exists(), worker.last_words()
         yield worker
@@ -136,7 +137,7 @@ def test_a_worker_that_is_told_to_go_ends_its_task_and_takes_no_other(stack, tmp
     reports = [report(document, "misbehaving") for document in documents]
     assert [(one["status"], one["receipt"]["attempts"]) for one in reports] == [("ok", 1)] * 4
     assert token.read_text() == "x"
-    assert [one["receipt"]["worker"].partition("@")[0] for one in reports] == [
+    assert [worker_of(one["receipt"]["worker"]) for one in reports] == [
         "leaving",
         "staying",
         "staying",

@@ -51,6 +51,7 @@ def test_every_setting_reaches_a_child(monkeypatch):
         deployment="d",
         threads=3,
         device="cpu",
+        gpu=3,
         gpu_memory_mib=20_000,
         worker_memory_mib=2_000,
         keep_days=30.0,

@@ -40,10 +40,6 @@ def _header(description: str, kind: str = "string") -> Object:
 
 
 PROBLEMS: dict[str | int, Any] = {"default": _problem("What went wrong, with a stable `code` (RFC 9457).")}
-TOO_LONG: dict[str, Any] = {
-    status: {"description": f"Refused before the API sees it: {what} is too long.", "content": {"text/html": {}}}
-    for status, what in (("414", "the request line"), ("431", "a header"))
-}
 
 ACCEPTED: dict[str | int, Any] = {
     202: _body(
@@ -217,7 +213,6 @@ def _document(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> Object:
     for path, item in document["paths"].items():
         for operation in item.values():
             operation["responses"].pop(app.validation_error_status, None)
-            operation["responses"].update(TOO_LONG)
             _complete(path, operation)
     _add_tus(document["paths"])
     document["security"] = [{}, {BEARER: []}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import lru_cache
 from typing import cast
@@ -38,6 +39,7 @@ MIMETYPES = {
 }
 """By the first name of FFmpeg's demuxer."""
 
+ONE_RANGE = re.compile(r"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-\d{1,18})[ \t]*", re.IGNORECASE | re.ASCII)
 KEPT_PICTURES = 256
 DECODERS = 2
 """Pictures decoded at once: more would take the analyzers' cores."""
@@ -60,8 +62,9 @@ class FrameQuery(Frozen):
 
 @api.get("/<job_id>/video", responses=VIDEO, operation_id="show_video")
 def video(path: JobPath) -> Response:
-    """The video as it was handed in. Ranges of bytes may be asked for."""
+    """The video as it was handed in. One range of bytes may be asked for; any other `Range` gets the whole."""
     job = visible_job(path.job_id)
+    _ignore_other_ranges()
     key = video_key(job.video_sha256)
     mimetype = MIMETYPES.get(_media(job).container.split(",", maxsplit=1)[0], "application/octet-stream")
     elsewhere = signed(key, name=job.source_name or "video", mimetype=mimetype)
@@ -109,6 +112,17 @@ def frame(path: FramePath, query: FrameQuery) -> Response:
     response.set_etag(f"{job.video_sha256}-{path.t:.3f}-{query.width}")
     response.headers["Cache-Control"] = "private, max-age=86400"
     return cast("Response", response.make_conditional(request))
+
+
+def _ignore_other_ranges() -> None:
+    """Forget a Range that is malformed, in another unit, or several: the library would answer 416.
+
+    RFC 9110, 14.2: a server may ignore any Range, and has to where it does not know the unit.
+    """
+    asked = ONE_RANGE.fullmatch(request.headers.get("Range", ""))
+    first, last = (asked[1], asked[2]) if asked else (None, None)
+    if asked is None or (first and last and int(last) < int(first)):
+        request.environ.pop("HTTP_RANGE", None)
 
 
 @lru_cache(maxsize=KEPT_PICTURES)
