@@ -43,7 +43,7 @@ CHECK_SECONDS = 0.1
 """`check` is called this often while waiting, and for every batch."""
 
 PASSES = 3
-"""So often a reader decodes at most, where media servers die: as often as a run may be begun (REELGRAPH_MAX_ATTEMPTS)."""
+"""So often a reader decodes at most, where media servers die: as often as a run may be begun."""
 
 T = TypeVar("T")
 
