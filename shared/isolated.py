@@ -177,6 +177,8 @@ class Call:
         if len(code) < EXIT_CODE.size:
             return _gone()
         (ended,) = EXIT_CODE.unpack(code)
+        if ended == -signal.SIGKILL:  # no decoder does that to itself
+            return _gone()
         reason = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
         return self._refused(f"its decoder crashed ({reason})", "decoder_crashed")
 
