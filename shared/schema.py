@@ -265,6 +265,11 @@ class Receipt(Frozen):
     """GPU memory that the worker's models hold after the run."""
     device: str | None = None
     precision: str | None = None
+    batches: dict[str, int] = Field(default_factory=dict)
+    """Batches that each of its models answered, by weights entry: 0 where nothing in the video was for it to answer.
+
+    Small networks that run picture by picture without an engine are not counted.
+    """
     notes: tuple[str, ...] = ()
     """What it could not have as it should: why a model is not on the GPU or its loop not recorded, why it was given
     fewer pictures.

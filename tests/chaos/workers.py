@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from services.stack import LocalWorker
+from shared.groups import worker_of
 from tasks.node import ledger
 from tests.chaos.case import Break, Skip
 from tests.chaos.load import ANALYZERS, Load, breaks, clip, digests, hand_in, wait_all
@@ -85,7 +86,7 @@ def holder(site: Site) -> LocalWorker:
     """The worker that holds some run now. Raises AssertionError when none does for a minute."""
 
     def find() -> list[str]:
-        return [str(run.holder).partition("@")[0] for run, _ in ledger().held()]
+        return [worker_of(str(run.holder)) for run, _ in ledger().held()]
 
     assert eventually(lambda: any(name in ANALYSING for name in find()), 60)
     return site.worker(next(iter(find()), ANALYSING[0]))

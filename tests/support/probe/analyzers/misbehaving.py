@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from shared.errors import WeightsMissing
 from shared.frames import Frames
 from shared.schema import Scalar, ScalarTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
@@ -64,6 +65,8 @@ class Misbehaving(Analyzer[Behaviour, Count]):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "exit":
                 raise SystemExit(3)
+            case "unavailable":
+                raise WeightsMissing("its file is not on this machine")
             case "no gpu":
                 raise NoDevice("the models take 20000 MiB of GPU memory and this worker may use 8000")
 
