@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shared.errors import BadInput, Infrastructure, Skipped
 from shared.eviction import USE_LOCK, make_room, remove_video, touch
+from shared.isolated import SERVER_DIED
 from shared.locks import FileLock
 from shared.passes import BackgroundPass, noted_refusal
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
@@ -40,6 +41,9 @@ WRITE_LOCK = "write.lock"
 POLL_SECONDS = 0.005
 CHECK_SECONDS = 0.1
 """`check` is called this often while waiting, and for every batch."""
+
+PASSES = 3
+"""So often a reader decodes at most, where media servers die: as often as a run may be begun."""
 
 T = TypeVar("T")
 
@@ -275,7 +279,9 @@ class FrameReader:
     def _take_over(self, need: Rendition) -> None:
         """Become the video's writer when there is none and the rendition is still missing."""
         if self._pass is not None and self._pass.error is not None:
-            raise self._pass.error
+            if not self._is_worth_another(self._pass.error):
+                raise self._pass.error
+            self._pass = None
         if (refusal := noted_refusal(self.folder)) is not None:
             raise refusal
         lock = FileLock(self.folder / WRITE_LOCK)
@@ -289,6 +295,11 @@ class FrameReader:
         self.stats.decode_passes += 1
         self._began()
         self._pass.start()
+
+    def _is_worth_another(self, error: Exception) -> bool:
+        """Whether a pass failed of what is over: its media server was ended, and another one is started."""
+        died = isinstance(error, Infrastructure) and error.code == SERVER_DIED
+        return died and self.stats.decode_passes < PASSES
 
     def _is_complete(self, need: Rendition) -> bool:
         return ending(self.folder / need.key) is not None

@@ -42,6 +42,7 @@ from shared.renditions import Rendition
 from shared.schema import MediaInfo
 from shared.settings import settings
 
+SERVER_DIED = "media_server_died"
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """A process with threads must not be forked."""
 
@@ -176,6 +177,8 @@ class Call:
         if len(code) < EXIT_CODE.size:
             return _gone()
         (ended,) = EXIT_CODE.unpack(code)
+        if ended == -signal.SIGKILL:  # no decoder does that to itself
+            return _gone()
         reason = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
         return self._refused(f"its decoder crashed ({reason})", "decoder_crashed")
 
@@ -246,12 +249,22 @@ _server = _Server()
 
 
 def _at_once(work: Work, seconds: float) -> bytes:
-    with _slots, Call(work, silent_seconds=seconds) as call:
+    with _slots:
+        try:
+            return _once(work, seconds)
+        except Infrastructure as error:
+            if error.code != SERVER_DIED:
+                raise
+            return _once(work, seconds)  # by another server
+
+
+def _once(work: Work, seconds: float) -> bytes:
+    with Call(work, silent_seconds=seconds) as call:
         return call.answer()
 
 
 def _gone() -> Infrastructure:
-    return Infrastructure("The process that reads videos was ended.", code="media_server_died")
+    return Infrastructure("The process that reads videos was ended.", code=SERVER_DIED)
 
 
 def _working_folder() -> bytes:

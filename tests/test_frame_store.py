@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from shared import isolated, passes
 from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import make_room
-from shared.frames import Audio, Frames, FrameStore
+from shared.frames import PASSES, Audio, Frames, FrameStore
 from shared.media import probe
 from shared.schema import MediaInfo
 from tests.support.clips import click, make_clip, number_of
@@ -51,6 +53,35 @@ def test_processes_that_ask_at_once_decode_once(tmp_path: Path) -> None:
     assert sorted(reading.passes for reading in readings) == [0, 0, 1]
     assert len(decode_openings(log)) == 1
     assert all(reading.spans[0] == (0.0, pytest.approx(20, abs=0.05)) for reading in readings)
+
+
+@pytest.mark.parametrize(("kills", "ends_well"), [(1, True), (PASSES, False)])
+def test_a_media_server_that_is_killed_costs_a_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, ends_well: bool
+) -> None:
+    """A pass whose server is killed is begun anew by the same reader, with every frame; after three it is an error."""
+    video, left = make_clip(tmp_path / "a.mp4", frames=20, fps=10), [kills]
+
+    def killed(*arguments: Any) -> isolated.Call:
+        call = isolated.decoding(*arguments)
+        if left[0]:
+            left[0] -= 1
+            server = isolated._server._process
+            assert server is not None
+            server.kill()
+            server.wait()
+        return call
+
+    info = probe(video)
+    monkeypatch.setattr(passes, "decoding", killed)
+    with FrameStore(tmp_path / "store", budget_bytes=GIB).open(video, info, (Frames(),)) as reader:
+        if ends_well:
+            assert sum(len(batch.times) for batch in reader.frames(Frames())) == 20
+        else:
+            with pytest.raises(Infrastructure) as raised:
+                list(reader.frames(Frames()))
+            assert raised.value.code == isolated.SERVER_DIED
+        assert reader.stats.decode_passes == min(kills + 1, PASSES)
 
 
 def test_a_later_process_decodes_nothing(tmp_path: Path) -> None:

@@ -112,11 +112,17 @@ class Site:
         """One of those that analyse."""
         return self.worker(self.rng.choice(ANALYSING))
 
-    def children(self, worker: LocalWorker) -> list[psutil.Process]:
+    def pool(self, worker: LocalWorker) -> list[psutil.Process]:
         """Its pool processes."""
         with suppress(psutil.NoSuchProcess):
-            found = psutil.Process(worker.process.pid).children(recursive=True)
-            return [one for one in found if "celery" in " ".join(one.cmdline()) or "python" in one.name()]
+            return [one for one in psutil.Process(worker.process.pid).children() if "celery" in " ".join(one.cmdline())]
+        return []
+
+    def readers(self, worker: LocalWorker) -> list[psutil.Process]:
+        """Its media servers, and the processes by which these read a video now."""
+        with suppress(psutil.NoSuchProcess):
+            found = [below for one in self.pool(worker) for below in one.children(recursive=True)]
+            return [one for one in found if "shared.media_server" in one.cmdline()]
         return []
 
     def signal(self, worker: LocalWorker, number: signal.Signals, *, children: bool = False) -> None:
@@ -126,7 +132,7 @@ class Site:
 
     def signal_child(self, worker: LocalWorker, number: signal.Signals) -> None:
         """Signal the pool process of a worker."""
-        for child in self.children(worker)[-1:]:
+        for child in self.pool(worker):
             with suppress(psutil.NoSuchProcess):
                 child.send_signal(number)
 

@@ -6,8 +6,10 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from services.stack import LocalWorker
 from shared.groups import worker_of
@@ -30,6 +32,17 @@ def child_dies(number: signal.Signals) -> Break:
             site.signal_child(site.any_worker(), number)
 
     return case
+
+
+def reader_killed(site: Site, load: Load) -> None:
+    """Kill a process that reads videos, six times: a media server, or what decodes for it."""
+    for _ in range(6):
+        site.after(0.1, 0.8)
+        breaks(load)
+        readers = [one for name in ANALYSING for one in site.readers(site.worker(name))]
+        for one in site.rng.sample(readers, min(1, len(readers))):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def worker_killed(site: Site, load: Load) -> None:

@@ -179,8 +179,9 @@ def steady(here: Service, minutes: float, checks: Checks) -> None:
     warm = began + WARM_UP_SHARE * 60 * minutes
     for name, held in here.watch.held.items():
         _show(checks, f"  {name}", held.since(warm))
-    start_at = next(number for number, at in enumerate(here.watch.times) if at >= warm)
-    space = trend(here.watch.times[start_at:], here.watch.temporary_mib[start_at:])
+    times = list(here.watch.times)
+    start_at = next(number for number, at in enumerate(times) if at >= warm)
+    space = trend(times[start_at:], here.watch.temporary_mib[start_at : len(times)])
     said = f"{space.first:.0f} -> {space.last:.0f} MiB"
     checks.row("  temporary files and frames", said, holds=space.last <= FRAMES_BYTES / (1 << 20) or not space.grows)
 

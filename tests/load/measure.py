@@ -63,8 +63,9 @@ class Held:
 
     def since(self, began: float) -> Held:
         """The samples from a moment on."""
-        start = next((number for number, at in enumerate(self.times) if at >= began), len(self.times))
-        return Held(self.times[start:], self.mib[start:], self.files[start:])
+        times = list(self.times)
+        start = next((number for number, at in enumerate(times) if at >= began), len(times))
+        return Held(times[start:], self.mib[start : len(times)], self.files[start : len(times)])
 
 
 class Watch:
@@ -95,11 +96,12 @@ class Watch:
                 mib, files = family(pid())
                 if mib:
                     held = self.held[name]
-                    held.times.append(now)
                     held.mib.append(mib)
                     held.files.append(files)
+                    held.times.append(now)  # last: who reads meanwhile goes by the times
+            temporary = sum(map(size_mib, self.folders))
+            self.temporary_mib.append(temporary)
             self.times.append(now)
-            self.temporary_mib.append(sum(map(size_mib, self.folders)))
 
 
 def family(pid: int) -> tuple[float, int]:
