@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": "Create, list and revoke API keys.",
     "migrate": "Bring the ledger's tables to this version.",
     "models": "List, pull and verify model weights.",
+    "overlay": "Draw what was found into frames of the video: contact sheets for the eye.",
     "plan": "Pack the groups onto GPUs: layout, latency, throughput.",
     "prune": "Delete old jobs with all that was kept for them.",
     "render": "Write compose and Kubernetes manifests from groups.toml.",

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple, cast
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from shared.clock import seconds_since
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport, JobState
@@ -62,6 +64,19 @@ class Job(Base):
     rerun_of: Mapped[str | None]
     owner: Mapped[str | None] = mapped_column(index=True)
     """Id of the API key that submitted it; None where no key was needed."""
+    boot: Mapped[str | None]
+    submitted_ticks: Mapped[float | None]
+    """When it was submitted, and on which run of a kernel, by a clock that nobody sets (shared/clock.py)."""
+
+    @property
+    def age_seconds(self) -> float:
+        """Since it was submitted."""
+        return seconds_since(self.boot, self.submitted_ticks, self.submitted_at)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Until its deadline; below 0 after it."""
+        return self.deadline_at - self.submitted_at - self.age_seconds
 
 
 class Run(Base):
@@ -96,6 +111,20 @@ class Run(Base):
     def outcome(self) -> AnalyzerReport:
         """The report of a finished run."""
         return AnalyzerReport.model_validate(self.report)
+
+
+class DeletedRuns(Base):
+    """Ended runs of one kind whose jobs were deleted: what is counted by runs never falls."""
+
+    __tablename__ = "deleted_runs"
+
+    analyzer: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(primary_key=True)
+    cached: Mapped[bool] = mapped_column(primary_key=True)
+    """Whether the cache answered."""
+    runs: Mapped[int]
+    seconds: Mapped[float]
+    """From start to end, summed."""
 
 
 class IdempotencyKey(Base):
@@ -309,8 +338,12 @@ class Ledger:
         return row is None or row.cancel_requested or row.state not in OPEN_STATES
 
     def delete(self, job_id: str) -> bool:
-        """Forget a job that has ended, with its runs; False when it is open or gone."""
+        """Forget a job that has ended, with its runs, but for their number; False when it is open or gone."""
         with self.session() as session:
+            job = session.get(Job, job_id, with_for_update=True)
+            if job is None or job.state in OPEN_STATES:
+                return False
+            session.execute(_count_deleted(session, job_id))
             query = sa.delete(Job).where(Job.id == job_id, Job.state.not_in(OPEN_STATES))
             return _changed(session, query)
 
@@ -452,6 +485,24 @@ def _as_infrastructure(verb: str) -> Iterator[None]:
         if type(error) not in {sa.exc.DatabaseError, sa.exc.OperationalError}:
             raise
         raise Infrastructure(f"the ledger cannot be {verb}: {error.orig}", code="ledger_unreachable") from error
+
+
+def ended_runs() -> sa.Select[str, str | None, bool, int, float | None]:
+    """The columns of `DeletedRuns` of the runs in the ledger."""
+    cached = sa.and_(Run.attempts == 0, Run.status == "ok")
+    seconds = sa.func.coalesce(sa.func.sum(Run.finished_at - Run.started_at), 0.0)
+    columns = (Run.analyzer, Run.status, cached.label("cached"), sa.func.count(), seconds)
+    return sa.select(*columns).where(Run.status.is_not(None)).group_by(Run.analyzer, Run.status, cached)
+
+
+def _count_deleted(session: Session, job_id: str) -> sa.Insert:
+    """Both databases know this clause; SQLAlchemy has it in each one's own words."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    runs = insert(DeletedRuns).from_select(
+        ["analyzer", "status", "cached", "runs", "seconds"], ended_runs().where(Run.job_id == job_id)
+    )
+    added = {name: getattr(DeletedRuns, name) + getattr(runs.excluded, name) for name in ("runs", "seconds")}
+    return runs.on_conflict_do_update(index_elements=["analyzer", "status", "cached"], set_=added)
 
 
 def _named(job: Job, key: str, request_digest: str | None) -> IdempotencyKey:

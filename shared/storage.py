@@ -11,7 +11,9 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -137,8 +139,23 @@ class Storage:
             raise disk_trouble(error, folder) from error
         return folder
 
+    @contextmanager
+    def settled(self, arrived: Path) -> Iterator[None]:
+        """Bring a file that has arrived to the disk, beside what the block does; both are over at its end.
+
+        Raises:
+            Infrastructure: the disk cannot be written.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="settle") as aside:
+            flushed = aside.submit(_flush, arrived)
+            yield
+        try:
+            flushed.result()
+        except OSError as error:
+            raise disk_trouble(error, arrived) from error
+
     def adopt(self, arrived: Path, sha256: str) -> None:
-        """Move a video in from the `incoming` folder; its content has that sha256.
+        """Move a video in from the `incoming` folder; its content has that sha256, and was `settled`.
 
         Raises:
             Infrastructure: the disk cannot be written.
@@ -149,8 +166,6 @@ class Storage:
                 arrived.unlink()
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            with arrived.open("rb") as file:
-                os.fsync(file.fileno())
             arrived.replace(path)
             _flush_folder(path.parent)
         except OSError as error:
@@ -169,9 +184,15 @@ class Storage:
         except OSError as error:
             raise disk_trouble(error, path) from error
 
-    def download_url(self, key: str, *, seconds: int, name: str | None = None) -> str | None:
+    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
         """An address that anybody may read the blob from for so long; None where only this service can serve it."""
         return None
+
+    def check(self) -> None:
+        """Ask whether blobs can be stored here now. Raises Infrastructure or OSError."""
+        probe = self.incoming() / f"probe-{uuid.uuid4().hex}.part"
+        probe.write_bytes(b"ready")
+        probe.unlink()
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -213,7 +234,11 @@ class Storage:
 
 def _flush_folder(folder: Path) -> None:
     """Make a rename last: the file's new name is the folder's content."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

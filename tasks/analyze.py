@@ -46,6 +46,7 @@ from tasks.devices import DeviceLost
 from tasks.holding import Hold, held
 from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.loading import ON_CPU, Loaded, in_use, loaded
+from tasks.models import Engine
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.outcomes import staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
@@ -160,6 +161,9 @@ class Work:
         self.started = time.monotonic()
         self.load_seconds = 0.0
         self.hardware = ON_CPU
+        self.engines: tuple[Engine, ...] = ()
+        self.worked: tuple[int, ...] = ()
+        """Batches that each of `engines` had answered before this run: another analyzer may share it."""
         self.device_lost = False
         self.stats = ReadStats()
 
@@ -221,7 +225,8 @@ class Work:
         before = time.monotonic()
         ready = loaded(self.analyzer)
         self.load_seconds = time.monotonic() - before
-        self.hardware = ready.hardware
+        self.hardware, self.engines = ready.hardware, ready.engines
+        self.worked = tuple(engine.worked for engine in ready.engines)
         devices.reset_peak()
         return ready
 
@@ -309,7 +314,11 @@ class Work:
             held_gpu_mib=devices.held_mib(),
             device=self.hardware.device,
             precision=self.hardware.precision,
-            notes=self.hardware.notes,
+            batches={
+                engine.files.entry: engine.worked - before
+                for engine, before in zip(self.engines, self.worked, strict=True)
+            },
+            notes=(*self.hardware.notes, *filter(None, [self.plan.slower.get(self.analyzer.name)])),
             weights_reviewed=all(map(weights().is_reviewed, used)) if used else None,
             attempts=self.attempt.attempts - self._is_poison,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,

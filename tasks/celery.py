@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 from celery import Celery, Task, signals
@@ -14,6 +16,7 @@ from shared.errors import Infrastructure
 from shared.groups import CONTROL, groups
 from shared.log import configure_logging
 from shared.settings import settings
+from tasks.beat import Steady
 from tasks.registry import analyzers, task_name
 
 PRIORITIES = 10
@@ -90,10 +93,15 @@ app.conf.update(
     result_backend_max_retries=10,
     result_expires=24 * 3600,
     beat_schedule={
-        "reconcile": {"task": "reconcile", "schedule": 5.0, "options": {"queue": CONTROL, "expires": 5, "priority": 0}},
+        "reconcile": {
+            "task": "reconcile",
+            "schedule": Steady(timedelta(seconds=5)),
+            "options": {"queue": CONTROL, "expires": 5, "priority": 0},
+        },
         "sweep": {"task": "sweep", "schedule": 600.0, "options": {"queue": CONTROL, "expires": 600, "priority": 9}},
     },
     beat_max_loop_interval=5,
+    beat_scheduler="tasks.beat:SteadyScheduler",
 )
 
 
@@ -129,4 +137,5 @@ def _send_traces(**_: object) -> None:
 
 @signals.setup_logging.connect
 def _configure_logging(loglevel: int | str = "INFO", **_: object) -> None:
-    configure_logging(loglevel if isinstance(loglevel, str) else "INFO", json=settings().log_json)
+    level = loglevel if isinstance(loglevel, str) else min(loglevel, logging.INFO)  # Celery's default hides what we say
+    configure_logging(level, json=settings().log_json)

@@ -40,9 +40,10 @@ def submit(job: Job) -> None:
 
 def broker_since() -> float:
     """Since when, in seconds since the epoch, the broker has kept what it was given; now, if it was wiped or is new."""
-    client = events().client
-    client.set(SINCE_KEY, time.time(), nx=True)
-    return float(cast("bytes", client.get(SINCE_KEY)))
+    pipe = events().client.pipeline(transaction=False)
+    pipe.set(SINCE_KEY, time.time(), nx=True)
+    pipe.get(SINCE_KEY)
+    return float(cast("bytes", pipe.execute()[1]))
 
 
 @app.task(name="advance", bind=True, ignore_result=True)

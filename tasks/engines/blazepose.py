@@ -15,6 +15,7 @@ and 0.15. A second pass from MediaPipe's auxiliary points made it no better.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from tasks.boxes import Floats
 from tasks.engines.poses import POINTS, Asked, Found, Place, box_of
 from tasks.landmarks import Crop, Detector, Network, sigmoid
-from tasks.models import Weighted, kept_on_cpu, tflite_interpreter
+from tasks.models import Number, Weighted, kept_on_cpu, tflite_interpreter
 
 DETECTOR = Detector(side=224, strides=(8, 16, 32, 32, 32), keypoints=4)
 HIPS, EXTENT = 2, 3
@@ -46,11 +47,12 @@ VISIBLE = 0.5
 class BlazePose:
     """One place at a time."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
     finds_people = True
 
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "LiteRT")
-        self.batch = 1
+        self.batch, self.worked = 1, 0
 
     def load(self) -> None:
         """Open both networks."""
@@ -71,7 +73,9 @@ class BlazePose:
 
     def bodies(self, asked: Iterable[Asked]) -> Iterator[list[tuple[Found, ...]]]:
         """Bodies whose heads are in the place, or anywhere in the picture."""
-        return ([self.in_place(one.picture, one.place) if one.place else self.in_picture(one.picture)] for one in asked)
+        for one in asked:
+            self.worked += 1
+            yield [self.in_place(one.picture, one.place) if one.place else self.in_picture(one.picture)]
 
     def in_place(self, frame: NDArray[np.uint8], place: Place) -> tuple[Found, ...]:
         """Bodies whose heads are in the place."""

@@ -1,0 +1,1 @@
+"""A document drawn into the frames of its video, for the eye."""
