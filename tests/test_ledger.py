@@ -242,6 +242,17 @@ def test_of_many_one_wins(ledger, change):
         assert run.outcome.status == run.status
 
 
+def test_endings_are_told_without_reports(ledger):
+    """Of the runs asked for, those of the job are there: one that has ended with its mark, an open one with nothing."""
+    job_id = a_running_job(ledger, "a", "b", "c")
+    ledger.begin(job_id, "a", limit_seconds=9, holder="w")
+    ledger.end(job_id, report("a"), attempt=1, fingerprint="mark")
+    found = ledger.endings(job_id, ("a", "b", "elsewhere"))
+    assert found == {"a": ("ok", "mark"), "b": (None, None)}
+    assert (found["a"].has_result, found["b"].has_result) == (True, False)
+    assert set(ledger.endings(job_id)) == {"a", "b", "c"}
+
+
 def test_one_of_many_holds_a_run(ledger):
     """Of threads that begin the same run at the same moment one gets it; the next when it was let go."""
     job_id = a_running_job(ledger, "a")

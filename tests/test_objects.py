@@ -87,6 +87,16 @@ def test_what_is_moved_replaces_what_was_there(storage, elsewhere, server):
     assert elsewhere.read("a/b.json") == b"new"
 
 
+def test_a_copy_is_there_elsewhere(storage, elsewhere):
+    """An object under a second key is read elsewhere and outlives the first; nothing has no copy."""
+    storage.put_aside("a/b.json", b"one")
+    storage.copy("a/b.json", "c/d.json")
+    storage.write("a/b.json", b"two")
+    assert (elsewhere.read("a/b.json"), elsewhere.read("c/d.json")) == (b"two", b"one")
+    with pytest.raises(Infrastructure):
+        storage.copy("nothing", "e")
+
+
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "nul\0"])
 def test_no_key_leaves_the_prefix(storage, server, key):
     """A key that climbs out of the prefix is refused by every method, before the server is asked."""

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 import tasks.reconcile
+from tasks.celery import app
 from tasks.holding import BEAT_SECONDS, SILENT_SECONDS
 from tasks.node import events, ledger
 from tasks.reconcile import PATIENCE_SECONDS, Watch
@@ -23,6 +24,13 @@ def stack(tmp_path_factory):
 def video(tmp_path, request):
     seed = abs(hash(request.node.name)) % 10_000
     return write_video(tmp_path / "clip.mp4", [texture(seed, 120, 160)] * 60)
+
+
+def test_nobody_waits_for_a_result(stack):
+    """What a chord is made of leaves no subscription in the broker: nobody would ever end it."""
+    result = app.AsyncResult("a-task")
+    result.then(lambda _: None)
+    assert events().client.pubsub_channels("celery-task-meta-*") == []
 
 
 def test_a_lost_message_is_sent_again(stack, video):

@@ -38,6 +38,25 @@ def test_what_is_written_is_read(storage):
     assert files(storage) == ["a/b.json"]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_copy_outlives_what_it_was_made_of(storage, monkeypatch, links):
+    """A second key, twice given, has the bytes of then when the first is replaced, with links or without."""
+    if not links:
+
+        def refused(*_):
+            raise OSError(errno.EOPNOTSUPP, "no links here")
+
+        monkeypatch.setattr(os, "link", refused)
+    storage.put_aside("a/b.json", b"one")
+    for _ in range(2):
+        storage.copy("a/b.json", "c/d.json")
+    storage.write("a/b.json", b"two")
+    assert (storage.read("a/b.json"), storage.read("c/d.json")) == (b"two", b"one")
+    assert files(storage) == ["a/b.json", "c/d.json"]
+    with pytest.raises(Infrastructure):
+        storage.copy("nothing", "e")
+
+
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "a/../../storage-too/x", "link/x", "nul\0"])
 def test_no_key_leaves_the_folder(storage, tmp_path, key):
     """A key that climbs out, is absolute, follows a link out or is no path at all is refused by every method."""

@@ -30,6 +30,7 @@ from shared.errors import Skipped
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tasks.analyzers.visual_effects import Effect, EffectEvent, Label, VisualEffects, VisualEffectsAnalysis
 from tasks.effects.rules import RULES
+from tasks.effects.signals import percentiles
 from tests.support.media import run
 from tests.support.models import nothing
 from tests.support.moving import Picture, texture, write_video
@@ -337,3 +338,12 @@ def test_unedited_footage_has_no_effects(tmp_path: Path, name: str) -> None:
     seen = Looked(real_clip(name), tmp_path)
     assert seen.labels == []
     assert seen.moments == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_percentiles_are_numpys(seed: int) -> None:
+    """Counting the values gives what sorting them gives, of crowded and of lone values."""
+    numbers = np.random.default_rng(seed)
+    values = numbers.integers(0, 1 + 2**seed, (7 + seed, 5, 3)).astype(np.uint8)
+    asked = (0, 0.2, 50, 98, 100)
+    assert percentiles(values, asked) == pytest.approx(np.percentile(values, asked))
