@@ -25,7 +25,8 @@ from services.evaluation.films import FPS, edited, moving_shot
 from services.evaluation.media import look
 from services.evaluation.packaged import PINS, known, spoken, transcript
 from services.evaluation.pictures import texture, write_video
-from services.evaluation.reel_checks import ReelTruth, _environment, _flow, judged_by, reels, truths
+from services.evaluation.reel_checks import _environment, _flow, judged_by, reels
+from services.evaluation.truth import ReelTruth, truths
 from shared.errors import BadInput, Unavailable
 from shared.schema import LabelledSegment, Segment, SegmentTrack, TrackSet
 from shared.weights import Weights

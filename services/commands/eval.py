@@ -17,7 +17,8 @@ from rich.table import Table
 from services.evaluation.checks import CHECKS, UNJUDGED
 from services.evaluation.figures import Figure
 from services.evaluation.packaged import pulled
-from services.evaluation.reel_checks import ReelTruth, reels, truths
+from services.evaluation.reel_checks import reels
+from services.evaluation.truth import ReelTruth, truths
 from shared.errors import BadInput, Unavailable
 
 VALUE_WIDTH, GOAL_WIDTH, HOLDS_WIDTH = 14, 13, 5

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from services.demo import Seen, Span
-from services.evaluation.reel_checks import KnownFace, ReelTruth
+from services.evaluation.truth import KnownFace, ReelTruth
 from services.pulls import shown_pull
 from shared.settings import settings
 from shared.weights import Weights

@@ -1,4 +1,4 @@
-"""Analyzers on reels whose truth is written down: `truth.json` in the folder of the videos."""
+"""Analyzers on videos of which somebody knows what is true."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from services.demo import Seen, Shown, Span
 from services.evaluation.figures import Figure, at_least, at_most, hits, letters_wrong, share_covered, word_error_rate
 from services.evaluation.media import look
-from shared.errors import BadInput
+from services.evaluation.truth import ReelTruth
 from shared.schema import Caption, Segment, TrackSet
 from tasks.analyzers.age_estimation import AgeTracks
 from tasks.analyzers.audio_environment import EnvironmentTracks
@@ -39,73 +38,6 @@ LEAST_PAUSE = 0.25
 """Silences of so many seconds are pauses, as speech_flow has it."""
 MARGIN_SECONDS = 0.1
 """Cut off a motion's span at both ends: its truth is known to a few frames only."""
-
-
-class Motion(BaseModel):
-    """What the camera did."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    motion: str
-    start: float
-    end: float
-
-
-class KnownFace(Span):
-    """A face that is seen, how old its owner is, and what its expression is called, where somebody knows."""
-
-    age: int | None = None
-    emotion: str | None = None
-
-
-class ReelTruth(BaseModel):
-    """What is known of one video; what is not said is not judged. Times are seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    duration_seconds: float | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: str | None = None
-    cuts_seconds: tuple[float, ...] | None = None
-    texts: tuple[Shown, ...] = ()
-    objects: tuple[Seen, ...] = ()
-    faces: tuple[KnownFace, ...] = ()
-    blinks_seconds: tuple[float, ...] | None = None
-    camera: tuple[Motion, ...] = ()
-    speech: Span | None = None
-    spoken: tuple[Span, ...] = ()
-    """When anybody speaks, all of it: what is between is silence or another sound."""
-    dissolves: tuple[Span, ...] | None = None
-    transcript: str | None = None
-
-
-def truths(folder: Path) -> dict[Path, ReelTruth]:
-    """Videos of a folder and what its `truth.json` says of them: by file name, or about the only video there.
-
-    Raises:
-        BadInput: there is no such file, it says something else, or names a file that is not there.
-    """
-    path = folder / "truth.json"
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; it says what is in each video of the folder", code="no_truth")
-    content = path.read_bytes()
-    try:
-        single = ReelTruth.model_validate_json(content)
-    except ValidationError:
-        try:
-            by_name = TypeAdapter(dict[str, ReelTruth]).validate_json(content)
-        except ValidationError as error:
-            raise BadInput(f"{path}: {error.errors()[0]['msg']}", code="bad_truth") from error
-    else:
-        videos = sorted(one for one in folder.iterdir() if one.is_file() and one.suffix != ".json")
-        if len(videos) != 1:
-            raise BadInput(f"{path} speaks of one video, and the folder has {len(videos)}", code="bad_truth")
-        by_name = {videos[0].name: single}
-    missing = [name for name in by_name if not (folder / name).is_file()]
-    if missing:
-        raise BadInput(f"{path} speaks of {missing[0]}, which is not there", code="bad_truth")
-    return {folder / name: truth for name, truth in by_name.items()}
 
 
 def reels(folder: Path, media: Mapping[Path, ReelTruth], only: Collection[str] | None = None) -> Iterator[Figure]:
