@@ -27,7 +27,7 @@ NO_NPM := npm is not here, so the page of `reelgraph serve` is not built; all el
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test hostile chaos check bench setup engines mmdet k8s-tools k8s-check images sbom page lock clean
+.PHONY: help demo test hostile chaos load check bench setup engines mmdet k8s-tools k8s-check images hosts sbom page lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ hostile: $(VENV)/.dev ## the whole corpus of hostile files and requests, 25 time
 
 chaos: $(VENV)/.dev $(VENV)/.weights ## break a running service in many ways and say what held (ARGS=--short: a few)
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+load: $(VENV)/.dev $(VENV)/.weights ## 200 jobs at once, then 20 minutes of work (ARGS='--jobs 200 --minutes 20')
+	@$(BIN)/python -m tests.load $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, documents: the fast one, run before each commit
 	@$(BIN)/ruff format --check .
@@ -65,15 +68,18 @@ mmdet: $(MMDET)/.made ## an environment upon this one with mmdet, the second det
 
 k8s-tools: $(CHECKS)/.made k8s/checks/node_modules/.installed ## install what judges images and manifests (takes npm)
 
-k8s-check: $(VENV)/.dev k8s-tools ## judge Dockerfiles, the compose file and the Kubernetes manifests (takes kubectl)
+k8s-check: $(VENV)/.dev k8s-tools ## judge Dockerfiles, the compose file and the Kubernetes manifests
 	@$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 images: page sbom ## build the images with buildah and run them with podman (takes root; docs/deploy.md)
 	@docker/build $(ARGS)
 
+hosts: $(VENV)/.dev ## a video over three hosts, and each of their links cut for 20 s (takes root; three minutes)
+	@REELGRAPH_TEST_HOSTS=1 $(BIN)/python -m pytest tests/hosts $(ARGS)
+
 sbom: $(CHECKS)/.made ## list what each image holds, with hashes, as CycloneDX in build/sbom
 	@mkdir -p build/sbom
-	@for name in api cpu server gpu mmdet; do \
+	@for name in api flower cpu server gpu mmdet; do \
 	  $(CHECKS)/bin/cyclonedx-py requirements requirements/$$name.txt --output-reproducible --output-file build/sbom/$$name.cdx.json || exit 1; \
 	done; ls build/sbom
 
@@ -82,6 +88,7 @@ lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest 
 	$(LOCK) $(ARGS) requirements/server.in --output-file requirements/server.txt
 	$(LOCK) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) $(ARGS) requirements/api.in --output-file requirements/api.txt
+	$(LOCK) $(ARGS) requirements/flower.in --output-file requirements/flower.txt
 	$(LOCK) $(ARGS) requirements/checks.in --output-file requirements/checks.txt
 	printf "torch; sys_platform == 'never'\ntorchvision; sys_platform == 'never'\n" >$(VENV)/no-torch.txt
 	$(LOCK) $(ARGS) --override $(VENV)/no-torch.txt --no-emit-package torch requirements/gpu.in --output-file requirements/gpu.txt

@@ -17,7 +17,7 @@ from shared.ledger import Job
 from shared.schema import BaseTrack, MediaInfo, SeriesTrack
 from shared.storage import video_key
 from tasks.analyzer import ItemT
-from tasks.inputs import JobMedia, stored_tracks
+from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.loading import loaded
 from tasks.node import frame_store, ledger, storage
 from tasks.plan import Plan
@@ -128,7 +128,7 @@ def media_of(job: Job, analyzer: AnyAnalyzer) -> JobMedia:
     plan = Plan.model_validate(job.plan)
     info = MediaInfo.model_validate(job.media)
     video = storage().path(video_key(job.video_sha256))
-    tracks: dict[str, BaseTrack] = stored_tracks(storage(), ledger(), job.id, dependencies(analyzer))
+    tracks: dict[str, BaseTrack] = stored_tracks(storage(), job.id, endings(ledger(), job.id, dependencies(analyzer)))
     return JobMedia(
         info=info,
         plan=plan,

@@ -1,8 +1,9 @@
 """How long a client waits for the API while workers are busy: handing in 10 MB, and 50 lists at once.
 
-    python -m bench.api [--runs 30]
+    python -m bench.api [--runs 30] [--beside PORT]
 
 Every video differs, so that nothing is answered from the cache; all jobs of one run wait behind the ones before it.
+A machine that others use is never the same twice: `--beside` asks another version's `reelgraph serve` in turn.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from shared.settings import settings, use
 BOUNDARY = "boundary-of-the-bench"
 VIDEO_BYTES = 10_000_000
 FREE_BOX = b"free"
+HOST = "127.0.0.1"
+WARM_UP = 4
+"""Requests that are not counted."""
 
 
 def padded(video: bytes, size: int) -> bytes:
@@ -40,10 +43,10 @@ def form(video: bytes) -> bytes:
     return head.encode() + video + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def seconds(running: Service, method: str, path: str, body: bytes | None, expected: int) -> float:
+def seconds(port: int, method: str, path: str, body: bytes | None, expected: int) -> float:
     """From connecting to the whole answer."""
     began = time.perf_counter()
-    connection = http.client.HTTPConnection(running.host, running.port, timeout=60)
+    connection = http.client.HTTPConnection(HOST, port, timeout=60)
     connection.request(method, path, body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
     answer = connection.getresponse()
     answer.read()
@@ -71,24 +74,29 @@ def say(what: str, measured: list[float]) -> None:
 @click.command()
 @click.option("--runs", default=30, show_default=True)
 @click.option("--port", default=8765, show_default=True)
-def main(runs: int, port: int) -> None:
+@click.option("--beside", type=int, help="Port of another version's service, which is asked in turn.")
+def main(runs: int, port: int, beside: int | None) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         use(settings().model_copy(update={"data_dir": Path(folder) / "data"}))
         video = write_video(Path(folder) / "clip.mp4", [texture(1, 720, 1280)] * 90).read_bytes()
-        with service("127.0.0.1", port, with_flower=False) as running:
+        ports = [port] if beside is None else [port, beside]
+        with service(HOST, port, with_flower=False) as running:
             running.wait_up()
             running.stack.wait_ready(600, check=running.check)
-            bodies: list[Callable[[], bytes]] = [lambda: form(padded(video, VIDEO_BYTES))] * runs
-            for _ in range(4):
-                seconds(running, "POST", "/v1/jobs", form(padded(video, VIDEO_BYTES)), 202)
-            before = cpu_seconds(running)
-            measured = [seconds(running, "POST", "/v1/jobs", make(), 202) for make in bodies]
+            measured: dict[int, list[float]] = {one: [] for one in ports}
+            before = 0.0
+            for number in range(WARM_UP + runs):
+                before = cpu_seconds(running) if number == WARM_UP else before
+                for one in ports if number % 2 else ports[::-1]:
+                    body = form(padded(video, VIDEO_BYTES))
+                    measured[one].append(seconds(one, "POST", "/v1/jobs", body, 202))
             each = (cpu_seconds(running) - before) / runs
-            say("POST of 10 MB", measured)
+            for one in ports:
+                say("POST of 10 MB" if one == port else "the same, beside it", measured[one][WARM_UP:])
             click.echo(f"its CPU in the server: {each * 1000:.0f} ms, load of the machine {os.getloadavg()[0]:.1f}")
             with ThreadPoolExecutor(50) as pool:
-                lists = pool.map(lambda _: seconds(running, "GET", "/v1/jobs", None, 200), range(50))
+                lists = pool.map(lambda _: seconds(port, "GET", "/v1/jobs", None, 200), range(50))
                 say("50 lists at once", list(lists))
 
 

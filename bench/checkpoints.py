@@ -3,7 +3,9 @@
     python -m bench.checkpoints FOLDER [ENTRY...]
 
 Each entry gets the architecture, sizes and number format of the model that `shared/weights.toml` names for it, so that
-loading, memory and speed are those of the real one. What such a model says is noise. FOLDER becomes a weights store
+loading, memory and speed are those of the real one. What such a model says is noise; Whisper alone is made to say one
+sentence, surely, in every window: what a random one says is rightly taken for no speech, and speech_emotion would have
+nothing to judge. FOLDER becomes a weights store
 whose lock holds their hashes (its revisions are zeros: no hub was asked).
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -39,6 +41,11 @@ CHAT = (
 QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>"]
 QWEN_TOKENS += ["<|image_pad|>", "<|video_pad|>"]
 WORDS = ["a man rides a bicycle down the street while a dog runs along", "describe this short clip of a video"] * 50
+
+
+SAID = " And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
+WHISPER_BEGINS = 4
+"""Tokens that a Whisper of many languages is given to begin with: start, language, task, no times."""
 
 
 @contextmanager
@@ -169,6 +176,27 @@ def upernet_convnext_small(folder: Path) -> None:
     hub.SegformerImageProcessor(size={"height": 512, "width": 512}).save_pretrained(folder)
 
 
+def segformer_b4(folder: Path) -> None:
+    """The sizes of nvidia/segformer-b4-finetuned-ade-512-512's config.json: MiT-B4 and 150 classes of ADE20K."""
+    import transformers as hub
+
+    labels = {number: "person" if number == 12 else f"matter {number}" for number in range(150)}
+    names = {"id2label": labels, "label2id": {name: number for number, name in labels.items()}}
+    with sized():
+        model = hub.SegformerForSemanticSegmentation(hub.SegformerConfig(**SEGFORMER_B4, **names))
+    model.save_pretrained(folder)
+    hub.SegformerImageProcessor(size={"height": 512, "width": 512}).save_pretrained(folder)
+
+
+SEGFORMER_B4 = {
+    "hidden_sizes": [64, 128, 320, 512],
+    "depths": [3, 8, 27, 3],
+    "num_attention_heads": [1, 2, 5, 8],
+    "decoder_hidden_size": 768,
+}
+"""MiT-B4 and its decoder: table 7 of Xie et al. 2021; 64.1 million parameters."""
+
+
 def vitpose_base_simple(folder: Path) -> None:
     """The sizes of usyd-community/vitpose-base-simple's config.json."""
     import transformers as hub
@@ -182,8 +210,32 @@ def vitpose_base_simple(folder: Path) -> None:
     hub.VitPoseImageProcessor().save_pretrained(folder)
 
 
+def made_to_say(model: Any, tokens: Sequence[int], begins: int) -> None:
+    """Let a Whisper write these tokens and end, whatever it hears, after so many that it is given to begin with.
+
+    All its layers compute as ever, but what they add to the decoder's stream is nothing: the position alone leads to
+    the token, whose embedding stands there four times as strong as that of the token before.
+    """
+    import torch
+
+    decoder, end = model.model.decoder, model.config.eos_token_id
+    with torch.no_grad():
+        for layer in decoder.layers:
+            for last in (layer.self_attn.out_proj, layer.encoder_attn.out_proj, layer.fc2):
+                last.weight.zero_()
+                last.bias.zero_()
+        words, places = decoder.embed_tokens.weight, decoder.embed_positions.weight
+        torch.nn.init.normal_(words, std=30 / words.shape[1])  # the token's score is about 30, all others' under 15
+        said = [*tokens, *[end] * (len(places) - begins + 1 - len(tokens))]
+        places[: begins - 1].zero_()
+        places[begins - 1 :] = 4 * words[said]
+
+
 def whisper_large_v3_turbo(folder: Path) -> None:
-    """The sizes of openai/whisper-large-v3-turbo's config.json, with a small vocabulary in front of its times."""
+    """The sizes of openai/whisper-large-v3-turbo's config.json, with a small vocabulary in front of its times.
+
+    It says `SAID`: 22 words, as somebody does in eight seconds.
+    """
     import transformers as hub
 
     languages = ("en", "zh", "de")
@@ -208,6 +260,7 @@ def whisper_large_v3_turbo(folder: Path) -> None:
     )
     with sized():
         model = hub.WhisperForConditionalGeneration(config)
+    made_to_say(model, tokenizer.encode(SAID, add_special_tokens=False), begins=WHISPER_BEGINS)
     model.generation_config = hub.GenerationConfig(
         is_multilingual=True,
         lang_to_id={f"<|{code}|>": token(f"<|{code}|>") for code in languages},
@@ -313,6 +366,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "qwen2-vl-7b": qwen2_vl_7b,
     "blip2-opt-2.7b": blip2_opt_2_7b,
     "rtdetr-v2-r50": rtdetr_v2_r50,
+    "segformer-b4": segformer_b4,
     "upernet-convnext-small": upernet_convnext_small,
     "vitpose-base-simple": vitpose_base_simple,
     "whisper-large-v3-turbo": whisper_large_v3_turbo,

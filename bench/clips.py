@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from services.commands.demo import compose
 from services.evaluation.pictures import texture, write_video
+from shared.errors import BadInput
 from shared.settings import settings
 
 SHORT_SECONDS = 4.0
+SAMPLE_RATE, BLOCK = 48_000, 1024
+CLAPPING = round(1.2 * SAMPLE_RATE)
+"""Samples at the end of a lively clip in which nobody speaks."""
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,6 +53,44 @@ def beginning(video: Path, to: Path, seconds: float) -> Path:
                 packet.stream = taken[packet.stream.index]
                 target.mux(packet)
     return to
+
+
+def lively(video: Path, to: Path, seconds: float) -> Path:
+    """The first seconds of a video, the last one of them with claps and no other sound, so that every model has work.
+
+    Where a voice never rests, nobody listens for effects. Raises BadInput for a video without sound.
+    """
+    start = beginning(video, to.with_name(f"start-{to.name}"), seconds)
+    with av.open(str(start)) as source, av.open(str(to), "w") as target:
+        if not source.streams.audio:
+            raise BadInput(f"{video}: without sound most models of speech and sound have nothing to do.")
+        pictures = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        resampler, heard = av.AudioResampler("fltp", "mono", SAMPLE_RATE), [np.zeros((1, 0), np.float32)]
+        for packet in source.demux(source.streams.video[0], source.streams.audio[0]):
+            if packet.stream.type == "audio":
+                heard += [part.to_ndarray() for frame in packet.decode() for part in resampler.resample(frame)]
+            elif packet.dts is not None:
+                packet.stream = pictures
+                target.mux(packet)
+        samples = clapped(np.concatenate(heard, axis=1)[:, : round(seconds * SAMPLE_RATE)])
+        for first in range(0, samples.shape[1], BLOCK):
+            block = av.AudioFrame.from_ndarray(samples[:, first : first + BLOCK], format="fltp", layout="mono")
+            block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, first, Fraction(1, SAMPLE_RATE)
+            target.mux(sound.encode(block))
+        target.mux(sound.encode(None))
+    return to
+
+
+def clapped(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mono samples `(1, n)` at 48 kHz whose last 1.2 s are silence but for claps: noise that dies away in 20 ms."""
+    changed = samples.copy()
+    changed[:, -CLAPPING:] = 0
+    t = np.arange(SAMPLE_RATE // 5) / SAMPLE_RATE
+    clap = np.random.default_rng(0).uniform(-0.8, 0.8, len(t)) * np.exp(-t / 0.02)
+    for at in (CLAPPING // 2, CLAPPING // 4):
+        changed[0, -at : len(clap) - at or None] = clap.astype(np.float32)
+    return changed
 
 
 def drawn(to: Path, *, width: int = 640, height: int = 360, fps: float = 30.0, seconds: float = 10.0) -> Path:

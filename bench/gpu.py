@@ -1,16 +1,18 @@
 """What the gpu profile costs and brings on one GPU, with random weights of true size; one JSON line a figure.
 
-    python -m bench.gpu models STORE [ENTRY...]   loading; engines against their bare models, in this process
+    python -m bench.gpu models STORE [ENTRY...]   loading; analyzers against their bare models, in this process
     python -m bench.gpu service STORE VIDEO       workers, broker and jobs: loading, one clip, many, memory, unloading
     python -m bench.gpu all STORE VIDEO           the checkpoints, the service, then the models
 
 STORE is a weights folder; entries that it lacks are made (`bench.checkpoints`). The models' words are noise, so nothing
-is said about quality. A part that fails is a row with its error, and the next one begins; the exit code is then 1.
-With `--seconds`, what would begin later than that is left out, and said.
+is said about quality. A part that fails is a row with its reason, and the next one begins; the exit code is then 1, as
+where a model of the profile had nothing to do in the measured job. With `--seconds`, what would not end before that is
+left out, and said. Without a GPU: one sentence, exit code 2.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from functools import partial
@@ -21,67 +23,106 @@ import click
 from bench import bare, checkpoints
 from bench.loads import KINDS, loaded_engine
 from bench.nvml import Nvml
-from bench.parts import FAILED, part, row, seconds_of
+from bench.parts import FAILED, part, seconds_of
+from bench.rows import Row, not_measured, say
 from bench.service import measure
 from shared.weights import Weights
 from tasks import devices
-from tasks.registry import analyzers, extra_entry, weights_entry
+from tasks.registry import analyzers, used_entries
 
 STORE = click.argument("store", type=click.Path(path_type=Path))
 VIDEO = click.argument("video", type=click.Path(path_type=Path, exists=True))
-SECONDS = click.option("--seconds", default=3600.0, help="Begin nothing new after so long.")
-JOBS = click.option("--jobs", default=50, show_default=True, help="Jobs after which memory is looked at again.")
-AT_ONCE = click.option("--at-once", default=16, show_default=True)
+SECONDS = click.option("--seconds", default=3600.0, help="Begin nothing that would not end by then.")
+AT_ONCE = click.option("--at-once", multiple=True, type=int, default=(8, 16, 32, 64), show_default=True)
 COMPILED = click.option("--compiled-bare", is_flag=True, help="Compare with torch's compiled decoding, too: a minute.")
+MODEL_SECONDS = 30.0
+"""What most models take to be loaded three times and warmed up."""
 _began = time.monotonic()
 
 
-def late(seconds: float, name: str) -> bool:
-    """Whether it is too late to begin; says so."""
-    if time.monotonic() - _began < seconds:
+def late(seconds: float, name: str, takes: float) -> bool:
+    """Whether it is too late to begin what takes so long; says so."""
+    if time.monotonic() - _began + takes < seconds:
         return False
-    row(f"{name}.left_out", None, reason=f"{seconds:g} s are over")
+    not_measured(name, f"left out: it takes about {takes:.0f} s, and {seconds:g} s are what there is")
     return True
+
+
+def need_gpu() -> None:
+    """End with a sentence and exit code 2 where there is no GPU, or no torch to see it."""
+    missing = "torch is not installed"
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            return
+        missing = "no GPU is seen here"
+    click.echo(f"bench.gpu: {missing}; it measures the gpu profile on one GPU.", err=True)
+    sys.exit(2)
 
 
 def prepare(store: Path) -> None:
     """Make what the store lacks, and say which entries of the profile it has then."""
     for entry in checkpoints.MAKERS:
         with part(f"{entry}.make"):
-            row(f"{entry}.make_seconds", seconds_of(partial(checkpoints.make, store, entry)))
-    used = {entry(one, "gpu"): one.name for one in analyzers().values() for entry in (weights_entry, extra_entry)}
+            seconds = seconds_of(partial(checkpoints.make, store, entry))
+            say(Row(row=f"{entry}.make", value=seconds, unit="s"))
     weights = Weights(store)
-    row("weights", {entry: weights.on_disk(entry) for entry in sorted(filter(None, used))})
+    used = {entry for one in analyzers().values() for entry in used_entries(one, "gpu")}
+    lacking = {entry: state for entry in sorted(used) if (state := weights.on_disk(entry)) != "complete"}
+    say(Row(row="entries_lacking", value=len(lacking), unit="entries", goal=0, detail=lacking))
 
 
 def measure_models(store: Path, entries: tuple[str, ...], seconds: float, *, compiled: bool) -> None:
-    """Load and warm up each entry in this process; the two that write against their bare models."""
-    row("import_seconds", seconds_of(_import))
+    """Load and warm up each entry in this process; the two that write, and the segmenter, against the bare model."""
+    say(Row(row="import_torch_and_transformers", value=seconds_of(_import), unit="s"))
     gpu = devices.claim(None)
-    row("gpu", gpu.name, memory_mib=gpu.memory_mib, nvml_used_mib=Nvml().used_mib(), nvml_missing=Nvml().missing)
+    say(Row(row="gpu", value=gpu.memory_mib, unit="MiB", detail=_versions(), reason="memory unknown"))
     with part("attention"):
         bare.first_attention()
     for entry in entries or KINDS:
-        if late(seconds, entry):
+        if late(seconds, entry, MODEL_SECONDS):
             continue
         if Weights(store).on_disk(entry) != "complete":
-            row(f"{entry}.left_out", None, reason="its files are not in the store")
+            not_measured(entry, "its files are not in the store")
             continue
         with part(entry):
-            if entry == "qwen2-vl-7b":
-                bare.describe(store, gpu, compiled=compiled)
-            elif entry == "blip2-opt-2.7b":
-                bare.caption(store, gpu)
-            else:
-                bare.let_go(entry, loaded_engine(store, entry, gpu))
+            match entry:
+                case "qwen2-vl-7b":
+                    bare.describe(store, gpu, compiled=compiled)
+                case "blip2-opt-2.7b":
+                    bare.caption(store, gpu)
+                case "upernet-convnext-small":
+                    bare.segment(store, gpu)
+                case _:
+                    bare.let_go(entry, loaded_engine(store, entry, gpu).engines[0])
         devices.give_back()
 
 
 def _import() -> None:
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+
+
+def _versions() -> dict[str, str | None]:
     import torch
     import transformers
 
-    row("versions", None, torch=torch.__version__, transformers=transformers.__version__, python=sys.version.split()[0])
+    return {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "python": sys.version.split()[0],
+        "gpu": torch.cuda.get_device_name(0),
+        "nvml_missing": Nvml().missing,
+    }
+
+
+def measure_service(
+    store: Path, video: Path, groups: set[str] | None, at_once: tuple[int, ...], seconds: float
+) -> None:
+    """The service, its failure a row."""
+    with part("service"):
+        measure(store, video, groups, at_once, lambda takes, name: late(seconds, name, takes))
 
 
 @click.group()
@@ -95,7 +136,8 @@ def main() -> None:
 @SECONDS
 @COMPILED
 def models(store: Path, entries: tuple[str, ...], seconds: float, compiled_bare: bool) -> None:  # noqa: FBT001  (click)
-    """Loading of each model, and engines against their bare models."""
+    """Loading of each model, and analyzers against their bare models."""
+    need_gpu()
     prepare(store)
     measure_models(store, entries, seconds, compiled=compiled_bare)
     sys.exit(bool(FAILED))
@@ -105,29 +147,27 @@ def models(store: Path, entries: tuple[str, ...], seconds: float, compiled_bare:
 @STORE
 @VIDEO
 @click.option("--groups", help="Only these groups.")
-@JOBS
 @AT_ONCE
 @SECONDS
-def service(store: Path, video: Path, groups: str | None, jobs: int, at_once: int, seconds: float) -> None:
+def service(store: Path, video: Path, groups: str | None, at_once: tuple[int, ...], seconds: float) -> None:
     """Loading, one clip, many clips, memory, unloading."""
+    need_gpu()
     prepare(store)
-    with part("service"):
-        measure(store, video, set(groups.split(",")) if groups else None, jobs, at_once, lambda: late(seconds, "jobs"))
+    measure_service(store, video, set(groups.split(",")) if groups else None, at_once, seconds)
     sys.exit(bool(FAILED))
 
 
 @main.command("all")
 @STORE
 @VIDEO
-@JOBS
 @AT_ONCE
 @SECONDS
 @COMPILED
-def everything(store: Path, video: Path, jobs: int, at_once: int, seconds: float, compiled_bare: bool) -> None:  # noqa: FBT001
+def everything(store: Path, video: Path, at_once: tuple[int, ...], seconds: float, compiled_bare: bool) -> None:  # noqa: FBT001
     """The service, then the models, in one go."""
+    need_gpu()
     prepare(store)
-    with part("service"):
-        measure(store, video, None, jobs, at_once, lambda: late(seconds, "jobs"))
+    measure_service(store, video, None, at_once, seconds)
     measure_models(store, (), seconds, compiled=compiled_bare)
     sys.exit(bool(FAILED))
 

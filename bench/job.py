@@ -22,6 +22,7 @@ import psutil
 
 from services.stack import Stack, local_stack
 from services.submit import accept
+from shared.groups import worker_of
 from shared.ledger import OPEN_STATES
 from shared.schema import Document
 from shared.settings import settings, use
@@ -84,7 +85,7 @@ def row(video: Path, documents: list[Document], memory: Memory) -> dict[str, obj
                 "queue": report.receipt.queue_seconds,
                 "decode": report.receipt.decode_seconds,
                 "infer": report.receipt.infer_seconds,
-                "worker": (report.receipt.worker or "").partition("@")[0],
+                "worker": worker_of(report.receipt.worker or ""),
             }
             for report in best.analyzers
             if report.status == "ok"

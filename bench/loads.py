@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.parts import row, seconds_of
+from bench.parts import seconds_of
+from bench.rows import Detail, Row, say
 from shared.weights import Weights
 from tasks import devices
 from tasks.devices import Device
@@ -26,7 +27,7 @@ from tasks.engines.speech import TRANSCRIBERS
 from tasks.engines.texts import TEXT_READERS
 from tasks.engines.transitions import TRANSITION_FINDERS
 from tasks.engines.words import WORD_FINDERS
-from tasks.models import Engine, EngineKind, Engines, Models
+from tasks.models import EngineKind, Engines, Models
 
 KINDS: Mapping[str, Mapping[str, EngineKind[Any]]] = {
     "qwen2-vl-7b": DESCRIBERS,
@@ -34,6 +35,7 @@ KINDS: Mapping[str, Mapping[str, EngineKind[Any]]] = {
     "whisper-large-v3-turbo": TRANSCRIBERS,
     "rtdetr-v2-r50": DETECTORS,
     "owlv2-base": WORD_FINDERS,
+    "segformer-b4": SEGMENTERS,
     "upernet-convnext-small": SEGMENTERS,
     "aesthetics-v2-l14": AESTHETIC_JUDGES,
     "vitpose-base-simple": BODY_FINDERS,
@@ -44,44 +46,41 @@ KINDS: Mapping[str, Mapping[str, EngineKind[Any]]] = {
 }
 """The entries of the gpu profile that engines read, and which engines may."""
 PAGE = mmap.PAGESIZE
+WARM_SECONDS = {"qwen2-vl-7b": 5.0, "blip2-opt-2.7b": 3.0}
+"""Goals of loading from the page cache."""
 
 
-def loaded_engine(store: Path, entry: str, gpu: Device) -> Engine:
+def loaded_engine(store: Path, entry: str, gpu: Device) -> Models:
     """The engine of an entry, loaded three times and warmed up; prints what each took, and the memory it holds.
+
+    An analyzer that loads with what comes gets this engine.
 
     `first`: files are hashed while they are read; they lie in the page cache as far as it kept them when they were
     written. `cold`: hashed before, dropped from the page cache. `warm`: from the page cache.
     """
     before = devices.held_mib() or 0.0
-    figures: dict[str, object] = {}
+    figures: dict[str, Detail] = {}
 
-    def load(name: str) -> tuple[Engines, Engine]:
+    def load(name: str) -> tuple[float, Models]:
         shared = Engines(compile_loops="auto")
         models = Models(Weights(store), entry, profile="gpu", threads=8, device=lambda: gpu, shared=shared)
-        figures[f"{name}_seconds"] = seconds_of(partial(models.engine, KINDS[entry]))
-        return shared, models.engines[0]
+        figures[f"{name}_seconds"] = took = seconds_of(partial(models.engine, KINDS[entry]))
+        return took, models
 
-    load("first")[0].free()
-    figures["resident_before_cold"] = dropped(store / entry)
-    load("cold")[0].free()
-    _, engine = load("warm")
+    for name in ("first", "cold"):
+        if name == "cold":  # the page cache is dropped with posix_fadvise; the share that stays is told by mincore
+            figures["resident_before_cold"] = dropped(store / entry)
+        load(name)[1].engines[0].free()
+    seconds, models = load("warm")
+    engine = models.engines[0]
     figures["held_mib"] = round((devices.held_mib() or 0.0) - before, 1)
     devices.reset_peak()
     figures["warm_up_seconds"] = seconds_of(engine.warm_up)
-    files, gib = engine.files, sum(path.stat().st_size for path in (store / entry).iterdir()) / 2**30
-    row(
-        f"{entry}.load_seconds",
-        figures["warm_seconds"],
-        **figures,
-        gib=round(gib, 3),
-        cold_means="page cache dropped with posix_fadvise; resident_before_cold is the share that stayed (mincore)",
-        batch=engine.batch,
-        peak_mib=devices.peak_mib(),
-        device=files.device.name,
-        precision=files.precision,
-        notes=engine.notes,
-    )
-    return engine
+    figures["gib"] = round(sum(path.stat().st_size for path in (store / entry).iterdir()) / 2**30, 3)
+    figures |= {"batch": engine.batch, "peak_mib": devices.peak_mib(), "notes": list(engine.notes)}
+    figures |= {"device": engine.files.device.name, "precision": engine.files.precision}
+    say(Row(row=f"{entry}.load_seconds", value=seconds, unit="s", goal=WARM_SECONDS.get(entry), detail=figures))
+    return models
 
 
 def dropped(folder: Path) -> float | None:

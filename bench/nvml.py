@@ -8,11 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Self
 
 import psutil
 
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.1
+ENDS = 0.1
+"""Share of the samples at each end that belong to filling up and running dry, and not to the steady part."""
 MIB = 1 << 20
 
 
@@ -60,6 +63,19 @@ class Nvml:
         return {}
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Highest memory in use, mean share of the steady time at work, highest memory by worker; why any is missing.
+
+    By worker there is nothing where process ids or sizes are kept from a container.
+    """
+
+    used_mib: float | None
+    busy_percent: float | None
+    mib_by_process: Mapping[str, float]
+    missing: str | None
+
+
 class Watch:
     """Samples a GPU while it is entered."""
 
@@ -80,15 +96,16 @@ class Watch:
         self._over.set()
         self._thread.join()
 
-    def figures(self) -> dict[str, object]:
-        """What was seen: highest memory, mean and highest share of time at work, highest memory by worker."""
-        return {
-            "used_mib": max(self._used, default=None),
-            "busy_percent": round(sum(self._busy) / len(self._busy), 1) if self._busy else None,
-            "busiest_percent": max(self._busy, default=None),
-            "mib_by_process": self._peaks or "not told: process ids or sizes are kept from this container",
-            "missing": self._gpu.missing,
-        }
+    def figures(self) -> Figures:
+        """What was seen."""
+        edge = int(len(self._busy) * ENDS)
+        steady = self._busy[edge : len(self._busy) - edge]
+        return Figures(
+            max(self._used, default=None),
+            round(sum(steady) / len(steady), 1) if steady else None,
+            self._peaks,
+            self._gpu.missing or (None if steady else "nothing was sampled"),
+        )
 
     def _sample(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):

@@ -12,9 +12,11 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import click
+import psutil
 import redis
 
 from bench import clips as videos
@@ -56,12 +58,14 @@ def measure_parts(idle: Idle, jobs: int) -> None:
     control = idle.running.stack.logs / "control.log"
     stored, start = settings().storage_folder, len(control.read_text(errors="replace"))
     client = redis.Redis.from_url(idle.running.stack.settings.broker)
-    size, quiet, at = tree(stored), asked(client), time.monotonic()
+    size, quiet, worked, at = tree(stored), asked(client), cpu_seconds(), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    began, share = asked(client), time.monotonic() - at
+    began, share, working = asked(client), time.monotonic() - at, cpu_seconds()
     at = time.monotonic()
     milliseconds(idle, 25, jobs)
     share = (time.monotonic() - at) / share
+    cpu = cpu_seconds() - working - (working - worked) * share
+    say(Row(row="orchestration.cpu", value=cpu / jobs * 1000, unit="ms/job"))
     made, seconds = (
         (end - start) - (start - before) * share for before, start, end in zip(quiet, began, asked(client), strict=True)
     )
@@ -71,6 +75,16 @@ def measure_parts(idle: Idle, jobs: int) -> None:
     say(Row(row="orchestration.broker", value=seconds / jobs * 1000, unit="ms/job"))
     files, kilobytes = ((now - before) / jobs for now, before in zip(tree(stored), size, strict=True))
     say(Row(row="orchestration.stored_files", value=files, unit="files/job", detail={"kilobytes": round(kilobytes, 1)}))
+
+
+def cpu_seconds() -> float:
+    """What all processes of the service have used so far: the one figure that others' work hardly changes."""
+    found = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            found += times.user + times.system
+    return found
 
 
 def asked(client: redis.Redis) -> tuple[float, float]:

@@ -1,22 +1,17 @@
-"""How benchmarks print: one JSON line a figure, as soon as it is measured; a part that fails loses no other."""
+"""Parts of a benchmark on a GPU: one that fails is a row with its reason, and loses no other."""
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from bench.rows import Row, say
+
 FAILED: list[str] = []
-"""Parts that failed in this process."""
-_began = time.monotonic()
-
-
-def row(name: str, value: object, **more: object) -> None:
-    """Print one figure, and when it was known."""
-    print(json.dumps({"row": name, "value": value, **more, "at": round(time.monotonic() - _began, 1)}), flush=True)
+"""Parts that failed in this process, and rows that had to hold and do not."""
 
 
 @contextmanager
@@ -26,7 +21,15 @@ def part(name: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001  (the device's minutes are few: what else can be measured shall be)
         FAILED.append(name)
-        row(f"{name}.failed", None, error=f"{type(error).__name__}: {error}", trace=traceback.format_exc()[-1500:])
+        trace = traceback.format_exc()[-1500:]
+        say(Row(row=name, value=None, unit="", reason=f"{type(error).__name__}: {error}", detail={"trace": trace}))
+
+
+def must_hold(row: Row) -> None:
+    """Print a row without which the others say nothing: the exit code tells when its goal is missed."""
+    say(row)
+    if row.holds is not True:
+        FAILED.append(row.row)
 
 
 def median_seconds(work: Callable[[], object], runs: int = 3) -> float:

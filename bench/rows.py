@@ -6,10 +6,13 @@ import json
 import os
 import shlex
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Detail = float | str | None | list[float] | dict[str, float]
+Detail = float | str | None | Sequence["Detail"] | Mapping[str, "Detail"]
+_began = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class Row:
     goal: float | None = None
     better: Literal["lower", "higher"] = "lower"
     reason: str | None = None
-    detail: dict[str, Detail] = field(default_factory=dict)
+    detail: Mapping[str, Detail] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
@@ -40,7 +43,10 @@ class Row:
         return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
 
     def line(self, command: str) -> str:
-        """The row as one line of JSON; `load` is the machine's load average of the last minute, others' work in it."""
+        """The row as one line of JSON; `load` is the machine's load average of the last minute, others' work in it.
+
+        `at`: seconds from the start of the bench until the figure was known.
+        """
         return json.dumps(
             {
                 "row": self.row,
@@ -51,6 +57,7 @@ class Row:
                 "better": self.better,
                 "command": command,
                 "load": round(os.getloadavg()[0], 1),
+                "at": round(time.monotonic() - _began, 1),
                 **({"reason": self.reason} if self.reason else {}),
                 **({"detail": self.detail} if self.detail else {}),
             }

@@ -17,7 +17,7 @@ from shared.schema import MediaInfo, TrackSet
 from shared.settings import settings
 from shared.storage import video_key
 from tasks.analyzer import Analyzer, Options
-from tasks.inputs import JobMedia, stored_tracks
+from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.models import Engines, Models
 from tasks.node import ledger, storage, weights
 from tasks.plan import Plan
@@ -50,7 +50,7 @@ def analyze(name: str, job_id: str) -> None:
             info=info,
             plan=plan,
             open_reader=lambda check: store.open(video, info, mine, check=check),
-            tracks=stored_tracks(storage(), ledger(), job_id, dependencies(analyzer)),
+            tracks=stored_tracks(storage(), job_id, endings(ledger(), job_id, dependencies(analyzer))),
             cancelled=lambda: False,
             report=lambda _: None,
         )

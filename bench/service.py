@@ -3,65 +3,110 @@
 from __future__ import annotations
 
 import re
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
 
+from bench import receipts
+from bench.clips import lively, repeated
+from bench.loads import KINDS
 from bench.nvml import Nvml, Watch
-from bench.parts import part, row
+from bench.parts import part
+from bench.rows import Row, not_measured, say
 from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.ledger import OPEN_STATES, Job
-from shared.schema import Document, ScalarTrack
+from shared.schema import Document
 from shared.settings import settings, use
 from shared.storage import document_key
 from tasks.celery import app
 from tasks.node import ledger, storage
-from tasks.registry import parse_document
+from tasks.registry import analyzers, parse_document, used_entries
 
+CLIP_SECONDS = 10.0
 WORDS = ("sneaker", "mug", "bicycle", "telephone")
-"""What product_detection is asked to look for in one of the single jobs, and in one of each round of many."""
-SINGLE = ("first", "second", "third", "with_words")
+"""What product_detection is asked to look for in the single jobs, and in one of each round of many."""
+SINGLE = ("first", "second", "third", "fourth", "without_words")
+WARM = SINGLE[1:4]
+RATES = (("qwen2_vl_temporal", "segments", 2, 9.0), ("blip2_caption", "frames", 4, 50.0))
+"""Analyzers that write, what of, how many times the clip is shown (batches of 20 and 40), and the goal a second."""
+RATE_RUNS = 3
 READY_SECONDS, JOB_SECONDS, UNLOAD_SECONDS = 300, 120, 15
+CLOSING_SECONDS = 20
+"""After a job's deadline, until its document is there."""
+SLOWEST = 10
+"""Seconds that each clip of many may take, one after the other, until the bench gives up."""
+CLIPS_PER_HOUR, BUSY_PERCENT = 1000, 85
+BUSY_AT = 64
+"""Clips in flight at which those two goals hold."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """A running service, the clip, and what has been measured."""
+
+    stack: Stack
+    gpu: Nvml
+    clip: Path
+    copies: Path
+    analyzers: tuple[str, ...]
+    """Of all jobs but those of one analyzer."""
+    documents: list[Document] = field(default_factory=list)
+
+    @property
+    def parents(self) -> dict[str, int]:
+        """Process ids of the workers by name."""
+        return {worker.name: worker.process.pid for worker in self.stack.workers}
 
 
 def measure(
-    store: Path, video: Path, groups: set[str] | None, jobs: int, at_once: int, late: Callable[[], bool]
+    store: Path, video: Path, groups: set[str] | None, at_once: Sequence[int], late: Callable[[float, str], bool]
 ) -> None:
-    """All rows about the service; once `late` says so no further jobs begin."""
+    """All rows about the service. `late` says whether what takes so many seconds may not begin any more."""
     gpu = Nvml()
-    row("nvml.used_mib", gpu.used_mib(), when="before the workers", missing=gpu.missing)
+    memory(gpu, "before the workers")
     with tempfile.TemporaryDirectory() as folder, service(store, groups) as stack:
-        row("nvml.used_mib", gpu.used_mib(), when="all workers ready")
-        copies, documents = Path(folder), list[Document]()
-        parents = {worker.name: worker.process.pid for worker in stack.workers}
-        for number, name in enumerate(SINGLE, 1):
-            with part(name):
-                with Watch(gpu, parents) as watch:
-                    documents += finished(
-                        [submitted(renamed(video, copies, -number), with_words=name == "with_words")], JOB_SECONDS
-                    )
-                one_clip(documents[-1], name)
-                timeline(documents[-1], name)
-                row(f"{name}.nvml", watch.figures()["busy_percent"], **watch.figures())
-        with part("many"):
-            with Watch(gpu, parents) as watch:
-                for start in range(0, jobs, at_once):
-                    if late():
-                        break
-                    documents += many(video, copies, min(at_once, jobs - start), start)
-            row("many.nvml", watch.figures()["busy_percent"], **watch.figures())
-        row("nvml.used_mib", gpu.used_mib(), when=f"after {len(documents)} jobs")
-        memory_is_back(documents)
-        loaded = sum((r.receipt.load_seconds or 0) > 0.05 for one in documents for r in one.analyzers)
-        row("loads_in_jobs", loaded, jobs=len(documents), goal=0)
+        memory(gpu, "all workers ready")
+        clip = lively(video, Path(folder) / "clip.mp4", CLIP_SECONDS)
+        bench = Bench(stack, gpu, clip, Path(folder), served(groups))
+        warm = {worker.name: mib for worker in stack.workers if (mib := warm_mib(worker.log_file)) is not None}
+        single(bench, expected(groups))
+        receipts.memory_is_back(bench.documents, warm, f"after_{len(bench.documents)}_jobs")
+        for rate in RATES:
+            with part(f"{rate[0]}.{rate[1]}_per_second"):
+                writing(bench, *rate)
+        many(bench, at_once, late)
+        memory(gpu, f"after {len(bench.documents)} jobs")
+        receipts.memory_is_back(bench.documents, warm, "after_all_jobs")
+        receipts.loads(bench.documents)
         with part("unload"):
             unloaded(stack)
-            row("nvml.used_mib", gpu.used_mib(), when="after unload")
+            memory(gpu, "after unload")
+
+
+def expected(groups: set[str] | None) -> set[str]:
+    """Entries whose engines must work in a job of these groups."""
+    return {entry for name in served(groups) for entry in used_entries(analyzers()[name], "gpu")} & set(KINDS)
+
+
+def served(groups: set[str] | None) -> tuple[str, ...]:
+    """Analyzers of these groups that read nothing of another group; all of them for None."""
+    names = {name for name, one in analyzers().items() if groups is None or one.group in groups}
+    while lacking := {name for name in names if not names.issuperset(analyzers()[name].requires)}:
+        names -= lacking
+    return tuple(sorted(names))
+
+
+def memory(gpu: Nvml, when: str) -> None:
+    """GPU memory in use, by whomever."""
+    row = f"nvml.used_mib.{when.replace(' ', '_')}"
+    say(Row(row=row, value=gpu.used_mib(), unit="MiB", reason=gpu.missing))
 
 
 @contextmanager
@@ -75,9 +120,10 @@ def service(store: Path, groups: set[str] | None) -> Iterator[Stack]:
                 stack.wait_ready(READY_SECONDS)
             except BaseException:
                 for worker in stack.workers:
-                    row(f"{worker.name}.log", worker.last_words()[-1500:])
+                    not_measured(f"{worker.name}.ready", worker.last_words()[-1500:])
                 raise
-            row("start_seconds", round(time.monotonic() - before, 2), workers=len(stack.workers))
+            workers = len(stack.workers)
+            say(Row(row="start", value=time.monotonic() - before, unit="s", detail={"workers": workers}))
             for worker in stack.workers:
                 started(worker.name, worker.log_file.read_text(errors="replace"))
             yield stack
@@ -86,27 +132,43 @@ def service(store: Path, groups: set[str] | None) -> Iterator[Stack]:
 def started(worker: str, log: str) -> None:
     """What a worker's log says of its start: seconds by analyzer, recorded loops, what it could not load."""
     took = re.findall(r"\] loaded .*analyzer=(\w+).* seconds=([\d.]+).*warm_up_seconds=([\d.]+)", log)
-    row(
-        f"{worker}.preload",
-        round(sum(float(seconds) for _, seconds, _ in took), 2),
-        seconds={name: [float(load), float(warm_up)] for name, load, warm_up in took if float(load) > 0.05},
-        recorded_batches=len(re.findall(r"\] compiled ", log)),
-        not_loaded=[
-            line[-200:] for line in re.findall(r"\] not_loaded .*|\] not_compiled .*|\] without_extra .*", log)
-        ],
+    if not took:
+        return
+    lacking = [line[-200:] for line in re.findall(r"\] (?:not_loaded|not_compiled|without_extra) .*", log)]
+    say(
+        Row(
+            row=f"{worker}.preload",
+            value=sum(float(seconds) for _, seconds, _ in took),
+            unit="s",
+            detail={
+                "load_and_warm_up": {
+                    name: [float(load), float(warm_up)] for name, load, warm_up in took if float(load) > 0.05
+                },
+                "recorded_batches": len(re.findall(r"\] compiled ", log)),
+                "lacking": lacking,
+            },
+        )
     )
 
 
-def submitted(video: Path, *, with_words: bool) -> Job:
-    """A job with every analyzer."""
-    return accept(video, options={"product_detection": {"words": WORDS}} if with_words else None)
+def warm_mib(log: Path) -> float | None:
+    """GPU memory that a worker's models held when it was warm, by its log; None without a GPU."""
+    found = re.search(r"\] preloaded .*gpu_mib=([\d.]+)", log.read_text(errors="replace"))
+    return float(found[1]) if found else None
 
 
-def renamed(video: Path, folder: Path, number: int) -> Path:
+def submitted(video: Path, analyzers: tuple[str, ...], *, with_words: bool, seconds: float = JOB_SECONDS) -> Job:
+    """A job with these analyzers, and so many seconds."""
+    searches = with_words and "product_detection" in analyzers
+    options = {"product_detection": {"words": WORDS}} if searches else None
+    return accept(video, analyzers=analyzers, options=options, deadline_seconds=seconds)
+
+
+def renamed(video: Path, folder: Path, name: str) -> Path:
     """The same streams in a file of other bytes: a video that no cache knows."""
-    copy = folder / f"{video.stem}{number:+d}.mp4"
+    copy = folder / f"{video.stem}-{name}.mp4"
     with av.open(str(video)) as source, av.open(str(copy), "w") as target:
-        target.metadata["comment"] = str(number)
+        target.metadata["comment"] = name
         streams = {
             one.index: target.add_stream_from_template(one) for one in source.streams if one.type in ("video", "audio")
         }
@@ -118,8 +180,8 @@ def renamed(video: Path, folder: Path, number: int) -> Path:
 
 
 def finished(jobs: list[Job], seconds: float) -> list[Document]:
-    """The documents of the jobs once all have ended."""
-    give_up = time.monotonic() + seconds
+    """The documents of the jobs once all have ended; `seconds` is their deadline, by which they are closed."""
+    give_up = time.monotonic() + seconds + CLOSING_SECONDS
     for job in jobs:
         while ledger().job(job.id).state in OPEN_STATES:
             if time.monotonic() > give_up:
@@ -128,94 +190,108 @@ def finished(jobs: list[Job], seconds: float) -> list[Document]:
     return [parse_document(storage().read(document_key(job.id))) for job in jobs]
 
 
-def one_clip(document: Document, name: str) -> None:
-    """One job in a line: how it ended, what ran where, whether the extras looked."""
-    took = {report.name: report.receipt for report in document.analyzers if report.status == "ok"}
-    cuts = next((report.weights for report in document.analyzers if report.name == "cut_analysis"), None)
-    row(
-        f"{name}.wall_seconds",
-        document.job.wall_seconds,
-        state=document.job.state,
-        duration=document.media.duration_seconds,
-        decode_passes=document.job.decode_passes,
-        ok=len(took),
-        not_ok={
-            r.name: [r.status, r.error.message if r.error else None] for r in document.analyzers if r.status != "ok"
-        },
-        load={n: r.load_seconds for n, r in took.items() if (r.load_seconds or 0) > 0.01},
-        peak_gpu_mib={n: r.peak_gpu_mib for n, r in took.items() if r.peak_gpu_mib},
-        device={n: [r.device, r.precision] for n, r in took.items() if r.device != "cpu"},
-        notes={n: r.notes for n, r in took.items() if r.notes},
-        transnetv2=cuts is not None,
-        products_by_word=_scalar(document, "product_detection", "products_by_word"),
-        goal=3.0,
-    )
+def single(bench: Bench, entries: set[str]) -> None:
+    """One clip after the other, with every analyzer; all but the last look for words."""
+    walls = []
+    for name in SINGLE:
+        with part(name):
+            video = renamed(bench.clip, bench.copies, name)
+            with Watch(bench.gpu, bench.parents) as watch:
+                (document,) = finished(
+                    [submitted(video, bench.analyzers, with_words=name != "without_words")], JOB_SECONDS
+                )
+            bench.documents.append(document)
+            receipts.one_clip(document, name, goal=receipts.CLIP_SECONDS if name in WARM else None)
+            busy(f"{name}.nvml_busy", watch)
+            if name in WARM:
+                walls.append(document.job.wall_seconds)
+                receipts.engines_at_work(document, name, entries)
+            if name == WARM[-1]:
+                receipts.timeline(document, name)
+    if walls:
+        wall = statistics.median(walls)
+        say(Row(row="one_clip.wall_seconds", value=wall, unit="s", goal=receipts.CLIP_SECONDS, detail={"runs": walls}))
+        say(Row(row="1_in_flight.clips_per_hour", value=3600 / wall, unit="clips/h"))
 
 
-def _scalar(document: Document, analyzer: str, name: str) -> float | None:
-    tracks = (track for track in document.tracks if track.analyzer == analyzer and isinstance(track, ScalarTrack))
-    return next((item.value for track in tracks for item in track.items if item.name == name), None)
-
-
-def timeline(document: Document, name: str) -> None:
-    """When each analyzer of a job was queued, began and ended, in seconds since the job was submitted, and what it did.
-
-    `wait`: in its queue. `read`: reading frames or waiting for them. `infer`: everything else. Between the last end of
-    a level and the first queueing of the next the workflow is at work.
-    """
-    job, runs = ledger().job(document.job.id), ledger().runs(document.job.id)
-    receipts = {report.name: report.receipt for report in document.analyzers}
-    began = sorted(
-        ((run.started_at, run) for run in runs.values() if run.started_at is not None), key=lambda one: one[0]
-    )
-
-    def since(t: float | None) -> float | None:
-        return None if t is None else round(t - job.submitted_at, 3)
-
-    lines, levels = [], dict[int, dict[str, object]]()
-    for started_at, run in began:
-        told = receipts[run.analyzer]
-        spent = (told.queue_seconds, told.decode_seconds, told.infer_seconds)
-        worker = (told.worker or "").partition("@")[0]
-        lines.append(
-            (run.analyzer, run.level, worker, since(run.queued_at), since(started_at), since(run.finished_at), *spent)
+def busy(row: str, watch: Watch, goal: float | None = None) -> None:
+    """The share of the time at which the GPU was at work."""
+    figures = watch.figures()
+    say(
+        Row(
+            row=row,
+            value=figures.busy_percent,
+            unit="%",
+            goal=goal,
+            better="higher",
+            reason=figures.missing,
+            detail={"used_mib": figures.used_mib, "mib_by_process": figures.mib_by_process},
         )
-    for level in sorted({run.level for _, run in began}):
-        ended = [(run.finished_at or 0.0, run.analyzer) for _, run in began if run.level == level]
-        queued = min(run.queued_at or 0.0 for _, run in began if run.level == level)
-        levels[level] = {"queued": since(queued), "end": since(max(ended)[0]), "last": max(ended)[1]}
-    columns = ("analyzer", "level", "worker", "queued", "start", "end", "wait", "read", "infer")
-    ends = {"job_started": since(job.started_at), "job_finished": since(job.finished_at)}
-    row(f"{name}.timeline", lines, columns=columns, levels=levels, **ends)
-
-
-def many(video: Path, folder: Path, count: int, first: int) -> list[Document]:
-    """Several clips at once."""
-    copies = [renamed(video, folder, first + number) for number in range(count)]
-    before = time.monotonic()
-    documents = finished([submitted(copy, with_words=copy == copies[0]) for copy in copies], JOB_SECONDS + 10 * count)
-    seconds = time.monotonic() - before
-    failed = [report.name for one in documents for report in one.analyzers if report.status in ("failed", "timeout")]
-    row(f"{count}_at_once.clips_per_hour", round(count / seconds * 3600), seconds=round(seconds, 2), failed=failed)
-    return documents
-
-
-def memory_is_back(documents: list[Document]) -> None:
-    """How much more GPU memory each worker holds after its last job than after its first."""
-    held: dict[str, list[float]] = {}
-    for document in documents:
-        for report in document.analyzers:
-            if report.receipt.held_gpu_mib is not None and report.receipt.worker:
-                held.setdefault(report.receipt.worker.partition("@")[0], []).append(report.receipt.held_gpu_mib)
-    growth = {worker: round(values[-1] / values[0] - 1, 4) for worker, values in held.items() if values[0]}
-    row(
-        "held_memory_growth",
-        max(growth.values(), default=None),
-        jobs=len(documents),
-        by_worker=growth,
-        held_mib={worker: values[-1] for worker, values in held.items()},
-        goal=0.01,
     )
+
+
+def writing(bench: Bench, analyzer: str, items: str, times: int, goal: float) -> None:
+    """Segments or frames a second through an analyzer in its worker: those of its longest batch over its infer seconds.
+
+    The clip is shown several times over, so that one batch is as large as the goal means.
+    """
+    if not any(analyzers()[analyzer].group in worker.queues for worker in bench.stack.workers):
+        return
+    video = repeated(bench.clip, bench.copies / f"{analyzer}.mp4", times)
+    rates, batches = [], dict[str, int]()
+    for number in range(RATE_RUNS):
+        copy = renamed(video, bench.copies, f"run-{number}")
+        (document,) = finished([accept(copy, analyzers=(analyzer,), deadline_seconds=JOB_SECONDS)], JOB_SECONDS)
+        (report,) = (one for one in document.analyzers if one.name == analyzer)
+        batches = report.receipt.batches
+        rates.append(round(document.media.duration_seconds) / (report.receipt.infer_seconds or 1e-9))
+    say(
+        Row(
+            row=f"{analyzer}.{items}_per_second",
+            value=statistics.median(rates),
+            unit=f"{items}/s",
+            goal=goal,
+            better="higher",
+            detail={"runs": rates, "of_each": times * CLIP_SECONDS, "batches": batches},
+        )
+    )
+
+
+def many(bench: Bench, at_once: Sequence[int], late: Callable[[float, str], bool]) -> None:
+    """Rounds of several clips at once; one that would not end in time is left out."""
+    each = bench.documents[-1].job.wall_seconds if bench.documents else CLIP_SECONDS
+    for count in at_once:
+        name = f"{count}_in_flight"
+        if late(count * each, name):
+            continue
+        with part(name):
+            copies = [renamed(bench.clip, bench.copies, f"{name}-{number}") for number in range(count)]
+            with Watch(bench.gpu, bench.parents) as watch:
+                before = time.monotonic()
+                allowed = JOB_SECONDS + SLOWEST * count
+                jobs = [
+                    submitted(copy, bench.analyzers, with_words=copy == copies[0], seconds=allowed) for copy in copies
+                ]
+                documents = finished(jobs, allowed)
+                seconds = time.monotonic() - before
+            bench.documents += documents
+            each = seconds / count
+            in_flight(name, count, seconds, documents)
+            busy(f"{name}.nvml_busy", watch, BUSY_PERCENT if count >= BUSY_AT else None)
+
+
+def in_flight(name: str, count: int, seconds: float, documents: Sequence[Document]) -> None:
+    """Clips an hour, and what failed."""
+    failed = [
+        f"{report.name}: {report.status}"
+        for one in documents
+        for report in one.analyzers
+        if report.status in ("failed", "timeout")
+    ]
+    goal = CLIPS_PER_HOUR if count >= BUSY_AT else None
+    hourly = Row(row=f"{name}.clips_per_hour", value=count / seconds * 3600, unit="clips/h", goal=goal, better="higher")
+    say(hourly)
+    say(Row(row=f"{name}.failed", value=len(failed), unit="runs", goal=0, detail={"which": failed[:10]}))
 
 
 def unloaded(stack: Stack) -> None:
@@ -231,4 +307,7 @@ def unloaded(stack: Stack) -> None:
             said = worker.log_file.read_text(errors="replace")[before[worker.name] :]
             if found := re.findall(r"unloaded .*gpu_mib=([\d.]+)", said):
                 left[worker.name] = float(found[-1])
-    row("held_mib_after_unload", max(left.values(), default=None), by_worker=left, goal=1024)
+    if not left:
+        not_measured("held_mib_after_unload", f"no worker said within {UNLOAD_SECONDS} s what it holds", "MiB")
+        return
+    say(Row(row="held_mib_after_unload", value=max(left.values()), unit="MiB", goal=1024, detail={"by_worker": left}))

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from bench.checkpoints import SEGFORMER_B4
 from shared.pins import Entry, Number, load_pins
 from shared.weights import PINS
 
@@ -153,6 +154,13 @@ def d_fine_large() -> Any:
     return hub.DFineForObjectDetection(hub.DFineConfig())
 
 
+def segformer_b4() -> Any:
+    """The sizes of nvidia/segformer-b4-finetuned-ade-512-512's config.json, as in `bench.checkpoints`."""
+    import transformers as hub
+
+    return hub.SegformerForSemanticSegmentation(hub.SegformerConfig(**SEGFORMER_B4, num_labels=150))
+
+
 def owlv2_base() -> Any:
     """The sizes of google/owlv2-base-patch16-ensemble's config.json."""
     import transformers as hub
@@ -187,6 +195,8 @@ MEASURED_VLM, MEASURED_BLIP2 = 4200, 2900
 """What measured bf16 needs beyond its weights: 20,000 - 15,815 MiB of Qwen2-VL and 10,000 - 7,143 of BLIP-2."""
 MEASURED_DETECTOR = 4100
 """RT-DETRv2's 4,300 MiB are 164 of weights, and batches of pictures of 640x640, as D-FINE's are."""
+MEASURED_SEGMENTER = 2500
+"""UperNet's 2,900 MiB are 309 of weights, and scores of 150 classes at the size of the same pictures."""
 
 SIZED: dict[str, Sized] = {
     "qwen2-vl-7b": Sized(qwen2_vl_7b, MEASURED_VLM, VLM),
@@ -199,6 +209,7 @@ SIZED: dict[str, Sized] = {
     # four utterances of 10 s through the first convolution, about 130 MiB each
     "wav2vec2-emotion": Sized(wav2vec2_base, 1000, ("fp32", *VLM)),
     "d-fine-large": Sized(d_fine_large, MEASURED_DETECTOR, PICTURES, holds_fp32=True),
+    "segformer-b4": Sized(segformer_b4, MEASURED_SEGMENTER, PICTURES, holds_fp32=True),
     # four pictures of 3,601 tokens, about 300 MiB each, while they are resized and looked at
     "owlv2-base": Sized(owlv2_base, 1500, PICTURES, holds_fp32=True),
     # 64 pictures of 257 tokens

@@ -20,6 +20,7 @@ from bench import clips as videos
 from bench.idle import free_port
 from bench.rows import Row, not_measured, say
 from services.server import service
+from shared.groups import worker_of
 from shared.settings import settings, use
 
 HELP_GOAL = 0.3
@@ -63,7 +64,7 @@ def measure_service() -> None:
             say(Row(row="start.api_answers", value=time.perf_counter() - began, unit="s"))
             waiting = [worker.name for worker in running.stack.workers]
             while waiting and time.perf_counter() - began < START_SECONDS:
-                marks = {path.name.partition("@")[0]: path for path in (Path(folder) / "run").glob("ready.*")}
+                marks = {worker_of(path.name): path for path in (Path(folder) / "run").glob("ready.*")}
                 for name in [one for one in waiting if f"ready.{one}" in marks]:
                     waiting.remove(name)
                     say(Row(row=f"start.worker_{name}", value=marks[f"ready.{name}"].stat().st_mtime - at, unit="s"))

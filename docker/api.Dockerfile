@@ -1,20 +1,25 @@
-# PYTHON_IMAGE is an argument, so that a build can name a digest: python:3.11-slim-bookworm@sha256:…
+# Both are arguments, so that a build can name digests: python:3.11-slim-bookworm@sha256:…
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG BUILD_IMAGE=python:3.11-bookworm
 
-FROM ${PYTHON_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+FROM ${BUILD_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
 # the environment has no pip of its own: this stage's installs into it, wheels with known hashes only
 RUN python -m venv --without-pip /opt/reelgraph
 COPY requirements/api.txt requirements/
-RUN python -m pip --python /opt/reelgraph install --no-deps --require-hashes --only-binary :all: --requirement requirements/api.txt
+COPY docker/slim /usr/local/bin/
+# without bytecode, a quarter of the size: a start takes three seconds of CPU more
+RUN python -m pip --python /opt/reelgraph install --no-compile --no-deps --require-hashes --only-binary :all: --requirement requirements/api.txt \
+ && slim /opt/reelgraph
 COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY tasks tasks
 COPY services services
 # the page is built on the machine that builds the image: make page
 RUN test -f services/web/static/index.html \
- && python -m pip --python /opt/reelgraph install --no-index --no-deps --no-build-isolation .
+ && python -m pip --python /opt/reelgraph install --no-compile --no-index --no-deps --no-build-isolation . \
+ && python -m pip --python /opt/reelgraph uninstall --yes hatchling pathspec pluggy trove-classifiers
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=0.1.0
@@ -27,7 +32,7 @@ LABEL org.opencontainers.image.title="reelgraph api" \
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* \
  && groupadd --gid 10001 reelgraph \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --shell /usr/sbin/nologin --no-create-home reelgraph \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data /data/storage /frames /weights /sockets
@@ -45,4 +50,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 ENTRYPOINT ["tini", "--"]
-CMD ["gunicorn", "services.api:create_app()", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "64", "--timeout", "60", "--graceful-timeout", "60", "--keep-alive", "75", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
+CMD ["gunicorn", "services.api:create_app()", "--bind", "0.0.0.0:8000", "--config", "python:services.api.wsgi_server", "--workers", "2", "--threads", "64", "--timeout", "60", "--graceful-timeout", "60", "--keep-alive", "75", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]

@@ -1,18 +1,22 @@
-# PYTHON_IMAGE is an argument, so that a build can name a digest: python:3.11-slim-bookworm@sha256:…
+# Both are arguments, so that a build can name digests: python:3.11-slim-bookworm@sha256:…
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG BUILD_IMAGE=python:3.11-bookworm
 
-FROM ${PYTHON_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+FROM ${BUILD_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
 # the environment has no pip of its own: this stage's installs into it, wheels with known hashes only
 RUN python -m venv --without-pip /opt/reelgraph
-COPY requirements/api.txt requirements/
-RUN python -m pip --python /opt/reelgraph install --no-deps --require-hashes --only-binary :all: --requirement requirements/api.txt
+COPY requirements/flower.txt requirements/
+COPY docker/slim /usr/local/bin/
+RUN python -m pip --python /opt/reelgraph install --no-compile --no-deps --require-hashes --only-binary :all: --requirement requirements/flower.txt \
+ && slim /opt/reelgraph
 COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY tasks tasks
 COPY services services
-RUN python -m pip --python /opt/reelgraph install --no-index --no-deps --no-build-isolation .
+RUN python -m pip --python /opt/reelgraph install --no-compile --no-index --no-deps --no-build-isolation . \
+ && python -m pip --python /opt/reelgraph uninstall --yes hatchling pathspec pluggy trove-classifiers
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=0.1.0
@@ -25,7 +29,7 @@ LABEL org.opencontainers.image.title="reelgraph flower" \
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* \
  && groupadd --gid 10001 reelgraph \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --shell /usr/sbin/nologin --no-create-home reelgraph \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data /data/storage /frames /weights /sockets

@@ -8,10 +8,12 @@ USER 0
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY requirements/mmdet.txt requirements/
-# hadolint ignore=SC2005
-RUN /usr/local/bin/python3 -m venv --without-pip /opt/mmdet \
+# hadolint ignore=DL3008,SC2005
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates python3-pip python3-venv \
+ && /usr/bin/python3 -m venv --without-pip /opt/mmdet \
  && echo "$(/opt/reelgraph/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" >"$(/opt/mmdet/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth" \
- && /usr/local/bin/python3 -m pip --python /opt/mmdet install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt
+ && /usr/bin/python3 -m pip --python /opt/mmdet install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt
 
 FROM ${WORKER_IMAGE}
 ARG VERSION=0.1.0

@@ -125,7 +125,7 @@ def start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:
     """Start gunicorn with the API over a stack's broker and data folder."""
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     argv: list[str | Path] = [sys.executable, "-m", "gunicorn", "services.api:create_app()", "--bind", bind]
-    argv += ["--worker-class", "gthread", "--workers", str(PROCESSES), "--threads", str(THREADS)]
+    argv += ["--config", "python:services.api.wsgi_server", "--workers", str(PROCESSES), "--threads", str(THREADS)]
     argv += [
         "--graceful-timeout",
         str(STOP_SECONDS - 1),

@@ -15,7 +15,7 @@ from pathlib import Path
 from services.broker import embedded_broker
 from services.leash import Leashed, start, stop_all
 from shared.errors import Infrastructure
-from shared.groups import CONTROL, workers
+from shared.groups import CONTROL, node_name, workers
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import Settings, settings, use
@@ -115,14 +115,14 @@ class Stack:
         return self._mark(worker).exists()
 
     def _mark(self, worker: LocalWorker) -> Path:
-        return self.settings.data_dir / "run" / f"ready.{self._node(worker.name)}"
+        return self.settings.data_dir / "run" / f"ready.{self._node(worker.name, worker.queues)}"
 
-    def _node(self, name: str) -> str:
-        return f"{name}@{self.run_id}"
+    def _node(self, name: str, queues: tuple[str, ...]) -> str:
+        return f"{node_name(name, queues)}@{self.run_id}"
 
     def _launch(self, name: str, queues: tuple[str, ...], log_file: Path) -> Leashed:
         argv = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--without-gossip", "--without-mingle"]
-        argv += ["-Q", ",".join(queues), "-n", self._node(name), "--loglevel", "INFO"]
+        argv += ["-Q", ",".join(queues), "-n", self._node(name, queues), "--loglevel", "INFO"]
         if self.niceness and CONTROL not in queues:
             argv = ["nice", "-n", str(self.niceness), *argv]
         if CONTROL in queues:
@@ -158,7 +158,7 @@ def local_stack(
         BadInput: the settings name weights or analyzers that do not exist.
         Infrastructure: no broker can be reached or started.
     """
-    check_models()
+    check_models(settings().profile)
     with ExitStack() as stack:
         broker = stack.enter_context(embedded_broker(settings().data_dir, configured_url=settings().broker_url))
         wanted = _wanted(groups)

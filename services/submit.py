@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared.clock import boot_id, ticks
 from shared.errors import BadInput, Infrastructure
 from shared.isolated import probe
 from shared.ledger import Job, new_id
@@ -77,18 +78,19 @@ def accept(
     return job
 
 
-def accept_arrived(arrived: Path, sha256: str, name: str, order: Order) -> Job:
-    """Take a video from the `incoming` folder and queue its analysis. The file is gone afterwards unless this raises.
+def accept_arrived(arrived: Path, sha256: str, name: str, order: Order) -> tuple[Job, bool]:
+    """Take a video from the `incoming` folder and note a job on it, which is then to be queued if it is new.
 
-    A broker that cannot be reached does not refuse the video: the job stands in the ledger, and the reconciler queues
-    it when the broker is back.
+    The file is gone afterwards unless this raises. What the caller is promised stands on the disk and in the ledger:
+    the reconciler queues a job that nobody has queued.
 
     Raises:
         BadInput: it is not a video that can be read, or longer than allowed; the sentence calls it `name`.
         QuotaExceeded: the owner has too many open jobs.
         Infrastructure: the disk or ledger is not there.
     """
-    media = probe_arrived(arrived, sha256, name)
+    with storage().settled(arrived):
+        media = probe_arrived(arrived, sha256, name)
     with storage().videos_held():
         job, is_new = note(media, name, order)  # first: a job that the quota refuses leaves no video behind
         try:
@@ -96,13 +98,11 @@ def accept_arrived(arrived: Path, sha256: str, name: str, order: Order) -> Job:
         except Infrastructure:
             ledger().finish(job.id, "failed")
             raise
-    if is_new:
-        queue(job)
-    return job
+    return job, is_new
 
 
-def again(job: Job, order: Order) -> Job:
-    """Queue another job on the video of an earlier one.
+def again(job: Job, order: Order) -> tuple[Job, bool]:
+    """Note another job on the video of an earlier one, which is then to be queued if it is new.
 
     Raises:
         BadInput: the earlier job's video was removed meanwhile (`unknown_job`).
@@ -112,10 +112,7 @@ def again(job: Job, order: Order) -> Job:
     with storage().videos_held():
         if not storage().exists(video_key(job.video_sha256)):
             raise BadInput(f"the video of job {job.id} is gone", code="unknown_job")
-        repeated, is_new = note(MediaInfo.model_validate(job.media), job.source_name or "", order)
-    if is_new:
-        queue(repeated)
-    return repeated
+        return note(MediaInfo.model_validate(job.media), job.source_name or "", order)
 
 
 def probe_arrived(arrived: Path, sha256: str, name: str) -> MediaInfo:
@@ -146,6 +143,8 @@ def note(media: MediaInfo, name: str, order: Order) -> tuple[Job, bool]:
         submitted_at=now,
         deadline_at=now + (order.deadline_seconds or settings().deadline_seconds or default_deadline(media)),
         owner=order.owner,
+        boot=boot_id(),
+        submitted_ticks=ticks(),
     )
     stored = ledger().create(
         job,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -28,10 +29,6 @@ class Group:
     batch: bool = False
     most_workers: int = 1
 
-    def gpu_of(self, worker: str) -> int:
-        """Which of the node's GPUs a worker of that name uses."""
-        return self.gpu_index.get(worker, 0)
-
 
 @cache
 def groups() -> dict[str, Group]:
@@ -54,6 +51,16 @@ def profiles() -> tuple[str, ...]:
     return tuple(dict.fromkeys(profile for group in groups().values() for profile in group.worker))
 
 
+def node_name(worker: str, queues: Sequence[str]) -> str:
+    """What a worker is called where people look, in Flower first of all: its name and, where others, its groups."""
+    return worker if tuple(queues) == (worker,) else f"{worker}:{'+'.join(queues)}"
+
+
+def worker_of(node: str) -> str:
+    """The worker's own name in a node's: `vision` of `vision:detect+light@host`."""
+    return node.partition("@")[0].partition(":")[0]
+
+
 def workers(profile: str) -> dict[str, tuple[str, ...]]:
     """The workers of a profile and the queues each serves, its own before shared ones.
 
@@ -67,3 +74,41 @@ def workers(profile: str) -> dict[str, tuple[str, ...]]:
         for worker in group.worker.get(profile, []):
             served.setdefault(worker, []).append(group.name)
     return {worker: tuple(queues) for worker, queues in served.items()}
+
+
+def planned_gpu(worker: str, queues: Iterable[str]) -> int | None:
+    """Which of the node's GPUs a worker of these queues was given: by its name, else where all their workers share one.
+
+    None where `gpu_index` says nothing of these queues.
+
+    Raises:
+        BadInput: their workers are on several GPUs, and the name is none of theirs.
+    """
+    places = [groups()[queue].gpu_index for queue in queues if queue in groups()]
+    given = {name: gpu for each in places for name, gpu in each.items()}
+    named = {each[worker] for each in places if worker in each}
+    found = named or set(given.values())
+    if len(found) > 1:
+        there = ", ".join(f"{name} (GPU {gpu})" for name, gpu in given.items())
+        message = f"{', '.join(queues)}: these workers are planned on several GPUs: {there}; start each under its name"
+        raise BadInput(f"{message}, `--name {next(iter(given))}@%h`, or choose with REELGRAPH_GPU", code="which_gpu")
+    return next(iter(found), None)
+
+
+def visible_devices(gpu: int | None, exported: str | None) -> str:
+    """CUDA_VISIBLE_DEVICES of a worker that was given this GPU, one of those `exported`, where that is set.
+
+    Raises:
+        BadInput: fewer GPUs are exported than that.
+    """
+    if exported is None:
+        return str(gpu or 0)
+    if gpu is None:
+        return exported
+    shown = [one.strip() for one in exported.split(",") if one.strip()]
+    if gpu >= len(shown):
+        message = (
+            f"this worker is to use GPU {gpu}, and CUDA_VISIBLE_DEVICES={exported} shows {len(shown)} (0 is the first)"
+        )
+        raise BadInput(f"{message}: unset it, show more, or choose with REELGRAPH_GPU", code="hidden_gpu")
+    return shown[gpu]

@@ -114,6 +114,15 @@ class Guard:
             return False
         return is_public(judged) or any(judged in network for network in self.allowed)
 
+    def check_literal(self, host: str) -> None:
+        """Judge a host that is an IP address; a name is judged when it is resolved. Raises UrlRefused."""
+        try:
+            address = str(ip_address(host))
+        except ValueError:
+            return
+        if not self.passes(address):
+            raise _refused(host)
+
     def addresses(self, host: str, port: int, *, until: float) -> tuple[str, ...]:
         """The IP addresses of a host, each of them judged; connect to these, not to the name.
 
@@ -128,7 +137,7 @@ class Guard:
         if not found:
             raise Unreachable(f"the host {host} has no address", code="unknown_host")
         if not all(map(self.passes, found)):
-            raise UrlRefused(f"the host {host} is not on the public internet", code="address_refused")
+            raise _refused(host)
         return found
 
     def connect(self, host: str, port: int, *, until: float) -> socket.socket:
@@ -164,6 +173,10 @@ class Guard:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def _refused(host: str) -> UrlRefused:
+    return UrlRefused(f"the host {host} is not on the public internet", code="address_refused")
 
 
 def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from shared.clock import seconds_since
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport, JobState
@@ -62,6 +64,19 @@ class Job(Base):
     rerun_of: Mapped[str | None]
     owner: Mapped[str | None] = mapped_column(index=True)
     """Id of the API key that submitted it; None where no key was needed."""
+    boot: Mapped[str | None]
+    submitted_ticks: Mapped[float | None]
+    """When it was submitted, and on which run of a kernel, by a clock that nobody sets (shared/clock.py)."""
+
+    @property
+    def age_seconds(self) -> float:
+        """Since it was submitted."""
+        return seconds_since(self.boot, self.submitted_ticks, self.submitted_at)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Until its deadline; below 0 after it."""
+        return self.deadline_at - self.submitted_at - self.age_seconds
 
 
 class Run(Base):
@@ -98,6 +113,20 @@ class Run(Base):
         return AnalyzerReport.model_validate(self.report)
 
 
+class DeletedRuns(Base):
+    """Ended runs of one kind whose jobs were deleted: what is counted by runs never falls."""
+
+    __tablename__ = "deleted_runs"
+
+    analyzer: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(primary_key=True)
+    cached: Mapped[bool] = mapped_column(primary_key=True)
+    """Whether the cache answered."""
+    runs: Mapped[int]
+    seconds: Mapped[float]
+    """From start to end, summed."""
+
+
 class IdempotencyKey(Base):
     """A caller's own name for a job, so that a repeated request finds the first one. Every owner has its own names."""
 
@@ -110,6 +139,46 @@ class IdempotencyKey(Base):
     request_digest: Mapped[str | None]
     """What was asked for, as the caller digests it; None when it does not."""
     created_at: Mapped[float]
+
+
+class Ending(NamedTuple):
+    """How a run ended; no status before that."""
+
+    status: str | None
+    fingerprint: str | None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether others can read its tracks."""
+        return self.status in ("ok", "partial")
+
+
+_RUNS = cast("sa.Table", Run.__table__)
+# what every task asks: built once, since building a statement takes as long as running it
+_STANDING = sa.select(Job.cancel_requested, Job.state).where(Job.id == sa.bindparam("job"))
+_ENDINGS = sa.select(Run.analyzer, Run.status, Run.fingerprint).where(Run.job_id == sa.bindparam("job"))
+_OPEN_RUNS = sa.update(_RUNS).where(_RUNS.c.job_id == sa.bindparam("job"), _RUNS.c.status.is_(None))
+_CLAIM = (
+    _OPEN_RUNS.where(_RUNS.c.analyzer.in_(sa.bindparam("names", expanding=True)), _RUNS.c.queued_at.is_(None))
+    .values(queued_at=sa.bindparam("queued_at"))
+    .returning(_RUNS.c.analyzer)
+)
+_OPEN_RUN = _OPEN_RUNS.where(_RUNS.c.analyzer == sa.bindparam("name"))
+_BEGIN = (
+    _OPEN_RUN.where(_RUNS.c.holder.is_(None))
+    .values(
+        attempts=_RUNS.c.attempts + 1,
+        beat=0,
+        holder=sa.bindparam("holder"),
+        started_at=sa.bindparam("started_at"),
+        limit_at=sa.bindparam("limit_at"),
+    )
+    .returning(_RUNS)
+)
+_END = _OPEN_RUN.values(
+    holder=None, **{name: sa.bindparam(name) for name in ("status", "report", "fingerprint", "finished_at")}
+)
+_END_ATTEMPT = _END.where(_RUNS.c.attempts == sa.bindparam("attempt"), _RUNS.c.holder.is_not(None))
 
 
 def new_id() -> str:
@@ -164,6 +233,12 @@ class Ledger:
         """
         with _as_infrastructure("used"), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        """A transaction without the session's bookkeeping, which costs more than a short statement does."""
+        with _as_infrastructure("used"), self.engine.begin() as connection:
+            yield connection
 
     # --- jobs ---
 
@@ -258,13 +333,17 @@ class Ledger:
 
     def is_cancelled(self, job_id: str) -> bool:
         """Whether the job was asked to stop, has ended or is deleted."""
-        with self.session() as session:
-            row = session.execute(sa.select(Job.cancel_requested, Job.state).where(Job.id == job_id)).one_or_none()
+        with self._connection() as connection:
+            row = connection.execute(_STANDING, {"job": job_id}).one_or_none()
         return row is None or row.cancel_requested or row.state not in OPEN_STATES
 
     def delete(self, job_id: str) -> bool:
-        """Forget a job that has ended, with its runs; False when it is open or gone."""
+        """Forget a job that has ended, with its runs, but for their number; False when it is open or gone."""
         with self.session() as session:
+            job = session.get(Job, job_id, with_for_update=True)
+            if job is None or job.state in OPEN_STATES:
+                return False
+            session.execute(_count_deleted(session, job_id))
             query = sa.delete(Job).where(Job.id == job_id, Job.state.not_in(OPEN_STATES))
             return _changed(session, query)
 
@@ -279,6 +358,12 @@ class Ledger:
         with self.session() as session:
             rows = session.scalars(sa.select(Run).where(Run.job_id == job_id).order_by(Run.level, Run.analyzer)).all()
         return {run.analyzer: run for run in rows}
+
+    def endings(self, job_id: str, analyzers: Sequence[str] | None = None) -> dict[str, Ending]:
+        """How some runs of a job, all of them by default, have ended, without their reports."""
+        query = _ENDINGS if analyzers is None else _ENDINGS.where(Run.analyzer.in_(analyzers))
+        with self._connection() as connection:
+            return {name: Ending(*ending) for name, *ending in connection.execute(query, {"job": job_id})}
 
     def run(self, job_id: str, analyzer: str) -> Run:
         """One run of a job. Raises BadInput (`unknown_outcome`)."""
@@ -296,24 +381,20 @@ class Ledger:
 
     def claim(self, job_id: str, analyzers: Sequence[str]) -> list[str]:
         """Note that these runs are queued now, but for those that somebody queued before; the names of the others."""
-        with self.session() as session:
-            return [
-                name
-                for name in analyzers
-                if _changed(
-                    session, self._open_run(job_id, name).where(Run.queued_at.is_(None)).values(queued_at=time.time())
-                )
-            ]
+        if not analyzers:
+            return []
+        with self._connection() as connection:
+            wanted = {"job": job_id, "names": analyzers, "queued_at": time.time()}
+            claimed = set(connection.scalars(_CLAIM, wanted))
+        return [name for name in analyzers if name in claimed]
 
     def begin(self, job_id: str, analyzer: str, *, limit_seconds: float, holder: str = "") -> Run | None:
         """Take a run and count an attempt before its work starts; None when it is done or somebody holds it."""
         now = time.time()
-        with self.session() as session:
-            query = self._open_run(job_id, analyzer).where(Run.holder.is_(None))
-            taken = {"attempts": Run.attempts + 1, "holder": holder, "beat": 0}
-            if not _changed(session, query.values(**taken, started_at=now, limit_at=now + limit_seconds)):
-                return None
-            return session.get_one(Run, (job_id, analyzer))
+        taken = {"job": job_id, "name": analyzer, "holder": holder, "started_at": now, "limit_at": now + limit_seconds}
+        with self._connection() as connection:
+            row = connection.execute(_BEGIN, taken).one_or_none()
+        return None if row is None else Run(**row._mapping)  # noqa: SLF001  (its public name)
 
     def keep(self, run: Run) -> bool:
         """Say that this attempt's process lives; False when the run is no longer this attempt's."""
@@ -369,12 +450,11 @@ class Ledger:
 
         `commit` is called before that becomes true, by the one who does it: it puts the outcome in its place.
         """
-        query = self._open_run(job_id, report.name)
-        if attempt is not None:
-            query = query.where(Run.attempts == attempt, Run.holder.is_not(None))
-        values = {"status": report.status, "report": report.model_dump(mode="json"), "finished_at": time.time()}
-        with self.session() as session:
-            ended = _changed(session, query.values(**values, holder=None, fingerprint=fingerprint))
+        values = {"status": report.status, "report": report.model_dump(mode="json"), "fingerprint": fingerprint}
+        which = {"job": job_id, "name": report.name} | ({} if attempt is None else {"attempt": attempt})
+        with self._connection() as connection:
+            change = _END if attempt is None else _END_ATTEMPT
+            ended = connection.execute(change, {**which, **values, "finished_at": time.time()}).rowcount == 1
             if ended:
                 commit()
         return ended
@@ -405,6 +485,24 @@ def _as_infrastructure(verb: str) -> Iterator[None]:
         if type(error) not in {sa.exc.DatabaseError, sa.exc.OperationalError}:
             raise
         raise Infrastructure(f"the ledger cannot be {verb}: {error.orig}", code="ledger_unreachable") from error
+
+
+def ended_runs() -> sa.Select[str, str | None, bool, int, float | None]:
+    """The columns of `DeletedRuns` of the runs in the ledger."""
+    cached = sa.and_(Run.attempts == 0, Run.status == "ok")
+    seconds = sa.func.coalesce(sa.func.sum(Run.finished_at - Run.started_at), 0.0)
+    columns = (Run.analyzer, Run.status, cached.label("cached"), sa.func.count(), seconds)
+    return sa.select(*columns).where(Run.status.is_not(None)).group_by(Run.analyzer, Run.status, cached)
+
+
+def _count_deleted(session: Session, job_id: str) -> sa.Insert:
+    """Both databases know this clause; SQLAlchemy has it in each one's own words."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    runs = insert(DeletedRuns).from_select(
+        ["analyzer", "status", "cached", "runs", "seconds"], ended_runs().where(Run.job_id == job_id)
+    )
+    added = {name: getattr(DeletedRuns, name) + getattr(runs.excluded, name) for name in ("runs", "seconds")}
+    return runs.on_conflict_do_update(index_elements=["analyzer", "status", "cached"], set_=added)
 
 
 def _named(job: Job, key: str, request_digest: str | None) -> IdempotencyKey:

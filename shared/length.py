@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import cast
 
 import av
@@ -65,13 +66,15 @@ def _last_ends(
     """The end of each stream's last packets, from the last key frame before the header's end; 0 where none is found."""
     start, header = span
     ends = dict.fromkeys((stream.index for stream in streams), 0.0)
+    bases: dict[int, Fraction] = {}
     if not _seek(container, start + header):
         return list(ends.values())
     for packet in _filled(container, streams):
         if packet.pts is not None:
-            length = float(packet.duration * packet.time_base) if packet.duration else step_seconds
             index = packet.stream.index
-            ends[index] = max(ends[index], float(packet.pts * packet.time_base) + length - start)
+            base = bases.setdefault(index, packet.time_base)  # made anew at each look, as a Fraction
+            length = packet.duration * base.numerator / base.denominator if packet.duration else step_seconds
+            ends[index] = max(ends[index], packet.pts * base.numerator / base.denominator + length - start)
     return list(ends.values())
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from shared.ledger import OPEN_STATES, Job, Ledger, Run
+from shared.ledger import OPEN_STATES, DeletedRuns, Job, Ledger, Run, ended_runs
 from shared.schema import AnalyzerReport
 
 RECENT_JOBS = 50
@@ -20,7 +20,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Runs of one analyzer that ended one way."""
+    """Runs of one analyzer that ended one way; `seconds` from start to end, summed."""
 
     analyzer: str
     status: str
@@ -30,12 +30,21 @@ class Tally:
 
 
 def page(
-    ledger: Ledger, *, owner: str | None, states: Sequence[str] = (), before: str | None = None, limit: int
+    ledger: Ledger,
+    *,
+    owners: Sequence[str | None] | None,
+    states: Sequence[str] = (),
+    before: str | None = None,
+    limit: int,
 ) -> Sequence[Job]:
-    """Jobs, newest first: those of one owner, or all for None; `before` is the id of the last one seen."""
+    """Jobs, newest first: those of these owners (None among them: nobody's), or all for None.
+
+    `before` is the id of the last one seen.
+    """
     query = sa.select(Job).order_by(Job.id.desc()).limit(limit)
-    if owner is not None:
-        query = query.where(Job.owner == owner)
+    if owners is not None:
+        named = Job.owner.in_([owner for owner in owners if owner is not None])
+        query = query.where(sa.or_(named, Job.owner.is_(None)) if None in owners else named)
     if states:
         query = query.where(Job.state.in_(states))
     if before is not None:
@@ -74,7 +83,9 @@ def _is_preferred(job: Job) -> sa.ColumnElement[bool]:
     return sa.or_(Job.priority < job.priority, earlier)
 
 
-def ended_before(ledger: Ledger, time_: float, *, deployment: str | None = None, limit: int = 100) -> Sequence[Job]:
+def ended_before(
+    ledger: Ledger, time_: float, *, deployment: str | None = None, limit: int | None = None
+) -> Sequence[Job]:
     """Jobs, of one deployment or of all, that ended before a time, in seconds since the epoch, the oldest first."""
     query = sa.select(Job).where(Job.finished_at < time_, Job.state.not_in(OPEN_STATES))
     if deployment is not None:
@@ -136,24 +147,18 @@ def jobs_by_state(ledger: Ledger) -> dict[str, int]:
 
 
 def tallies(ledger: Ledger) -> tuple[Tally, ...]:
-    """Ended runs by analyzer, status and whether the cache answered; `seconds` from start to end, summed."""
-    cached = sa.and_(Run.attempts == 0, Run.status == "ok")
-    query = (
-        sa.select(
-            Run.analyzer,
-            Run.status,
-            cached.label("cached"),
-            sa.func.count(),
-            sa.func.sum(Run.finished_at - Run.started_at),
-        )
-        .where(Run.status.is_not(None))
-        .group_by(Run.analyzer, Run.status, cached)
-    )
+    """Ended runs, of deleted jobs too, by analyzer, status and whether the cache answered."""
+    gone = DeletedRuns
+    deleted = sa.select(gone.analyzer, gone.status, gone.cached, gone.runs, gone.seconds)
+    # one statement: between two, a deletion would be counted twice or not at all
+    query: sa.CompoundSelect[str, str | None, bool, int, float | None] = sa.union_all(ended_runs(), deleted)
+    found: dict[tuple[str, str, bool], tuple[int, float]] = {}
     with ledger.session() as session:
-        return tuple(
-            Tally(name, str(status), bool(hit), runs, float(seconds or 0.0))
-            for name, status, hit, runs, seconds in session.execute(query)
-        )
+        for row in session.execute(query):
+            kind = (row[0], str(row[1]), bool(row[2]))
+            runs, seconds = found.get(kind, (0, 0.0))
+            found[kind] = (runs + row[3], seconds + (row[4] or 0.0))
+    return tuple(Tally(*kind, *counted) for kind, counted in found.items())
 
 
 def is_needed(ledger: Ledger, video_sha256: str) -> bool:

@@ -9,7 +9,7 @@ from typing import cast
 import structlog
 
 
-def configure_logging(level: str = "INFO", *, json: bool = False) -> None:
+def configure_logging(level: str | int = "INFO", *, json: bool = False) -> None:
     """Send structlog's and the standard library's records through one formatter to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

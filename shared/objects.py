@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
@@ -24,11 +25,21 @@ if TYPE_CHECKING:
 PART_BYTES = 16 << 20
 """Of a multipart upload; smaller ones go in one request. S3 takes 5 MiB to 5 GiB, 10000 parts at most."""
 
-CONNECT_SECONDS = 5
-READ_SECONDS = 60
-"""Without a byte; a whole request is bounded by attempts times this."""
 
-ATTEMPTS = 3
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the server may keep us waiting."""
+
+    connect_seconds: float = 5
+    read_seconds: float = 60
+    """Without a byte; a whole request is bounded by attempts times this."""
+    attempts: int = 3
+
+
+USUAL = Patience()
+CHECKED = Patience(connect_seconds=1, read_seconds=1.5, attempts=1)
+"""For readiness, which answers within 2 s: a check that hangs longer tells nobody anything."""
+
 COPY_SECONDS = 1800.0
 """What waiting for another process of this host that brings the same video may take."""
 
@@ -49,6 +60,8 @@ class Bucket:
     """Address of a server that is not AWS's."""
     encryption: str | None = None
     """`AES256`, or `aws:kms` with the bucket's key, or `aws:kms:KEY-ID`."""
+    public_endpoint: str | None = None
+    """Address of the same server that browsers know it by; default: `endpoint`."""
 
     def __post_init__(self) -> None:
         scheme, _, place = self.url.partition("://")
@@ -119,6 +132,23 @@ class ObjectStorage(Storage):
         with self._asking() as bucket:
             bucket.pipe_file(remote, content)
 
+    def put_aside(self, key: str, content: bytes) -> None:
+        """As `write`."""
+        self.write(key, content)
+
+    def copy(self, key: str, to: str) -> None:
+        """Put an object under a second key, too.
+
+        Raises:
+            Infrastructure: the bucket does not answer, or has nothing under the key (`storage_damaged`).
+        """
+        remote, place = self._remote(key), self._remote(to)
+        with self._asking() as bucket:
+            try:
+                bucket.cp_file(remote, place)
+            except FileNotFoundError as error:
+                raise Infrastructure(f"{key} is not in the storage", code="storage_damaged") from error
+
     def move(self, key: str, to: str) -> None:
         """Put an object under another key, replacing what is there; buckets copy, so for a moment it has both.
 
@@ -144,7 +174,7 @@ class ObjectStorage(Storage):
     def adopt(self, arrived: Path, sha256: str) -> None:
         """Upload a video from the `incoming` folder, whose content has that sha256; it becomes this host's copy."""
         self._upload(arrived, video_key(sha256))
-        super().adopt(arrived, sha256)
+        Storage(self.folder).adopt(arrived, sha256)  # what has just been sent is not fetched back
         self._make_room()
 
     def remove(self, key: str) -> None:
@@ -152,14 +182,23 @@ class ObjectStorage(Storage):
         remote = self._remote(key)
         with self._asking() as bucket, suppress(FileNotFoundError):  # nothing there, or somebody else was faster
             bucket.rm(remote, recursive=True)
-        super().remove(key)
+        Storage(self.folder).remove(key)
 
-    def download_url(self, key: str, *, seconds: int, name: str | None = None) -> str | None:
-        """An address that anybody may read the object from for so long, saved as `name`."""
-        named = {"ResponseContentDisposition": f'attachment; filename="{name}"'} if name else {}
+    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
+        """An address that anybody may read the object from for so long, as a file of that name and type."""
+        said = {"ResponseContentType": mimetype} if mimetype else {}
+        if name:
+            said["ResponseContentDisposition"] = f"inline; filename*=UTF-8''{quote(name, safe='')}"
         remote = self._remote(key)
-        with self._asking() as bucket:
-            return str(bucket.sign(remote, expiration=seconds, **named))
+        with self._asking(self.bucket.public_endpoint) as bucket:
+            return str(bucket.sign(remote, expiration=seconds, **said))
+
+    def check(self) -> None:
+        """Ask the bucket whether it is there and lets us in, and whether this host can keep copies."""
+        super().check()
+        name, _, prefix = self.bucket.place.partition("/")
+        with self._asking(patience=CHECKED) as bucket:
+            bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix, MaxKeys=1)
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -173,7 +212,7 @@ class ObjectStorage(Storage):
 
     def _remote(self, key: str) -> str:
         """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""
-        path = super().path(key).relative_to(self.folder.resolve())
+        path = super().path(key).relative_to(self._root)
         return f"{self.bucket.place}/{path.as_posix()}"
 
     def _upload(self, file: Path, key: str) -> None:
@@ -237,15 +276,18 @@ class ObjectStorage(Storage):
             total -= size
 
     @contextmanager
-    def _asking(self) -> Iterator[S3FileSystem]:
-        """The bucket. What goes wrong in the block is Infrastructure, but FileNotFoundError stays what it is."""
+    def _asking(self, endpoint: str | None = None, *, patience: Patience = USUAL) -> Iterator[S3FileSystem]:
+        """The bucket, at another address if one is given.
+
+        What goes wrong in the block is Infrastructure, but FileNotFoundError stays what it is.
+        """
         from aiohttp import ClientError
         from botocore.exceptions import BotoCoreError
         from botocore.exceptions import ClientError as Refusal
         from fsspec.exceptions import FSTimeoutError
 
         try:
-            yield self._file_system()
+            yield self._file_system(endpoint or self.bucket.endpoint, patience)
         except FileNotFoundError as error:
             if "bucket" not in str(error):
                 raise
@@ -254,17 +296,17 @@ class ObjectStorage(Storage):
             reason = f"{type(error).__name__}: {error}"
             raise Infrastructure(f"the storage {self.bucket.url} failed: {reason}", code="storage_error") from error
 
-    def _file_system(self) -> S3FileSystem:
+    def _file_system(self, endpoint: str | None, patience: Patience) -> S3FileSystem:
         """The one of this process and thread; fsspec keeps it, and makes another in a forked child."""
         import fsspec
 
         options: dict[str, Any] = {
-            "endpoint_url": self.bucket.endpoint,
+            "endpoint_url": endpoint,
             "s3_additional_kwargs": self.bucket.headers,
             "config_kwargs": {
-                "connect_timeout": CONNECT_SECONDS,
-                "read_timeout": READ_SECONDS,
-                "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                "connect_timeout": patience.connect_seconds,
+                "read_timeout": patience.read_seconds,
+                "retries": {"total_max_attempts": patience.attempts, "mode": "standard"},
             },
             "use_listings_cache": False,
         }

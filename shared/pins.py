@@ -199,6 +199,8 @@ class Entry(Pin):
     """Patterns of the repository's files that are used; empty: those of transformers (`shared.hub.DEFAULT_FILES`)."""
     engine: str | None = None
     """Which of the analyzer's engines reads it; None when the analyzer reads the files itself."""
+    kind: str | None = None
+    """What its engine does (`tasks.engines.kinds`); None: what the analyzer needs for which it is chosen."""
     vram_mib: dict[Number, NonNegativeInt] = {}
     """GPU memory of the loaded model by precision, batches included, as measured; 0: its engine stays on the CPU."""
     derived_vram_mib: dict[Number, PositiveInt] = {}

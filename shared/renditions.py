@@ -91,11 +91,11 @@ def fit(wanted: Sequence[Rendition], info: MediaInfo, budget_bytes: int) -> Fit:
     """
     chosen = {need: need for need in wanted}
     while sum(estimate_bytes(need, info) for need in set(chosen.values())) > budget_bytes:
-        pictures = [need for need in chosen.values() if isinstance(need, Frames) and _rate(need, info) > LOWEST_FPS]
+        pictures = [need for need in chosen.values() if isinstance(need, Frames) and rate(need, info) > LOWEST_FPS]
         if not pictures:
             break
         largest = max(pictures, key=lambda need: estimate_bytes(need, info))
-        lowered = replace(largest, fps=_rate(largest, info) / 2)
+        lowered = replace(largest, fps=rate(largest, info) / 2)
         chosen = {need: lowered if now == largest else now for need, now in chosen.items()}
     notes = tuple(
         f"{need.key} was read at {now.fps:.3g} frames per second: "
@@ -106,7 +106,8 @@ def fit(wanted: Sequence[Rendition], info: MediaInfo, budget_bytes: int) -> Fit:
     return Fit(dict(chosen), notes)
 
 
-def _rate(need: Frames, info: MediaInfo) -> float:
+def rate(need: Frames, info: MediaInfo) -> float:
+    """Frames a second that the rendition has."""
     return min(need.fps or math.inf, source_fps(info))
 
 

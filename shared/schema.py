@@ -265,8 +265,15 @@ class Receipt(Frozen):
     """GPU memory that the worker's models hold after the run."""
     device: str | None = None
     precision: str | None = None
+    batches: dict[str, int] = Field(default_factory=dict)
+    """Batches that each of its models answered, by weights entry: 0 where nothing in the video was for it to answer.
+
+    Small networks that run picture by picture without an engine are not counted.
+    """
     notes: tuple[str, ...] = ()
-    """What its models could not have as they should: why one is not on the GPU, why its loop is not recorded."""
+    """What it could not have as it should: why a model is not on the GPU or its loop not recorded, why it was given
+    fewer pictures.
+    """
     weights_reviewed: bool | None = None
     """False: hub files that were taken unlocked. Null: the analyzer has no weights."""
     attempts: int = 0

@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in data_dir")
     storage_url: str | None = Field(None, description="s3://bucket/prefix; default: a folder in data_dir")
     storage_endpoint: str | None = Field(None, description="address of an S3 server that is not AWS's")
+    storage_public_endpoint: str | None = Field(
+        None, description="address of that server for browsers; default: the same"
+    )
+    storage_signed_seconds: int | None = Field(
+        None, ge=1, le=604_800, description="videos are read from the bucket, by addresses that are good for so long"
+    )
     storage_encryption: str | None = Field(
         None, description="AES256, aws:kms or aws:kms:KEY-ID, asked of the S3 server"
     )
@@ -47,6 +53,7 @@ class Settings(BaseSettings):
     deployment: str = Field("default", description="whose jobs a reconciler may queue again; one per broker")
     threads: int = Field(1, ge=1, description="CPU threads one model may use")
     device: Literal["auto", "cpu"] = Field("auto", description="auto: a group with gpu = true needs a GPU; cpu: none")
+    gpu: int | None = Field(None, ge=0, description="which of the GPUs it sees a worker uses; default: groups.toml")
     gpu_memory_mib: int | None = Field(None, ge=1, description="GPU memory one worker may use; default: all of it")
     worker_memory_mib: int | None = Field(None, ge=1, description="a process beyond it is replaced after its task")
     unload_after_seconds: float | None = Field(None, gt=0, description="idle GPU workers let go of their models then")

@@ -11,10 +11,13 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from shared.errors import BadInput, Infrastructure
 from shared.locks import FileLock
@@ -29,11 +32,12 @@ class Storage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._root = folder.resolve()
 
     def path(self, key: str) -> Path:
         """The local path of a key. Raises ValueError when the key would leave the folder."""
-        path = (self.folder / key).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
+        path = Path(os.path.realpath(self._root / key))
+        if not path.is_relative_to(self._root):
             raise ValueError(f"the key {key!r} leaves the storage folder")
         return path
 
@@ -53,6 +57,44 @@ class Storage:
         """
         with self._replacing(self.path(key)) as file:
             file.write(content)
+
+    def put_aside(self, key: str, content: bytes) -> None:
+        """Store bytes that nobody reads until `move` puts them in their place: what is half-written may be seen here.
+
+        Raises:
+            Infrastructure: as `write`.
+        """
+        path = self.path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise disk_trouble(error, path) from error
+
+    def copy(self, key: str, to: str) -> None:
+        """Give what lies under a key a second one, replacing what is there; nobody waits until that lasts.
+
+        Raises:
+            Infrastructure: the disk cannot be written, or nothing lies under the key.
+        """
+        path = self.path(to)
+        part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(self.path(key), part)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV):
+                    raise
+                shutil.copyfile(self.path(key), part)  # a file system without links
+            part.replace(path)
+            part.unlink(missing_ok=True)  # renaming a link over another of the same file leaves both
+        except OSError as error:
+            raise disk_trouble(error, path) from error
 
     def move(self, key: str, to: str) -> None:
         """Give what lies under a key another one, replacing what is there, in one step.
@@ -97,8 +139,23 @@ class Storage:
             raise disk_trouble(error, folder) from error
         return folder
 
+    @contextmanager
+    def settled(self, arrived: Path) -> Iterator[None]:
+        """Bring a file that has arrived to the disk, beside what the block does; both are over at its end.
+
+        Raises:
+            Infrastructure: the disk cannot be written.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="settle") as aside:
+            flushed = aside.submit(_flush, arrived)
+            yield
+        try:
+            flushed.result()
+        except OSError as error:
+            raise disk_trouble(error, arrived) from error
+
     def adopt(self, arrived: Path, sha256: str) -> None:
-        """Move a video in from the `incoming` folder; its content has that sha256.
+        """Move a video in from the `incoming` folder; its content has that sha256, and was `settled`.
 
         Raises:
             Infrastructure: the disk cannot be written.
@@ -109,8 +166,6 @@ class Storage:
                 arrived.unlink()
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            with arrived.open("rb") as file:
-                os.fsync(file.fileno())
             arrived.replace(path)
             _flush_folder(path.parent)
         except OSError as error:
@@ -129,9 +184,15 @@ class Storage:
         except OSError as error:
             raise disk_trouble(error, path) from error
 
-    def download_url(self, key: str, *, seconds: int, name: str | None = None) -> str | None:
+    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
         """An address that anybody may read the blob from for so long; None where only this service can serve it."""
         return None
+
+    def check(self) -> None:
+        """Ask whether blobs can be stored here now. Raises Infrastructure or OSError."""
+        probe = self.incoming() / f"probe-{uuid.uuid4().hex}.part"
+        probe.write_bytes(b"ready")
+        probe.unlink()
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -173,7 +234,11 @@ class Storage:
 
 def _flush_folder(folder: Path) -> None:
     """Make a rename last: the file's new name is the folder's content."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

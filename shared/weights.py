@@ -28,7 +28,7 @@ from shared.digests import sha256_of
 from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
 from shared.hub import HubLock, LockedEntry, add_to_lock, ask, locked, read_lock
-from shared.pins import Artifact, Entry, Pins, load_pins
+from shared.pins import Artifact, Entry, PinnedFile, Pins, load_pins
 from shared.pull import Pull, PullProgress, Report, alone
 from shared.seals import Seals
 from shared.settings import settings
@@ -248,7 +248,10 @@ class Weights:
             return
         before = path.stat()
         if (actual := sha256_of(path)) != pinned:
-            raise tampered(str(path), pinned, actual)
+            cut = isinstance(file, PinnedFile) and before.st_size < file.size_bytes
+            short = f"; it is cut short, {before.st_size} of {file.size_bytes} bytes" if cut else ""
+            again = f"`{self._command} {entry}` brings it again"
+            raise WeightsTampered(f"{tampered(str(path), pinned, actual).message}{short}; {again}")
         self._seals.put(path, before, actual)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -88,7 +87,7 @@ def _end(job: Job, run: Run, status: Status, error: ErrorInfo) -> None:
 def _why_open(job: Job, run: Run) -> tuple[Status, ErrorInfo]:
     if job.cancel_requested:
         return "cancelled", ErrorInfo(code="cancelled", message="the job was cancelled")
-    if time.time() >= job.deadline_at:
+    if job.remaining_seconds <= 0:
         return "timeout", ErrorInfo(code="deadline", message="not finished by the job's deadline", retryable=True)
     died_of = f" of {run.died_of}" if run.died_of else ""
     message = f"its worker died{died_of} and left no outcome"
@@ -110,7 +109,7 @@ def _is_fine(report: AnalyzerReport) -> bool:
 def _document(job: Job, state: JobState, runs: Sequence[Run]) -> Document:
     reports = tuple(run.outcome for run in runs)
     media = MediaInfo.model_validate(job.media)
-    wall_seconds = round(time.time() - job.submitted_at, 3)
+    wall_seconds = round(job.age_seconds, 3)
     with_result = [report.name for report in reports if report.status in ("ok", "partial")]
     tracks = [track for name in with_result for track in stored_outcome(storage(), job.id, name).tracks]
     by_status: dict[Status, list[str]] = {}

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from socket import gethostname
 from typing import Any
 
@@ -22,7 +24,7 @@ from shared import traces
 from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable, WeightsMissing
 from shared.events import Event
 from shared.frames import ReadStats, Rendition
-from shared.ledger import Job, Run
+from shared.ledger import Ending, Job, Run
 from shared.log import logger
 from shared.schema import (
     AnalyzerReport,
@@ -37,13 +39,14 @@ from shared.schema import (
     TrackSet,
 )
 from shared.settings import settings
-from shared.storage import cache_key, video_key
+from shared.storage import cache_key, outcome_key, video_key
 from tasks import devices
 from tasks.celery import app
 from tasks.devices import DeviceLost
 from tasks.holding import Hold, held
-from tasks.inputs import JobMedia, stored_tracks
+from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.loading import ON_CPU, Loaded, in_use, loaded
+from tasks.models import Engine
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.outcomes import staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
@@ -54,6 +57,9 @@ log = logger(__name__)
 
 GPU_LOST = 74  # EX_IOERR of sysexits.h
 
+BRIEFS = 4
+"""Jobs whose briefs a process keeps: a worker meets those that run at once by turns."""
+
 STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
     (Skipped, "skipped"),
     (Cancelled, "cancelled"),
@@ -63,15 +69,14 @@ STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
 
 def run(name: str, job_id: str, worker: str | None) -> str:
     """Run an analyzer on a job and store its outcome; the status, or why there was nothing to do."""
-    job = ledger().job(job_id)
-    plan = Plan.model_validate(job.plan)
-    holder = worker or gethostname()
-    attempt = ledger().begin(job_id, name, limit_seconds=plan.limits[name] + GRACE_SECONDS, holder=holder)
+    brief = _brief(job_id)
+    limit = brief.plan.limits[name] + GRACE_SECONDS
+    attempt = ledger().begin(job_id, name, limit_seconds=limit, holder=worker or gethostname())
     if attempt is None:
         return "ended before, or held by another"
     events().publish(job_id, Event(type="started", analyzer=name))
     with held(attempt) as hold:
-        work = Work(analyzers()[name], job, plan, hold, worker)
+        work = Work(analyzers()[name], brief, hold, worker)
         try:
             with in_use(), traces.span(task_name(name), job=job_id, analyzer=name, attempt=attempt.attempts) as traced:
                 outcome = work.outcome()
@@ -91,16 +96,23 @@ def run(name: str, job_id: str, worker: str | None) -> str:
 def _stored(work: Work, outcome: Outcome) -> str:
     job_id, name = work.job.id, work.analyzer.name
     mark = work.fingerprint()
-    if outcome.report.status == "ok":
-        storage().write(cache_key(mark), outcome.model_dump_json().encode())
     with staged(job_id, [outcome]) as put:
         ended = ledger().end(job_id, outcome.report, attempt=work.attempt.attempts, fingerprint=mark, commit=put)
     if not ended:
         log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=work.attempt.attempts)
         return "superseded"
+    if outcome.report.status == "ok":
+        _keep_for_later(job_id, name, mark)
     announce(job_id, outcome)
     log.info("analyzed", status=outcome.report.status)
     return outcome.report.status
+
+
+def _keep_for_later(job_id: str, name: str, mark: str) -> None:
+    try:
+        storage().copy(outcome_key(job_id, name), cache_key(mark))
+    except Infrastructure as error:  # the outcome is stored; a later job makes its own
+        log.warning("not_cached", error=error.message)
 
 
 def analysis(job: Job, plan: Plan, name: str) -> Signature[Any]:
@@ -122,17 +134,36 @@ def track_length(track: BaseTrack) -> int:
     return len(track.values) if isinstance(track, SeriesTrack) else len(getattr(track, "items", ()))
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a job asks for: of its row, only what stays as it is from its planning on may be read."""
+
+    job: Job
+    plan: Plan
+    media: MediaInfo
+
+
+@lru_cache(maxsize=BRIEFS)
+def _brief(job_id: str) -> Brief:
+    """What a job asks for, read once for all its analyzers."""
+    job = ledger().job(job_id)
+    return Brief(job, Plan.model_validate(job.plan), MediaInfo.model_validate(job.media))
+
+
 class Work:
     """One attempt of one analyzer."""
 
-    def __init__(self, analyzer: AnyAnalyzer, job: Job, plan: Plan, hold: Hold, worker: str | None) -> None:
-        self.analyzer, self.job, self.plan, self.hold, self.worker = analyzer, job, plan, hold, worker
+    def __init__(self, analyzer: AnyAnalyzer, brief: Brief, hold: Hold, worker: str | None) -> None:
+        self.analyzer, self.hold, self.worker = analyzer, hold, worker
+        self.job, self.plan, self.media = brief.job, brief.plan, brief.media
         self.attempt: Run = hold.run
-        self.media = MediaInfo.model_validate(job.media)
-        self.options: Mapping[str, Any] = job.options.get(analyzer.name, {})
+        self.options: Mapping[str, Any] = self.job.options.get(analyzer.name, {})
         self.started = time.monotonic()
         self.load_seconds = 0.0
         self.hardware = ON_CPU
+        self.engines: tuple[Engine, ...] = ()
+        self.worked: tuple[int, ...] = ()
+        """Batches that each of `engines` had answered before this run: another analyzer may share it."""
         self.device_lost = False
         self.stats = ReadStats()
 
@@ -154,10 +185,11 @@ class Work:
 
     def fingerprint(self) -> str:
         """What the outcome depends on, with the inputs as they really were."""
-        inputs = {}
-        runs = ledger().runs(self.job.id)
-        for name in dependencies(self.analyzer):
-            inputs[name] = runs[name].fingerprint if name in runs and runs[name].status == "ok" else None
+        ended = self.inputs
+        inputs = {
+            name: ended[name].fingerprint if name in ended and ended[name].status == "ok" else None
+            for name in dependencies(self.analyzer)
+        }
         return fingerprint(
             self.analyzer,
             video_sha256=self.job.video_sha256,
@@ -166,6 +198,11 @@ class Work:
             renditions=fitted_renditions(self.analyzer, self.job.profile, self.plan),
             inputs=inputs,
         )
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Ending]:
+        """How the analyzers that this one may read have ended: all had before it began, so that once is enough."""
+        return endings(ledger(), self.job.id, dependencies(self.analyzer))
 
     @property
     def _is_poison(self) -> bool:
@@ -180,16 +217,16 @@ class Work:
             raise ReelgraphError(message, code="worker_died")
         if ledger().is_cancelled(self.job.id):
             raise Cancelled("the job was cancelled")
-        runs = ledger().runs(self.job.id)
         for name in self.analyzer.requires:
-            if name not in runs or runs[name].status not in ("ok", "partial"):
+            if name not in self.inputs or not self.inputs[name].has_result:
                 raise Skipped(f"{name} brought no result", code="missing_input")
 
     def _loaded(self) -> Loaded:
         before = time.monotonic()
         ready = loaded(self.analyzer)
         self.load_seconds = time.monotonic() - before
-        self.hardware = ready.hardware
+        self.hardware, self.engines = ready.hardware, ready.engines
+        self.worked = tuple(engine.worked for engine in ready.engines)
         devices.reset_peak()
         return ready
 
@@ -201,7 +238,7 @@ class Work:
             open_reader=lambda check: frame_store().open(
                 video, self.media, self.plan.renditions, check=check, began=self._count_pass
             ),
-            tracks=stored_tracks(storage(), ledger(), self.job.id, dependencies(self.analyzer)),
+            tracks=stored_tracks(storage(), self.job.id, self.inputs),
             cancelled=self._is_over,
             report=self._progress,
         )
@@ -277,7 +314,11 @@ class Work:
             held_gpu_mib=devices.held_mib(),
             device=self.hardware.device,
             precision=self.hardware.precision,
-            notes=self.hardware.notes,
+            batches={
+                engine.files.entry: engine.worked - before
+                for engine, before in zip(self.engines, self.worked, strict=True)
+            },
+            notes=(*self.hardware.notes, *filter(None, [self.plan.slower.get(self.analyzer.name)])),
             weights_reviewed=all(map(weights().is_reviewed, used)) if used else None,
             attempts=self.attempt.attempts - self._is_poison,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
@@ -316,7 +357,7 @@ def _peak_rss_mib() -> float:
 
 
 def _register(name: str) -> None:
-    @app.task(name=task_name(name), bind=True)
+    @app.task(name=task_name(name), bind=True, ignore_result=True)  # a chord counts it all the same
     def analyze(task: Task[[str], str], job_id: str) -> str:
         with bound_contextvars(job=job_id, analyzer=name):  # in every line of the log from here on
             return run(name, job_id, task.request.hostname)

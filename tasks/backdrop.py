@@ -18,21 +18,30 @@ LEAST_GRADIENT = 0.25
 """A background whose neighbouring pixels differ by less on average, in grey levels, is plain, or as good as that by
 blur: what is left is rounding. Our own measurement: one colour 0, a studio's blurred wall 0.07; an office wall 0.33, a
 picture with structure, blurred by 4 pixels, 0.58."""
-COLOURS = 4
-"""Levels of each of red, green and blue: the dominant colour is the mean of the fullest of 64 bins."""
+COLOURS, BIN_SHIFT = 4, 6
+"""Levels of each of red, green and blue, and the bits of one level: the dominant colour is the mean of the fullest of
+64 bins."""
 
 Mask = NDArray[np.bool_]
 RatioUnknown = Literal["no_people", "no_background", "people_too_small", "people_too_smooth", "background_too_small"]
 """Why a background cannot be compared with people: too small are less than 1000 pixels beside the outline."""
 
 
-def dominant(pixels: NDArray[np.uint8]) -> tuple[tuple[int, int, int], float]:
-    """The mean colour of the fullest of 64 bins of rgb pixels `(n, 3)`, and the share of the pixels in it."""
-    levels = pixels.astype(np.intp) * COLOURS // 256
-    bins = (levels[:, 0] * COLOURS + levels[:, 1]) * COLOURS + levels[:, 2]
-    sizes = np.bincount(bins, minlength=COLOURS**3)
-    red, green, blue = (round(float(value)) for value in pixels[bins == sizes.argmax()].mean(axis=0))
-    return (red, green, blue), float(sizes.max() / len(pixels))
+def dominant(picture: NDArray[np.uint8], part: Mask) -> tuple[tuple[int, int, int], float]:
+    """The mean colour of the fullest of 64 bins of a part of an rgb picture, and the share of the part in it.
+
+    `picture` `(height, width, 3)`; at least one pixel of `part` `(height, width)` is set.
+    """
+    import cv2
+
+    inside = part.view(np.uint8)
+    reds, greens, blues = (np.asarray(level, np.uint8) >> BIN_SHIFT for level in cv2.split(picture))
+    bins = (reds * COLOURS + greens) * COLOURS + blues
+    sizes = cv2.calcHist([bins], [0], inside, [COLOURS**3], [0, COLOURS**3]).ravel()
+    fullest = int(sizes.argmax())
+    mean = cv2.mean(picture, ((bins == fullest) & part).view(np.uint8))
+    red, green, blue = (round(value) for value in mean[:3])
+    return (red, green, blue), float(sizes[fullest]) / cv2.countNonZero(inside)
 
 
 def detail_ratio(gray: NDArray[np.uint8], inside: Mask, outside: Mask) -> float | RatioUnknown:
@@ -42,12 +51,12 @@ def detail_ratio(gray: NDArray[np.uint8], inside: Mask, outside: Mask) -> float 
     """
     import cv2
 
-    if inside.sum() < LEAST_PIXELS:
+    if cv2.countNonZero(inside.view(np.uint8)) < LEAST_PIXELS:
         return "people_too_small"
-    if outside.sum() < LEAST_PIXELS:
+    if cv2.countNonZero(outside.view(np.uint8)) < LEAST_PIXELS:
         return "background_too_small"
-    laplacian = cv2.Laplacian(gray, cv2.CV_32F)
-    people, background = float(laplacian[inside].var()), float(laplacian[outside].var())
+    laplacian = np.asarray(cv2.Laplacian(gray, cv2.CV_16S), np.int16)
+    people, background = _variance(laplacian, inside), _variance(laplacian, outside)
     return background / people if people >= LEAST_DETAIL else "people_too_smooth"
 
 
@@ -56,17 +65,41 @@ def blur(gray: NDArray[np.uint8], part: Mask) -> float | None:
 
     Crete, Dolmiere, Ladret and Nicolas, The Blur Effect: Perception and Estimation with a New No-Reference Perceptual
     Blur Metric, 2007: what is blurred already changes little. The larger of both directions.
+
+    Neighbouring means of 9 pixels differ by a ninth of the difference of the pixels that only one of them has, so
+    everything is counted in ninths of a level, exactly.
     """
     import cv2
 
-    picture = gray.astype(np.float32)
+    margin, inside = BLUR_PIXELS // 2, part.view(np.uint8)
     found = []
-    for axis, size in ((0, (1, BLUR_PIXELS)), (1, (BLUR_PIXELS, 1))):
-        steps = np.abs(np.diff(picture, axis=axis))
-        left = np.abs(np.diff(cv2.blur(picture, size), axis=axis))
-        both = part[1:] & part[:-1] if axis == 0 else part[:, 1:] & part[:, :-1]
-        total = float(steps[both].sum())
-        if total < LEAST_GRADIENT * max(int(both.sum()), 1):
+    for pick, border in ((_rows, (margin, margin, 0, 0)), (_columns, (0, 0, margin, margin))):
+        around = np.asarray(cv2.copyMakeBorder(gray, *border, cv2.BORDER_REFLECT_101), np.uint8)
+        both = pick(inside, 1, None) & pick(inside, None, -1)
+        if not both.any():
             continue
-        found.append(1 - float(np.maximum(steps - left, 0)[both].sum()) / total)
+        steps = cv2.absdiff(pick(gray, 1, None), pick(gray, None, -1)) * both
+        if (total := cv2.sumElems(steps)[0]) < LEAST_GRADIENT * cv2.countNonZero(both):
+            continue
+        left = cv2.absdiff(pick(around, BLUR_PIXELS, None), pick(around, None, -BLUR_PIXELS))
+        ninths = np.multiply(steps, BLUR_PIXELS, dtype=np.uint16)
+        taken = cv2.subtract(ninths, left.astype(np.uint16))  # what is below 0 becomes 0
+        found.append(1 - cv2.sumElems(taken)[0] / (BLUR_PIXELS * total))
     return max(found, default=None)
+
+
+def _variance(values: NDArray[np.int16], part: Mask) -> float:
+    """Of a part that holds something; exact sums, so nothing is lost by not taking the mean off first."""
+    import cv2
+
+    inside = values * part.view(np.uint8)
+    count = cv2.countNonZero(part.view(np.uint8))
+    return cv2.norm(inside, cv2.NORM_L2SQR) / count - (cv2.sumElems(inside)[0] / count) ** 2
+
+
+def _rows(picture: NDArray[np.uint8], first: int | None, last: int | None) -> NDArray[np.uint8]:
+    return picture[first:last]
+
+
+def _columns(picture: NDArray[np.uint8], first: int | None, last: int | None) -> NDArray[np.uint8]:
+    return picture[:, first:last]

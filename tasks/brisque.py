@@ -121,14 +121,19 @@ def features(luma: NDArray[np.uint8], ratios: Floats) -> Floats | None:
 
 def fitted(values: NDArray[np.float32], ratios: Floats) -> tuple[float, float, float, float] | None:
     """Fit an asymmetric generalised Gaussian by moments: shape, mean, left and right variance (Lasmar et al., 2009)."""
-    below, above = values[values < 0], values[values >= 0]
-    if not len(below) or not len(above):
+    import cv2
+
+    below = int(np.count_nonzero(values < 0))
+    above = values.size - below
+    if not below or not above:
         return None
-    left, right = float(np.square(below).mean()), float(np.square(above).mean())
+    # sums by OpenCV, in 64 bits: picking the values of either side out took six times as long
+    squares, squares_below = cv2.norm(values, cv2.NORM_L2SQR), cv2.norm(np.minimum(values, 0), cv2.NORM_L2SQR)
+    left, right = squares_below / below, (squares - squares_below) / above
     if left <= 0 or right <= 0:
         return None
     skew = np.sqrt(left / right)
-    ratio = float(np.abs(values).mean()) ** 2 / float(np.square(values).mean())
+    ratio = (cv2.norm(values, cv2.NORM_L1) / values.size) ** 2 / (squares / values.size)
     wanted = ratio * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
     index = int(np.abs(ratios - wanted).argmin())
     shape = float(SHAPES[index])

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from celery import signals
 
+from shared.errors import ReelgraphError
 from shared.groups import CONTROL
 from shared.isolated import warm_up
 from shared.log import logger
 from shared.settings import settings
-from tasks.devices import DeviceLost, NoDevice, OutOfDeviceMemory
 from tasks.loading import preload, unload_idle
 
 POLL_SECONDS = 1.0
@@ -34,6 +36,8 @@ def run_folder() -> Path:
 
 def loaded_marks() -> list[Path]:
     """The files that say which children of this start of the worker have loaded their models.
+
+    Each holds, as JSON, the analyzers that the child could not load and why.
 
     No process id names the worker: it is 1 in every container that shares the folder.
     """
@@ -61,14 +65,29 @@ def _preload(**_: object) -> None:
         queues = tuple(os.environ[QUEUES].split(","))
         if queues != (CONTROL,):
             warm_up()
-        preload(queues)
-        (run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}").touch()
-    except (NoDevice, OutOfDeviceMemory, DeviceLost) as error:
-        refusal().write_text(error.message, encoding="utf-8")
-        os._exit(PRELOAD_FAILED)
-    except BaseException:
-        log.exception("preload_failed")
-        os._exit(PRELOAD_FAILED)
+        unavailable = preload(queues)
+        part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
+        part.write_text(json.dumps(unavailable), encoding="utf-8")
+        part.replace(
+            run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}"
+        )  # whole: the worker reads what it finds
+    except ReelgraphError as error:
+        _refuse(error.message)
+    except Exception as error:
+        log.debug("preload_failed", exc_info=True)
+        said = str(error).partition("\n")[0]
+        _refuse(f"loading the models failed: {type(error).__name__}: {said} (`--loglevel debug` shows where)")
+    except BaseException as error:  # noqa: BLE001  (Celery swallows what passes here)
+        _refuse(f"loading the models was ended: {type(error).__name__}: {error}")
+
+
+def _refuse(reason: str) -> NoReturn:
+    """Leave word for the worker why no start can succeed, and end."""
+    try:
+        refusal().write_text(reason, encoding="utf-8")
+    except OSError as error:  # the run folder itself may be what cannot be written
+        log.error("refused", reason=reason, unwritten=str(error))  # noqa: TRY400  (the sentence says it all)
+    os._exit(PRELOAD_FAILED)
 
 
 def _watch(parent: int) -> None:

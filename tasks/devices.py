@@ -71,7 +71,8 @@ def claim(memory_mib: int | None) -> Device:
         raise NoDevice("no GPU is seen here; REELGRAPH_DEVICE=cpu runs the models on the CPU")
     free, total = (number // MIB for number in torch.cuda.mem_get_info(0))
     if memory_mib is not None and memory_mib > free:
-        raise NoDevice(f"{memory_mib} MiB of GPU memory are wanted and {free} of {total} MiB are free")
+        what = f"{memory_mib} MiB of GPU memory are wanted and {free} of {total} MiB are free"
+        raise NoDevice(f"{what}: stop what holds the rest, or allow this worker less (REELGRAPH_GPU_MEMORY_MIB)")
     share = memory_mib or free
     torch.cuda.set_per_process_memory_fraction(min(1.0, share / total), 0)
     # cuDNN's attention builds a plan for every new shape, up to half a second each, and jobs always bring new shapes

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.errors import Cancelled
 from shared.frames import Audio, FrameBatch, FrameReader, Frames
-from shared.ledger import Ledger
+from shared.ledger import Ending, Ledger
 from shared.schema import BaseTrack, MediaInfo, Outcome, SeriesTrack
 from shared.storage import Storage, outcome_key
 from tasks.analyzer import ItemT
@@ -106,8 +106,12 @@ def parse_outcome(content: bytes) -> Outcome:
     return Outcome(report=raw["report"], tracks=tracks)
 
 
-def stored_tracks(storage: Storage, ledger: Ledger, job_id: str, names: tuple[str, ...]) -> dict[str, BaseTrack]:
-    """The tracks of those of the named analyzers that have a result in this job, by id."""
-    runs = ledger.runs(job_id) if names else {}
-    with_result = [name for name in names if name in runs and runs[name].status in ("ok", "partial")]
+def endings(ledger: Ledger, job_id: str, names: tuple[str, ...]) -> dict[str, Ending]:
+    """How those of the named analyzers that are in this job have ended."""
+    return ledger.endings(job_id, names) if names else {}
+
+
+def stored_tracks(storage: Storage, job_id: str, ended: Mapping[str, Ending]) -> dict[str, BaseTrack]:
+    """The tracks of those analyzers that have a result, by id."""
+    with_result = [name for name, ending in ended.items() if ending.has_result]
     return {track.id: track for name in with_result for track in stored_outcome(storage, job_id, name).tracks}

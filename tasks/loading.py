@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from functools import cache
 from threading import Lock
 
 from shared.errors import ReelgraphError, Unavailable
-from shared.groups import groups
+from shared.groups import groups, planned_gpu, visible_devices, worker_of
 from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import Precision, settings
@@ -96,8 +97,8 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
     return known
 
 
-def preload(queues: tuple[str, ...]) -> None:
-    """Load every analyzer of these queues; what cannot be loaded is remembered and logged.
+def preload(queues: tuple[str, ...]) -> dict[str, str]:
+    """Load every analyzer of these queues; what cannot be loaded is remembered, logged and answered, with the reason.
 
     Raises:
         NoDevice, OutOfDeviceMemory, DeviceLost: the GPU that these queues need is not there, too small, or fails; such
@@ -106,6 +107,7 @@ def preload(queues: tuple[str, ...]) -> None:
     _queues.extend(queues)
     served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
     _agree(served)
+    unavailable: dict[str, str] = {}
     for number, analyzer in enumerate(served, 1):
         log.info("loading", analyzer=analyzer.name, number=number, of=len(served))
         try:
@@ -114,9 +116,12 @@ def preload(queues: tuple[str, ...]) -> None:
             raise
         except ReelgraphError as error:
             log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
+            unavailable[analyzer.name] = error.message
         else:
             took = {"seconds": round(ready.seconds, 2), "warm_up_seconds": round(ready.warm_up_seconds, 2)}
             log.info("loaded", analyzer=analyzer.name, **took, **asdict(ready.hardware))
+    log.info("preloaded", queues=list(queues), gpu_mib=held_mib())
+    return unavailable
 
 
 @contextmanager
@@ -153,6 +158,22 @@ def on_gpu(group: str) -> bool:
     """Whether the models of a group run on a GPU, as the settings are."""
     here = settings()
     return groups()[group].gpu and here.profile == "gpu" and here.device != "cpu"
+
+
+def devices_shown(worker: str, queues: Sequence[str]) -> str:
+    """CUDA_VISIBLE_DEVICES of a worker of these queues: the one GPU that it uses, none for CPU workers.
+
+    The settings choose, else `groups.toml`; what is exported counts as all GPUs that there are.
+
+    Raises:
+        BadInput: several GPUs may be meant, or the one that is meant is not shown.
+    """
+    served = [queue for queue in queues if queue in groups() and on_gpu(queue)]
+    if not served:
+        return ""  # a context that nobody needs takes half a GiB of the GPU
+    chosen = settings().gpu
+    gpu = planned_gpu(worker_of(worker), served) if chosen is None else chosen
+    return visible_devices(gpu, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def budget_mib(queues: Sequence[str]) -> int | None:
@@ -264,12 +285,12 @@ def _gpu_failed(analyzer: AnyAnalyzer, error: Exception) -> OutOfDeviceMemory | 
     """What a GPU that is too small or broken made of loading or warming up, as one sentence; None for anything else."""
     said = str(error).partition("\n")[0]
     if is_lost(error):
-        return DeviceLost(f"the GPU failed while {analyzer.name} was loaded: {said}")
+        return DeviceLost(f"the GPU failed while {analyzer.name} was loaded: {said}; look for it with `nvidia-smi -q`")
     if not is_out_of_memory(error):
         return None
     give_back()
     room = _gpu().memory_mib
     return OutOfDeviceMemory(
         f"the models of this worker take more than the {room} MiB of GPU memory that it may use: memory ran out while "
-        f"{analyzer.name} was loaded and warmed up ({said})"
+        f"{analyzer.name} was loaded and warmed up ({said}); allow it more, or serve fewer groups"
     )

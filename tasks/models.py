@@ -49,6 +49,8 @@ class Engine(Protocol):
     files: Weighted
     batch: int
     """Items that go through at once; found by memory at warm-up on a GPU."""
+    worked: int
+    """Batches that it has worked on since it was made, those of warm-ups too."""
     notes: tuple[str, ...]
     """What it could not have as it should, for receipts: why it is not on the GPU, why its loop is not recorded."""
 
@@ -63,8 +65,17 @@ class Engine(Protocol):
 
 
 EngineT = TypeVar("EngineT", bound=Engine)
-EngineKind = Callable[[Weighted], EngineT]
-"""Mostly a class of engines. Calling it loads nothing."""
+MadeT_co = TypeVar("MadeT_co", bound=Engine, covariant=True)
+
+
+class EngineKind(Protocol[MadeT_co]):
+    """A class of engines. Making one loads nothing."""
+
+    precisions: tuple[Number, ...]
+    """Those that it can be asked for."""
+
+    def __call__(self, files: Weighted, /) -> MadeT_co:
+        """An engine over these files."""
 
 
 class Engines:
@@ -311,7 +322,8 @@ def agreed(demands: Mapping[str, Demand], room_mib: int | None) -> Mapping[str, 
             return rung.precisions
     least = rungs[-1]
     sizes = ", ".join(f"{name} {demands[name].takes(one) or 0} ({one})" for name, one in least.precisions.items())
-    raise NoDevice(f"the models take {least.vram_mib} MiB of GPU memory and this worker may use {room_mib}: {sizes}")
+    what = f"the models take {least.vram_mib} MiB of GPU memory and this worker may use {room_mib}: {sizes}"
+    raise NoDevice(f"{what}; serve fewer groups, allow more memory, or see what `reelgraph plan` finds for your GPUs")
 
 
 def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device, *, on_cpu: Number = "fp32") -> Number:

@@ -35,7 +35,7 @@ def storage() -> Storage:
     here = settings()
     if here.storage_url is None:
         return Storage(here.storage_folder)
-    bucket = Bucket(here.storage_url, here.storage_endpoint, here.storage_encryption)
+    bucket = Bucket(here.storage_url, here.storage_endpoint, here.storage_encryption, here.storage_public_endpoint)
     engine = ledger().engine
     hold = partial(_hold_videos, engine) if engine.dialect.name == "postgresql" else None
     return ObjectStorage(here.storage_folder, bucket, copies_bytes=here.storage_copies_bytes, hold=hold)

@@ -22,14 +22,17 @@ def staged(job_id: str, outcomes: Sequence[Outcome]) -> Iterator[Callable[[], No
     """
     aside = {one.report.name: f"{outcome_key(job_id, one.report.name)}.{uuid4().hex}" for one in outcomes}
 
+    left = dict(aside)
+
     def put() -> None:
         for name, key in aside.items():
             storage().move(key, outcome_key(job_id, name))
+            del left[name]
 
     try:
         for one in outcomes:
-            storage().write(aside[one.report.name], one.model_dump_json().encode())
+            storage().put_aside(aside[one.report.name], one.model_dump_json().encode())
         yield put
     finally:
-        for key in aside.values():
+        for key in left.values():
             storage().remove(key)

@@ -5,109 +5,32 @@ nobody has measured the seconds of a model in a precision, the layout says so an
 
 The search is exact. Its objective, in this order: every group has a worker on a GPU with room for it; the models are as
 few steps as possible from their best precisions, all together; the least work is done by models that are not in theirs;
-the most video goes through; a clip waits least. Of layouts that are equally good the first one found counts, and the
-order of the search is fixed.
+there are as many worker processes as possible (groups that share one need less memory, since one context and one work
+space serve all, and wait for one another); the most video goes through; a clip waits least. Of layouts that are equally
+good the first one found counts, and the order of the search is fixed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from tasks.devices import NoDevice
-from tasks.models import Demand, Number, Rung, ladder
+from tasks.layout import Groups, Layout, Load, Placed, Worker
+from tasks.models import Number, Rung, ladder
 
 CONTEXT_MIB = 600
 """What a process with torch takes on a GPU before its first tensor: 520 MiB were seen on an H200 by NVML."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one analyzer asks for: its models, if they are for a GPU, and its work for a second of video."""
-
-    analyzer: str
-    group: str
-    level: int
-    seconds: float | Mapping[Number, float | None] | None
-    """By precision of its first model where that makes a difference; None: nobody has measured it."""
-    models: Mapping[str, Demand] = field(default_factory=dict)
-    """What each entry that it uses asks of a GPU."""
-
-    def measured(self, precisions: Mapping[str, Number]) -> float | None:
-        """Seconds with its models in these precisions; None where nobody has measured that."""
-        if not isinstance(self.seconds, Mapping):
-            return self.seconds
-        entry = next(iter(self.models), None)
-        return self.seconds.get(precisions[entry]) if entry is not None else None
-
-    def at_least(self, precisions: Mapping[str, Number]) -> float:
-        """The same for comparing layouts: where it is not measured, what the better precisions take; else nothing."""
-        known = self.measured(precisions)
-        if known is not None or not isinstance(self.seconds, Mapping):
-            return known or 0.0
-        return max(filter(None, self.seconds.values()), default=0.0)
-
-    def is_lowered(self, precisions: Mapping[str, Number]) -> bool:
-        """Whether one of its models is not in the best precision that it may have."""
-        return any(precisions[entry] != demand.choices[0] for entry, demand in self.models.items())
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A model of a worker."""
-
-    entry: str
-    analyzers: tuple[str, ...]
-    precision: Number
-    vram_mib: int | None
-    """None: nobody has declared it."""
-    is_derived: bool
-    """Whether its memory was worked out, and not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """One worker process of the layout."""
-
-    name: str
-    group: str
-    gpu: int | None
-    vram_mib: int
-    models: tuple[Placed, ...]
-    seconds: float
-    """Measured work for a second of video."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Workers, and what they bring: for a second of video, all workers warm and nothing queued."""
-
-    workers: tuple[Worker, ...]
-    least_latency: float
-    """Seconds until the last analyzer has ended, GPUs shared, levels one after another; without what is unmeasured."""
-    most_throughput: float
-    """Seconds of video that go through in a second, the busiest place always busy; without what is unmeasured."""
-    unmeasured: tuple[str, ...] = ()
-    """Analyzers whose seconds, as their models are placed, nobody has measured."""
-    undeclared: tuple[str, ...] = ()
-    """Entries whose memory nobody has declared: they may not fit."""
-
-    @property
-    def latency(self) -> float | None:
-        """Seconds until the last analyzer has ended; None where not all of it was measured."""
-        return None if self.unmeasured else self.least_latency
-
-    @property
-    def throughput(self) -> float | None:
-        """Seconds of video that go through in a second; None where not all of it was measured."""
-        return None if self.unmeasured else self.most_throughput
+MOST_SHARING = 8
+"""Of more groups than that none share a worker: there are 4,140 ways for 8 to share, and 21,147 for 9."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A group with its models in some precisions."""
+    """A worker's groups with their models in some precisions."""
 
-    group: str
+    groups: Groups
     rung: Rung
     need_mib: int
     lowered: float
@@ -133,7 +56,7 @@ Score = tuple[int, float, float, float]
 def pack(loads: Sequence[Load], *, gpus: int, gpu_memory_mib: int) -> Layout:
     """The best layout for so many equal GPUs, see the module.
 
-    GPUs that no group needs get one more worker each of the then busiest group.
+    GPUs that no group needs get one more worker each of the then busiest groups.
 
     Raises:
         NoDevice: there is no layout in which every group has a place, in any precisions its models may have.
@@ -142,54 +65,118 @@ def pack(loads: Sequence[Load], *, gpus: int, gpu_memory_mib: int) -> Layout:
     for load in loads:
         by_group.setdefault(load.group, []).append(load)
     on_gpu = {group: members for group, members in by_group.items() if any(load.models for load in members)}
-    beside = [_way(group, Rung({}, 0, 0), members) for group, members in by_group.items() if group not in on_gpu]
-    ways = {group: [_way(group, rung, members) for rung in _rungs(members)] for group, members in on_gpu.items()}
-    search = _Search(ways, beside, gpus, gpu_memory_mib)
-    cards = sorted(search.best(), key=lambda card: (-sum(way.busy_on_gpu for way in card), card[0].group))
+    beside = [_way((group,), Rung({}, 0, 0), members) for group, members in by_group.items() if group not in on_gpu]
+    cards = _best_cards(on_gpu, beside, gpus, gpu_memory_mib)
+    cards.sort(key=lambda card: (-sum(way.busy_on_gpu for way in card), card[0].groups))
     workers = list(_workers(cards, _copies(cards, gpus), by_group, gpu_memory_mib))
-    workers += [Worker(way.group, way.group, None, 0, (), _measured(by_group[way.group], {})) for way in beside]
+    workers += [Worker(way.groups[0], way.groups, None, 0, (), _measured(_of(by_group, way.groups))) for way in beside]
     order = {group: number for number, group in enumerate(by_group)}
-    workers.sort(key=lambda worker: (worker.gpu is None, worker.gpu or 0, order[worker.group]))
+    workers.sort(key=lambda worker: (worker.gpu is None, worker.gpu or 0, order[worker.groups[0]]))
     return _described(workers, by_group)
 
 
+def _best_cards(on_gpu: Mapping[str, Sequence[Load]], beside: Sequence[_Way], gpus: int, memory_mib: int) -> list[Card]:
+    """The GPUs that are used, in the best of all layouts: each group alone, or some in one worker."""
+    known: dict[Groups, list[_Way]] = {}
+    best: list[Card] | None = None
+    so_far: tuple[int, float] | None = None
+    for sharing in _sharings(tuple(on_gpu)):
+        for groups in sharing:
+            if groups not in known:
+                members = _of(on_gpu, groups)
+                known[groups] = [_way(groups, rung, members) for rung in _rungs(members)]
+        search = _Search([known[groups] for groups in sharing], beside, gpus, memory_mib, better_than=so_far)
+        if (found := search.best()) is not None:
+            best, so_far = found, search.closeness
+        if so_far is not None and so_far[0] == 0:
+            break  # all models are in their best precisions: to share a worker brings nothing more
+    if best is None:
+        raise _refusal(on_gpu, gpus, memory_mib)
+    return best
+
+
+def _sharings(groups: Groups) -> list[tuple[Groups, ...]]:
+    """All ways to serve groups by workers, first each alone, at last all by one; each group in one worker."""
+    if len(groups) > MOST_SHARING:
+        return [tuple((group,) for group in groups)]
+    found: list[tuple[Groups, ...]] = [()]
+    for group in groups:
+        found = [
+            (*sharing[:place], (*(sharing[place] if place < len(sharing) else ()), group), *sharing[place + 1 :])
+            for sharing in found
+            for place in range(len(sharing) + 1)
+        ]
+    return sorted(found, key=lambda sharing: -len(sharing))
+
+
+def _of(by_group: Mapping[str, Sequence[Load]], groups: Groups) -> list[Load]:
+    return [load for group in groups for load in by_group[group]]
+
+
 def _rungs(members: Sequence[Load]) -> tuple[Rung, ...]:
-    # analyzers of a group that use one entry share its model
+    # analyzers of a worker that use one entry share its model
     return ladder({entry: demand for load in members for entry, demand in load.models.items()})
 
 
-def _way(group: str, rung: Rung, members: Sequence[Load]) -> _Way:
+def _way(groups: Groups, rung: Rung, members: Sequence[Load]) -> _Way:
     by_level: dict[int, tuple[float, float]] = {}
     for load in members:
         seconds = load.at_least(rung.precisions)
         all_work, gpu_work = by_level.get(load.level, (0.0, 0.0))
         by_level[load.level] = all_work + seconds, gpu_work + (seconds if load.models else 0.0)
     lowered = sum(load.at_least(rung.precisions) for load in members if load.is_lowered(rung.precisions))
-    return _Way(group, rung, rung.vram_mib + CONTEXT_MIB, lowered, by_level)
+    return _Way(groups, rung, rung.vram_mib + CONTEXT_MIB, lowered, by_level)
+
+
+def _refusal(on_gpu: Mapping[str, Sequence[Load]], gpus: int, memory_mib: int) -> NoDevice:
+    least = {group: _rungs(members)[-1].vram_mib + CONTEXT_MIB for group, members in on_gpu.items()}
+    least = dict(sorted(least.items(), key=lambda one: (-one[1], one[0])))
+    for group, need_mib in least.items():
+        if need_mib > memory_mib:
+            what = f"the models of {group} take {need_mib} MiB of GPU memory at least"
+            return NoDevice(f"{what}, and {memory_mib} MiB of a GPU can be used")
+    sizes = ", ".join(f"{group} {need_mib}" for group, need_mib in least.items())
+    together = _rungs(_of(on_gpu, tuple(on_gpu)))[-1].vram_mib + CONTEXT_MIB
+    each = f"{gpus} GPUs of which {memory_mib} MiB can be used"
+    message = f"there is no layout on {each}, for the groups take at least, in MiB: {sizes}"
+    return NoDevice(f"{message}; all of them in one worker {together}")
 
 
 class _Search:
-    """Branch and bound: groups one after another, the largest first, each in every way on every GPU with room for it.
+    """Branch and bound: workers one after another, the largest first, each in every way on every GPU with room for it.
 
     What is placed already gives a bound that the rest can only raise, so a branch that cannot win is left.
     """
 
-    def __init__(self, ways: Mapping[str, Sequence[_Way]], beside: Sequence[_Way], gpus: int, memory_mib: int) -> None:
-        self._ways = sorted(ways.values(), key=lambda each: (-each[-1].need_mib, each[0].group))
+    def __init__(
+        self,
+        ways: Iterable[Sequence[_Way]],
+        beside: Sequence[_Way],
+        gpus: int,
+        memory_mib: int,
+        *,
+        better_than: tuple[int, float] | None = None,
+    ) -> None:
+        self._ways = sorted(ways, key=lambda each: (-each[-1].need_mib, each[0].groups))
         self._beside = beside
         self._gpus, self._memory_mib = gpus, memory_mib
         least = [min(each, key=lambda way: way.busy_on_gpu) for each in self._ways]
         self._average = sum(way.busy_on_gpu for way in least) / gpus
-        self._known_copies: dict[tuple[object, ...], dict[str, int]] = {}
-        self._score: Score | None = None
-        self._cards: list[Card] = []
+        self._known_copies: dict[tuple[object, ...], dict[Groups, int]] = {}
+        # no score is below 0 seconds: what is found has fewer steps, or less work in lower precisions
+        self._score: Score | None = (*better_than, -1.0, -1.0) if better_than is not None else None
+        self._cards: list[Card] | None = None
 
-    def best(self) -> list[Card]:
-        """The GPUs that are used. Raises NoDevice when not all groups can have a place."""
-        self._place(0, [])
-        if self._score is None and self._ways:
-            raise self._refusal()
+    def best(self) -> list[Card] | None:
+        """The GPUs that are used; None when not all groups can have a place, or it is not better than was asked."""
+        if sum(each[-1].need_mib for each in self._ways) <= self._gpus * self._memory_mib:
+            self._place(0, [])
         return self._cards
+
+    @property
+    def closeness(self) -> tuple[int, float] | None:
+        """Steps from the best precisions, and work in lower ones, of what was found."""
+        return self._score[:2] if self._score is not None else None
 
     def _place(self, number: int, cards: list[Card]) -> None:
         if self._score is not None and self._bound(cards) >= self._score:
@@ -211,46 +198,37 @@ class _Search:
         A later group can take a GPU that is now left for one more worker, so a part counts on all of them.
         """
         ways = [way for card in cards for way in card]
-        steps, lowered = sum(way.rung.steps for way in ways), sum(way.lowered for way in ways)
+        # rounded: in which order the work of groups is added up shall make no difference
+        steps, lowered = sum(way.rung.steps for way in ways), round(sum(way.lowered for way in ways), 9)
         if len(ways) < len(self._ways):
-            copies = {way.group: 1 + self._gpus - len(cards) for way in ways}
+            copies = {way.groups: 1 + self._gpus - len(cards) for way in ways}
         else:
             copies = self._copies(cards)
         busiest = max(self._average, _busiest(cards, copies, self._beside))
         return steps, lowered, busiest, _latency(cards, self._beside)
 
-    def _copies(self, cards: Sequence[Card]) -> dict[str, int]:
+    def _copies(self, cards: Sequence[Card]) -> dict[Groups, int]:
         """Kept, since which groups share a GPU makes no difference to it."""
-        key = (len(cards), *sorted((way.group, way.rung.steps) for card in cards for way in card))
+        key = (len(cards), *sorted((way.groups, way.rung.steps) for card in cards for way in card))
         if key not in self._known_copies:
             self._known_copies[key] = _copies(cards, self._gpus)
         return self._known_copies[key]
 
-    def _refusal(self) -> NoDevice:
-        least = [each[-1] for each in self._ways]
-        for way in least:
-            if way.need_mib > self._memory_mib:
-                what = f"the models of {way.group} take {way.need_mib} MiB of GPU memory at least"
-                return NoDevice(f"{what}, and {self._memory_mib} MiB of a GPU can be used")
-        sizes = ", ".join(f"{way.group} {way.need_mib}" for way in least)
-        each = f"{self._gpus} GPUs of which {self._memory_mib} MiB can be used"
-        return NoDevice(f"there is no layout on {each}, for the groups take at least, in MiB: {sizes}")
 
-
-def _copies(cards: Sequence[Card], gpus: int) -> dict[str, int]:
-    """How many workers each group has when every GPU that is left goes to the group whose workers are the busiest."""
+def _copies(cards: Sequence[Card], gpus: int) -> dict[Groups, int]:
+    """How many workers groups have when every GPU that is left goes to those whose workers are the busiest."""
     ways = [way for card in cards for way in card]
-    copies = {way.group: 1 for way in ways}
+    copies = {way.groups: 1 for way in ways}
     for _ in range(gpus - len(cards) if ways else 0):
-        busiest = max(ways, key=lambda way: way.busy / copies[way.group])
-        copies[busiest.group] += 1
+        busiest = max(ways, key=lambda way: way.busy / copies[way.groups])
+        copies[busiest.groups] += 1
     return copies
 
 
-def _busiest(cards: Sequence[Card], copies: Mapping[str, int], beside: Sequence[_Way]) -> float:
+def _busiest(cards: Sequence[Card], copies: Mapping[Groups, int], beside: Sequence[_Way]) -> float:
     """Seconds that the busiest worker or GPU works for a second of video, each group's work shared by its workers."""
-    workers = [way.busy / copies[way.group] for card in cards for way in card] + [way.busy for way in beside]
-    shared = [sum(way.busy_on_gpu / copies[way.group] for way in card) for card in cards]
+    workers = [way.busy / copies[way.groups] for card in cards for way in card] + [way.busy for way in beside]
+    shared = [sum(way.busy_on_gpu / copies[way.groups] for way in card) for card in cards]
     return max([*workers, *shared], default=0.0)
 
 
@@ -269,19 +247,19 @@ def _latency(cards: Sequence[Card], beside: Sequence[_Way]) -> float:
 
 
 def _workers(
-    cards: Sequence[Card], copies: Mapping[str, int], loads: Mapping[str, Sequence[Load]], memory_mib: int
+    cards: Sequence[Card], copies: Mapping[Groups, int], loads: Mapping[str, Sequence[Load]], memory_mib: int
 ) -> Iterator[Worker]:
     """The workers of each GPU, with what is left of its memory shared out among them for larger batches."""
-    placed = {way.group: way for card in cards for way in card}
-    more = [(group, number) for group, count in copies.items() for number in range(1, count)]
-    alone: list[tuple[Card, int]] = [((placed[group],), number) for group, number in more]
+    placed = {way.groups: way for card in cards for way in card}
+    more = [(groups, number) for groups, count in copies.items() for number in range(1, count)]
+    alone: list[tuple[Card, int]] = [((placed[groups],), number) for groups, number in more]
     for gpu, (card, number) in enumerate([*((card, 0) for card in cards), *alone]):
         spare = (memory_mib - sum(way.need_mib for way in card)) // len(card)
         for way in card:
-            members = loads[way.group]
+            members = _of(loads, way.groups)
             yield Worker(
-                name=f"{way.group}-{number}" if number else way.group,
-                group=way.group,
+                name="-".join((*way.groups, str(number)) if number else way.groups),
+                groups=way.groups,
                 gpu=gpu,
                 vram_mib=way.rung.vram_mib + spare,
                 models=tuple(_models(members, way.rung)),
@@ -297,31 +275,35 @@ def _models(members: Sequence[Load], rung: Rung) -> Iterator[Placed]:
         yield Placed(entry, names, precision, asked.takes(precision), asked.is_derived(precision))
 
 
-def _measured(members: Sequence[Load], precisions: Mapping[str, Number]) -> float:
+def _measured(members: Sequence[Load], precisions: Mapping[str, Number] = MappingProxyType({})) -> float:
     return sum(load.measured(precisions) or 0.0 for load in members)
 
 
 def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -> Layout:
     """The layout with what it brings, by measured seconds alone."""
-    first = {worker.group: worker for worker in workers if worker.name == worker.group}
+    first = {worker.groups: worker for worker in reversed(workers)}
     cards: dict[int, Card] = {}
     beside: list[_Way] = []
     unmeasured: list[str] = []
-    for group, worker in first.items():
+    derived: list[str] = []
+    for groups, worker in first.items():
+        members = _of(loads, groups)
         precisions = {model.entry: model.precision for model in worker.models}
-        unmeasured += [load.analyzer for load in loads[group] if load.measured(precisions) is None]
-        known = [replace(load, seconds=load.measured(precisions)) for load in loads[group]]
-        way = _way(group, Rung(precisions, 0, 0), known)
+        unmeasured += [load.analyzer for load in members if load.measured(precisions) is None]
+        derived += [load.analyzer for load in members if load.is_derived and load.measured(precisions) is not None]
+        known = [replace(load, seconds=load.measured(precisions), estimate=0.0) for load in members]
+        way = _way(groups, Rung(precisions, 0, 0), known)
         if worker.gpu is None:
             beside.append(way)
         else:
             cards[worker.gpu] = (*cards.get(worker.gpu, ()), way)
-    copies = {group: sum(worker.group == group for worker in workers) for group in first}
+    copies = {groups: sum(worker.groups == groups for worker in workers) for groups in first}
     busiest = _busiest(list(cards.values()), copies, beside)
     return Layout(
         workers=tuple(workers),
         least_latency=_latency(list(cards.values()), beside),
         most_throughput=1 / busiest if busiest else 0.0,
         unmeasured=tuple(sorted(unmeasured)),
+        derived=tuple(sorted(derived)),
         undeclared=tuple(sorted({m.entry for worker in workers for m in worker.models if m.vram_mib is None})),
     )

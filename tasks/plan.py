@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.frames import Audio, Frames, Rendition
 from shared.schema import ErrorInfo, MediaInfo, OptionValue, Status
+from tasks.deadline import Economy
 from tasks.registry import AnyAnalyzer, dependencies, has_what_it_needs, levels
 
 SLACK = 20.0  # a loaded machine was seen to be this many times slower than the measured cost at worst
@@ -35,6 +36,8 @@ class Plan(BaseModel):
     frames: dict[str, Frames]
     """What the frame store has room for, by the key of what was asked for."""
     audio: dict[str, Audio]
+    slower: dict[str, str] = {}
+    """Why an analyzer sees fewer pictures than it asks for, where the deadline is the reason."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -103,21 +106,17 @@ def plan(
     profile: str,
     media: MediaInfo,
     remaining_seconds: float,
-    fitted: Mapping[Rendition, Rendition],
-    options: OptionsByAnalyzer | None = None,
+    economy: Economy,
     notes: tuple[str, ...] = (),
 ) -> Plan:
     """The plan for the analyzers that have to run.
 
-    `fitted` maps each wanted rendition to the one the frame store has room for.
+    `economy` says what of it the deadline has time for; `notes` come before its own.
     """
-    chosen = tuple(chosen)
+    chosen = tuple(one for one in chosen if one.name not in economy.left_out)
     duration = media.duration_seconds
     most = max(LATE_SECONDS, remaining_seconds)
-    costs = {
-        one.name: one.seconds_per_second(profile, one.options.model_validate(dict((options or {}).get(one.name, {}))))
-        for one in chosen
-    }
+    costs, fitted = economy.costs, economy.renditions
     limits = {name: min(max(LEAST_SECONDS, cost * duration * SLACK + duration), most) for name, cost in costs.items()}
     given = {need.key: fitted[need] for one in chosen for need in one.reads(profile) if need in fitted}
     return Plan(
@@ -125,8 +124,17 @@ def plan(
         limits=limits,
         frames={key: one for key, one in given.items() if isinstance(one, Frames)},
         audio={key: one for key, one in given.items() if isinstance(one, Audio)},
-        notes=notes,
+        slower=economy.slower,
+        notes=(*notes, *economy.notes),
     )
+
+
+def measured(chosen: Iterable[AnyAnalyzer], profile: str, options: OptionsByAnalyzer) -> dict[str, float]:
+    """Seconds per second of video that these analyzers take in a profile with these options, by name."""
+    return {
+        one.name: one.seconds_per_second(profile, one.options.model_validate(dict(options.get(one.name, {}))))
+        for one in chosen
+    }
 
 
 def wanted(chosen: Iterable[AnyAnalyzer], profile: str, media: MediaInfo) -> tuple[Rendition, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from shared import traces
 from shared.errors import ReelgraphError
 from shared.events import Event
-from shared.frames import Rendition, fit
+from shared.frames import Fit, Rendition, fit
 from shared.ledger import Job, Run
 from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
@@ -16,10 +16,11 @@ from shared.settings import settings
 from shared.storage import cache_key
 from tasks.analyze import announce, weights_digest
 from tasks.celery import app
+from tasks.deadline import Task, economise
 from tasks.inputs import parse_outcome
 from tasks.node import events, ledger, storage
 from tasks.outcomes import staged
-from tasks.plan import Plan, Refused, fingerprint, plan, refused, wanted
+from tasks.plan import Plan, Refused, fingerprint, measured, plan, refused, wanted
 from tasks.registry import AnyAnalyzer, dependencies, levels, select
 
 log = logger(__name__)
@@ -42,16 +43,7 @@ def _prepare(job: Job) -> None:
     for level in levels(chosen):
         for analyzer in level:
             known.look(analyzer)
-    to_run = [analyzer for analyzer in chosen if analyzer.name not in known.outcomes]
-    drawn = plan(
-        to_run,
-        profile=job.profile,
-        media=media,
-        remaining_seconds=job.deadline_at - time.time(),
-        fitted=room.renditions,
-        options=job.options,
-        notes=room.notes,
-    )
+    drawn = _drawn(job, media, room, known, [one for one in chosen if one.name not in known.outcomes])
     runs = [*_runs_to_do(job.id, drawn), *known.runs()]
     with staged(job.id, tuple(known.outcomes.values())) as put:
         started = ledger().start(job.id, drawn.model_dump(mode="json"), runs, commit=put)
@@ -59,6 +51,24 @@ def _prepare(job: Job) -> None:
         events().publish(job.id, Event(type="planned", analyzers=tuple(one.name for one in chosen)))
         for outcome in known.outcomes.values():
             announce(job.id, outcome)
+
+
+def _drawn(job: Job, media: MediaInfo, room: Fit, known: _Known, to_run: Sequence[AnyAnalyzer]) -> Plan:
+    """The plan for what has to run; what the deadline leaves no time for is decided, too."""
+    remaining = job.remaining_seconds
+    costs = measured(to_run, job.profile, job.options)
+    economy = economise(Task(tuple(to_run), costs, job.requested, job.profile, media, room.renditions), remaining)
+    for analyzer in to_run:
+        if (why := economy.left_out.get(analyzer.name)) is not None:
+            known.leave_out(analyzer, ErrorInfo(code="deadline", message=why, retryable=True))
+    return plan(
+        to_run,
+        profile=job.profile,
+        media=media,
+        remaining_seconds=remaining,
+        economy=economy,
+        notes=room.notes,
+    )
 
 
 def _runs_to_do(job_id: str, drawn: Plan) -> list[Run]:
@@ -93,6 +103,10 @@ class _Known:
         elif (cached := _cached(mark)) is not None:
             report = cached.report.model_copy(update={"receipt": Receipt(cache_hit=True)})
             self.outcomes[analyzer.name] = cached.model_copy(update={"report": report})
+
+    def leave_out(self, analyzer: AnyAnalyzer, reason: ErrorInfo) -> None:
+        """Decide that an analyzer does not run."""
+        self._decide(analyzer, weights_digest(analyzer, self.job.profile), Refused("skipped", reason))
 
     def runs(self) -> list[Run]:
         """The ledger's rows of what is known."""

@@ -59,9 +59,9 @@ class Watch:
         return waited
 
     def is_overdue(self, job: Job) -> bool:
-        """Whether a job's time is over: what the clock said was left when the job was first seen has passed."""
+        """Whether a job's time is over: what was left when the job was first seen has passed."""
         now = time.monotonic()
-        return now >= self._due.setdefault(job.id, now + job.deadline_at - time.time())
+        return now >= self._due.setdefault(job.id, now + job.remaining_seconds)
 
     def forget_all_but(self, jobs: Sequence[Job]) -> None:
         """Let go of what belongs to other jobs."""
@@ -134,8 +134,8 @@ def _is_lost(job: Job, run: Run, since: float, held: Sequence[tuple[Run, int]]) 
     """Whether no message can be on its way to the run any more."""
     if run.queued_at is None:
         return watch.is_unchanged(_key(run), "unqueued", FREED_SECONDS)
-    if run.queued_at < since:
-        return True
+    if run.queued_at < since and not watch.is_unchanged(f"{_key(run)}/wiped", since, 0.0):
+        return True  # once: where the clock was set back, what is queued now seems older than the broker, too
     if run.started_at is not None and run.started_at >= run.queued_at:
         return watch.is_unchanged(_key(run), ("freed", run.attempts), FREED_SECONDS)
     return watch.has_waited(_key(run), run.attempts) and not is_moving(job, run, held)

@@ -15,10 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 import tasks.analyzers
 from shared.errors import BadInput
 from shared.groups import groups
+from shared.pins import Entry
 from shared.schema import BaseTrack, Document, OptionValue
-from shared.settings import settings
+from shared.settings import Precision, settings
 from shared.weights import Weights
 from tasks.analyzer import Analyzer, Options
+from tasks.engines.kinds import KINDS
 
 AnyAnalyzer = type[Analyzer[Any, Any]]
 
@@ -76,11 +78,12 @@ def declared(profile: str) -> dict[str, tuple[str, ...]]:
     return {entry: tuple(users[entry]) for entry in sorted(users)}
 
 
-def check_models() -> None:
-    """Refuse settings that give weights or a precision to what is not there.
+def check_models(profile: str | None = None) -> None:
+    """Refuse settings that give an analyzer weights that it cannot read, or, in a profile, a precision that they lack.
 
     Raises:
-        BadInput: an analyzer or an entry is unknown; the message lists those that are known.
+        BadInput: an analyzer or an entry is unknown, of another kind, or has no such precision; the message lists those
+            that are there.
     """
     here = settings()
     takers = [name for name, one in analyzers().items() if one.weights or one.extra]
@@ -89,10 +92,44 @@ def check_models() -> None:
             if name not in takers:
                 message = f"{variable}: {name!r} is no analyzer with a model; these are: {', '.join(takers)}"
                 raise BadInput(message, code="bad_setting")
-    entries = Weights.of_settings().entries() if here.models else {}
+    entries = Weights.of_settings().entries() if here.models or here.precision else {}
     for name, entry in here.models.items():
         if entry not in entries:
             message = f"REELGRAPH_MODELS: there are no weights {entry!r} for {name}; there are {', '.join(entries)}"
+            raise BadInput(message, code="bad_setting")
+        if not _reads(analyzers()[name], entries[entry], entries):
+            fitting = [each for each, one in entries.items() if _reads(analyzers()[name], one, entries)]
+            message = f"REELGRAPH_MODELS: {entry} is not of the kind that {name} reads; these are: {', '.join(fitting)}"
+            raise BadInput(message, code="bad_setting")
+    for name, precision in here.precision.items() if profile is not None else ():
+        _check_precision(analyzers()[name], precision, profile or "", entries)
+
+
+def _own(analyzer: AnyAnalyzer, entries: Mapping[str, Entry]) -> list[Entry]:
+    """The entries whose place REELGRAPH_MODELS may give to another: those that it declares, in any profile."""
+    declared = analyzer.weights or analyzer.extra
+    return [entries[name] for name in declared.values() if name is not None]
+
+
+def _reads(analyzer: AnyAnalyzer, entry: Entry, entries: Mapping[str, Entry]) -> bool:
+    """Whether the analyzer can work with the entry: it is of a kind that it knows, or has the files that it reads."""
+    own = _own(analyzer, entries)
+    if entry.engine is None:
+        names = {file.name for file in entry.files}
+        return any(one.engine is None and {file.name for file in one.files} <= names for one in own)
+    kinds = {one.kind for one in own if one.kind is not None}
+    return entry.kind in kinds if entry.kind is not None else any(entry.engine in KINDS[kind] for kind in kinds)
+
+
+def _check_precision(analyzer: AnyAnalyzer, precision: Precision, profile: str, entries: Mapping[str, Entry]) -> None:
+    kinds = {one.kind for one in _own(analyzer, entries) if one.kind is not None}
+    for name in used_entries(analyzer, profile) if precision != "auto" else ():
+        entry = entries[name]
+        known = {engine: one for kind in kinds for engine, one in KINDS[kind].items()}
+        had = known[entry.engine].precisions if entry.engine in known else ()
+        if precision not in had:
+            comes = f"comes in {' and '.join(had)}" if had else "comes in one format"
+            message = f"REELGRAPH_PRECISION: {name} of {analyzer.name} {comes}, not in {precision}"
             raise BadInput(message, code="bad_setting")
 
 

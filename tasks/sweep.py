@@ -11,16 +11,16 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
-from shared.errors import ReelgraphError
-from shared.listing import ended_before, is_needed
+from shared.listing import is_needed
 from shared.log import logger
 from shared.settings import settings
 from shared.storage import VIDEOS, video_key
 from tasks.celery import app
 from tasks.node import frame_store, ledger, storage
-from tasks.removal import remove
+from tasks.retention import AT_ONCE, expire
 
 LEFT_SECONDS = 3600.0
 """A write or an upload of this machine takes less; what is older was left by a process that was killed."""
@@ -42,18 +42,11 @@ def sweep() -> None:
 
 
 def _expire() -> int:
-    """Delete jobs that ended longer ago than they are kept, with all that only they need."""
-    days = settings().keep_days
-    if days is None:
+    """Delete jobs that ended longer ago than they are kept; the control queue waits meanwhile, so a part at a time."""
+    here = settings()
+    if here.keep_days is None:
         return 0
-    removed = 0
-    for job in ended_before(ledger(), time.time() - days * 86_400, deployment=settings().deployment):
-        try:
-            remove(job)
-            removed += 1
-        except ReelgraphError as error:  # somebody else was faster, or the disk cannot be written: the next time
-            log.warning("job_not_removed", job=job.id, error=error.message)
-    return removed
+    return sum(1 for _ in islice(expire(here.keep_days, deployment=here.deployment), AT_ONCE))
 
 
 def _orphaned_uploads() -> Iterator[Path]:

@@ -164,9 +164,11 @@ def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObjec
     """
     found = []
     for one in objects:
-        nearest = min(one.boxes, key=lambda seen: abs(seen.t - t))
         # times in the document are rounded to a millisecond
-        if one.start - 1e-3 <= t < one.end and abs(nearest.t - t) <= NEAR_SECONDS:
+        if not one.start - 1e-3 <= t < one.end:
+            continue
+        nearest = min(one.boxes, key=lambda seen: abs(seen.t - t))
+        if abs(nearest.t - t) <= NEAR_SECONDS:
             x, y, width, height = nearest.box
             found.append((one, np.array([x, y, x + width, y + height])))
     return sorted(found, key=lambda pair: -float((pair[1][2:] - pair[1][:2]).prod()))

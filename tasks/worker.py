@@ -5,10 +5,13 @@ The two bootsteps use Celery's and kombu's insides as measured with the pinned v
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +20,13 @@ import redis
 from billiard.exceptions import WorkerLostError
 from celery import bootsteps, signals
 from celery.concurrency.prefork import TaskPool
+from celery.exceptions import WorkerTerminate
 from celery.worker import state
 from celery.worker.control import control_command
 from celery.worker.request import Request
 
 from shared import traces
 from shared.errors import BadInput, Infrastructure, ReelgraphError
-from shared.groups import groups
 from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
@@ -38,7 +41,7 @@ from tasks.child import (
     run_folder,
     unload_mark,
 )
-from tasks.loading import memory_bound_mib, on_gpu
+from tasks.loading import devices_shown, memory_bound_mib
 from tasks.node import ledger
 from tasks.registry import analyzers, check_models, task_name
 
@@ -109,19 +112,16 @@ def _bound_memory(conf: Any, options: Any, **_: object) -> None:
 @signals.celeryd_after_setup.connect
 def _set_up(instance: Any, **_: object) -> None:
     traces.check()
+    queues = tuple(instance.app.amqp.queues.consume_from)
     try:
-        check_models()
+        check_models(settings().profile)
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices_shown(instance.hostname, queues)
     except BadInput as error:
         log.critical("not_started", worker=instance.hostname, reason=error.message)
         raise SystemExit(BAD_SETTINGS) from error
     os.environ.update(OFFLINE)
-    os.environ[QUEUES] = ",".join(instance.app.amqp.queues.consume_from)
+    os.environ[QUEUES] = ",".join(queues)
     os.environ[START] = new_id()
-    if not any(on_gpu(queue) for queue in instance.app.amqp.queues.consume_from):
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a context that nobody needs takes half a GiB of the GPU
-    elif "CUDA_VISIBLE_DEVICES" not in os.environ:
-        first = next(queue for queue in instance.app.amqp.queues.consume_from if on_gpu(queue))
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(groups()[first].gpu_of(instance.hostname.partition("@")[0]))
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
     ledger().leave(instance.hostname, died_of="the end of its worker")
 
@@ -135,10 +135,29 @@ def unload(_panel: Any, group: str) -> dict[str, str]:
     return {"ok": UNLOADING}
 
 
+def unavailable_here() -> dict[str, str]:
+    """The analyzers that a child of this worker could not load, and why."""
+    return {name: why for mark in loaded_marks() for name, why in json.loads(mark.read_bytes()).items()}
+
+
+def nothing_works(missing: Mapping[str, str]) -> str:
+    """What to say of a worker none of whose analyzers was loaded, which takes their tasks so that no job waits."""
+    first = min(missing)
+    what = "none of its analyzers can work, so it answers `unavailable` to every job"
+    return f"{what}; {', '.join(sorted(missing))}. {first}: {missing[first]}"
+
+
 @signals.worker_ready.connect
 def _say_ready(sender: Any, **_: object) -> None:
     ready_mark(sender.hostname).touch()
-    log.info("ready", worker=sender.hostname, queues=os.environ[QUEUES])
+    queues = os.environ[QUEUES]
+    missing = unavailable_here()
+    served = [one.name for one in analyzers().values() if one.group in queues.split(",")]
+    able = [name for name in served if name not in missing]
+    if able or not served:
+        log.info("ready", worker=sender.hostname, queues=queues, analyzers=able, unavailable=sorted(missing))
+    else:
+        log.error("ready_for_nothing", worker=sender.hostname, queues=queues, reason=nothing_works(missing))
 
 
 @signals.worker_shutdown.connect
@@ -150,17 +169,40 @@ def _say_gone(sender: Any, **_: object) -> None:
         log.warning("not_left", worker=sender.hostname, error=error.message)
 
 
+def told_to_stop() -> bool:
+    """Whether a signal has asked this worker to end, at once or after its tasks."""
+    flags: tuple[object, ...] = (state.should_stop, state.should_terminate)  # an exit code, 0 as well, once it is asked
+    return any(asked is not None and asked is not False for asked in flags)
+
+
+def cut_short(code: int) -> str:
+    """What to say of a child that ended with this exit code, or by the signal of this negative one, while it loaded."""
+    if code == -signal.SIGKILL:
+        return "a child was killed (SIGKILL) while it loaded the models: most likely the machine's memory ran out"
+    name = f" ({signal.Signals(-code).name})" if -code in set(signal.Signals) else ""
+    return f"a child ended with exit code {code}{name} while it loaded the models"
+
+
 class PreloadGate(bootsteps.StartStopStep):
     """A worker takes no task before its children have loaded their models."""
 
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: Any) -> None:
-        """Wait for the first children's marks. Raises SystemExit when they do not come in time, or cannot come."""
+        """Wait for the first children's marks.
+
+        Raises:
+            SystemExit: they do not come in time, or cannot come.
+            WorkerTerminate: the worker was told to stop; no task waits for its children.
+        """
         run_folder().mkdir(parents=True, exist_ok=True)
         give_up = time.monotonic() + settings().preload_seconds
         while len(loaded_marks()) < parent.concurrency:
-            if reason := self._hopeless(parent, late=time.monotonic() > give_up):
+            reason = self._hopeless(parent, late=time.monotonic() > give_up)
+            if told_to_stop():  # asked last: what stops this process may have stopped its children a moment before
+                log.info("stopped_while_loading", worker=parent.hostname)
+                raise WorkerTerminate(os.EX_OK)
+            if reason:
                 log.critical("not_preloaded", worker=parent.hostname, reason=reason)
                 refusal().unlink(missing_ok=True)
                 raise SystemExit(PRELOAD_FAILED)
@@ -176,7 +218,7 @@ class PreloadGate(bootsteps.StartStopStep):
         if codes and refusal().exists():
             return refusal().read_text(encoding="utf-8")
         if codes:
-            return f"a child ended with exit code {codes[0]} while it loaded the models"
+            return cut_short(codes[0])
         return f"the models were not loaded within {settings().preload_seconds:.0f} s" if late else ""
 
     def terminate(self, parent: Any) -> None:

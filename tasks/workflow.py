@@ -40,9 +40,10 @@ def submit(job: Job) -> None:
 
 def broker_since() -> float:
     """Since when, in seconds since the epoch, the broker has kept what it was given; now, if it was wiped or is new."""
-    client = events().client
-    client.set(SINCE_KEY, time.time(), nx=True)
-    return float(cast("bytes", client.get(SINCE_KEY)))
+    pipe = events().client.pipeline(transaction=False)
+    pipe.set(SINCE_KEY, time.time(), nx=True)
+    pipe.get(SINCE_KEY)
+    return float(cast("bytes", pipe.execute()[1]))
 
 
 @app.task(name="advance", bind=True, ignore_result=True)
@@ -69,7 +70,8 @@ def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
         chord([_step(job, plan, name) for name in waiting])(then.on_error(then.clone()))
     else:
         then.apply_async()
-    _begin_ready(job_id)
+    if level + 1 < len(plan.levels):
+        _begin_ready(job_id)
 
 
 @app.task(name="begin_ready", ignore_result=True)
@@ -83,8 +85,9 @@ def _begin_ready(job_id: str) -> None:
     if job.plan is None or job.state != "running":
         return
     plan = Plan.model_validate(job.plan)
-    runs = ledger().runs(job_id)
-    unended = {name for name, run in runs.items() if run.status is None}
+    if job.level + 1 >= len(plan.levels):
+        return
+    unended = {name for name, ending in ledger().endings(job_id).items() if ending.status is None}
     for level, names in enumerate(plan.levels):
         if level <= job.level:
             continue
@@ -119,8 +122,8 @@ def _has_ended(job: Job, names: Sequence[str]) -> bool:
     A chord that lost its keys, or a header task that found its run held, may call too early: then the reconciler calls
     again.
     """
-    runs = ledger().runs(job.id)
-    return all(runs[name].status is not None for name in names)
+    ended = ledger().endings(job.id, names)
+    return all(ended[name].status is not None for name in names)
 
 
 def _control(signature: Signature[Any], job: Job) -> Signature[Any]:

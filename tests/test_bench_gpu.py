@@ -4,12 +4,16 @@ import json
 import os
 
 import pytest
+from click.testing import CliRunner
 
-from bench import parts
+from bench import gpu, parts
 from bench.checkpoints import MAKERS
 from bench.loads import KINDS, PAGE, dropped, resident
 from bench.nvml import Nvml, Watch
-from bench.parts import part, row
+from bench.parts import part
+from bench.receipts import engines_at_work, memory_is_back
+from bench.rows import Row, say
+from shared.schema import AnalyzerReport, Coverage, Document, JobInfo, MediaInfo, Receipt
 from shared.settings import settings
 from shared.weights import Weights
 from tasks.registry import analyzers, extra_entry, weights_entry
@@ -32,18 +36,77 @@ def test_every_engine_of_the_profile_is_loaded():
     assert {name for name, entry in used().items() if entry.engine} == set(KINDS)
 
 
-def test_a_part_that_fails_is_a_row(capsys, monkeypatch):
-    """Its error is printed, the rows before it were printed, and the next part begins."""
+@pytest.fixture
+def printed(capsys, monkeypatch):
+    """The rows that were printed since, and what failed is forgotten afterwards."""
     monkeypatch.setattr(parts, "FAILED", [])
+    return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_part_that_fails_is_a_row(printed):
+    """Its error is printed, the rows before it were printed, and the next part begins."""
     with part("one"):
-        row("one.figure", 1)
+        say(Row(row="one.figure", value=1, unit="x"))
         raise ValueError("no such layer")
     with part("two"):
-        row("two.figure", 2)
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["row"] for one in printed] == ["one.figure", "one.failed", "two.figure"]
-    assert printed[1]["error"] == "ValueError: no such layer"
+        say(Row(row="two.figure", value=2, unit="x"))
+    rows = printed()
+    assert [one["row"] for one in rows] == ["one.figure", "one", "two.figure"]
+    assert rows[1]["reason"] == "ValueError: no such layer"
     assert parts.FAILED == ["one"]
+
+
+def job(**receipts):
+    """A document in which these analyzers ran, with these receipts."""
+    info = JobInfo(
+        id="j",
+        state="completed",
+        profile="gpu",
+        submitted_at="now",
+        decode_passes=1,
+        wall_seconds=1,
+        realtime_factor=0.1,
+    )
+    media = MediaInfo(sha256="0" * 64, size_bytes=1, container="mp4", duration_seconds=10)
+    ran = (AnalyzerReport(name=name, version=1, status="ok", receipt=one) for name, one in receipts.items())
+    return Document(job=info, media=media, coverage=Coverage(), analyzers=tuple(ran), tracks=())
+
+
+def test_a_model_without_work_fails_the_bench(printed):
+    """An engine that one of its analyzers never asked, or that nobody had, is named, and the exit code will be 1."""
+    document = job(
+        audio_environment=Receipt(batches={"ast-audioset": 2}),
+        sound_effects=Receipt(batches={"ast-audioset": 0}),
+        cut_analysis=Receipt(batches={"transnetv2": 1}),
+    )
+    engines_at_work(document, "all", {"transnetv2"})
+    assert parts.FAILED == []
+    engines_at_work(document, "some", {"ast-audioset", "transnetv2", "owlv2-base"})
+    assert parts.FAILED == ["some.engines_at_work"]
+    assert [(one["value"], one["goal"], one["detail"]["idle"]) for one in printed()] == [
+        (1, 1, []),
+        (1, 3, ["ast-audioset", "owlv2-base"]),
+    ]
+
+
+def test_memory_is_compared_with_that_of_a_warm_worker(printed):
+    """The worker that is farthest from its warm level, up or down, after any job, is the figure."""
+    documents = [
+        job(blip2_caption=Receipt(held_gpu_mib=mib, worker="caption@host"), people=Receipt(worker="people@host"))
+        for mib in (1000.0, 1030.0, 1005.0)
+    ]
+    memory_is_back(documents, {"caption": 1000.0, "people": 0.0}, "after_3_jobs")
+    (row,) = printed()
+    assert (row["row"], row["value"], row["holds"]) == ("held_over_warm.after_3_jobs", 0.03, False)
+
+
+def test_without_a_gpu_the_bench_is_one_sentence(tmp_path, monkeypatch):
+    """No checkpoint is made and no row printed: exit code 2 and what is missing."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = CliRunner().invoke(gpu.main, ["models", str(tmp_path / "store")])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "bench.gpu: torch is not installed; it measures the gpu profile on one GPU.\n"
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system has no posix_fadvise")
@@ -65,5 +128,5 @@ def test_without_a_gpu_the_figures_are_missing_with_a_reason():
     with Watch(gpu, {"self": os.getpid()}) as watch:
         pass
     found = watch.figures()
-    assert (found["used_mib"], found["busy_percent"]) == (None, None)
-    assert found["missing"] == gpu.missing
+    assert (found.used_mib, found.busy_percent) == (None, None)
+    assert found.missing == gpu.missing

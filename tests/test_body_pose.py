@@ -66,11 +66,11 @@ def test_nobody_is_looked_for_after_they_left():
 
 def test_a_landmark_moves_to_the_middle_of_the_heat():
     """Two hot cells beside a landmark take it to their weighted middle; cold ones, and none, leave it where it is."""
-    heat = np.zeros((HEATMAP, HEATMAP, 3))
+    heat = np.full((HEATMAP, HEATMAP, 3), 1e-30)
     heat[20, 31, 0], heat[20, 32, 0] = 0.9, 0.3
     heat[10, 10, 1] = 0.4
     points = np.array([[30.5, 20.5], [10.5, 10.5], [-5.0, 70.0]]) / HEATMAP
-    moved = refined(points, heat) * HEATMAP
+    moved = refined(points, np.log(heat / (1 - heat))) * HEATMAP
     np.testing.assert_allclose(moved, [[31.25, 20], [10.5, 10.5], [-5, 70]])
 
 

@@ -146,6 +146,24 @@ def test_where_there_is_nothing_to_track_nothing_is_claimed(camera: CameraAnalys
     assert result.analysed == ((0.0, 1.5),)
 
 
+def test_speed_is_the_cameras_and_movement_that_of_all(camera: CameraAnalysis, tmp_path: Path) -> None:
+    """A pan of 2 pixels of 270 a frame is 22 % of the short side a second in both series; before a standing camera a
+    thing over a third of the picture moves alone. Nothing is said across the cut between them, nor of black frames.
+    """
+    panned, standing = film(path("pan_right", 45)), film(path("static", 45))
+    for index, frame in enumerate(standing):
+        frame[:, 3 * index : 3 * index + 120] = texture(23, H, 120)
+    black = [np.zeros((H, W, 3), np.uint8)] * 45
+    found = look(camera, panned + standing + black, tmp_path, 1.5, 3.0)
+    (speed, movement) = (np.array(one.values, float) for one in (found.speed, found.movement))
+    assert speed[:14] == pytest.approx(6000 / H, rel=0.05)
+    assert movement[:14] == pytest.approx(6000 / H, rel=0.05)
+    assert set(speed[15:29]) == {0.0}
+    assert 5 < movement[15:29].mean() < 15
+    assert np.isnan(speed[[14, 29, 30, 40]]).all()
+    assert np.isnan(movement[[14, 29, 30, 40]]).all()
+
+
 def test_confidence_is_the_measured_share_of_points(camera: CameraAnalysis, tmp_path: Path) -> None:
     """All points of a rigid scene agree; a moving object lowers the share by about its area."""
     rigid = look(camera, film(path("static", 45)), tmp_path).motion.items[0].confidence

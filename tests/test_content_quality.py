@@ -40,24 +40,24 @@ def test_contrast_is_not_sharpness(quality: ContentQualityAnalysis) -> None:
 def test_noise_is_measured_in_levels(sigma: float) -> None:
     """Gaussian noise over a gradient is estimated within 5 %: planes do not count as noise."""
     plane = np.add.outer(np.linspace(60, 120, 300), np.linspace(0, 60, 400))
-    assert noise(noisy(plane, sigma).astype(np.float32)) == pytest.approx(sigma, rel=0.05)
+    assert noise(noisy(plane, sigma)) == pytest.approx(sigma, rel=0.05)
 
 
 def test_blocking_is_one_without_a_grid_and_rises_with_compression() -> None:
     """An untouched picture has no grid; JPEG at falling quality has more and more; a shifted crop hides the grid."""
     picture = natural(3)
-    assert blocking(picture.astype(np.float32)) == pytest.approx(1, abs=0.02)
-    grids = [blocking(squeezed(picture, q).astype(np.float32)) for q in (60, 30, 10)]
+    assert blocking(picture) == pytest.approx(1, abs=0.02)
+    grids = [blocking(squeezed(picture, q)) for q in (60, 30, 10)]
     assert grids == sorted(grids)
     assert grids[-1] > 1.5
-    assert blocking(squeezed(picture, 10)[4:, 4:].astype(np.float32)) < 1
+    assert blocking(squeezed(picture, 10)[4:, 4:]) < 1
 
 
 def test_a_bar_on_the_grid_is_no_blocking() -> None:
     """The edge of a letterbox at a row that 8 divides is one strong row, not a grid."""
     picture = natural(3)
     picture[:80] = picture[400:] = 0
-    assert blocking(picture.astype(np.float32)) == pytest.approx(1, abs=0.03)
+    assert blocking(picture) == pytest.approx(1, abs=0.03)
 
 
 def test_exposure_counts_clipped_values(quality: ContentQualityAnalysis) -> None:

@@ -36,6 +36,7 @@ CASES = (
     Case(AESTHETIC_JUDGES, "clip-aesthetics", "aesthetics-v2-l14", NO_QUARTERS),
     Case(BODY_FINDERS, "transformers", "vitpose-base-simple", NO_QUARTERS),
     Case(DETECTORS, "transformers", "rtdetr-v2-r50", NO_QUARTERS),
+    Case(DETECTORS, "mmdet", "rtmdet-of-your-own", NO_QUARTERS),
     Case(SEGMENTERS, "transformers", "upernet-convnext-small", NO_QUARTERS),
     Case(WORD_FINDERS, "transformers", "owlv2-base", NO_QUARTERS),
     Case(TRANSITION_FINDERS, "transnetv2", "transnetv2", NO_QUARTERS),
@@ -50,6 +51,7 @@ def test_a_precision_that_an_engine_does_not_have_is_refused(tmp_path, case):
     make = {**MAKERS, "transnetv2": transnet}.get(case.entry)
     if make:
         make(tmp_path)
+    assert set(case.lacks).isdisjoint(case.kinds[case.name].precisions)
     for precision in case.lacks:
         engine = case.kinds[case.name](Weighted(case.entry, tmp_path, CPU, precision, 1))
         with pytest.raises(BadInput, match=f"not (in )?{precision}"):

@@ -2,14 +2,18 @@
 
 import os
 import signal
+import time
+import urllib.request
 from contextlib import contextmanager
 
 import pytest
 
 from services.submit import accept
+from shared.groups import worker_of
 from shared.settings import settings
 from shared.storage import video_key
 from tasks.node import ledger, storage
+from tests.support.api import serving
 from tests.support.jobs import openings, report, running, wait
 from tests.support.moving import texture, write_video
 from tests.support.postgres import postgres
@@ -42,7 +46,7 @@ def host(stack, name, data):
     finally:
         stack.settings = here
     try:
-        mark = data / "run" / f"ready.{name}@{here.deployment}"
+        mark = data / "run" / f"ready.{name}:light@{here.deployment}"
         assert eventually(lambda: mark.exists() or worker.process.poll() is not None, 90), worker.last_words()
         assert mark.exists(), worker.last_words()
         yield worker
@@ -76,6 +80,49 @@ def test_hosts_without_a_shared_disk_bring_and_decode_a_video_once(stack, server
     assert storage().exists(f"jobs/{job.id}/document.json")
 
 
+@pytest.fixture(scope="module")
+def api(stack, server):
+    """The API, which sends browsers to the bucket by another name of its server."""
+    public = server.endpoint.replace("127.0.0.1", "localhost")
+    with serving(stack, storage_signed_seconds=60, storage_public_endpoint=public) as client:
+        yield client
+
+
+def test_a_browser_reads_the_video_from_the_bucket(api, server, tmp_path):
+    """With signed addresses the API sends whoever may see a job to the bucket, which serves ranges of the whole video;
+    the page may play it from there; an address is for nobody to keep, and a video that is gone is said to be gone.
+    """
+    video = clip(tmp_path, 6)
+    job = order(video, "misbehaving")
+    public = server.endpoint.replace("127.0.0.1", "localhost")
+    answer = api.get(f"/v1/jobs/{job.id}/video")
+    assert (answer.status, answer.headers["cache-control"]) == (307, "no-store")
+    address = answer.headers["location"]
+    assert address.startswith(public)
+    asking = urllib.request.Request(address, headers={"Range": "bytes=10-19"})
+    with urllib.request.urlopen(asking, timeout=30) as part:
+        assert (part.status, part.read()) == (206, video.read_bytes()[10:20])
+        assert part.headers["Content-Type"] == "video/mp4"
+        assert part.headers["Content-Disposition"] == "inline; filename*=UTF-8''6.mp4"
+    assert f"media-src 'self' {public};" in api.get("/").headers["content-security-policy"]
+    assert api.call("POST", f"/v1/jobs/{job.id}/cancel").status < 300
+    storage().remove(video_key(job.video_sha256))
+    assert api.get(f"/v1/jobs/{job.id}/video").refusal[0] == 404
+
+
+def test_readiness_asks_the_bucket(api, server):
+    """Ready while the bucket answers; not ready, and told in time, while it hangs; ready again afterwards."""
+    assert api.get("/readyz").json["checks"]["storage"] == "ok"
+    os.kill(server.process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    answer = api.get("/readyz")
+    assert time.monotonic() - began < 5  # 2 s, and what a busy machine adds
+    assert (answer.status, answer.json["ready"]) == (503, False)
+    assert {name for name, said in answer.json["checks"].items() if said != "ok"} == {"storage"}
+    os.kill(server.process.pid, signal.SIGCONT)
+    assert eventually(lambda: api.get("/readyz").status == 200, 30)
+
+
 def test_a_worker_that_is_told_to_go_ends_its_task_and_takes_no_other(stack, tmp_path):
     """Scale-in under load: a busy worker that gets SIGTERM ends what it has, once; what waits goes to another."""
     token = tmp_path / "starts"
@@ -90,7 +137,7 @@ def test_a_worker_that_is_told_to_go_ends_its_task_and_takes_no_other(stack, tmp
     reports = [report(document, "misbehaving") for document in documents]
     assert [(one["status"], one["receipt"]["attempts"]) for one in reports] == [("ok", 1)] * 4
     assert token.read_text() == "x"
-    assert [one["receipt"]["worker"].partition("@")[0] for one in reports] == [
+    assert [worker_of(one["receipt"]["worker"]) for one in reports] == [
         "leaving",
         "staying",
         "staying",

@@ -202,6 +202,18 @@ def test_a_job_is_closed_at_its_deadline(stack, video):
     assert document["job"]["wall_seconds"] < 30
 
 
+def test_a_deadline_lowers_a_rate_and_says_so(stack, video):
+    """What a named analyzer takes does not fit the job's minute, half of it does: it sees half of the pictures."""
+    document = wait(submit(video, "dependent", misbehaving={"cost": 20.0}))
+    assert document["job"]["state"] == "completed"
+    values = {track["id"]: track["items"][0]["value"] for track in document["tracks"]}
+    assert values == {"misbehaving/frames": 2, "dependent/frames": 2}
+    (note,) = report(document, "misbehaving")["receipt"]["notes"]
+    assert note.startswith("looked at 1 instead of 2 pictures a second: all that was asked for would take about 80 s")
+    assert document["job"]["notes"] == [f"misbehaving: {note}"]
+    assert report(document, "dependent")["receipt"]["notes"] == []
+
+
 def test_the_same_idempotency_key_is_the_same_job(stack, video):
     """A repeated request with the same key finds the first job; nothing runs twice."""
     from services.submit import accept

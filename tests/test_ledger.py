@@ -1,5 +1,6 @@
 """Tests of the ledger: migrations, compare-and-set, idempotency, on SQLite and on a real PostgreSQL."""
 
+import dataclasses
 import multiprocessing
 import sqlite3
 import sys
@@ -21,6 +22,7 @@ import shared.ledger
 import shared.webhooks
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.ledger import Base, Job, Ledger, Run, new_id
+from shared.listing import tallies
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport
 from tests.support.postgres import postgres
@@ -135,6 +137,21 @@ def test_processes_migrate_at_once(url):
 def test_threads_migrate_at_once(url):
     """The same race within a process, many times closer together."""
     assert race(lambda _: Ledger(url).migrate()) == [None] * RACERS
+
+
+def test_what_is_counted_never_falls(ledger):
+    """Runs stay counted when their jobs are deleted, once each, however many delete a job at the same moment."""
+    jobs = [a_running_job(ledger, "color_analysis") for _ in range(3)]
+    for job_id in jobs:
+        ledger.begin(job_id, "color_analysis", limit_seconds=60)
+        ledger.end(job_id, report("color_analysis"))
+        ledger.finish(job_id, "completed")
+    (before,) = tallies(ledger)
+    assert (before.analyzer, before.status, before.cached, before.runs) == ("color_analysis", "ok", False, 3)
+    assert sorted(race(lambda _: ledger.delete(jobs[0]))) == [False] * (RACERS - 1) + [True]
+    assert ledger.delete(jobs[1])
+    (after,) = tallies(ledger)
+    assert after == dataclasses.replace(before, seconds=pytest.approx(before.seconds))
 
 
 def test_migrating_again_changes_nothing(ledger):

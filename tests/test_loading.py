@@ -122,7 +122,8 @@ def test_preloading_goes_on_after_a_failure(monkeypatch, fresh):
     broken = type("Broken", (Loads,), {"name": "broken", "trouble": ValueError("no"), "times": 0})
     elsewhere = type("Elsewhere", (Loads,), {"name": "elsewhere", "group": "detect", "times": 0})
     monkeypatch.setattr(loading, "analyzers", lambda: {one.name: one for one in (broken, elsewhere, fresh)})
-    preload(("light",))
+    (unavailable,) = preload(("light",)).items()
+    assert unavailable == ("broken", "its model cannot be loaded: ValueError: no")
     assert (broken.times, fresh.times, elsewhere.times) == (1, 1, 0)
     assert set(loading._ready) == {"broken", "loads"}
 
@@ -156,6 +157,7 @@ OTHERS = {
     "d-fine-large": "object_detection",
     "whisper-large-v3": "speech_transcription",
     "whisper-tiny-en": "speech_transcription",
+    "upernet-convnext-small": "background_segmentation",
 }
 """Entries that no analyzer uses by itself in the gpu profile, and one that can."""
 USERS = {entry: name for name, one in analyzers().items() for entry in used_entries(one, "gpu")}

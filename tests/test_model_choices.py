@@ -9,6 +9,7 @@ import pytest
 
 from services.cli import cli
 from services.commands import models
+from services.commands.plan import loads
 from shared.errors import BadInput
 from shared.hub import LockedEntry, LockedFile, add_to_lock
 from shared.ledger import Job, Run
@@ -16,6 +17,7 @@ from shared.pins import load_pins
 from shared.schema import MediaInfo
 from shared.weights import LOCK, PINS
 from tasks.analyze import Work
+from tasks.engines.kinds import KINDS
 from tasks.holding import Hold
 from tasks.node import weights
 from tasks.plan import Plan
@@ -111,12 +113,87 @@ def test_pulling_and_locking_follow_the_chosen_models(own, tmp_path):
         ),
         ({"models": {"audio_analysis": "net"}}, "REELGRAPH_MODELS: 'audio_analysis' is no analyzer with a model"),
         ({"precision": {"blip9": "nf4"}}, "REELGRAPH_PRECISION: 'blip9' is no analyzer with a model"),
+        (
+            {"models": {"object_detection": "ast-audioset"}},
+            "ast-audioset is not of the kind that object_detection reads; these are: nanodet-m-416, rtdetr-v2-r50, d-f",
+        ),
+        (
+            {"models": {"product_detection": "rtdetr-v2-r50"}},
+            "kind that product_detection reads; these are: owlv2-base",
+        ),
+        ({"models": {"face_detection": "brisque"}}, "that face_detection reads; these are: mediapipe-face"),
+        ({"models": {"face_detection": "owlv2-base"}}, "that face_detection reads; these are: mediapipe-face"),
+        ({"precision": {"text_overlay": "nf4"}}, "ppocr-v6 of text_overlay comes in fp32, not in nf4"),
+        (
+            {"precision": {"object_detection": "int8"}},
+            "rtdetr-v2-r50 of object_detection comes in fp32 and bf16, not in",
+        ),
+        (
+            {"precision": {"product_detection": "nf4"}},
+            "owlv2-base of product_detection comes in fp32 and bf16, not in n",
+        ),
+        (
+            {"precision": {"face_detection": "bf16"}},
+            "mediapipe-face of face_detection comes in one format, not in bf16",
+        ),
+        (
+            {"models": {"speech_transcription": "whisper-large-v3"}, "precision": {"speech_transcription": "nf4"}},
+            "whisper-large-v3 of speech_transcription comes in fp32 and bf16 and int8, not in nf4",
+        ),
     ],
 )
 def test_a_choice_of_what_is_not_there(tmp_path, chosen, message):
-    """One sentence: which variable, which name, which names there are."""
+    """One sentence: which variable, which name, which names there are; entries of another kind, and precisions that an
+    engine lacks, are not there either."""
     with node(tmp_path, **chosen), pytest.raises(BadInput, match=message):
-        check_models()
+        check_models("gpu")
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"models": {"qwen2_vl_temporal": "qwen3-vl-8b", "object_detection": "d-fine-large"}},
+        {"models": {"speech_transcription": "whisper-large-v3"}, "precision": {"speech_transcription": "int8"}},
+        {"precision": {"qwen2_vl_temporal": "nf4", "object_detection": "bf16", "text_overlay": "auto"}},
+    ],
+)
+def test_a_choice_of_what_is_there(tmp_path, chosen):
+    """Entries of the analyzer's kind, in precisions of their engines, are taken."""
+    with node(tmp_path, **chosen):
+        check_models("gpu")
+
+
+def test_an_entry_of_one_s_own_needs_no_kind(own, tmp_path):
+    """An engine that does what the analyzer needs is enough; one that does something else is refused."""
+    with node(tmp_path, models={"qwen2_vl_temporal": "net"}, pins_file=own):
+        check_models("gpu")
+    with (
+        node(tmp_path, models={"blip2_caption": "net"}, pins_file=own),
+        pytest.raises(BadInput, match="net is not of the kind that blip2_caption reads"),
+    ):
+        check_models("gpu")
+
+
+@pytest.mark.parametrize(
+    ("analyzer", "engine"), [("speech_transcription", "openai-whisper"), ("object_detection", "mmdet")]
+)
+def test_an_engine_without_a_shipped_entry_needs_one_entry_and_nothing_else(tmp_path, analyzer, engine):
+    """OpenAI's Whisper and mmdet have no hub: an entry in a pins file of one's own is pulled, planned and taken."""
+    pins = write_pins(
+        tmp_path / "own.toml", ARTIFACTS, {"net": [NET]}, net=f'engine = "{engine}"\nvram_mib = {{ bf16 = 9 }}'
+    )
+    with node(tmp_path, models={analyzer: "net"}, precision={analyzer: "bf16"}, pins_file=pins):
+        check_models("gpu")
+        assert "net" in models.declared("gpu")
+        (placed,) = (one.models for one in loads({}) if one.analyzer == analyzer)
+        assert placed["net"].vram_mib == {"bf16": 9}
+
+
+def test_every_shipped_entry_of_an_engine_has_its_kind():
+    """Else a choice of it could not be checked: the kind is known, and has that engine."""
+    for name, entry in load_pins(PINS).entries.items():
+        assert (entry.engine is None) == (entry.kind is None), name
+        assert entry.kind is None or entry.engine in KINDS[entry.kind], name
 
 
 @pytest.mark.parametrize(

@@ -115,13 +115,16 @@ def test_a_video_is_uploaded_once_and_brought_once(storage, elsewhere, server, c
     assert [path.name for path in elsewhere.incoming().iterdir()] == []
 
 
-def test_an_arrived_video_is_adopted(storage, elsewhere):
-    """A file of the incoming folder goes to the bucket, is this host's copy afterwards, and no longer incoming."""
+def test_an_arrived_video_is_adopted(storage, elsewhere, server):
+    """A file of the incoming folder goes to the bucket, is this host's copy afterwards without being fetched back, and
+    no longer incoming.
+    """
     arrived = storage.incoming() / "upload.part"
     arrived.write_bytes(b"a video")
     sha256 = hashlib.sha256(b"a video").hexdigest()
     storage.adopt(arrived, sha256)
     assert not arrived.exists()
+    assert (server.asked("PUT", sha256), server.asked("GET", sha256)) == (1, 0)
     assert Storage(storage.folder).read(video_key(sha256)) == elsewhere.path(video_key(sha256)).read_bytes()
 
 
@@ -163,13 +166,14 @@ def test_without_encryption_none_is_asked_for(storage, server):
 def test_a_signed_address_serves_one_object_for_a_while(storage, clip):
     """Whoever has the address reads the video without credentials, under its name; it is signed and says its end."""
     sha256 = storage.add_video(clip)
-    url = storage.download_url(video_key(sha256), seconds=60, name="my reel.mp4")
+    url = storage.download_url(video_key(sha256), seconds=60, name='my "réel".mp4', mimetype="video/mp4")
     assert url is not None
     assert "Signature=" in url
     assert "Expires=" in url
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert answer.read() == clip.read_bytes()
-        assert answer.headers["Content-Disposition"] == 'attachment; filename="my reel.mp4"'
+        assert answer.headers["Content-Disposition"] == "inline; filename*=UTF-8''my%20%22r%C3%A9el%22.mp4"
+        assert answer.headers["Content-Type"] == "video/mp4"
 
 
 def test_a_folder_has_no_address(tmp_path):
@@ -222,7 +226,7 @@ def test_old_copies_make_room(bucket, tmp_path):
 def test_a_bucket_that_is_not_there_is_an_error(server, tmp_path):
     """A bucket that nobody made: Infrastructure with its name, for reading as for writing."""
     storage = ObjectStorage(tmp_path, Bucket("s3://nobody-made-it/x", server.endpoint), copies_bytes=ROOM)
-    for action in (storage.read, lambda key: storage.write(key, b"")):
+    for action in (storage.read, lambda key: storage.write(key, b""), lambda _: storage.check()):
         with pytest.raises(Infrastructure, match="s3://nobody-made-it/x failed") as caught:
             action("a")
         assert (caught.value.code, caught.value.retryable) == ("storage_error", True)
@@ -232,7 +236,7 @@ def test_a_server_that_is_not_there_is_an_error(tmp_path, server, monkeypatch):
     """No server at the address: Infrastructure, after a bounded number of attempts."""
     nowhere = Bucket(f"s3://{BUCKET}/x", "http://127.0.0.1:1")
     storage = ObjectStorage(tmp_path, nowhere, copies_bytes=ROOM)
-    for action in (storage.read, storage.exists, lambda key: storage.write(key, b"")):
+    for action in (storage.read, storage.exists, lambda key: storage.write(key, b""), lambda _: storage.check()):
         with pytest.raises(Infrastructure, match="failed") as caught:
             action("a")
         assert caught.value.code == "storage_error"

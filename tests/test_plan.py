@@ -5,7 +5,8 @@ import pytest
 from shared.frames import Audio, Frames
 from shared.schema import MediaInfo, StreamInfo
 from tasks.analyzers.product_detection import SEARCH_SECONDS
-from tasks.plan import GRACE_SECONDS, LEAST_SECONDS, SLACK, Plan, fingerprint, plan, refused, wanted
+from tasks.deadline import Economy
+from tasks.plan import GRACE_SECONDS, LEAST_SECONDS, SLACK, Plan, fingerprint, measured, plan, refused, wanted
 from tasks.registry import analyzers, select
 
 VIDEO = StreamInfo(index=0, kind="video", chosen=True)
@@ -24,8 +25,15 @@ def drawn(names, *, seconds=10.0, remaining=10_000.0, fitted=None):
         profile="local",
         media=facts,
         remaining_seconds=remaining,
-        fitted={one: one for one in wanted(chosen, "local", facts)} if fitted is None else fitted,
+        economy=economy(
+            chosen, {one: one for one in wanted(chosen, "local", facts)} if fitted is None else fitted, "local", {}
+        ),
     )
+
+
+def economy(chosen, fitted, profile, options):
+    """Time enough for everything."""
+    return Economy(renditions=fitted, costs=measured(chosen, profile, options), slower={}, left_out={})
 
 
 def test_limits_grow_with_the_video_and_end_at_the_deadline():
@@ -42,7 +50,8 @@ def test_a_search_for_words_gets_its_time():
     chosen, facts = select(["product_detection", "speech_rate"]), media(VIDEO, AUDIO, seconds=100)
 
     def made(profile, **options):
-        return plan(chosen, profile=profile, media=facts, remaining_seconds=10_000, fitted={}, options=options)
+        enough = economy(chosen, {}, profile, options)
+        return plan(chosen, profile=profile, media=facts, remaining_seconds=10_000, economy=enough)
 
     plain, searching = made("gpu"), made("gpu", product_detection={"words": ["sneaker", "mug"]})
     assert plain.limits["product_detection"] == pytest.approx(100 * (0.002 * SLACK + 1))

@@ -219,6 +219,20 @@ def test_a_late_job_is_still_planned():
     assert plan.limits == {"cut_analysis": 1.0}
 
 
+def test_what_the_deadline_has_no_time_for_is_skipped_at_once():
+    """Of all analyzers and a minute of video, 20 s leave some out: skipped at once, with code and reason."""
+    _, plan, runs = prepared(seconds=60.0, deadline=20.0)
+    left_out = {name for name, run in runs.items() if run.status and run.outcome.error.code == "deadline"}
+    assert "background_segmentation" in left_out
+    assert "cut_analysis" not in left_out
+    assert left_out.isdisjoint(name for level in plan.levels for name in level)
+    reports = {name: runs[name].outcome for name in left_out}
+    assert {one.status for one in reports.values()} == {"skipped"}
+    assert all("left until the job's deadline" in one.error.message and one.error.retryable for one in reports.values())
+    assert [note for note in plan.notes if note.startswith("background_segmentation: left out")]
+    assert "looked at 1 instead of 4 pictures a second" in plan.slower["object_detection"]
+
+
 def test_a_broker_that_is_gone_costs_no_time():
     """Events go nowhere here: planning is not held up by them."""
     began = time.monotonic()

@@ -32,9 +32,9 @@ def pins(path):
 
 
 def asked(path):
-    """Requirements of an .in file, comments and constraints left out."""
+    """Requirements of an .in file, comments, constraints and other files left out."""
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-c"))]
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
 
 def direct(name):

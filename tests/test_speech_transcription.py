@@ -6,7 +6,10 @@ import jiwer
 import numpy as np
 import pytest
 
+from services.demo import PINS, Assets
 from shared.schema import SpeechSegment, Word
+from shared.settings import settings
+from shared.weights import Weights
 from tasks.analyzers.speech_transcription import (
     SpeechTranscription,
     _breaths,
@@ -20,7 +23,7 @@ from tasks.engines.utterances import Asked, Heard, Part, Stretch
 from tests.support.media import run
 from tests.support.models import loaded
 from tests.support.real import real_clip
-from tests.support.sounds import clicks, noise, seconds, tone, write_wav
+from tests.support.sounds import clicks, noise, samples_of, seconds, tone, write_wav
 
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
@@ -48,6 +51,20 @@ def test_clear_speech_is_written_down_with_times(transcriber, tmp_path, name):
     # heard in the wave form: "And" at 0.3 s, "ask" after a pause at 3.3 s, "what" after another at 5.4 s
     assert [segment.start for segment in said[:3]] == pytest.approx([0.3, 3.3, 5.4], abs=0.15)
     assert all(0 < segment.confidence < 1 for segment in said)
+
+
+@pytest.mark.weights
+def test_stretches_are_written_one_by_one(transcriber):
+    """faster-whisper has batches of one: of several stretches each is written as it is alone, and counted once."""
+    speech = Assets.pinned(Weights(settings().weights_dir.parent / "demo" / "assets", PINS).path).speech
+    sound = samples_of(speech).astype(np.float32)
+    cut = 5 * 16_000
+    stretches = [Stretch(0.0, sound[:cut], [(0.3, 5.0)]), Stretch(5.0, sound[cut : 2 * cut], [(0.0, 5.0)])]
+    engine, before = transcriber._transcriber, transcriber._transcriber.worked
+    together = list(engine.transcribe(stretches, Asked()))
+    assert engine.worked - before == 2
+    assert together == [heard for one in stretches for heard in engine.transcribe([one], Asked())]
+    assert all({heard.text for heard in together if heard.stretch is one} for one in stretches)
 
 
 SILENT = {

@@ -49,6 +49,24 @@ def test_no_key_leaves_the_folder(storage, tmp_path, key):
     assert files(storage) == []
 
 
+def test_what_arrived_is_on_the_disk_before_it_is_taken(storage, monkeypatch):
+    """A file is flushed beside the block that looks at it, and a disk that fails then is an error in a sentence."""
+    arrived = storage.incoming() / "form.part"
+    arrived.write_bytes(b"video")
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_ino))
+    with storage.settled(arrived):
+        pass
+    assert flushed == [arrived.stat().st_ino]
+
+    def fail(_descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(Infrastructure, match="cannot be written"), storage.settled(arrived):
+        pass
+
+
 def test_a_video_is_stored_once_under_its_hash(storage, tmp_path):
     """The key is the sha256 of the bytes, and a second copy writes nothing."""
     source = tmp_path / "clip.mp4"

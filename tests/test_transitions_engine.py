@@ -50,6 +50,39 @@ def test_what_is_not_sure_or_leads_nowhere_is_none(span):
     assert (found.cuts, found.gradual, found.sure) == ((), (), {})
 
 
+def test_a_fade_is_as_sure_as_the_mark_that_meets_it():
+    """A mark gives its probability to frames that it meets, at the video's end too; beside all marks there is none."""
+    found = judged(chances((5, 15, 0.8, 0.9), (26, 30, 0.7, 0.9)))
+    assert [found.there(range(*span)) for span in ((14, 18), (15, 18), (0, 6), (24, 30))] == [
+        pytest.approx(0.8),
+        None,
+        pytest.approx(0.8),
+        pytest.approx(0.7),
+    ]
+
+
+class Says:
+    """Marks frames 8 to 24 as a transition, surest in the middle."""
+
+    def probabilities(self, shown):
+        found = chances((8, 25, 0.2, 0.9), frames=len(list(shown)))
+        found[16, 0] = 0.75
+        return found
+
+
+def test_fades_have_the_networks_probability(tmp_path):
+    """A picture goes to black where the network marks a transition; another comes much later, where it marks none."""
+    one, other = scenes(2)
+    falls, rises = np.linspace(1, 0, 10), np.linspace(0, 1, 10)
+    film = [one] * 10 + [one * level for level in falls] + [one * 0] * 20 + [other * level for level in rises]
+    video = write_video(tmp_path / "film.mp4", [np.uint8(picture) for picture in film + [other] * 10], fps=10)
+    analyzer = CutAnalysis()
+    analyzer._network = Says()
+    with gpu_profile():
+        found = run(analyzer, video, tmp_path / "frames")
+    assert [(event.type, event.confidence) for event in found.cuts.items] == [("fade_out", 0.75), ("fade_in", None)]
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     need_torch()

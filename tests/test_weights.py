@@ -83,8 +83,22 @@ def test_tampered_file_is_refused_with_both_hashes(local):
         local.path("net", "model.bin")
     assert sha256(changed) in caught.value.message
     assert sha256(MODEL) in caught.value.message
+    assert caught.value.message.endswith("; `reelgraph models pull net` brings it again")
     (problem,) = local.verify(["net"])
     assert (problem.kind, problem.file, problem.message) == ("tampered", "model.bin", caught.value.message)
+
+
+def test_a_truncated_file_is_told_by_its_size(local):
+    """A file whose end is missing is refused with both sizes and the command that brings it again, which it does."""
+    local.pull(["net"])
+    path = local.folder / "net/model.bin"
+    path.write_bytes(MODEL[:-1])
+    said = rf"it is cut short, {len(MODEL) - 1} of {len(MODEL)} bytes; `reelgraph models pull net` brings it again"
+    with pytest.raises(WeightsTampered, match=said):
+        local.path("net", "model.bin")
+    assert [(problem.kind, problem.file) for problem in local.verify(["net"])] == [("tampered", "model.bin")]
+    local.pull(["net"])
+    assert local.path("net", "model.bin").read_bytes() == MODEL
 
 
 def test_tampering_after_the_first_use_is_seen(local):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -44,3 +45,27 @@ def test_wheel_brings_the_built_page(wheel):
     assert {name.rsplit(".")[-1] for name in files} >= {"html", "js", "css", "svg"}
     assert files <= set(wheel.namelist())
     assert not any("node_modules" in name for name in wheel.namelist())
+
+
+SERVED = """
+import re, services
+from services.api import create_app
+client = create_app().test_client()
+asked = lambda path: client.get(path, headers={"Host": "localhost"})
+page = asked("/")
+assets = re.findall(r'"(/assets/[^"]+)"', page.text)
+print(services.__file__, page.status_code, *(asked(path).status_code for path in assets))
+"""
+
+
+def test_the_page_is_served_from_the_wheel_where_no_node_is(wheel, tmp_path):
+    """The wheel alone, unpacked, with no program in the path, answers with the page, its script, style and icon."""
+    if not any(name.endswith("static/index.html") for name in wheel.namelist()):
+        missing("the page is not built; get it with: make page")
+    wheel.extractall(tmp_path / "wheel")
+    there = {"PYTHONPATH": str(tmp_path / "wheel"), "PATH": "", "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", SERVED]
+    done = subprocess.run(command, cwd=tmp_path, env=there, check=True, capture_output=True, text=True, timeout=60)
+    place, *answers = done.stdout.split()[-5:]
+    assert Path(place).is_relative_to(tmp_path)
+    assert answers == ["200"] * 4

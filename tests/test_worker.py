@@ -5,6 +5,7 @@ And plain Celery: its own commands work as its users expect.
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -66,8 +67,13 @@ def worker(stack, name, **environment):
         started.process.stop()
 
 
+def node(name):
+    """What a worker for the light queue is called."""
+    return f"{name}:light@{settings().deployment}"
+
+
 def mark(name):
-    return ready_mark(f"{name}@{settings().deployment}")
+    return ready_mark(node(name))
 
 
 def broker():
@@ -90,27 +96,61 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
             assert waiting() == 1 or "loaded                         analyzer=misbehaving" in slow.log_file.read_text()
             time.sleep(0.1)
         ready_at = mark("slow").stat().st_mtime
+        assert eventually(
+            lambda: re.search(r"ready .*analyzers=\[.*'misbehaving'.*unavailable=", slow.log_file.read_text()), 60
+        )
         document = wait(job)
     assert report(document, "misbehaving")["status"] == "ok"
     run = ledger().runs(job.id)["misbehaving"]
-    assert (run.attempts, run.outcome.receipt.worker) == (1, f"slow@{settings().deployment}")
+    assert (run.attempts, run.outcome.receipt.worker) == (1, node("slow"))
     assert run.started_at > ready_at - 0.1
     assert run.outcome.receipt.load_seconds < 4  # the load was over when the work began
 
 
-@pytest.mark.parametrize(("end", "code"), [("crash", -signal.SIGSEGV), ("exit", 70)])
-def test_a_worker_that_cannot_load_ends(stack, video, end, code):
-    """A child that crashes or is ended while loading ends its worker soon: no task runs without a model."""
+def test_a_child_beyond_its_memory_is_replaced_after_its_task(stack, video):
+    """A process that may hold less than it does ends each task well, in one attempt, and another one does the next."""
+    with worker(stack, "small", REELGRAPH_WORKER_MEMORY_MIB="20") as small:
+        document = wait(submit(video, "dependent"))
+        loads = r"loaded +analyzer=misbehaving"
+        assert eventually(lambda: len(re.findall(loads, small.log_file.read_text())) == 3, 60), small.last_words()
+    assert document["job"]["state"] == "completed"
+    assert [one["receipt"]["attempts"] for one in document["analyzers"]] == [1, 1]
+
+
+ENDS = {
+    "crash": "a child ended with exit code -11 (SIGSEGV) while it loaded the models",
+    "exit": "loading the models was ended: SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_worker_that_cannot_load_ends(stack, video, end):
+    """A child that crashes or is ended while loading ends its worker soon, with a sentence and no traceback: no task
+    runs without a model."""
     with worker(stack, end, REELGRAPH_PROBE_LOAD_END=end) as doomed:
         job = submit(video, "misbehaving")
         assert eventually(lambda: doomed.process.poll() is not None, 60), doomed.last_words()
         assert doomed.process.poll() == 70
-        assert f"a child ended with exit code {int(code)}" in doomed.log_file.read_text()
+        assert ENDS[end] in doomed.last_words()
+        assert "Traceback" not in doomed.log_file.read_text()
         assert not mark(end).exists()
         assert eventually(lambda: waiting() == 1, 60)
         assert ledger().runs(job.id)["misbehaving"].attempts == 0
     ledger().cancel(job.id)
     broker().delete("light", *(f"light:{number}" for number in range(10)))
+
+
+def test_a_worker_may_be_stopped_while_it_loads(stack):
+    """SIGTERM before the models are there ends the worker at once and in order: nothing is critical, nothing failed."""
+    with worker(stack, "stopped", REELGRAPH_PROBE_LOAD_SECONDS="300") as stopped:
+        assert eventually(lambda: "analyzer=misbehaving" in stopped.log_file.read_text(), 60), stopped.last_words()
+        os.kill(stopped.process.pid, signal.SIGTERM)
+        assert eventually(lambda: stopped.process.poll() is not None, 60), stopped.last_words()
+        assert stopped.process.poll() == 0
+        said = stopped.log_file.read_text()
+        assert "stopped_while_loading" in said
+        assert "critical" not in said
+        assert "Traceback" not in said
 
 
 def test_a_gpu_that_is_too_small_refuses_the_start(stack):
@@ -124,8 +164,8 @@ def test_a_gpu_that_is_too_small_refuses_the_start(stack):
 
 def holds(name):
     """Whether a worker is running a task."""
-    node = f"{name}@{settings().deployment}"
-    return bool((app.control.inspect([node], timeout=5).active() or {}).get(node))
+    here = node(name)
+    return bool((app.control.inspect([here], timeout=5).active() or {}).get(here))
 
 
 def celery(stack, name, *arguments):
@@ -147,7 +187,7 @@ def test_a_worker_without_children_says_so(stack):
 def pair(stack):
     """Two ready workers for the light queue, one of them started by Celery's plain command."""
     with worker(stack, "one") as one:
-        plain, log = celery(stack, "two", "worker", "-Q", "light", "-n", f"two@{settings().deployment}")
+        plain, log = celery(stack, "two", "worker", "-Q", "light", "-n", node("two"))
         try:
             assert eventually(lambda: mark("one").exists() and mark("two").exists(), 60), log.read_text()
             yield {"one": one.process, "two": plain}
@@ -157,11 +197,11 @@ def pair(stack):
 
 def test_celery_inspect_lists_every_analyzer(stack, pair):
     """`celery -A tasks inspect registered` names a task for each analyzer, at the worker that was started by hand."""
-    node = f"two@{settings().deployment}"
-    inspect, log = celery(stack, "inspect", "inspect", "registered", "--json", "--timeout", "10", "-d", node)
+    two = node("two")
+    inspect, log = celery(stack, "inspect", "inspect", "registered", "--json", "--timeout", "10", "-d", two)
     assert inspect.wait(40) == 0
     output = log.read_text()
-    registered = json.loads(output[output.index("{") : output.rindex("}") + 1])[node]
+    registered = json.loads(output[output.index("{") : output.rindex("}") + 1])[two]
     assert set(registered) >= {task_name(name) for name in analyzers()} | {"prepare", "advance", "aggregate"}
 
 
@@ -174,7 +214,7 @@ def test_celery_report_keeps_the_password(stack):
 
 
 def test_flower_answers(stack, pair):
-    """`celery -A tasks flower` starts, serves its page, and knows the workers."""
+    """`celery -A tasks flower` starts, serves its page, and shows the workers with their groups."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     flower, log = celery(stack, "flower", "flower", "--address=127.0.0.1", f"--port={port}")
@@ -188,7 +228,7 @@ def test_flower_answers(stack, pair):
 
     try:
         assert eventually(lambda: page()[0] == 200, 60), log.read_text()
-        assert eventually(lambda: f"two@{settings().deployment}" in page()[1], 60)
+        assert eventually(lambda: all(node(name) in page()[1] for name in ("one", "two")), 60)
     finally:
         flower.stop()
 
@@ -232,7 +272,7 @@ def test_a_dead_worker_s_task_is_taken_over_soon(pair, video, tmp_path):
     assert time.monotonic() - killed > 0.5  # not before its time is over
     document = wait(job)
     assert report(document, "misbehaving")["receipt"]["attempts"] == 2
-    assert report(document, "misbehaving")["receipt"]["worker"] == f"{heir}@{settings().deployment}"
+    assert report(document, "misbehaving")["receipt"]["worker"] == node(heir)
 
 
 @dataclass(eq=False)

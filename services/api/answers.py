@@ -45,7 +45,7 @@ class JobView(JobSummary):
     """A job: how far it is and, of each analyzer, how it fares."""
 
     media: MediaInfo
-    progress: float = Field(ge=0, le=1, description="share of the expected work that has ended")
+    progress: float = Field(ge=0, le=1, description="share of the expected work that has ended, not cancelled")
     queue_position: int | None = Field(description="1 is next; null once one of its analyzers has begun")
     eta_seconds: float | None = Field(description="from receipts of earlier jobs; null when they do not say")
     analyzers: tuple[AnalyzerState, ...]

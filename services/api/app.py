@@ -27,13 +27,16 @@ from services.api import (
     tracing,
     uploads,
 )
-from services.api.answers import JobView, Snapshot
+from services.api.answers import Invalid, JobView, Snapshot
 from shared.isolated import warm_up
 from shared.ledger import new_id
 from shared.log import configure_logging, logger
 from shared.settings import settings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+API_PREFIX = "/v1/"
+LISTS = frozenset({"kinds"})
+"""Parameters of a query that may be given several times."""
 QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 log = logger(__name__)
@@ -56,6 +59,7 @@ def create_app() -> OpenAPI:
     access.register(app)
     arriving.register(app)
     rates.register(app)
+    app.before_request(_refuse_repeated)
     for blueprint in (jobs, events, results, exports, media, uploads, session, catalogue, operations):
         app.register_api(blueprint.api)
     documentation.register(app, (JobView, jobs.NewJob, Snapshot))
@@ -75,6 +79,14 @@ def _begin() -> None:
     job = (request.view_args or {}).get("job_id")
     if job is not None:
         structlog.contextvars.bind_contextvars(job=job)
+
+
+def _refuse_repeated() -> None:
+    """Raises Invalidated for a query that says the same thing twice: which of both was meant is not guessed."""
+    if request.path.startswith(API_PREFIX):
+        twice = [name for name, values in request.args.lists() if len(values) > 1 and name not in LISTS]
+        if twice:
+            raise problems.Invalidated(tuple(Invalid(field=name, message="is given twice") for name in twice))
 
 
 def _end(response: Response) -> Response:

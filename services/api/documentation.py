@@ -40,10 +40,6 @@ def _header(description: str, kind: str = "string") -> Object:
 
 
 PROBLEMS: dict[str | int, Any] = {"default": _problem("What went wrong, with a stable `code` (RFC 9457).")}
-TOO_LONG: dict[str, Any] = {
-    status: {"description": f"Refused before the API sees it: {what} is too long.", "content": {"text/html": {}}}
-    for status, what in (("414", "the request line"), ("431", "a header"))
-}
 
 ACCEPTED: dict[str | int, Any] = {
     202: _body(
@@ -72,6 +68,10 @@ VIDEO: dict[str | int, Any] = {
     200: _body("The video.", "video/*", {}),
     206: _body("The bytes of the Range asked for.", "video/*", {}, {"Content-Range": _header("which bytes")}),
     304: {"description": "The caller has it already."},
+    307: {
+        "description": "It is read from the bucket.",
+        "headers": {"Location": _header("signed, and good for a while")},
+    },
     416: _problem("No such bytes."),
 }
 PICTURE: dict[str | int, Any] = {200: _body("The picture.", "image/jpeg", {}), 304: {"description": "Not changed."}}
@@ -213,7 +213,6 @@ def _document(app: OpenAPI, models: tuple[type[BaseModel], ...]) -> Object:
     for path, item in document["paths"].items():
         for operation in item.values():
             operation["responses"].pop(app.validation_error_status, None)
-            operation["responses"].update(TOO_LONG)
             _complete(path, operation)
     _add_tus(document["paths"])
     document["security"] = [{}, {BEARER: []}]

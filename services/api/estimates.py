@@ -39,13 +39,16 @@ _costs = _Costs()
 
 
 def progress(job: Job, runs: Mapping[str, Run]) -> float:
-    """The share of the expected work that has ended, 0..1, by the analyzers' measured costs."""
-    if job.finished_at is not None:
+    """The share of the expected work that has ended, 0..1, by the analyzers' measured costs.
+
+    Of a cancelled job: that was done when it ended.
+    """
+    if job.finished_at is not None and job.state != "cancelled":
         return 1.0
     known = analyzers()
     weights = {name: known[name].cost if name in known else 0.0 for name in runs}
     total = sum(weights.values())
-    ended = sum(weight for name, weight in weights.items() if runs[name].status is not None)
+    ended = sum(weight for name, weight in weights.items() if runs[name].status not in (None, "cancelled"))
     return round(ended / total, 4) if total else 0.0
 
 

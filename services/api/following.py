@@ -92,6 +92,24 @@ class _Stream:
         return told, info["entries-added"] - before != len(told)
 
 
+@dataclass(slots=True)
+class _Asked:
+    """The job as the ledger had it; None when it is deleted."""
+
+    job_id: str
+    job: Job | None = None
+    at: float = 0.0
+
+    def again(self) -> Job | None:
+        """As it is now."""
+        self.job, self.at = _find(self.job_id), time.monotonic()
+        return self.job
+
+    def now_and_then(self) -> Job | None:
+        """As it was a second ago at most: news say more than the ledger."""
+        return self.job if time.monotonic() - self.at < WAIT_SECONDS else self.again()
+
+
 def follow(job_id: str, after: str) -> Iterator[Told | Heartbeat]:
     """What happens in a job after the event with id `after` (`START`: from its start) until it has ended.
 
@@ -99,10 +117,11 @@ def follow(job_id: str, after: str) -> Iterator[Told | Heartbeat]:
     """
     stream = _Stream(events(), Events.key(job_id), after)
     told_at, is_out, wait_seconds = time.monotonic(), False, 0.0
-    while (job := _find(job_id)) is not None:
+    asked = _Asked(job_id)
+    news: list[tuple[str, Event]] = []
+    while (job := asked.again() if not news else asked.now_and_then()) is not None:
         has_ended = job.state not in OPEN_STATES
-        news: list[tuple[str, Event]] = []
-        lost = False
+        news, lost = [], False
         try:
             wait_seconds = 0.0 if has_ended else wait_seconds
             news, lost = stream.look(has_begun=job.state != "queued", wait_seconds=wait_seconds)
@@ -115,7 +134,7 @@ def follow(job_id: str, after: str) -> Iterator[Told | Heartbeat]:
             is_out = True
             time.sleep(0.0 if has_ended else OUTAGE_SECONDS)
         if lost and not has_ended:
-            yield _snapshot(job, "events_lost")
+            yield _snapshot(asked.again() or job, "events_lost")
         for event_id, event in news:
             yield Told(event.type, event.model_dump_json(exclude_none=True), event_id)
             if event.type == "closed":

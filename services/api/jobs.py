@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 from flask import Response, request, url_for
@@ -20,13 +21,15 @@ from services.api.fetching import fetched
 from services.api.problems import checked
 from services.api.uploads import finished_upload
 from services.api.views import summary, view
-from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again
+from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again, queue
 from shared import traces
 from shared.errors import BadInput
+from shared.guard import Guard, networks
 from shared.ledger import OPEN_STATES, Job
 from shared.listing import page
 from shared.outgoing import web_url
 from shared.schema import Frozen, JobState
+from shared.settings import settings
 from tasks.aggregate import aggregate
 from tasks.node import ledger
 from tasks.registry import parse_options, select
@@ -76,7 +79,7 @@ class Wishes(Frozen):
         """An order in the caller's name. Raises BadInput for an unknown analyzer or option."""
         select(self.analyzers or None)
         if self.webhook_url is not None:
-            web_url(self.webhook_url)
+            Guard(networks(settings().reachable_networks)).check_literal(web_url(self.webhook_url).host)
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= KEY_CHARACTERS:
             raise BadInput(f"an Idempotency-Key has 1 to {KEY_CHARACTERS} characters", code="bad_idempotency_key")
@@ -140,13 +143,13 @@ def create() -> Response:
     """
     match request.mimetype:
         case "multipart/form-data":
-            job = _from_form()
+            noted = _from_form()
         case "application/json":
-            job = _from_elsewhere(checked(NewJob, request.get_json()))
+            noted = _from_elsewhere(checked(NewJob, request.get_json()))
         case other:
             message = f"send multipart/form-data with a file `video`, or application/json, not {other or 'nothing'}"
             raise BadInput(message, code="unsupported_media_type")
-    return accepted(job)
+    return accepted(*noted)
 
 
 @api.get("", responses={200: JobPage})
@@ -159,7 +162,7 @@ def list_jobs(query: ListQuery) -> Response:
     }
     chosen = states.get(query.state, (query.state,) if query.state else ())
     before = _id_of(query.cursor) if query.cursor is not None else None
-    found = page(ledger(), owner=caller().owner, states=chosen, before=before, limit=query.limit + 1)
+    found = page(ledger(), owners=caller().owners, states=chosen, before=before, limit=query.limit + 1)
     shown = found[: query.limit]
     following = _cursor(shown[-1]) if len(found) > query.limit else None
     return _json(JobPage(jobs=tuple(map(summary, shown)), next=following))
@@ -188,7 +191,7 @@ def rerun(path: JobPath, body: Rerun) -> Response:
     options = body.options if body.options is not None else first.options
     wishes = Wishes(analyzers=requested, options=options, priority=first.priority)
     what = f"rerun:{first.id}:{','.join(sorted(body.analyzers))}"
-    return accepted(again(first, wishes.order(what=what, rerun_of=first, fresh=body.analyzers)))
+    return accepted(*again(first, wishes.order(what=what, rerun_of=first, fresh=body.analyzers)))
 
 
 @api.delete("/<job_id>", responses={204: None})
@@ -198,28 +201,39 @@ def delete(path: JobPath) -> Response:
     return Response(status=204)
 
 
-def accepted(job: Job) -> Response:
-    """The answer to a job that was handed in."""
+def accepted(job: Job, is_new: bool) -> Response:  # noqa: FBT001  (as `submit.note` gives it)
+    """The answer to a job that was handed in. A new one is queued once the answer is out: nobody waits for the broker.
+
+    Should this process end in between, the reconciler queues it.
+    """
     traces.current().note(job=job.id)
     response = _json(view(job), status=202)
     response.headers["Location"] = url_for("jobs.show", job_id=job.id)
+    if is_new:
+        response.call_on_close(partial(_queue, job, traces.carrier()))
     return response
 
 
-def _from_form() -> Job:
+def _queue(job: Job, carried: Mapping[str, str]) -> None:
+    with traces.continued(carried):
+        queue(job)
+
+
+def _from_form() -> tuple[Job, bool]:
     parse_form()
     file, name = arrived_video()
     wishes = checked(Wishes, {key: ",".join(request.form.getlist(key)) for key in request.form})
     return accept_arrived(file.path, file.sha256, name, wishes.order(what=f"video:{file.sha256}"))
 
 
-def _from_elsewhere(new: NewJob) -> Job:
+def _from_elsewhere(new: NewJob) -> tuple[Job, bool]:
     order = new.order(what="elsewhere")
     if order.idempotency_key is not None:
         known = ledger().find(order.idempotency_key, owner=order.owner, request_digest=order.request_digest)
         if known is not None:
-            return known
-    with fetched(new.url) if new.url is not None else finished_upload(str(new.upload)) as (path, sha256, name):
+            return known, False
+    brought = fetched(new.url, order.owner) if new.url is not None else finished_upload(str(new.upload))
+    with brought as (path, sha256, name):
         return accept_arrived(path, sha256, name, order)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import lru_cache
 from typing import cast
 
-from flask import Response, request, send_file
+from flask import Response, redirect, request, send_file
 from pydantic import Field
 
 from services.api.access import visible_job
@@ -16,6 +17,7 @@ from shared.errors import BadInput
 from shared.isolated import thumbnail
 from shared.ledger import Job
 from shared.schema import Frozen, MediaInfo
+from shared.settings import settings
 from shared.storage import video_key
 from tasks.node import storage
 
@@ -37,6 +39,7 @@ MIMETYPES = {
 }
 """By the first name of FFmpeg's demuxer."""
 
+ONE_RANGE = re.compile(r"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-\d{1,18})[ \t]*", re.IGNORECASE | re.ASCII)
 KEPT_PICTURES = 256
 DECODERS = 2
 """Pictures decoded at once: more would take the analyzers' cores."""
@@ -59,20 +62,40 @@ class FrameQuery(Frozen):
 
 @api.get("/<job_id>/video", responses=VIDEO, operation_id="show_video")
 def video(path: JobPath) -> Response:
-    """The video as it was handed in. Ranges of bytes may be asked for."""
+    """The video as it was handed in. One range of bytes may be asked for; any other `Range` gets the whole."""
     job = visible_job(path.job_id)
-    file = storage().path(video_key(job.video_sha256))
+    _ignore_other_ranges()
+    key = video_key(job.video_sha256)
+    mimetype = MIMETYPES.get(_media(job).container.split(",", maxsplit=1)[0], "application/octet-stream")
+    elsewhere = signed(key, name=job.source_name or "video", mimetype=mimetype)
+    if elsewhere is not None:
+        return _sent_to(elsewhere, key, job)
+    file = storage().path(key)
     if not file.is_file():
         raise BadInput(f"the video of job {job.id} is gone", code="no_video")
     response = send_file(
         file,
-        mimetype=MIMETYPES.get(_media(job).container.split(",", maxsplit=1)[0], "application/octet-stream"),
+        mimetype=mimetype,
         download_name=job.source_name or "video",
         conditional=True,
         etag=job.video_sha256,
         max_age=0,
     )
     response.cache_control.private = True
+    return response
+
+
+def signed(key: str, *, name: str = "", mimetype: str = "") -> str | None:
+    """The bucket's own address of a blob, where the settings want it to be read from there."""
+    seconds = settings().storage_signed_seconds
+    return None if seconds is None else storage().download_url(key, seconds=seconds, name=name, mimetype=mimetype)
+
+
+def _sent_to(address: str, key: str, job: Job) -> Response:
+    if not storage().exists(key):
+        raise BadInput(f"the video of job {job.id} is gone", code="no_video")
+    response = cast("Response", redirect(address, code=307))
+    response.cache_control.no_store = True  # the address is good for a while only
     return response
 
 
@@ -89,6 +112,17 @@ def frame(path: FramePath, query: FrameQuery) -> Response:
     response.set_etag(f"{job.video_sha256}-{path.t:.3f}-{query.width}")
     response.headers["Cache-Control"] = "private, max-age=86400"
     return cast("Response", response.make_conditional(request))
+
+
+def _ignore_other_ranges() -> None:
+    """Forget a Range that is malformed, in another unit, or several: the library would answer 416.
+
+    RFC 9110, 14.2: a server may ignore any Range, and has to where it does not know the unit.
+    """
+    asked = ONE_RANGE.fullmatch(request.headers.get("Range", ""))
+    first, last = (asked[1], asked[2]) if asked else (None, None)
+    if asked is None or (first and last and int(last) < int(first)):
+        request.environ.pop("HTTP_RANGE", None)
 
 
 @lru_cache(maxsize=KEPT_PICTURES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import cast
+from typing import cast, get_args
 
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,6 +16,7 @@ from shared.errors import ReelgraphError
 from shared.groups import groups
 from shared.listing import jobs_by_state, tallies
 from shared.log import logger
+from shared.schema import JobState
 from shared.settings import settings
 from tasks.celery import PRIORITIES, app
 from tasks.node import ledger
@@ -72,11 +73,12 @@ def _of_broker() -> Iterator[Metric]:
 
 def _of_ledger() -> Iterator[Metric]:
     jobs = GaugeMetricFamily("reelgraph_jobs", "Jobs in the ledger.", labels=["state"])
-    for state, count in jobs_by_state(ledger()).items():
-        jobs.add_metric([state], count)
+    counted = jobs_by_state(ledger())
+    for state in get_args(JobState):
+        jobs.add_metric([state], counted.get(state, 0))
     yield jobs
     runs = CounterMetricFamily(
-        "reelgraph_analyzer_runs", "Runs of the jobs in the ledger.", labels=["analyzer", "status"]
+        "reelgraph_analyzer_runs", "Runs that have ended, of deleted jobs too.", labels=["analyzer", "status"]
     )
     seconds = CounterMetricFamily("reelgraph_analyzer_seconds", "From start to end, summed.", labels=["analyzer"])
     hits = CounterMetricFamily("reelgraph_cache_hits", "Outcomes that the cache had.", labels=["analyzer"])

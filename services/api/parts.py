@@ -29,6 +29,8 @@ class Part(Frozen):
     id: str
     owner: str | None
     name: str
+    metadata: str = ""
+    """As its sender wrote it."""
     length: int
     expires_at: float
 
@@ -55,14 +57,14 @@ class Parts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def create(self, *, length: int, name: str, owner: str | None) -> Part:
+    def create(self, *, length: int, name: str, owner: str | None, metadata: str = "") -> Part:
         """Begin an upload.
 
         Raises:
             Infrastructure: the disk cannot be written.
         """
         expires = time.time() + settings().upload_hours * SECONDS_PER_HOUR
-        part = Part(id=uuid4().hex, owner=owner, name=name, length=length, expires_at=expires)
+        part = Part(id=uuid4().hex, owner=owner, name=name, metadata=metadata, length=length, expires_at=expires)
         try:
             self._folder(part.id).mkdir()
             self.data(part).touch()

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from flask import Flask, Response, g, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestedRangeNotSatisfiable
 
@@ -150,6 +151,8 @@ def register(app: Flask) -> None:
     """
     app.register_error_handler(ReelgraphError, _ours)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ParseException, _broken_body)
+    app.register_error_handler(NoMoreData, _broken_body)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -169,6 +172,11 @@ def _http(error: HTTPException) -> Response:
     if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
         headers["Content-Range"] = f"bytes */{error.length}"
     return answer(status, code, one_line(detail or HTTPStatus(status).phrase), headers=headers)
+
+
+def _broken_body(_error: Exception) -> Response:
+    """What gunicorn raises while the app reads a body in chunks."""
+    return answer(400, "bad_request", "the body of the request breaks off, or its chunks are none")
 
 
 def _unexpected(error: Exception) -> Response:

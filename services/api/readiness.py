@@ -18,7 +18,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.errors import Infrastructure
-from shared.ledger import new_id
 from shared.log import logger
 from shared.schema import Frozen
 from shared.settings import settings
@@ -77,16 +76,10 @@ def _ask_ledger() -> None:
         session.execute(sa.text("SELECT 1 FROM jobs LIMIT 1"))
 
 
-def _ask_storage() -> None:
-    probe = storage().incoming() / f"probe-{new_id()}.part"
-    probe.write_bytes(b"ready")
-    probe.unlink()
-
-
 _checks: Mapping[str, _Check] = {
     "broker": _Check(_ask_broker),
     "ledger": _Check(_ask_ledger),
-    "storage": _Check(_ask_storage),
+    "storage": _Check(lambda: storage().check()),
 }
 
 

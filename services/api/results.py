@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Self, cast
 
 from flask import Response, request
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from services.api.access import visible_job
 from services.api.documentation import DOCUMENT, OUTCOME, TAG_RESULTS, blueprint
@@ -17,18 +17,17 @@ from shared.schema import Frozen
 from shared.storage import document_key, outcome_key
 from tasks.node import ledger, storage
 
-KNOWN_KINDS = (*KINDS, "scalar")
-
 api = blueprint("results", __name__, TAG_RESULTS, url_prefix="/v1/jobs")
 
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
-def _kinds(text: str) -> str:
-    for name in text.split(","):
-        if name.strip() not in KNOWN_KINDS:
-            raise ValueError(f"{name!r} is none of {', '.join(KNOWN_KINDS)}")
-    return text
+def _split(given: object) -> object:
+    """Names between commas, given once or several times, as single names."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, (list, tuple)):
+        return texts
+    return tuple(name.strip() for text in texts for name in str(text).split(","))
 
 
 class AnalyzerPath(JobPath):
@@ -38,13 +37,13 @@ class AnalyzerPath(JobPath):
 
 
 class AtQuery(Frozen):
-    """A moment `t`, or a span `from` and `to`. All in seconds."""
+    """A moment `t`, or a span `from` and `to`. All in seconds. A span goes to the video's end at most."""
 
     t: Seconds | None = None
     start: Seconds | None = Field(None, alias="from")
     end: Seconds | None = Field(None, alias="to")
-    kinds: Annotated[str, AfterValidator(_kinds)] = Field(
-        ",".join(KINDS), description=f"between commas: {', '.join(KNOWN_KINDS)}"
+    kinds: Annotated[tuple[Kind, ...], BeforeValidator(_split)] = Field(
+        KINDS, description="given several times, or between commas"
     )
     within: Annotated[float, Field(ge=0, le=60)] = Field(0.5, description="how far an event may be off the moment t")
 
@@ -88,10 +87,9 @@ def at(path: JobPath, query: AtQuery) -> Response:
     job = visible_job(path.job_id)
     duration = float(job.media["duration_seconds"])
     start, end = (query.t, query.t) if query.t is not None else (query.start or 0.0, query.end or 0.0)
-    if start > duration:
+    if start > duration or (query.t is None and start == duration):
         raise BadInput(f"{start} s is beyond the video's end at {duration} s", code="beyond_end")
-    kinds = cast("list[Kind]", [name.strip() for name in query.kinds.split(",")])
-    found = excerpt(job, start, end, within=query.within, kinds=kinds)
+    found = excerpt(job, start, min(end, duration), within=query.within, kinds=query.kinds)
     return Response(found.model_dump_json(), mimetype="application/json")
 
 

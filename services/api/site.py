@@ -9,11 +9,13 @@ import http.client
 import socket
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, request, send_from_directory
 from flask_openapi_swagger.plugins import RegisterPlugin
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from services.api.media import signed
 from shared.errors import BadInput, Infrastructure
 from shared.settings import settings
 
@@ -66,8 +68,17 @@ def page() -> Response:
     if not (built_page() / "index.html").is_file():
         return Response(UNBUILT, mimetype="text/html")
     response = send_from_directory(built_page(), "index.html", max_age=0)
-    response.headers["Content-Security-Policy"] = PAGE_POLICY
+    response.headers["Content-Security-Policy"] = PAGE_POLICY.replace(
+        "media-src 'self'", f"media-src 'self'{_bucket()}"
+    )
     return response
+
+
+def _bucket() -> str:
+    """What the page may play videos from beside this service: the origin of the bucket's signed addresses."""
+    address = signed("origin")
+    parts = urlsplit(address) if address else None
+    return f" {parts.scheme}://{parts.netloc}" if parts else ""
 
 
 def asset(name: str) -> Response:

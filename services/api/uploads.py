@@ -79,9 +79,9 @@ def create() -> Response:
     length = _number("Upload-Length")
     if length > settings().max_upload_bytes:
         raise too_large(length)
-    metadata = _metadata(request.headers.get("Upload-Metadata", ""))
-    name = Path(metadata.get("filename", "")).name or "video"
-    part = parts.create(length=length, name=name, owner=caller().owner)
+    metadata = request.headers.get("Upload-Metadata", "")
+    name = Path(_metadata(metadata).get("filename", "")).name or "video"
+    part = parts.create(length=length, name=name, owner=caller().owner, metadata=metadata)
     response = Response(status=201)
     response.headers["Location"] = url_for("uploads.write", upload_id=part.id)
     return _expiring(response, part)
@@ -93,8 +93,8 @@ def look(upload_id: str) -> Response:
     response = Response(status=200)
     response.headers["Upload-Offset"] = str(_parts().offset(part))
     response.headers["Upload-Length"] = str(part.length)
-    name = base64.b64encode(part.name.encode()).decode()
-    response.headers["Upload-Metadata"] = f"filename {name}"
+    if part.metadata:
+        response.headers["Upload-Metadata"] = part.metadata
     return _expiring(response, part)
 
 

@@ -176,7 +176,7 @@ def follow(job: Job, video: Path, stack: Stack, screen: Display) -> Document:
             asked_at = time.monotonic()
             if ledger().job(job.id).state not in OPEN_STATES:
                 break
-            if time.time() > job.deadline_at + OVERDUE_SECONDS:
+            if job.remaining_seconds < -OVERDUE_SECONDS:
                 aggregate(job.id)
     return parse_document(storage().read(document_key(job.id)))
 

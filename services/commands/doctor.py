@@ -19,7 +19,7 @@ from rich.text import Text
 from services.broker import embedded_broker
 from services.cli import COMPLETED, INFRASTRUCTURE
 from shared.errors import ReelgraphError
-from shared.groups import groups
+from shared.groups import groups, node_name, workers
 from shared.ledger import Ledger
 from shared.settings import settings
 from shared.weights import Weights
@@ -47,7 +47,7 @@ def doctor() -> int:
     Of the profile's models, as REELGRAPH_MODELS has them, it says which are not here and which nobody has locked; those
     that an analyzer works without are called extra. Exit code 3 when something that every job needs is missing.
     """
-    check_models()
+    check_models(settings().profile)
     table = Table("check", "found", "what to do")
     findings = [finding for check in CHECKS for finding in _run(check)]
     for one in findings:
@@ -147,4 +147,12 @@ def _processors() -> Iterator[Finding]:
     yield Finding("machine", state, memory >= needed, worst, required=False)
 
 
-CHECKS = (_python, _packages, _processors, _data_folder, _ledger, _broker, _weights, _npm)
+def _workers() -> Iterator[Finding]:
+    for worker, queues in workers(settings().profile).items():
+        purposes = "; ".join(groups()[queue].purpose for queue in queues)
+        yield Finding(
+            f"worker {node_name(worker, queues)}", f"of the profile {settings().profile}: {purposes}", fine=True
+        )
+
+
+CHECKS = (_python, _packages, _processors, _workers, _data_folder, _ledger, _broker, _weights, _npm)

@@ -19,23 +19,33 @@ from shared.groups import groups
 from shared.listing import realtime_factors_by_model
 from shared.settings import settings
 from tasks.analyze import weights_digest
+from tasks.layout import Layout, Load, Placed, Worker
 from tasks.models import Number, demand
 from tasks.node import ledger, weights
-from tasks.packing import Layout, Load, Placed, pack
+from tasks.packing import pack
 from tasks.registry import AnyAnalyzer, analyzers, check_models, levels, used_entries
 
 PROFILE = "gpu"
 
-UNITS = {"": 1, "MIB": 1, "GIB": 1024, "M": 1, "G": 1024, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20}
+UNITS = {"MIB": 1, "GIB": 1024, "M": 1, "G": 1024, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20}
+SMALLEST_MIB, LARGEST_MIB = 1024, 1 << 20
+"""What is taken for the memory of a GPU: the largest of 2026 have 288 GB."""
 KEPT = 0.97
 """Part of a GPU's memory that is planned with; the driver keeps some."""
 
 
 def _memory(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]*)", text.strip().upper())
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([A-Z]*)", text.strip().upper())
+    if found and not found[2]:
+        both = f"{found[1]}GiB or {found[1]}MiB"
+        raise BadInput(f"--gpu-memory {text!r} has no unit: write {both}", code="bad_option")
     if not found or found[2] not in UNITS:
         raise BadInput(f"--gpu-memory {text!r} is no amount of memory such as 24GiB", code="bad_option")
-    return int(float(found[1]) * UNITS[found[2]])
+    size_mib = int(float(found[1]) * UNITS[found[2]])
+    if not SMALLEST_MIB <= size_mib <= LARGEST_MIB:
+        message = f"--gpu-memory {text!r} is no GPU's memory: give that of one GPU, from 1GiB to 1024GiB, such as 24GiB"
+        raise BadInput(message, code="bad_option")
+    return size_mib
 
 
 @click.command()
@@ -47,12 +57,13 @@ def _memory(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_json: bool) -> None:
     """Pack the groups of the gpu profile onto GPUs: workers, precisions, memory, expected latency and throughput.
 
-    Of all layouts that fit, the one whose models are nearest to their best precision; of these the one that lets most
-    video through. Memory comes from weights.toml, measured or derived; seconds from the analyzers, as measured in bf16
-    with their own weights, or from receipts. What nobody has measured is said. Use a written file with
+    Of all layouts that fit, the one whose models are nearest to their best precision; of these the one with most worker
+    processes (groups share one only where that saves the memory that is missing), then the one that lets most video
+    through. Memory comes from weights.toml, measured or derived; seconds from the analyzers, as measured in bf16 with
+    their own weights, or from receipts. What nobody has measured is said. Use a written file with
     REELGRAPH_GROUPS_FILE.
     """
-    check_models()
+    check_models(PROFILE)
     layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT))
     if write is not None:
         _write(layout, write)
@@ -76,7 +87,17 @@ def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
                 if entries[name].uses_gpu and groups()[one.group].gpu
             }
             seconds = {**_declared_seconds(one), **receipts.get(one.name, {})} if models else _on_cpu(one, receipts)
-            found.append(Load(one.name, one.group, number, seconds, models))
+            found.append(
+                Load(
+                    one.name,
+                    one.group,
+                    number,
+                    seconds,
+                    models,
+                    estimate=one.seconds_per_second(PROFILE),
+                    is_derived=PROFILE in one.derived_cost_in and one.name not in receipts,
+                )
+            )
     return found
 
 
@@ -117,7 +138,7 @@ def as_toml(layout: Layout) -> str:
     """A groups.toml with this layout for the gpu profile; all else as it was."""
     blocks = ["# written by `reelgraph plan`"]
     for group in groups().values():
-        mine = [worker for worker in layout.workers if worker.group == group.name]
+        mine = [worker for worker in layout.workers if group.name in worker.groups]
         workers = {**group.worker, "gpu": [worker.name for worker in mine] or group.worker.get("gpu", [])}
         lines = [f"[{group.name}]", f"purpose = {json.dumps(group.purpose)}", f"worker = {_table(workers)}"]
         lines += [f"gpu = {json.dumps(group.gpu)}", f"memory_mib = {group.memory_mib}"]
@@ -125,9 +146,16 @@ def as_toml(layout: Layout) -> str:
         lines += [f"most_workers = {group.most_workers}"]
         places = {worker.name: worker.gpu for worker in mine if worker.gpu is not None}
         if places:
-            lines += [f"vram_mib = {min(worker.vram_mib for worker in mine)}", f"gpu_index = {_table(places)}"]
+            lines += [f"vram_mib = {min(_part(worker, group.name) for worker in mine)}"]
+            lines += [f"gpu_index = {_table(places)}"]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
+
+
+def _part(worker: Worker, group: str) -> int:
+    """MiB that stand at one of a worker's groups: a worker may use what its groups have together."""
+    each, more = divmod(worker.vram_mib, len(worker.groups))
+    return each + more if group == worker.groups[0] else each
 
 
 def _table(values: Mapping[str, object]) -> str:
@@ -144,11 +172,21 @@ def _show(layout: Layout) -> None:
     # nothing is folded in a pipe
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table, highlight=False)
-    but = "" if not layout.unmeasured else "not measured; without what is named below "
-    click.echo(f"latency: {but}{layout.least_latency:.2f} s for a second of video, all workers warm and idle before")
-    click.echo(f"throughput: {but}{layout.most_throughput:.2f} s of video a second")
+    least, most = ("at least ", "at most ") if layout.unmeasured else ("", "")
+    click.echo(f"latency: {least}{layout.least_latency:.2f} s for a second of video, all workers warm and idle before")
+    click.echo(f"throughput: {most}{layout.most_throughput:.2f} s of video a second, all options at their defaults")
     if layout.unmeasured:
-        click.echo(f"not measured with these models in these precisions: {', '.join(layout.unmeasured)}")
+        missing = ", ".join(layout.unmeasured)
+        click.echo(
+            f"these are bounds without what nobody has measured with these models in these precisions: {missing}"
+        )
+    if layout.derived:
+        click.echo(f"in them, derived and not measured: {', '.join(layout.derived)}")
+    for worker in layout.workers:
+        if len(worker.groups) > 1:
+            click.echo(
+                f"one worker for {', '.join(worker.groups)}: alone they would need more memory, or lower precisions"
+            )
     if layout.undeclared:
         click.echo(f"counted as nothing, for nobody has declared their GPU memory: {', '.join(layout.undeclared)}")
 

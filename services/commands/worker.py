@@ -10,6 +10,7 @@ import click
 from shared.errors import BadInput
 from shared.groups import CONTROL, groups
 from shared.settings import settings
+from tasks.loading import devices_shown
 from tasks.registry import check_models
 
 
@@ -19,16 +20,20 @@ from tasks.registry import check_models
 def worker(names: str, name: str | None) -> None:
     """Run one Celery worker that preloads its models, then takes work from its groups' queues.
 
+    On which GPU: REELGRAPH_GPU, else what groups.toml plans for the name, else for the groups, if that is one GPU. An
+    exported CUDA_VISIBLE_DEVICES counts as all GPUs there are.
+
     The broker is REELGRAPH_BROKER_URL. The same by hand: celery -A tasks worker -Q GROUP -n NAME@%h
     """
     queues = [one.strip() for one in names.split(",") if one.strip()]
     unknown = [one for one in queues if one not in groups()]
     if unknown or not queues:
         raise BadInput(f"unknown group {', '.join(unknown) or names!r}; there are {', '.join(groups())}")
-    check_models()
+    check_models(settings().profile)
     if settings().broker_url is None:
         raise BadInput("a worker needs a broker: set REELGRAPH_BROKER_URL to its redis:// URL", code="no_broker")
     node = name or f"{'-'.join(queues)}-{os.getpid()}@%h"
+    devices_shown(node, queues)  # refused here, before Celery starts
     beat = ["-B", "-s", str(settings().data_dir / "beat")] if CONTROL in queues else []
     argv = ["-m", "celery", "-A", "tasks", "worker", "-Q", ",".join(queues), "-n", node, *beat]
     os.execv(sys.executable, [sys.executable, *argv])  # noqa: S606  (the command becomes the worker)

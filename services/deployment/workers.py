@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.errors import BadInput
-from shared.groups import CONTROL, Group, groups, workers
+from shared.groups import CONTROL, Group, groups, node_name, planned_gpu, workers
 from tasks.celery import PRIORITIES, app
 from tasks.plan import GRACE_SECONDS
 
@@ -44,6 +44,11 @@ class WorkerSpec:
     load_seconds: float
     least: int
     most: int
+
+    @property
+    def node(self) -> str:
+        """What it is called in Flower and logs."""
+        return node_name(self.name, self.queues)
 
     @property
     def controls(self) -> bool:
@@ -95,7 +100,7 @@ def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:
         queues=queues,
         profile=profile,
         gpu=gpu,
-        gpu_index=next((group.gpu_of(name) for group in served if group.gpu), 0),
+        gpu_index=planned_gpu(name, queues) or 0,
         # weights pass through the host's memory on their way to the GPU
         memory_mib=max(group.memory_mib for group in served) + PARENT_MIB + (vram_mib or 0),
         vram_mib=vram_mib,

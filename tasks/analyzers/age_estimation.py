@@ -95,6 +95,7 @@ class AgeEstimation(Analyzer[AgeOptions, AgeTracks]):
     requires = ("face_detection",)
     weights: ClassVar[dict[str, str]] = {"local": "apparent-age", "gpu": "apparent-age"}
     cost = 0.03
+    value = 1
     infers_personal_traits = True
 
     def load(self, model: ModelContext) -> None:

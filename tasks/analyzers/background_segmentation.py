@@ -142,9 +142,12 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     summary = "Share of people, masks, background colour and blur (MediaPipe), and on a GPU its classes (ADE20K)"
     needs = (FRAMES,)
     uses = ("object_detection", "cut_analysis", "text_overlay", "visual_effects")
-    weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "upernet-convnext-small"}
+    weights: ClassVar[dict[str, str]] = {"local": "mediapipe-selfie", "gpu": "segformer-b4"}
     cost = 0.1
     cost_in = {"gpu": 0.11}
+    value = 1
+    derived_cost_in = frozenset({"gpu"})
+    """UperNet's seconds, measured; SegFormer-B4 takes 96 GFLOP for a picture of 512x512, UperNet 257 (their papers)."""
 
     def load(self, model: ModelContext) -> None:
         """Load the segmenter that the weights are for."""
@@ -214,12 +217,11 @@ def without_noise(mask: Mask, persons: Sequence[Floats], others: Sequence[Floats
 
     count, patches = cv2.connectedComponents(mask.astype(np.uint8))
     things = covered(mask.shape, others) & ~covered(mask.shape, persons)
-    kept = np.zeros(mask.shape, np.bool_)
-    for number in range(1, count):
-        patch = patches == number
-        if patch.mean() >= least_share and things[patch].mean() < OTHER_THING:
-            kept |= patch
-    return kept
+    sizes = np.bincount(patches.ravel(), minlength=count)
+    within = np.bincount(patches[things], minlength=count)
+    kept = (sizes / mask.size >= least_share) & (within < OTHER_THING * sizes)
+    kept[0] = False  # what is in no patch
+    return np.asarray(kept[patches], np.bool_)
 
 
 def covered(shape: tuple[int, ...], boxes: Sequence[Floats]) -> Mask:
@@ -249,19 +251,27 @@ def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = (), 
     inside, outside = np.zeros(frame.shape[:2], np.bool_), np.ones(frame.shape[:2], np.bool_)
     # beyond the picture people go on, and so does the background
     if mask.any():
-        people = cv2.resize(mask.astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        inside, outside = cv2.erode(people, around) == 1, cv2.dilate(people, around) == 0
+        people = cv2.resize(mask.view(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        inside, outside = cv2.erode(people, around).view(np.bool_), cv2.dilate(people, around) == 0
     if captions or filmed != WHOLE:
         added = covered(frame.shape, captions) | ~covered(frame.shape, [corners(filmed)])
-        free = cv2.dilate(added.astype(np.uint8), around) == 0
+        free = cv2.dilate(added.view(np.uint8), around) == 0
         inside, outside = inside & free, outside & free
-    if not outside[::2, ::2].any():
+    # a quarter of the pixels has the same colours
+    quarter, behind = fourth(frame), np.ascontiguousarray(outside[::2, ::2])
+    if not behind.any():
         return Look(t, float(mask.mean()), ratio="no_background")
     gray = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
     ratio = detail_ratio(gray, inside, outside) if mask.any() else "no_people"
-    # a quarter of the pixels has the same colours
-    colour, colour_share = dominant(frame[::2, ::2][outside[::2, ::2]])
+    colour, colour_share = dominant(quarter, behind)
     return Look(t, float(mask.mean()), colour, colour_share, blur(gray, outside), ratio)
+
+
+def fourth(frame: Picture) -> Picture:
+    """Every second pixel of every second row `(h, w, 3)`; pixels are copied whole, which is four times as fast."""
+    pixels = np.ascontiguousarray(frame).view(np.dtype((np.void, 3)))[..., 0]
+    picked: Picture = np.ascontiguousarray(pixels[::2, ::2]).view(np.uint8)
+    return picked.reshape(*pixels[::2, ::2].shape, 3)
 
 
 def in_shot(one: Look, shot: LabelledSegment) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice, pairwise
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.frames import Frames
-from shared.schema import CameraMotion, LabelledSegment, SegmentTrack, Span, TrackSet
+from shared.schema import CameraMotion, LabelledSegment, SegmentTrack, SeriesTrack, Span, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 
 PICTURES = Frames(fps=10, short_side=240, colour="gray")
@@ -60,6 +60,8 @@ DOMINANT = 2.0
 SLOW_TURN = 0.1
 """A turn slower than this, in short sides a second, is how heads and bodies sway before a plain wall, not how cameras
 are moved: it is not told which of them it was."""
+SLOT = 0.1
+"""Seconds from one value of a series to the next."""
 SHORTEST_SECONDS = 0.35
 """Shorter runs of a label, or of not knowing, are given to the longer neighbour."""
 
@@ -76,10 +78,14 @@ class CameraTracks(TrackSet):
 
     Directions are the camera's: `pan_right` turns it right (the picture's content moves left), `tilt_up` turns it up
     (content moves down), `zoom_in` makes content larger. `confidence` is the mean share of the picture's textured
-    part that agrees with the motion found, a measurement.
+    part that agrees with the motion found, a measurement. `speed`: of the camera; `movement`: of all that is in the
+    picture, camera and things, the mean over its textured part. Both in percent of the short side per second, every
+    tenth of a second; null where they cannot be told and across cuts.
     """
 
     motion: SegmentTrack[CameraMotion]
+    speed: SeriesTrack
+    movement: SeriesTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +93,20 @@ class Step:
     """Motion of the picture's content between two frames, in short sides per second; None where it cannot be told.
 
     `x` to the right, `y` down, `zoom` and `turn` as root mean square speed over the picture (enlarging and clockwise
-    are positive). `agreement`: share of the textured cells that follow it.
+    are positive). `agreement`: share of the textured cells that follow it. `movement`: mean speed of the textured
+    cells, whatever moves in them.
     """
 
     start: float
     end: float
     velocity: tuple[float, float, float, float] | None
     agreement: float = 0.0
+    movement: float | None = None
+
+    @property
+    def speed(self) -> float | None:
+        """How fast the camera moves, in short sides per second."""
+        return None if self.velocity is None else float(np.linalg.norm(self.velocity))
 
 
 class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
@@ -104,7 +117,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -119,7 +132,8 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
         """Measure shot by shot."""
         shots = media.items("cut_analysis/shots", LabelledSegment)
         items: list[CameraMotion] = []
-        for index, group in groupby(measured(media, shots), key=lambda pair: pair[0]):
+        pairs = list(measured(media, shots))
+        for index, group in groupby(pairs, key=lambda pair: pair[0]):
             shot, steps = shots[index], [step for _, step in group]
             for label, first, last in runs(steps, labels(steps, options)):
                 if label is None:
@@ -133,8 +147,29 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
                         confidence=agreement(steps[first : last + 1]),
                     )
                 )
-        motion = SegmentTrack[CameraMotion](method="measurement", items=tuple(items))
-        return CameraTracks(analysed=joined(items), motion=motion)
+        everything = [step for _, step in pairs]
+        return CameraTracks(
+            analysed=joined(items),
+            motion=SegmentTrack[CameraMotion](method="measurement", items=tuple(items)),
+            speed=series(everything, [step.speed for step in everything]),
+            movement=series(everything, [step.movement for step in everything]),
+        )
+
+
+def series(steps: Sequence[Step], speeds: Sequence[float | None]) -> SeriesTrack:
+    """Speeds of steps, in short sides per second and ordered by time, as percent of it every `SLOT` seconds.
+
+    Each value is that of the step around the middle of its slot.
+    """
+    count = int(np.ceil(steps[-1].end / SLOT - 0.5)) if steps else 0
+    middles = (np.arange(count) + 0.5) * SLOT
+    around = np.searchsorted([step.start for step in steps], middles, side="right") - 1
+    found = [
+        speeds[index] if index >= 0 and middle < steps[index].end else None
+        for index, middle in zip(around.tolist(), middles.tolist(), strict=True)
+    ]
+    values = tuple(None if speed is None else round(100 * speed, 2) for speed in found)
+    return SeriesTrack(method="measurement", unit="%/s", t0=0.0, dt=SLOT, values=values)
 
 
 def measured(media: Media, shots: Sequence[LabelledSegment]) -> Iterator[tuple[int, Step]]:
@@ -171,15 +206,17 @@ def follow(chain: Sequence[tuple[float, Picture]]) -> list[Step]:
         strayed = np.maximum(strayed, np.linalg.norm(moved - origin, axis=1))
         step, matrix = fitted(start, end, points[tracked], moved[tracked], shape)
         predicted = predicted @ matrix[:, :2].T + matrix[:, 2]
-        steps.append(step)
+        pace = mean_shift(points[found], moved[found], shape)
+        movement = None if pace is None else pace / (min(shape) * (end - start))
+        steps.append(replace(step, movement=movement))
         points = moved
     still = tracked & (strayed < STILL_PIXELS)
     rigid = tracked & (np.linalg.norm(points - predicted, axis=1) < CHAIN_PIXELS)
     standing = area(origin[tracked], still[tracked], shape)
     if standing >= STILL_SHARE and spread(origin[still], shape):
-        return [Step(step.start, step.end, STILL, standing) for step in steps]
+        return [replace(step, velocity=STILL, agreement=standing) for step in steps]
     if area(origin[tracked], rigid[tracked], shape) < LEAST_SHARE:
-        return [Step(step.start, step.end, None) for step in steps]
+        return [replace(step, velocity=None, agreement=0.0) for step in steps]
     return steps
 
 
@@ -266,9 +303,22 @@ def area(points: Points, chosen: NDArray[np.bool_], shape: tuple[int, ...]) -> f
     """Share of the cells with points that the chosen points hold, 0..1; a cell is shared out among its points."""
     if not len(points):
         return 0.0
-    numbers = cells(points, shape)
-    weights = 1 / np.bincount(numbers, minlength=GRID * GRID)[numbers]
+    weights = shares(points, shape)
     return float(weights[chosen].sum() / weights.sum())
+
+
+def mean_shift(before: Points, after: Points, shape: tuple[int, ...]) -> float | None:
+    """Mean distance in pixels that cells with points have moved; None when the points do not stand for the picture."""
+    if len(before) < LEAST_POINTS or not spread(before, shape):
+        return None
+    return float(np.average(np.linalg.norm(after - before, axis=1), weights=shares(before, shape)))
+
+
+def shares(points: Points, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Share of its cell that each point holds."""
+    numbers = cells(points, shape)
+    weights: NDArray[np.float64] = 1 / np.bincount(numbers, minlength=GRID * GRID)[numbers]
+    return weights
 
 
 def cells(points: Points, shape: tuple[int, ...]) -> NDArray[np.intp]:

@@ -91,6 +91,7 @@ class CompositionAnalysis(Analyzer[CompositionOptions, Composition]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     uses: ClassVar[tuple[str, ...]] = ("cut_analysis", "object_detection", "face_detection", "visual_effects")
     cost: ClassVar[float] = 0.01
+    value = 1
 
     def load(self, model: ModelContext) -> None:
         """Import OpenCV."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from shared.errors import Skipped
 from shared.frames import Frames
 from shared.schema import Event, EventTrack, LabelledSegment, Method, SegmentTrack, TrackSet
-from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.boxes import Picture, pictures
 from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
 from tasks.transitions.cuts import confirmed, torn, turned
@@ -24,8 +24,6 @@ from tasks.transitions.signals import Levels, Signals
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 CUTS = "cut_analysis/cuts"
-KINDS = ("cut", "dissolve")
-"""What TransNetV2 tells; fades are measured."""
 NO_PICTURE = "there is no picture to look for cuts in"
 
 
@@ -50,8 +48,9 @@ class CutTracks(TrackSet):
     ends), `dissolve` (its middle: the new picture is the stronger from here). Blank is black or any one colour.
 
     `shots` tile the video: each runs from one `cut`, `fade_in` or `dissolve` to the next; black after a fade-out
-    belongs to the shot before. `transitions`: the dissolves from start to end. Confidence is what TransNetV2
-    gave, where it looked, for cuts and dissolves; else null: ratios have no upper bound and no calibration.
+    belongs to the shot before. `transitions`: the dissolves from start to end. Confidence is the probability that
+    TransNetV2 gave, where it looked. Fades are found by measuring, so they have one only where it marked a transition
+    there, too. Else null: ratios have no upper bound and no calibration.
     """
 
     cuts: EventTrack[Event]
@@ -82,6 +81,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     extra: ClassVar[dict[str, str]] = {"gpu": "transnetv2"}
     cost: ClassVar[float] = 0.03
     cost_in = {"gpu": 0.016}
+    value = ESSENTIAL
 
     _detectors: Any
     _network: TransitionFinder | None = None
@@ -114,7 +114,8 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         dim = {index for fade in faded for index in fade.dim}
         cuts = [cut for cut in found.cuts if cut not in dim]
         mixed = [one for one in found.gradual if not dim.intersection(range(one.start, one.end + 1))]
-        return tracks(levels.times, cuts, faded, mixed, media.info.duration_seconds, found.sure)
+        sure = {**found.sure, **{fade.frame: found.there(fade.dim) for fade in faded}}
+        return tracks(levels.times, cuts, faded, mixed, media.info.duration_seconds, sure)
 
     def _measure(self, media: Media, options: CutOptions) -> CutTracks:
         signals = Signals()
@@ -154,16 +155,16 @@ def tracks(
     faded: Sequence[End],
     mixed: Sequence[Dissolve],
     duration: float,
-    sure: Mapping[int, float] | None = None,
+    sure: Mapping[int, float | None] | None = None,
 ) -> CutTracks:
     """Build the tracks from numbers of frames; the shots run from 0 s to the video's end.
 
-    `sure`: probabilities of cuts and middles of dissolves, where a network gave them.
+    `sure`: probabilities by the frames of the events, where a network gave them.
     """
     happened: list[tuple[int, str]] = [(cut, "cut") for cut in cuts] + [(end.frame, end.kind) for end in faded]
     happened += [(one.middle, "dissolve") for one in mixed]
     events = [
-        Event(id=f"c{i}", t=times[frame], type=kind, confidence=(sure or {}).get(frame) if kind in KINDS else None)
+        Event(id=f"c{i}", t=times[frame], type=kind, confidence=(sure or {}).get(frame))
         for i, (frame, kind) in enumerate(sorted(happened), 1)
     ]
     inner = [event.t for event in events if event.type != "fade_out" and event.t > times[0]]

@@ -128,6 +128,7 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
     uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-face-mesh", "gpu": "mediapipe-face-mesh"}
     cost = 0.08
+    value = 1
 
     def load(self, model: ModelContext) -> None:
         """Load both networks."""

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from shared.schema import Face, FaceBox, ObjectTrack, TrackSet
-from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
+from tasks.analyzer import ESSENTIAL, Analyzer, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
 from tasks.boxes import Floats, Letterbox, Picture, as_document_box, pictures
 from tasks.face_mesh import FaceMesh
@@ -68,6 +68,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
     uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-face", "gpu": "mediapipe-face"}
     cost = 0.02
+    value = ESSENTIAL
 
     def load(self, model: ModelContext) -> None:
         """Load both networks and run them once: the first run allocates their memory."""

@@ -81,6 +81,7 @@ class FaceEmotion(Analyzer[EmotionOptions, EmotionTracks]):
     requires = ("face_detection",)
     weights: ClassVar[dict[str, str]] = {"local": "fer-emotion", "gpu": "fer-emotion"}
     cost = 0.01
+    value = 1
     infers_personal_traits = True
 
     def load(self, model: ModelContext) -> None:

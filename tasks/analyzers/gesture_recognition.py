@@ -128,6 +128,7 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-hands", "gpu": "mediapipe-hands"}
     cost = 0.06
+    value = 1
 
     def load(self, model: ModelContext) -> None:
         """Load both networks and run them once: the first run allocates their memory."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from shared.schema import ObjectTrack, TimedBox, TrackedObject, TrackSet
-from tasks.analyzer import Analyzer, Audio, Frames, Media, ModelContext, Options
+from tasks.analyzer import ESSENTIAL, Analyzer, Audio, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
 from tasks.boxes import answered, as_document_box, pictures
 from tasks.engines.detectors import DETECTORS
@@ -54,6 +54,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     weights: ClassVar[dict[str, str]] = {"local": "nanodet-m-416", "gpu": "rtdetr-v2-r50"}
     cost = 0.1
     cost_in = {"gpu": 0.035}
+    value = ESSENTIAL
 
     def load(self, model: ModelContext) -> None:
         """Load the detector that the weights are for."""

@@ -162,6 +162,7 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
     extra: ClassVar[dict[str, str]] = {"gpu": "owlv2-base"}
     cost = 0.002
     cost_in: ClassVar[dict[str, float]] = {"gpu": 0.002}
+    """Without words to search for: the same work as on a CPU, since no model is asked."""
     _finder: WordFinder | None = None
 
     @classmethod

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from shared.frames import Audio
 from shared.schema import LabelledSegment, SegmentTrack, SpeechSegment, TrackSet, Word
-from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.engines.speech import TRANSCRIBERS, Transcriber
 from tasks.engines.utterances import UNSPACED, Asked, Heard, Language, Part, Stretch
 from tasks.voice import SAMPLE_RATE, Samples, Spans, VoiceActivity
@@ -78,6 +78,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
     weights: ClassVar[dict[str, str]] = {"local": "whisper-tiny-en", "gpu": "whisper-large-v3-turbo"}
     cost = 0.05
     cost_in = {"gpu": 0.14}
+    value = ESSENTIAL
 
     def load(self, model: ModelContext) -> None:
         """Load the Whisper that the weights are for, and the voice activity network."""

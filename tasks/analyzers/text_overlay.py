@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shared.frames import Frames
 from shared.schema import Caption, SegmentTrack, TrackSet
-from tasks.analyzer import Analyzer, Media, ModelContext, Options
+from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.engines.texts import TEXT_READERS, TextReader
 from tasks.lines import Asked, Line, Reading, word_count
 
@@ -51,6 +51,8 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     weights: ClassVar[dict[str, str]] = {"local": "ppocr-v6", "gpu": "ppocr-v6"}
     cost: ClassVar[float] = 0.25
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.04}
+    value = ESSENTIAL
 
     def load(self, model: ModelContext) -> None:
         """Load the reader that the weights are for."""

@@ -5,8 +5,9 @@ About 290 bytes a frame (60 MiB for two hours at 30 fps) and 0.3 MB a shot.
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from shared.schema import Box
 
 Picture = NDArray[np.uint8]
 Levels = NDArray[np.float32]
+Shares = NDArray[np.float64]
 
 CELLS = 8
 """A thumbnail has 8 x 8 cells."""
@@ -63,9 +65,12 @@ class Lines:
         self.products = np.zeros(length)
         """Changes of each pixel `BESIDE` before the line times those of the pixel as far behind it."""
 
-    def add(self, frame: Picture, change: Levels | None) -> None:
-        """Add an rgb frame `(height, width, 3)` by its columns, and how much each pixel changed, `(height, width)`."""
-        self.edges[1:-1] += across(frame).mean(0)
+    def add(self, edges: Shares, change: Levels | None) -> None:
+        """Add the share of pixels with a step across each column but the outermost, and how much each pixel changed.
+
+        `edges` `(width - 2,)`, `change` `(height, width)`.
+        """
+        self.edges[1:-1] += edges
         if change is not None:
             self.squares += np.einsum("yx,yx->x", change, change)
             self.products[BESIDE:-BESIDE] += np.einsum("yx,yx->x", change[:, : -2 * BESIDE], change[:, 2 * BESIDE :])
@@ -83,8 +88,8 @@ class Sums:
         """Sum of absolute differences to the frame before."""
         self.columns, self.rows = Lines(width), Lines(height)
 
-    def add(self, gray: Picture, frame: Picture, before: Picture | None) -> None:
-        """Add a frame, its luma and its rgb, and the luma of the frame before."""
+    def add(self, gray: Picture, colours: Sequence[Picture], before: Picture | None) -> None:
+        """Add a frame: its luma, its red, green and blue, and the luma of the frame before; all `(height, width)`."""
         self.frames += 1
         self.total += gray
         np.maximum(self.peak, gray, out=self.peak)
@@ -92,8 +97,8 @@ class Sums:
         if before is not None:
             change = np.abs(gray.astype(np.float32) - before)
             self.activity += change
-        self.columns.add(frame, change)
-        self.rows.add(frame.transpose(1, 0, 2), None if change is None else change.T)
+        self.columns.add(stepped(colours, axis=1).mean(0), change)
+        self.rows.add(stepped(colours, axis=0).mean(1), None if change is None else change.T)
 
     @property
     def mean(self) -> Levels:
@@ -174,14 +179,15 @@ class Watch:
         """Take in the next frame, rgb uint8 `(height, width, 3)`, of that shot."""
         cv2, signals = self._cv2, self.signals
         gray: Picture = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        dark, bright = np.percentile(frame[::2, ::2], (0.2, 98))
-        spread = frame.max(-1) - frame.min(-1)
+        dark, bright = percentiles(frame[::2, ::2], (0.2, 98))
+        red, green, blue = colours = cv2.split(frame)  # numpy is slow at what goes over an axis of three
+        spread = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
         signals.times.append(t)
         signals.bright.append(float(bright))
         signals.dark.append(float(dark))
         signals.luma.append(float(gray.mean()))
-        signals.colour.append(float((spread > COLOUR_LEVELS).mean()))
-        signals.lit.append(float((gray > LIT_LEVEL).mean()))
+        signals.colour.append(np.count_nonzero(spread > COLOUR_LEVELS) / spread.size)
+        signals.lit.append(np.count_nonzero(gray > LIT_LEVEL) / gray.size)
         signals.thumbnails += np.asarray(cv2.resize(frame, (CELLS, CELLS), interpolation=cv2.INTER_AREA)).tobytes()
         self._move(gray)
         self._hold(gray)
@@ -189,7 +195,7 @@ class Watch:
         if bright - dark > CONTRAST:
             inside = shot.sums is not None
             shot.sums = shot.sums or Sums(*gray.shape)
-            shot.sums.add(gray, frame, self._before if inside else None)
+            shot.sums.add(gray, colours, self._before if inside else None)
         self._before = gray
 
     def done(self) -> Signals:
@@ -231,15 +237,28 @@ class Watch:
             self.signals.stills.append((self._held_from, index - 1))
 
 
+def percentiles(values: Picture, percents: Sequence[float]) -> list[float]:
+    """Percentiles of whole numbers 0..255, between two of them as `numpy.percentile` has it, from their counts."""
+    upto = np.cumsum(np.bincount(values.ravel(), minlength=256))
+    found = []
+    for percent in percents:
+        place = percent / 100 * (values.size - 1)
+        below, above = np.searchsorted(upto, [int(place), math.ceil(place)], side="right").tolist()
+        found.append(below + (above - below) * (place - int(place)))
+    return found
+
+
 SEAM_LEVELS = 16
-"""Least step, in levels of 0..255 in some channel, between the pixels left and right of a column."""
+"""Least step, in levels of 0..255 in some colour, between the pixels on both sides of a line."""
 
 
-def across(frame: Picture) -> NDArray[np.bool_]:
-    """Where some channel steps across a column, `(height, width - 2)` of an rgb frame `(height, width, 3)`."""
-    step = np.abs(frame[:, 2:].astype(np.int16) - frame[:, :-2])
-    strong: NDArray[np.bool_] = (step >= SEAM_LEVELS).any(-1)
-    return strong
+def stepped(colours: Sequence[Picture], *, axis: int) -> NDArray[np.bool_]:
+    """Where some colour, each `(height, width)`, steps over a column, `(height, width - 2)`; axis 0: over a row."""
+    import cv2
+
+    ends = [(each[:, 2:], each[:, :-2]) if axis else (each[2:], each[:-2]) for each in colours]
+    steps = [cv2.absdiff(*pair) for pair in ends]
+    return np.asarray(cv2.max(cv2.max(steps[0], steps[1]), steps[2]) >= SEAM_LEVELS, np.bool_)
 
 
 def runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
-from tasks.models import Engine, EngineKind
+from tasks.models import Engine, EngineKind, Number
 
 HEAD = (0, 2, 4, 6, 7)
 """Places of the head's five linear layers in the checkpoint; those between them only drop values in training."""
@@ -31,6 +31,8 @@ class ClipJudge(TorchEngine):
     Trained on marks of people for photographs (AVA), logos and generated pictures. A vertical picture is judged by the
     square in its middle, as CLIP's processor cuts it out.
     """
+
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
 
     def load(self) -> None:
         """Load CLIP's vision tower and the head.

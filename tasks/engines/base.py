@@ -26,6 +26,8 @@ log = logger(__name__)
 class TorchEngine(ABC):
     """A model on torch. A subclass loads it into `self.model`, and says what one item of its work takes."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16", "int8", "nf4")
+    """Those that it can be asked for."""
     cpu_batch: ClassVar[int] = 4
     """Items at once on a CPU, where a larger batch is hardly faster."""
     most: ClassVar[int] = 64
@@ -34,6 +36,7 @@ class TorchEngine(ABC):
     def __init__(self, files: Weighted) -> None:
         self.files = files
         self.batch = self.cpu_batch
+        self.worked = 0
         self.model: Any = None
         self.notes: tuple[str, ...] = ()
 
@@ -94,16 +97,21 @@ class TorchEngine(ABC):
     ) -> list[AnswerT] | None:
         """The answers; None when the batch was too large and the next one will be smaller."""
         try:
-            return list(call(items))
+            answers = list(call(items))
         except Exception as error:
             if devices.is_lost(error):
                 raise DeviceLost(f"the GPU failed in {self.files.entry}: {error}") from error
             if not devices.is_out_of_memory(error):
                 raise
             said = str(error)
+        else:
+            self.worked += 1
+            return answers
         devices.give_back()  # after the handler: the error's frames hold the tensors of the failed batch
         if len(items) == 1:
-            raise OutOfDeviceMemory(f"not enough memory on {self.files.device.name} for one item: {said}")
+            first = said.partition("\n")[0]
+            what = f"not enough memory on {self.files.device.name} for one item of {self.files.entry}"
+            raise OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({first})")
         self.batch = max(1, len(items) // 2)
         log.warning("batch_halved", entry=self.files.entry, batch=self.batch)
         return None

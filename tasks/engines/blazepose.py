@@ -15,6 +15,7 @@ and 0.15. A second pass from MediaPipe's auxiliary points made it no better.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from tasks.boxes import Floats
 from tasks.engines.poses import POINTS, Asked, Found, Place, box_of
 from tasks.landmarks import Crop, Detector, Network, sigmoid
-from tasks.models import Weighted, kept_on_cpu, tflite_interpreter
+from tasks.models import Number, Weighted, kept_on_cpu, tflite_interpreter
 
 DETECTOR = Detector(side=224, strides=(8, 16, 32, 32, 32), keypoints=4)
 HIPS, EXTENT = 2, 3
@@ -46,11 +47,12 @@ VISIBLE = 0.5
 class BlazePose:
     """One place at a time."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
     finds_people = True
 
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "LiteRT")
-        self.batch = 1
+        self.batch, self.worked = 1, 0
 
     def load(self) -> None:
         """Open both networks."""
@@ -71,7 +73,9 @@ class BlazePose:
 
     def bodies(self, asked: Iterable[Asked]) -> Iterator[list[tuple[Found, ...]]]:
         """Bodies whose heads are in the place, or anywhere in the picture."""
-        return ([self.in_place(one.picture, one.place) if one.place else self.in_picture(one.picture)] for one in asked)
+        for one in asked:
+            self.worked += 1
+            yield [self.in_place(one.picture, one.place) if one.place else self.in_picture(one.picture)]
 
     def in_place(self, frame: NDArray[np.uint8], place: Place) -> tuple[Found, ...]:
         """Bodies whose heads are in the place."""
@@ -104,7 +108,7 @@ class BlazePose:
         if presence[0] < PRESENT:
             return None
         raw = values.reshape(ALL_POINTS, VALUES)[:POINTS]
-        points = refined(raw[:, :2].astype(np.float64) / SIDE, sigmoid(heat[..., :POINTS])) * SIDE
+        points = refined(raw[:, :2].astype(np.float64) / SIDE, heat[..., :POINTS]) * SIDE
         points = crop.to_picture(points, SIDE) / [frame.shape[1], frame.shape[0]]
         visibility = sigmoid(raw[:, 3])
         box = box_of(points, visibility >= VISIBLE)
@@ -119,14 +123,14 @@ def square_of(detection: Floats) -> Crop:
     return Crop.upright(hips, extent, hips, 2 * float(np.linalg.norm(extent - hips))).shifted(0, ROOM)
 
 
-def refined(points: Floats, heat: Floats) -> Floats:
-    """Landmarks `(n, 2)`, 0..1 of the crop, moved to the middle of the heat about them; `heat` `(64, 64, n)`, 0..1."""
+def refined(points: Floats, logits: NDArray[np.float32]) -> Floats:
+    """Landmarks `(n, 2)`, 0..1 of the crop, moved to the middle of the heat about them, `(64, 64, n)`."""
     moved = points.copy()
     for index, (column, row) in enumerate(np.floor(points * HEATMAP).astype(int)):
         if not (0 <= column < HEATMAP and 0 <= row < HEATMAP):
             continue
         left, top = max(0, column - REACH), max(0, row - REACH)
-        window = heat[top : row + REACH + 1, left : column + REACH + 1, index]
+        window = sigmoid(logits[top : row + REACH + 1, left : column + REACH + 1, index])
         if window.max() >= LEAST_HEAT:
             x = left + window.sum(axis=0) @ np.arange(window.shape[1]) / window.sum()
             y = top + window.sum(axis=1) @ np.arange(window.shape[0]) / window.sum()

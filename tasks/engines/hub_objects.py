@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
 from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
+from tasks.models import Number
 
 FAMILY = frozenset({"rt_detr", "rt_detr_v2", "d_fine"})
 """Model types whose queries score every class on its own; DETR's softmax over a class "nothing" is read otherwise."""
@@ -29,6 +30,7 @@ COCO_NAMES = {
 class HubDetector(TorchEngine):
     """Queries that each answer with one box, so nothing has to be suppressed."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 2
 
     def load(self) -> None:

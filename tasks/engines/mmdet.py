@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
 from tasks.engines.pictures import grey, inferring, rehearsed
+from tasks.models import Number
 
 OPERATORS = "mmcv._ext"
 CONFIGS = (".py", ".json", ".yaml")
@@ -31,6 +32,7 @@ CONFIGS = (".py", ".json", ".yaml")
 class MmdetDetector(TorchEngine):
     """A model that mmdet builds from a config; its pipeline prepares each picture, its head reads the answers."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 2
 
     def load(self) -> None:

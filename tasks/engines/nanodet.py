@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.boxes import Floats, Letterbox, Picture, groups_of_one
 from tasks.engines.objects import Found
-from tasks.models import Weighted, kept_on_cpu, onnx_session
+from tasks.models import Number, Weighted, kept_on_cpu, onnx_session
 
 LONG_SIDE = 416
 STRIDES = (8, 16, 32)
@@ -48,9 +48,11 @@ COCO = (
 class NanoDet:
     """One picture at a time: batches were no faster on a CPU. Runs there in every profile."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
+
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "ONNX Runtime")
-        self.batch = 1
+        self.batch, self.worked = 1, 0
         self.labels: tuple[str, ...] = COCO
         self.session: Any = None
 
@@ -72,6 +74,7 @@ class NanoDet:
 
     def look(self, picture: Picture, floor: float) -> Found:
         """What is in one picture."""
+        self.worked += 1
         height, width = picture.shape[:2]
         letterbox = Letterbox.fit((width, height), canvas_size(width, height))
         outputs = self.session.run(None, {self.session.get_inputs()[0].name: as_input(letterbox.draw(picture))})

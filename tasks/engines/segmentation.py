@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
 from tasks.landmarks import Network
-from tasks.models import Engine, EngineKind, Weighted, kept_on_cpu, tflite_interpreter
+from tasks.models import Engine, EngineKind, Number, Weighted, kept_on_cpu, tflite_interpreter
 
 SHORT_SIDE = 90
 """Of the maps, in pixels."""
@@ -45,13 +45,14 @@ class Selfie:
     together 1.9 % at most. So a pixel is a person's only where both say so. They know near people, and no distant ones.
     """
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
     labels: tuple[str, ...] = ("background", "person")
     names_things = False
     least_share = 0.02
 
     def __init__(self, files: Weighted) -> None:
         self.files, self.notes = kept_on_cpu(files, "LiteRT")
-        self.batch = 1
+        self.batch, self.worked = 1, 0
         self._networks: tuple[tuple[Network, tuple[int, int]], ...] = ()
 
     def load(self) -> None:
@@ -77,6 +78,7 @@ class Selfie:
     def _map(self, picture: Picture) -> Map:
         import cv2
 
+        self.worked += 1
         height, width = small(*picture.shape[:2])
         both = []
         for network, shape in self._networks:
@@ -88,6 +90,7 @@ class Selfie:
 class HubSegmenter(TorchEngine):
     """UperNet, SegFormer, BEiT, DPT and others of transformers that score every class at every pixel."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 2
     most = 32  # torch's bilinear kernels count pixels in 32 bits: 255 classes of 512x512 pixels fit 32 times
     names_things = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from tasks import devices
 from tasks.boxes import Picture, overlap
 from tasks.engines.base import TorchEngine
 from tasks.engines.graphs import Graph, UnknownOperator
-from tasks.models import Engine, EngineKind, Weighted
+from tasks.models import Engine, EngineKind, Number, Weighted
 
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 LINES_AT_ONCE = 6
@@ -55,6 +55,7 @@ class PpOcr(TorchEngine):
     Pictures are prepared, and boxes and letters made of the networks' answers, by rapidocr on the CPU either way.
     """
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
     cpu_batch = 1
     most = 1
 

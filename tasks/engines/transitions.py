@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from shared.errors import BadInput
 from tasks.boxes import Floats, Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.pictures import inferring, on_device, rehearsed
-from tasks.models import Engine, EngineKind
+from tasks.models import Engine, EngineKind, Number
 
 WIDTH, HEIGHT = 48, 27
 WINDOW, MARGIN = 100, 25
@@ -42,6 +42,7 @@ class TransitionFinder(Engine, Protocol):
 class TransNet(TorchEngine):
     """Windows of 100 frames of 48x27, so many at once, the weights from the authors' state dict."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 1
     most = 32
 

@@ -8,7 +8,7 @@ CPU: unbiased data processing (Huang et al., 2020) and a Taylor step on the heat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tasks.boxes import Floats
 from tasks.engines.base import TorchEngine
 from tasks.engines.pictures import full_size, grey, inferring, on_device, rehearsed
 from tasks.engines.poses import POINTS, Asked, Found, Place, box_of
+from tasks.models import Number
 
 IN_BLAZEPOSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 """Where COCO's landmarks stand among BlazePose's 33."""
@@ -30,6 +31,7 @@ BLUR, REACH = 0.8, 5
 class VitPose(TorchEngine):
     """Every place is a person's; a batch is so many of them, in as many pictures as it takes."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 4
     finds_people = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,10 +20,12 @@ BEAMS = 5
 class CTranslateTranscriber:
     """Writes down one stretch after the other, by Whisper's own sliding window."""
 
+    precisions: ClassVar[tuple[Number, ...]] = tuple(COMPUTE_TYPES)
     batch = 1
 
     def __init__(self, files: Weighted) -> None:
         self.files = files
+        self.worked = 0
         self.notes: tuple[str, ...] = ()
         self._whisper: Any = None
 
@@ -76,6 +78,7 @@ class CTranslateTranscriber:
                     for word in segment.words or ()
                 )
                 yield Heard(stretch, parts, segment.avg_logprob, segment.no_speech_prob)
+            self.worked += 1
 
 
 def _decoding(asked: Asked) -> dict[str, Any]:

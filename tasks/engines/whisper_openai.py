@@ -19,6 +19,7 @@ from tasks.engines.utterances import (
     WindowedTranscriber,
     Written,
 )
+from tasks.models import Number
 from tasks.voice import SAMPLE_RATE
 
 HOPS_PER_SECOND = 100
@@ -27,6 +28,7 @@ HOPS_PER_SECOND = 100
 class OpenAiTranscriber(WindowedTranscriber):
     """The package's decoder over batches of windows, and its word times one window at a time."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch: ClassVar[int] = 2
 
     def load(self) -> None:

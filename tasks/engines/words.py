@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tasks.boxes import Picture, groups_of_one
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
 from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
-from tasks.models import Engine, EngineKind
+from tasks.models import Engine, EngineKind, Number
 
 FAMILY = frozenset({"owlv2", "owlvit"})
 PROMPT = "a photo of a {}"
@@ -39,6 +39,7 @@ class WordFinder(Engine, Protocol):
 class HubWordFinder(TorchEngine):
     """OWLv2 (Minderer et al., 2023) and OWL-ViT (2022): each patch says how like each word its thing is, and where."""
 
+    precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 1
 
     def load(self) -> None:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from services.server import PROCESSES
 from shared.keys import Keys
 from tasks.node import ledger
 from tests.support.api import serving
@@ -71,6 +72,18 @@ def test_jobs_of_one_key_do_not_exist_for_another(locked, video):
     assert two.post_json(f"/v1/jobs/{job}/rerun", {"analyzers": ["misbehaving"]}).refusal == (404, "unknown_job")
     assert two.get("/v1/jobs").json["jobs"] == []
     assert two.hand_in(video, key="mine", analyzers="misbehaving").json["id"] != job
+
+
+def test_an_admin_reaches_what_was_handed_in_without_a_key(api, locked, video):
+    """A job of before there were keys is there for a key of the scope admin, in the list too, and for no other."""
+    job = api.hand_in(video, analyzers="misbehaving").json["id"]
+    admin, other = locked.with_key(token("admin")), locked.with_key(token())
+    assert admin.get(f"/v1/jobs/{job}").status == 200
+    assert job in [one["id"] for one in admin.get("/v1/jobs?limit=200").json["jobs"]]
+    assert other.get(f"/v1/jobs/{job}").refusal == (404, "unknown_job")
+    assert other.get("/v1/jobs").json["jobs"] == []
+    mine = other.hand_in(video, analyzers="misbehaving").json["id"]
+    assert admin.get(f"/v1/jobs/{mine}").refusal == (404, "unknown_job")
 
 
 def test_a_key_asks_as_often_as_it_may(locked):
@@ -141,4 +154,4 @@ def test_counting_goes_on_without_the_broker(stack):
         statuses = [client.with_key(limited).get("/v1/jobs").status for _ in range(12)]
         assert time.monotonic() - began < 10
     assert statuses[:3] == [200] * 3
-    assert statuses[-1] == 429
+    assert statuses.count(200) <= 3 * PROCESSES  # each process counts for itself

@@ -4,9 +4,13 @@ import http.server
 import json
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
+from services.api.fetching import AT_ONCE, AT_ONCE_OF_ONE, place
+from services.api.problems import status_of
+from shared.errors import Infrastructure, QuotaExceeded
 from shared.webhooks import Webhooks
 from tasks.node import ledger, storage
 from tests.support.api import serving
@@ -53,9 +57,29 @@ def test_addresses_inside_are_refused(api, shop):
 
 
 def test_a_bad_webhook_is_refused_before_the_video_is_kept(api, video):
-    """A webhook address that is none is refused with the request, not found out after the job."""
+    """A webhook address that is none, or that of a machine inside, is refused with the request, not after the job."""
     assert api.hand_in(video, webhook_url="file:///etc/passwd").refusal == (422, "bad_url")
+    for inside in ("http://10.0.0.1/hook", "http://[::ffff:127.0.0.1]:8000/", "http://2130706433/", "https://127.1/x"):
+        assert api.hand_in(video, webhook_url=inside).refusal == (422, "address_refused"), inside
     assert list(storage().incoming().glob("*.part")) == []
+
+
+def test_nobody_keeps_others_from_fetching():
+    """One key has half of the places for downloads at most, all keys together have all of them; each comes back."""
+    with ExitStack() as held:
+        for _ in range(AT_ONCE_OF_ONE):
+            held.enter_context(place("one"))
+        with pytest.raises(QuotaExceeded) as own, place("one"):
+            pass
+        for number in range(AT_ONCE - AT_ONCE_OF_ONE):
+            held.enter_context(place(f"other {number}"))
+        with pytest.raises(Infrastructure) as all_of_them, place("two"):
+            pass
+    assert [status_of(caught.value) for caught in (own, all_of_them)] == [429, 503]
+    assert {caught.value.code for caught in (own, all_of_them)} == {"too_many_fetches"}
+    with ExitStack() as held:
+        for _ in range(AT_ONCE):
+            held.enter_context(place(None))
 
 
 def test_a_video_by_its_address_becomes_a_job(stack, shop):

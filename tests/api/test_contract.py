@@ -12,7 +12,7 @@ from tests.support.contract.hooks import PREFIX
 from tests.support.project import ROOT
 
 CONFIG = ROOT / "tests" / "support" / "contract" / "schemathesis.toml"
-SECONDS = 90
+SECONDS = 270
 LOGGED = re.compile(r"method=(\S+) path=(\S+) .*status=(2\d\d)")
 UNLOGGED = {"/healthz", "/readyz", "/metrics"}
 

@@ -95,11 +95,14 @@ def test_an_ended_job_without_a_stream_says_how_it_ended(api, video):
 
 
 def test_the_future_is_no_place_to_resume_from(api, video):
-    """An id that the stream never had gives a snapshot and the stream from its start, not silence."""
-    job_id = api.hand_in(video, analyzers="misbehaving").json["id"]
+    """An id later than all of the stream gives the stream from its start, after a snapshot while the job is open."""
+    job_id = api.hand_in(video, analyzers="misbehaving", options=SLOW).json["id"]
+    told = list(itertools.islice(api.follow(job_id), 2))
+    while_open = list(itertools.islice(api.follow(job_id, "9999999999999-0"), 3))
+    assert while_open[0]["event"] == "snapshot"
+    assert while_open[1:] == told
     api.wait(job_id)
-    told = list(api.follow(job_id, "9999999999999-0"))
-    assert [one["event"] for one in told][-1] == "closed"
+    assert [(one["id"], one["data"]) for one in api.follow(job_id, "9999999999999-0")] == stored(job_id)
     assert api.get(f"/v1/jobs/{job_id}/events", Last_Event_ID="x").refusal == (422, "invalid_request")
 
 

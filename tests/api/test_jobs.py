@@ -142,7 +142,7 @@ def test_cancelling_ends_a_job_within_two_seconds(api, video):
     before = time.monotonic()
     answer = api.call("POST", f"/v1/jobs/{job_id}/cancel")
     assert time.monotonic() - before < 10
-    assert (answer.status, answer.json["state"]) == (200, "cancelled")
+    assert (answer.status, answer.json["state"], answer.json["progress"]) == (200, "cancelled", 0.0)
     assert api.call("POST", f"/v1/jobs/{job_id}/cancel").json["state"] == "cancelled"
     assert api.get(f"/v1/jobs/{job_id}/result").json["job"]["state"] == "cancelled"
 

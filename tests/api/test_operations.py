@@ -4,11 +4,13 @@ import json
 import re
 import socket
 import time
+from typing import get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from shared.ledger import Job
+from shared.schema import JobState
 from tasks.node import events, ledger
 from tests.support.api import log_of, serving
 from tests.support.processes import eventually
@@ -44,18 +46,23 @@ def test_readiness_answers_within_two_seconds_whatever_hangs(stack, silent_port)
         assert client.get("/healthz").status == 200
 
 
-def test_metrics_count_what_there_is(api, video):
-    """Prometheus' own parser reads the metrics: queues by priority, jobs by state, runs, seconds and cache hits."""
+def metrics(api):
+    """Prometheus' metrics by name and values of labels, as its own parser reads them."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    for _ in range(2):
-        api.wait(api.hand_in(video, analyzers="misbehaving").json["id"])
-    text = api.get("/metrics").body.decode()
-    values = {
+    return {
         (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(api.get("/metrics").body.decode())
         for sample in family.samples
     }
+
+
+def test_metrics_count_what_there_is(api, video):
+    """The metrics have queues by priority, jobs by every state, runs, seconds and cache hits; what is counted does not
+    fall when a job is deleted.
+    """
+    jobs = [api.wait(api.hand_in(video, analyzers="misbehaving").json["id"])["id"] for _ in range(2)]
+    values = metrics(api)
     assert values["reelgraph_up", "broker"] == values["reelgraph_up", "ledger"] == 1
     assert ("reelgraph_queue_length", "0", "light") in values
     assert ("reelgraph_queue_length", "9", "control") in values
@@ -64,6 +71,12 @@ def test_metrics_count_what_there_is(api, video):
     assert values["reelgraph_analyzer_runs_total", "misbehaving", "ok"] >= 1
     assert values["reelgraph_analyzer_seconds_total", "misbehaving"] > 0
     assert values["reelgraph_cache_hits_total", "misbehaving"] >= 1
+    assert {name[1] for name in values if name[0] == "reelgraph_jobs"} == set(get_args(JobState))
+    for job in jobs:
+        assert api.call("DELETE", f"/v1/jobs/{job}").status == 204
+    after = metrics(api)
+    assert all(after[name] >= value for name, value in values.items() if name[0].endswith("_total"))
+    assert after["reelgraph_jobs", "completed"] <= values["reelgraph_jobs", "completed"] - 2
 
 
 def test_a_waiting_job_is_counted_in_its_queue(api, stack, video):
@@ -174,17 +187,41 @@ def test_every_error_is_a_problem_document(api):
         assert answer.json["request_id"] == answer.headers["x-request-id"] == "my-request-1"
         assert answer.json["type"] == "about:blank"
     assert "GET" in api.call("PUT", "/v1/jobs").headers["allow"]
+    assert api.get("/v1/jobs?limit=1&limit=2").refusal == (422, "invalid_request")
     assert api.get("/healthz", X_Request_ID="bad id\t").headers["x-request-id"] != "bad id\t"
 
 
+def raw(api, request):
+    """Status and problem of what is answered to bytes that need not be HTTP; a body may come apart from its head."""
+    with socket.create_connection(("127.0.0.1", api.port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    return int(head.split()[1]), json.loads(body)["code"]
+
+
+def test_what_does_not_reach_the_app_is_a_problem_document_too(api, stack):
+    """A request line or header that is too long, what is no HTTP, and broken chunks have codes of their own."""
+    assert api.get("/v1/" + 9000 * "a").refusal == (414, "uri_too_long")
+    long = api.get("/healthz", X_Long=9000 * "a")
+    assert long.refusal == (431, "headers_too_large")
+    assert long.json["request_id"] == long.headers["x-request-id"]
+    assert long.json["request_id"] in log_of(stack, api)
+    assert raw(api, b"nonsense\r\n\r\n") == (400, "bad_request")
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    assert raw(api, head + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n") == (400, "bad_request")
+
+
 def test_logs_of_a_container_are_json_with_ids(stack, video):
-    """With JSON logs on, every line of the API is an object; those of a request have its id and the job's."""
+    """With JSON logs on, every line is an object, gunicorn's own too; those of a request have its id and the job's."""
     with serving(stack, log_json=True) as client:
         job = client.hand_in(video, analyzers="misbehaving").json["id"]
         client.get(f"/v1/jobs/{job}", X_Request_ID="find-me")
         client.wait(job)
         lines = log_of(stack, client).splitlines()
-    records = [json.loads(line) for line in lines if line.startswith("{")]
+    records = [json.loads(line) for line in lines]
+    assert any("Listening at" in one["event"] for one in records)
     (found,) = [one for one in records if one.get("request") == "find-me"]
     assert (found["event"], found["status"], found["job"]) == ("request", 200, job)
 

@@ -71,13 +71,37 @@ def test_a_span_holds_what_touches_it(api, job):
         assert piece["t0"] + (len(piece["values"]) - 1) * piece["dt"] < 1.5
 
 
+def test_a_span_ends_with_the_video_and_kinds_add_up(api, job):
+    """A span that goes on beyond the end is cut there and says so; kinds given apart or between commas are the same."""
+    path = f"/v1/jobs/{job['id']}/at?from=1&to=99"
+    answer = api.get(f"{path}&kinds=series&kinds=segment,scalar")
+    assert (answer.json["start"], answer.json["end"]) == (1.0, 2.0)
+    assert answer.json == api.get(f"{path}&kinds=series,segment&kinds=scalar").json
+    kinds = {track["kind"] for one in answer.json["analyzers"] for track in one["tracks"]}
+    assert kinds == {"series", "segment", "scalar"}
+
+
 @pytest.mark.parametrize(
-    "question", ["", "t=1&from=0&to=1", "from=1", "from=1&to=1", "t=-1", "t=nan", "t=x", "t=1&kinds=x", "t=1&x=1"]
+    "question",
+    [
+        "",
+        "t=1&from=0&to=1",
+        "from=1",
+        "from=1&to=1",
+        "t=-1",
+        "t=nan",
+        "t=x",
+        "t=1&kinds=x",
+        "t=1&x=1",
+        "t=1&kinds=event&kinds=x",
+        "t=1&t=2",
+    ],
 )
 def test_a_moment_that_is_none_is_refused(api, job, question):
     """Neither or both of moment and span, times that are none and unknown kinds are refused with the field's name."""
     assert api.get(f"/v1/jobs/{job['id']}/at?{question}").refusal == (422, "invalid_request")
-    assert api.get(f"/v1/jobs/{job['id']}/at?t=99").refusal == (404, "beyond_end")
+    for beyond in ("t=99", "from=99&to=100", "from=2&to=3"):
+        assert api.get(f"/v1/jobs/{job['id']}/at?{beyond}").refusal == (404, "beyond_end"), beyond
 
 
 def test_a_video_is_given_in_ranges(api, job):
@@ -94,6 +118,9 @@ def test_a_video_is_given_in_ranges(api, job):
     assert beyond.refusal == (416, "bad_range")
     assert beyond.headers["content-range"] == f"bytes */{size}"
     assert api.get(path, If_None_Match=whole.headers["etag"]).status == 304
+    for other in ("bytes=0-1,5-9", "frames=0-9", "bytes=9-0", "bytes=x", "bytes", "0-9"):
+        ignored = api.get(path, Range=other)
+        assert (ignored.status, ignored.body) == (200, job["bytes"]), other
 
 
 def test_a_frame_is_the_one_shown_then(api, job):

@@ -28,6 +28,7 @@ def offset(api, place):
     answer = api.call("HEAD", place, **TUS)
     assert answer.status == 200
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["upload-metadata"].endswith(",is_confidential")
     return int(answer.headers["upload-offset"])
 
 
@@ -38,6 +39,8 @@ def test_an_upload_in_pieces_becomes_a_job(api, video):
     upload = place.rpartition("/")[2]
     for first, last in ((0, 1000), (1000, 5000), (5000, len(content))):
         assert offset(api, place) == first
+        sent = base64.b64encode("../Ünïcode mine.mp4".encode()).decode()
+        assert api.call("HEAD", place, **TUS).headers["upload-metadata"] == f"filename {sent},is_confidential"
         assert api.post_json("/v1/jobs", {"upload": upload}).refusal == (409, "upload_open")
         answer = api.call("PATCH", place, content[first:last], Upload_Offset=str(first), **CHUNK)
         assert (answer.status, answer.headers.get("upload-offset")) == (204, str(last)), answer.body

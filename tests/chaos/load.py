@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.ledger import OPEN_STATES
+from shared.ledger import OPEN_STATES, Job
 from tasks.node import events, ledger
 from tests.chaos.site import DEADLINE_SECONDS, Site
 from tests.support.clips import click, make_clip
@@ -74,9 +74,10 @@ def wait_all(load: Load, seconds: float) -> None:
     load.ended_at = time.monotonic()
 
 
-def problems(site: Site, load: Load, *, events_kept: bool = True) -> list[str]:
+def problems(site: Site, load: Load, *, events_kept: bool = True, clock_kept: bool = True) -> list[str]:
     """What does not hold, in sentences; nothing when all is well."""
     found = [line for job in load.jobs for line in _of_job(site, load, job)]
+    found += [f"{job} ended after its deadline" for job in load.jobs if clock_kept and _is_late(ledger().job(job))]
     if events_kept:
         found += [line for job in load.jobs for line in _told_twice(job)]
     for (job, name), report in load.ended_before.items():
@@ -109,9 +110,11 @@ def _of_job(site: Site, load: Load, job: str) -> list[str]:
         if ending != wanted.get(one["name"], ("ok", "")):
             found.append(f"{job}: {one['name']} ended {ending}: {one['error']}")
     found += [f"{job}: {line}" for line in _wrong_values(document)]
-    if row.finished_at is None or row.finished_at > row.deadline_at + 10:
-        found.append(f"{job} ended after its deadline")
     return found
+
+
+def _is_late(job: Job) -> bool:
+    return job.finished_at is None or job.finished_at > job.deadline_at + 10
 
 
 def _wrong_values(document: dict[str, Any]) -> list[str]:

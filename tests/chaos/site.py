@@ -1,7 +1,8 @@
-"""A running service that may be broken anywhere: a broker behind a proxy, four workers, the API."""
+"""A running service that may be broken anywhere: a broker on a host of its own, four workers, the API."""
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import signal
@@ -19,12 +20,15 @@ from services.leash import Leashed, start
 from services.server import start_web
 from services.stack import LocalWorker, Stack, local_stack
 from shared.settings import settings, use
-from tests.chaos.network import Proxy
+from tests.chaos.network import BROKER, Network, network
 from tests.support.api import Client, free_port
 from tests.support.jobs import PROBE
+from tests.support.models import linked
 from tests.support.processes import eventually
 
 ANALYSING = ("one", "two", "three")
+REMOTE = "three"
+"""The worker that is a host of its own on the network."""
 START_SECONDS = 120
 DEADLINE_SECONDS = 300
 
@@ -32,9 +36,9 @@ DEADLINE_SECONDS = 300
 class Valkey:
     """A broker with an append-only file, on a port that it keeps when it is killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, net: Network) -> None:
         folder.mkdir(parents=True)
-        self.folder, self.port = folder, free_port()
+        self.folder, self.net = folder, net
         self.process = self._start()
 
     def kill(self) -> None:
@@ -47,12 +51,15 @@ class Valkey:
         self.process = self._start()
 
     def client(self) -> redis.Redis:
-        """A connection that does not go through the proxy."""
-        return redis.Redis(port=self.port, socket_timeout=10)
+        """A connection that no partition of a proxy cuts."""
+        host, port = self.net.listens_on
+        return redis.Redis(host, port, socket_timeout=10)
 
     def _start(self) -> Leashed:
         _, server = find_server()
-        argv = [str(server), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        host, port = self.net.listens_on
+        argv = [*self.net.inside(BROKER), str(server), "--port", str(port), "--bind", host, "--dir", str(self.folder)]
+        argv += ["--protected-mode", "no"]  # the bridge leads nowhere
         argv += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
         with (self.folder / "log").open("ab") as log:
             process = start(argv, stdout=log)
@@ -68,8 +75,8 @@ class Valkey:
 class Site:
     """The service, and hands to break it."""
 
-    def __init__(self, stack: Stack, valkey: Valkey, proxy: Proxy, rng: random.Random, scratch: Path) -> None:
-        self.stack, self.valkey, self.proxy, self.rng, self.scratch = stack, valkey, proxy, rng, scratch
+    def __init__(self, stack: Stack, valkey: Valkey, net: Network, rng: random.Random, scratch: Path) -> None:
+        self.stack, self.valkey, self.net, self.rng, self.scratch = stack, valkey, net, rng, scratch
         self.port = free_port()
         self.web = self.start_api()
         self.client = Client(self.port)
@@ -87,6 +94,15 @@ class Site:
         os.killpg(self.web.pid, signal.SIGKILL)
         self.web.wait(10)
         self.web = self.start_api()
+
+    def replace_all(self) -> None:
+        """Start every process of the service anew, with the environment as it is now, and wait for them."""
+        with self.unattended():
+            for worker in self.stack.workers:
+                worker.process.stop()
+            self.kill_api()
+        eventually(lambda: all(worker.process.poll() is None for worker in self.stack.workers), START_SECONDS)
+        self.wait_up()
 
     def worker(self, name: str) -> LocalWorker:
         """A worker by name."""
@@ -130,7 +146,7 @@ class Site:
     def wait_up(self) -> None:
         """Wait until every worker and the API are there."""
         self.stack.wait_ready(START_SECONDS)
-        assert eventually(self._answers, 60), (self.stack.logs / "server.log").read_text()
+        assert eventually(self.answers, 60), (self.stack.logs / "server.log").read_text()
 
     def close(self) -> None:
         """End the supervision and the API."""
@@ -138,8 +154,9 @@ class Site:
         self._watcher.join()
         self.web.stop()
 
-    def _answers(self) -> bool:
-        with suppress(OSError):
+    def answers(self) -> bool:
+        """Whether the API is there."""
+        with suppress(OSError, http.client.HTTPException):
             return self.client.get("/healthz").status == 200
         return False
 
@@ -160,24 +177,33 @@ def site(scratch: Path, seed: int, **changed: object) -> Iterator[Site]:
     with ExitStack() as stack:
         stack.callback(_restore, environment)
         stack.callback(use, before)
-        valkey = Valkey(scratch / "broker")
+        net = stack.enter_context(network(REMOTE))
+        valkey = Valkey(scratch / "broker", net)
         stack.callback(lambda: valkey.process.stop())  # noqa: PLW0108  (another process after a restart)
-        proxy = Proxy(valkey.port)
-        stack.callback(proxy.close)
-        url = f"redis://127.0.0.1:{proxy.port}/0"
+        url = f"redis://{net.host}:{net.port}/0"
         given: Mapping[str, object] = {"data_dir": scratch / "data", "broker_url": url, "require_keys": False}
-        use(before.model_copy(update={**given, "deployment": f"chaos-{seed}", **changed}))
-        path = [str(PROBE), str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        os.environ["REELGRAPH_PROBE_LOG"] = str(scratch / "openings.log")
-        os.environ["REELGRAPH_PROBE_KILL_IN_FINISH"] = str(scratch / "kill-in-finish")
+        given |= {"weights_dir": linked(before.weights_dir, scratch / "weights"), "deployment": f"chaos-{seed}"}
+        use(before.model_copy(update={**given, **changed}))
+        os.environ |= _probes(scratch, net)
         running = stack.enter_context(local_stack(set()))
         for name in ANALYSING:
             running.start_worker(name, ("light", "detect"))
-        here = Site(running, valkey, proxy, random.Random(seed), scratch)
+        here = Site(running, valkey, net, random.Random(seed), scratch)
         stack.callback(here.close)
         here.wait_up()
         yield here
+
+
+def _probes(scratch: Path, net: Network) -> dict[str, str]:
+    path = [str(PROBE), str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
+    probes = {
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "REELGRAPH_PROBE_LOG": str(scratch / "openings.log"),
+        "REELGRAPH_PROBE_KILL_IN_FINISH": str(scratch / "kill-in-finish"),
+    }
+    if (namespace := net.namespace(REMOTE)) is not None:
+        probes["REELGRAPH_PROBE_NAMESPACE"] = f"{REMOTE}={namespace}"
+    return probes
 
 
 def _restore(environment: Mapping[str, str]) -> None:

@@ -138,12 +138,24 @@ def test_hadolint_has_nothing_to_say(file):
     assert (done.returncode, done.stdout.decode()) == (0, "")
 
 
+def test_hadolint_has_much_to_say_about_a_bad_one(tmp_path):
+    """The linter of the test above does see errors."""
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM debian:latest\nRUN cd /tmp && apt-get install curl\n")
+    done = subprocess.run([tool("hadolint"), "--failure-threshold", "style", file], capture_output=True, check=False)
+    assert done.returncode != 0
+    assert b"DL3007" in done.stdout
+
+
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
 def test_images_are_built_the_same_way(file):
     """Bases are arguments, wheels have hashes; the last stage has a numbered user, tini, labels, a health check."""
     text = file.read_text()
     stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
-    assert all(stage.startswith(("${PYTHON_IMAGE}", "${WORKER_IMAGE}", "worker")) for stage in stages)
+    begun = {word for stage in stages for word in re.findall(r"\A\S+ AS (\S+)", stage)}
+    assert all(
+        re.match(r"\$\{(PYTHON|BUILD|CUDA|WORKER)_IMAGE\}", stage) or stage.split()[0] in begun for stage in stages
+    )
     assert len(stages) > 1
     installed = re.findall(r"pip install[^\n]*--requirement", text) + re.findall(
         r"install --no-deps[^\n]*--requirement", text

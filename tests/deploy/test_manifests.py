@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from services.deployment.workers import DEADLINE_SECONDS, PRELOAD_SECONDS, worke
 from shared.groups import groups
 from shared.settings import Settings
 from tasks.plan import GRACE_SECONDS
+from tests.support import deploy
 from tests.support.deploy import OVERLAYS, built, kustomized, objects, pods, tool
 from tests.support.project import ROOT
 
@@ -57,12 +59,21 @@ def test_kubernetes_refuses_a_misspelt_field(tmp_path):
 
 
 def test_checkov_has_nothing_unexplained(tmp_path):
-    """The scanner's complaints about all overlays are those explained above, and every exception is still one."""
+    """The scanner's complaints about all overlays are those explained above, and every exception is still one. It does
+    complain: of a pod that is privileged, above all.
+    """
     for name in OVERLAYS:
         (tmp_path / f"{name}.yaml").write_text(built(name))
+    (tmp_path / "bad.yaml").write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: bad, namespace: bad}\n"
+        "spec: {containers: [{name: bad, image: bad, securityContext: {privileged: true}}]}\n"
+    )
     command = [tool("checkov"), "--directory", tmp_path, "--framework", "kubernetes", "--output", "json", "--compact"]
     done = subprocess.run([*command, "--quiet", "--skip-download"], capture_output=True, text=True, check=False)
     found = json.loads(done.stdout)["results"]["failed_checks"]
+    bad = {one["check_id"] for one in found if one["resource"] == "Pod.bad.bad"}
+    assert "CKV_K8S_16" in bad
+    found = [one for one in found if one["resource"] != "Pod.bad.bad"]
     unexplained = [
         (one["check_id"], one["check_name"], one["resource"]) for one in found if one["check_id"] not in ACCEPTED
     ]
@@ -254,3 +265,42 @@ def test_slices_of_gpus_take_the_place_of_whole_ones(tmp_path):
     slices = re.findall(r"nvidia\.com/(mig-\S+): 1", manifests)
     assert len(slices) == sum(worker.gpu for worker in worker_specs("gpu"))
     assert "nvidia.com/gpu: 1" not in manifests
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        (test_every_image_has_a_version, "reelgraph/api:0.1.0", "reelgraph/api:latest"),
+        (test_every_container_has_limits, "            memory: 1536Mi\n", ""),
+        (test_every_service_has_probes, "readinessProbe", "readynessProbe"),
+        (test_pods_are_restricted, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
+        (test_pods_are_restricted, "enforce: restricted", "enforce: baseline"),
+        (test_accounts_exist, "serviceAccountName: api", "serviceAccountName: apis"),
+        (test_volumes_and_settings_are_there, "claimName: media", "claimName: medium"),
+        (test_settings_are_settings, "REELGRAPH_PROFILE:", "REELGRAPH_PROFIL:"),
+        (partial(test_workers_serve_the_groups, profile="local"), "detect,speech,segment,people,light", "detect,light"),
+        (
+            test_weights_are_read_only,
+            "name: weights\n          readOnly: true",
+            "name: weights\n          readOnly: false",
+        ),
+        (test_nothing_may_connect_by_default, "name: default-deny", "name: deny"),
+        (test_workloads_survive_a_drained_node, "maxUnavailable: 1", "maxUnavailable: 0"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or (value if isinstance(value, str) else "queues"),
+)
+def test_the_rules_above_see_errors(rule, good, bad, monkeypatch):
+    """Each rule of our own refuses manifests that break it."""
+    text = built("local")
+    assert good in text
+    monkeypatch.setattr(deploy, "built", lambda _: text.replace(good, bad))
+    with pytest.raises((AssertionError, KeyError)):
+        rule(overlay="local")
+
+
+def test_a_secret_that_nobody_makes_is_seen(monkeypatch, tmp_path):
+    """The rule about secrets refuses a key that `reelgraph render --secrets` does not write."""
+    text = built("local").replace("key: reelgraph_broker_url", "key: reelgraph_brokers_url", 1)
+    monkeypatch.setattr(deploy, "built", lambda _: text)
+    with pytest.raises(AssertionError):
+        test_every_secret_is_one_that_is_made("local", tmp_path)

@@ -4,6 +4,7 @@ import pysubs2
 import pytest
 from playwright.sync_api import expect
 
+from services.exports.registry import formats
 from shared.keys import Keys
 from tasks.node import ledger
 from tests.support.api import serving
@@ -35,14 +36,77 @@ def test_a_video_is_handed_in_and_followed(browser, site, sample):
         assert seen.hosts == {site.removeprefix("http://")}
 
 
-def test_a_file_that_is_no_video_is_refused_in_a_sentence(browser, site, tmp_path):
-    """The refusal of the API stands on the page, and another file can be chosen."""
-    (tmp_path / "notes.mp4").write_text("no video at all")
+def test_a_dropped_file_that_is_no_video_is_refused_in_a_sentence(browser, site):
+    """A file that is dropped on the page is sent; the API's refusal is shown, and another file can be chosen."""
     with opened(browser, site) as (page, _):
         page.goto("/")
-        page.locator("input[type=file]").set_input_files(tmp_path / "notes.mp4")
+        dropped = page.evaluate_handle("""() => {
+          const data = new DataTransfer();
+          data.items.add(new File(["no video at all"], "notes.mp4", { type: "video/mp4" }));
+          return data;
+        }""")
+        page.locator(".drop").dispatch_event("drop", {"dataTransfer": dropped})
         expect(page.get_by_role("alert")).to_contain_text("notes.mp4")
         expect(page.get_by_text("Drop a video here")).to_be_visible()
+
+
+def test_the_page_counts_analyzers_as_the_service_does(browser, site, client):
+    """How many analyzers there are, and how many of them can run here, is said alike above and in the list."""
+    listed = client.get("/v1/analyzers").json
+    able = sum(one["available"] for one in listed)
+    assert able < len(listed)
+    with opened(browser, site) as (page, _):
+        page.goto("/")
+        expect(page.locator(".lead")).to_contain_text(f"{able} of {len(listed)} analyzers can run here")
+        summary = page.locator(".chooser summary")
+        expect(summary).to_contain_text(f"{len(listed)} of {len(listed)} chosen, {able} of them can run here")
+        summary.click()
+        page.get_by_role("button", name="None").click()
+        page.get_by_label("cut analysis").check()
+        expect(summary).to_have_text(f"Analyzers 1 of {len(listed)} chosen")
+
+
+def test_every_track_has_a_named_lane_and_every_series_a_chart(reading, analysed):
+    """Each track of the document but numbers has its lane, named; those of nothing found can be hidden. Each series, of
+    sound, motion and colour too, has its chart.
+    """
+    drawn = {track["id"]: track for track in analysed.document["tracks"] if track["kind"] != "scalar"}
+    lanes = reading.locator("[data-lane]")
+    assert {lane.get_attribute("data-lane") for lane in lanes.all()} == set(drawn)
+    for name, track in drawn.items():
+        said = reading.locator(f"[data-lane='{name}'] .row-name b").inner_text()
+        assert said == track["id"].split("/")[1].replace("_", " ")
+    reading.locator(".switch", has_text="Empty lanes").click()
+    full = {
+        name for name, track in drawn.items() if any(one is not None for one in track.get("items", track.get("values")))
+    }
+    expect(lanes).to_have_count(len(full))
+    reading.get_by_role("tab", name="Charts").click()
+    series = [name for name, track in drawn.items() if track["kind"] == "series"]
+    assert {"audio_analysis/loudness", "camera_analysis/movement", "color_analysis/brightness"} <= set(series)
+    expect(reading.locator("figure.chart")).to_have_count(len(series))
+
+
+def test_fingers_do_what_the_mouse_does(browser, analysed):
+    """On a phone a tap on a lane goes there, and two fingers that part zoom the timeline."""
+    with opened(browser, analysed.site, width=390, touch=True) as (page, seen):
+        page.goto(f"/#/jobs/{analysed.job}")
+        plot = page.locator("[data-lane='cut_analysis/shots'] .plot")
+        plot.wait_for()
+        until(page, "document.querySelector('video').readyState >= 2")
+        plot.scroll_into_view_if_needed()
+        box = plot.bounding_box()
+        middle, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.touchscreen.tap(middle, y)
+        assert settled(page) == pytest.approx(analysed.document["media"]["duration_seconds"] / 2, abs=0.05)
+        shown = page.locator(".timeline header p")
+        whole = shown.inner_text()
+        fingers = page.context.new_cdp_session(page)
+        for apart, kind in ((20, "touchStart"), (40, "touchMove"), (80, "touchMove"), (None, "touchEnd")):
+            points = [] if apart is None else [{"x": middle + side * apart, "y": y} for side in (-1, 1)]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        expect(shown).not_to_have_text(whole)
+        assert seen.complaints == []
 
 
 def test_a_click_on_the_timeline_goes_there(reading, analysed):
@@ -78,6 +142,16 @@ def test_subtitles_are_downloaded(reading, analysed, tmp_path):
     lines = pysubs2.load(str(download.value.path())).events
     said = "".join(line["text"] for line in analysed.track("speech_transcription/segments")["items"])
     assert "".join("".join(line.plaintext for line in lines).split()) == "".join(said.split())
+
+
+def test_every_download_of_the_menu_is_there(reading):
+    """Each link of the menu gives a file."""
+    reading.locator(".menu summary").click()
+    links = [link.get_attribute("href") for link in reading.locator(".downloads a").all()]
+    assert {link.split("/export/")[1].split("?")[0] for link in links if "/export/" in link} == set(formats())
+    for link in links:
+        answer = reading.request.head(link)
+        assert answer.ok, f"{link}: {answer.status}"
 
 
 def test_boxes_are_drawn_and_each_kind_has_its_switch(reading, analysed):
@@ -165,16 +239,28 @@ def test_what_is_missing_is_said_with_its_reason(reading, analysed):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1920])
 def test_it_is_for_everyone(browser, analysed, width, dark):
-    """axe-core finds nothing on the list of jobs nor behind any tab of a job, and nothing sticks out sideways."""
+    """axe-core finds nothing, contrast of all text too, on the list of jobs, behind any tab of a job, in its menu,
+    search, lists of items and keys; and nothing sticks out sideways.
+    """
     with opened(browser, analysed.site, width=width, dark=dark) as (page, _):
         page.goto("/")
         page.locator(".job-card").first.wait_for()
+        page.locator(".chooser summary").click()
         assert faults(page) == []
         page.goto(f"/#/jobs/{analysed.job}")
         for tab in page.get_by_role("tab").all():
             tab.click()
             page.wait_for_load_state("networkidle")
             assert faults(page) == []
+        page.locator("[data-lane='cut_analysis/shots'] .row-name").click()
+        page.get_by_label("Search in this video").fill("country")
+        page.locator(".hit").first.wait_for()
+        assert faults(page) == []
+        page.locator(".menu summary").click()
+        assert faults(page) == []
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        assert faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

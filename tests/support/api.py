@@ -49,15 +49,16 @@ class Client:
 
     port: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
 
     def with_key(self, token: str) -> Client:
         """The same client as the holder of a key."""
-        return Client(self.port, {"Authorization": f"Bearer {token}"})
+        return Client(self.port, {"Authorization": f"Bearer {token}"}, self.host)
 
     def call(self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, **headers: str) -> Answer:
         """One request; underscores in names of headers become hyphens."""
         named = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG_ENOUGH)) as connection:
+        with closing(http.client.HTTPConnection(self.host, self.port, timeout=LONG_ENOUGH)) as connection:
             with suppress(BrokenPipeError):  # a server that refuses does not read to the end
                 connection.request(method, path, body, named)
             answer = connection.getresponse()
@@ -91,7 +92,7 @@ class Client:
         """Server-sent events with fields `id`, `event`, `data`; the connection closes with the iterator."""
         more = {"Last_Event_ID": after} if after else {}
         named = {**self.headers, **{name.replace("_", "-"): value for name, value in {**more, **headers}.items()}}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG_ENOUGH)) as connection:
+        with closing(http.client.HTTPConnection(self.host, self.port, timeout=LONG_ENOUGH)) as connection:
             connection.request("GET", f"/v1/jobs/{job_id}/events", headers=named)
             answer = connection.getresponse()
             assert answer.status in (200, 204), answer.read()

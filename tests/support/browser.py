@@ -43,10 +43,16 @@ class Seen:
 
 
 @contextmanager
-def opened(browser: Browser, url: str, *, width: int = 1400, dark: bool = False) -> Iterator[tuple[Page, Seen]]:
+def opened(
+    browser: Browser, url: str, *, width: int = 1400, dark: bool = False, touch: bool = False
+) -> Iterator[tuple[Page, Seen]]:
     """A page in a browser profile of its own, watched."""
     context = browser.new_context(
-        base_url=url, viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        base_url=url,
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if dark else "light",
+        has_touch=touch,
+        is_mobile=touch,
     )
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     page = context.new_page()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.support.project import ROOT
@@ -18,7 +16,6 @@ from tests.support.system import missing, need_program
 
 OVERLAYS = ("local", "gpu", "prod")
 TOOLS = ROOT / ".venv-checks" / "bin"
-KUBECTL = "apt-get install kubectl (Debian 13: kubernetes-client); 1.27 or newer"
 
 
 def tool(name: str) -> str:
@@ -34,11 +31,9 @@ def node_tool(name: str) -> Path:
 
 
 def kustomized(folder: Path) -> str:
-    """The manifests of a folder as `kubectl apply` would get them. No Debian 12 package has a kubectl that can."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip(f"kubectl is not installed; get it with: {KUBECTL}")
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=False, timeout=60)
+    """The manifests of a folder as `kubectl apply` would get them."""
+    command = [tool("kubectl"), "kustomize", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 

@@ -21,7 +21,14 @@ PROBE = Path(__file__).parent / "probe"
 
 
 @contextmanager
-def running(data: Path, *, groups: set[str] | None = None, probe: bool = False, **changed: object) -> Iterator[Stack]:
+def running(
+    data: Path,
+    *,
+    groups: set[str] | None = None,
+    probe: bool = False,
+    ready_seconds: float = 120,
+    **changed: object,
+) -> Iterator[Stack]:
     """Broker and ready workers over a data folder; with `probe`, workers have the misbehaving analyzers."""
     before, path = settings(), os.environ.get("PYTHONPATH")
     # a stack that another module keeps running has a broker in the settings, and workers that would take these jobs
@@ -31,7 +38,7 @@ def running(data: Path, *, groups: set[str] | None = None, probe: bool = False, 
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROBE), str(Path.cwd()), path]))
             os.environ["REELGRAPH_PROBE_LOG"] = str(data.parent / f"{data.name}-openings.log")
         with local_stack(groups) as stack:
-            stack.wait_ready()
+            stack.wait_ready(ready_seconds)
             yield stack
     finally:
         use(before)

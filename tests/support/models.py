@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.errors import WeightsMissing
@@ -25,6 +26,17 @@ def loaded(analyzer: AnalyzerT) -> AnalyzerT:
     except WeightsMissing as error:
         missing(error.message)
     return analyzer
+
+
+def linked(store: Path, folder: Path) -> Path:
+    """A store of one's own with the files of another: what is deleted in it is still there."""
+    folder.mkdir(parents=True)
+    for entry in store.iterdir() if store.exists() else ():
+        if entry.is_dir() and not entry.name.startswith("."):
+            (folder / entry.name).mkdir()
+            for file in entry.iterdir():
+                (folder / entry.name / file.name).symlink_to(file)
+    return folder
 
 
 def nothing() -> Models:

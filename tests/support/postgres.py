@@ -11,25 +11,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.hosts import Host
 from tests.support.system import missing
 
 SERVER_USER = "nobody"  # PostgreSQL refuses to run as root
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database."""
+def postgres(host: Host | None = None) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database; on another host, over TCP."""
     programs = _programs()
     with tempfile.TemporaryDirectory(prefix="reelgraph-pg-") as name:  # short: a socket's path has 107 bytes at most
         folder = Path(name)
         _hand_over(folder)
         data = str(folder / "data")
         _run([programs / "initdb", "--auth=trust", "--username=reelgraph", "--no-sync", "--pgdata", data], folder)
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=40"
+        if host is not None:
+            with (folder / "data" / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+                rules.write("host all all samenet trust\n")
+        listen = host.address if host else ""
+        options = f"-c listen_addresses={listen} -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
         control = [programs / "pg_ctl", "--wait", "--pgdata", data]
-        _run([*control, "--log", str(folder / "log"), "--options", options, "start"], folder)
+        _run([*control, "--log", str(folder / "log"), "--options", options, "start"], folder, host)
         try:
-            yield f"postgresql+psycopg://reelgraph@/postgres?host={folder}"
+            yield f"postgresql+psycopg://reelgraph@{listen}/postgres{'' if host else f'?host={folder}'}"
         finally:
             _run([*control, "--mode=immediate", "stop"], folder)
 
@@ -49,7 +54,9 @@ def _hand_over(folder: Path) -> None:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
 
 
-def _run(command: list[str | Path], folder: Path) -> None:
-    as_user = ["runuser", "-u", SERVER_USER, "--"] if os.geteuid() == 0 else []
+def _run(command: list[str | Path], folder: Path, host: Host | None = None) -> None:
+    as_user: list[str | Path] = ["runuser", "-u", SERVER_USER, "--"] if os.geteuid() == 0 else []
+    if host is not None:
+        as_user = host.command(*as_user)
     with (folder / "output").open("ab") as output:  # no pipe: the server would hold it open
         subprocess.run([*as_user, *command], cwd=folder, stdout=output, stderr=output, check=True, timeout=60)

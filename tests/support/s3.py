@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.hosts import Host
 from tests.support.processes import eventually
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -40,13 +41,15 @@ class Server:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[Server]:
-    """A server with an empty bucket, and credentials for it in the environment, until the block ends."""
+def s3_server(folder: Path, host: Host | None = None) -> Iterator[Server]:
+    """A server, on another host if one is given, with an empty bucket, and credentials for it in the environment."""
     before = {name: os.environ.get(name) for name in CREDENTIALS}
     os.environ.update(CREDENTIALS)
     log = folder / "s3.log"
     with log.open("wb") as output:  # port 0: one that is free, which the log names
-        argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+        argv: list[str | Path] = [sys.executable, "-m", "moto.server", "-p", "0"]
+        argv += ["-H", host.address if host else "127.0.0.1"]
+        argv = host.command(*argv) if host else argv
         process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=folder)
     try:
         assert eventually(lambda: bool(_address(log)) or process.poll() is not None, 60), log.read_text()
@@ -65,5 +68,5 @@ def s3_server(folder: Path) -> Iterator[Server]:
 
 
 def _address(log: Path) -> str:
-    found = re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text(errors="replace"))
+    found = re.search(r"Running on (http://(?:127|10)\.[\d.]+:\d+)", log.read_text(errors="replace"))
     return found[1] if found else ""

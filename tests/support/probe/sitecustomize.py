@@ -45,3 +45,22 @@ if mark := os.environ.get("REELGRAPH_PROBE_KILL_IN_FINISH"):
         return None
 
     shared.ledger.Ledger.finish = _killed_in_finish
+
+if namespace := os.environ.get("REELGRAPH_PROBE_NAMESPACE"):
+    import ctypes
+    import sys
+
+    _worker, _, _path = namespace.partition("=")
+    if any(argument.startswith(f"{_worker}@") for argument in sys.orig_argv):
+        CLONE_NEWNET = 0x40000000
+        _libc = ctypes.CDLL(None, use_errno=True)
+        with Path(_path).open() as _file:
+            if _libc.setns(_file.fileno(), CLONE_NEWNET):  # os.setns came with Python 3.12
+                raise OSError(ctypes.get_errno(), f"setns to {_path}")
+
+if "FAKETIME_TIMESTAMP_FILE" in os.environ:
+    import threading
+    import time
+
+    # libfaketime 0.9.10 counts the step into clock_nanosleep(CLOCK_MONOTONIC), by which CPython sleeps
+    time.sleep = lambda seconds: threading.Event().wait(seconds) and None

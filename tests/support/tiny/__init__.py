@@ -26,6 +26,7 @@ MAKERS = {
     "qwen3-vl-8b": descriptions.qwen3_vl,
     "owlv2-base": words.owlv2,
     "rtdetr-v2-r50": objects.rt_detr_v2,
+    "segformer-b4": segmentation.segformer,
     "transnetv2": transitions.silent,
     "upernet-convnext-small": segmentation.upernet,
     "vitpose-base-simple": poses.vitpose,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.checkpoints import WHISPER_BEGINS, made_to_say
 from tests.support.tiny.tokens import SENTENCES, vocabulary
 
 LANGUAGES = ("en", "zh", "de")
@@ -14,6 +15,15 @@ LAYERS = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "
 
 def whisper(folder: Path) -> None:
     """Encoder and decoder of 64 channels and two layers each, three languages."""
+    _whisper(folder)
+
+
+def talking(folder: Path) -> None:
+    """The same, that says the same words of every window, surely: what random ones say counts as no speech."""
+    _whisper(folder, said=" ask what you can do for your country.")
+
+
+def _whisper(folder: Path, said: str | None = None) -> None:
     import torch
     import transformers as hub
 
@@ -41,6 +51,8 @@ def whisper(folder: Path) -> None:
         init_std=0.5,  # else every token is as likely as every other
     )
     model = hub.WhisperForConditionalGeneration(config).eval()
+    if said:
+        made_to_say(model, tokenizer.encode(said, add_special_tokens=False), begins=WHISPER_BEGINS)
     # not the one made from the configuration: of that, what only Whisper knows is dropped
     model.generation_config = hub.GenerationConfig(
         is_multilingual=True,

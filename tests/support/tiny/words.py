@@ -8,7 +8,7 @@ from tests.support.tiny.tokens import byte_pairs, vocabulary
 
 
 def owlv2(folder: Path) -> None:
-    """OWLv2 of 32 channels and two layers, for pictures of 256x256 (for smaller ones frames are blurred slowly)."""
+    """OWLv2 of 32 channels and two layers, for pictures of 512x512: for smaller ones frames are blurred, slowly."""
     import torch
     import transformers as hub
 
@@ -29,7 +29,7 @@ def owlv2(folder: Path) -> None:
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
         },
-        vision_config={**layers, "image_size": 256, "patch_size": 64},
+        vision_config={**layers, "image_size": 512, "patch_size": 128},
         projection_dim=32,
     )
     model = hub.Owlv2ForObjectDetection(config).eval()
@@ -37,5 +37,5 @@ def owlv2(folder: Path) -> None:
         if name.endswith("weight") and weights.dim() == 2:
             torch.nn.init.normal_(weights, std=0.3)
     model.save_pretrained(folder)
-    pictures = hub.Owlv2ImageProcessor(size={"height": 256, "width": 256})
+    pictures = hub.Owlv2ImageProcessor(size={"height": 512, "width": 512})
     hub.Owlv2Processor(pictures, tokenizer).save_pretrained(folder)

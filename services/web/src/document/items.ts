@@ -48,6 +48,16 @@ export function span(item: Item): readonly [number, number] | null {
   return "t" in item ? [item.t, item.t] : null;
 }
 
+/** How much time spans, in seconds and ordered by start, cover together. */
+export function covered(spans: readonly (readonly [number, number])[]): number {
+  let [sum, reached] = [0, -Infinity];
+  for (const [start, end] of spans) {
+    sum += Math.max(0, end - Math.max(start, reached));
+    reached = Math.max(reached, end);
+  }
+  return sum;
+}
+
 /** The item's moment or span. */
 export function when(item: Item): string {
   const found = span(item);

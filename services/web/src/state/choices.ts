@@ -22,6 +22,8 @@ export const theme = kept<Theme>("theme", "auto");
 export const hidden = kept<readonly string[]>("hidden-overlays", ["mask"]);
 /** Groups of lanes that were folded. */
 export const folded = kept<readonly string[]>("folded-groups", []);
+/** Whether lanes of what was not found are shown. */
+export const showsEmpty = kept<boolean>("empty-lanes", true);
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 /** Rises whenever colours change, for what is drawn on a canvas. */

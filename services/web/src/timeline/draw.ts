@@ -7,6 +7,8 @@ import { pixelsOf, type View } from "./view";
 export const ROW_PIXELS = 18;
 export const SERIES_PIXELS = 40;
 const MARGIN = 3;
+/** How dense the hue of a selected mark is; surer marks are denser than others, and none as dense as this. */
+export const FULL_ALPHA = 0.45;
 /** Text is drawn in marks at least this wide, in pixels. */
 const LEAST_TEXT = 28;
 
@@ -87,7 +89,7 @@ function drawMark(
   const size = ROW_PIXELS - 3;
   const isSelected = selected === placed.item.id;
   context.fillStyle = colours.hue;
-  context.globalAlpha = isSelected ? 0.5 : 0.14 + 0.22 * (confidence(placed.item) ?? 1);
+  context.globalAlpha = isSelected ? FULL_ALPHA : 0.14 + 0.22 * (confidence(placed.item) ?? 1);
   context.beginPath();
   context.roundRect(from, top, Math.max(to - from - 1, 1), size, 3);
   context.fill();

@@ -7,6 +7,7 @@ import { openJob } from "../state/route";
 import { useWorkspace } from "../state/workspace";
 import { count, lasting, number, plain } from "../text/words";
 import { Icon } from "./Icon";
+import { Prose } from "./Prose";
 import { StateChip } from "./StateChip";
 
 const ORDER = ["failed", "timeout", "partial", "cancelled", "skipped", "unavailable", "ok"];
@@ -72,6 +73,7 @@ function Counts({ reports }: { reports: readonly Report[] }) {
   const states = [...new Set(reports.map((one) => one.status))];
   return (
     <p class="counts">
+      <span>{count(reports.length, "analyzer")}:</span>
       {states.map((state) => (
         <span key={state}>
           <StateChip state={state} />
@@ -121,7 +123,11 @@ function ReportRow(props: { report: Report; longest: number; rerun: (names: read
           </button>
         )}
       </div>
-      {error && <p class="small why">{error.message}</p>}
+      {error && (
+        <p class="small why">
+          <Prose text={error.message} />
+        </p>
+      )}
       {seconds !== null && (
         <span class="bar-parts" aria-hidden="true">
           <i class="bar-part load" style={share(receipt.load_seconds)} />

@@ -116,6 +116,8 @@ function Sent({ progress, cancel }: { progress: Progress; cancel: () => void }) 
 
 function Chooser({ left, change }: { left: ReadonlySet<string>; change: (left: ReadonlySet<string>) => void }) {
   const all = analyzers.value;
+  const chosen = all.filter((one) => !left.has(one.name));
+  const able = chosen.filter((one) => one.available).length;
   const flip = (name: string) => {
     const changed = new Set(left);
     if (!changed.delete(name)) changed.add(name);
@@ -126,7 +128,8 @@ function Chooser({ left, change }: { left: ReadonlySet<string>; change: (left: R
       <summary>
         Analyzers{" "}
         <span class="soft">
-          {all.length - left.size} of {all.length}
+          {chosen.length} of {all.length} chosen
+          {chosen.length > able && `, ${able} of them can run here`}
         </span>
       </summary>
       <p class="actions">
@@ -145,7 +148,7 @@ function Chooser({ left, change }: { left: ReadonlySet<string>; change: (left: R
               <input type="checkbox" checked={!left.has(one.name)} onChange={() => flip(one.name)} />
               <i class="dot" />
               {plain(one.name)}
-              {!one.available && <span class="soft small"> not on this machine</span>}
+              {!one.available && <span class="soft small"> cannot run here</span>}
             </label>
           </li>
         ))}

@@ -5,7 +5,8 @@ import { analyzers } from "../state/catalogue";
 
 /** Drop a video, or open one of the jobs. */
 export function Home() {
-  const runs = analyzers.value.filter((one) => one.available).length;
+  const all = analyzers.value.length;
+  const able = analyzers.value.filter((one) => one.available).length;
   return (
     <div class="home">
       <header class="bar">
@@ -21,8 +22,8 @@ export function Home() {
           What is seen, said, written, and how it is cut: <em>one timeline</em>.
         </h1>
         <p class="lead">
-          {runs} analyzers look at your video side by side. It goes to nobody else, and you can read what each has found
-          while the others still work.
+          {able === all ? `${all} analyzers look` : `${able} of ${all} analyzers can run here. They look`} at your video side
+          by side. It goes to nobody else, and you can read what each has found while the others still work.
         </p>
         <DropZone />
         <JobList />

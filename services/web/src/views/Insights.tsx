@@ -1,9 +1,9 @@
 import { address } from "../api/client";
 import type { Followed, ScalarTrack, TrackOf } from "../api/types";
-import { headline, when } from "../document/items";
+import { covered, headline, when } from "../document/items";
 import { groupOf } from "../state/catalogue";
-import { useWorkspace } from "../state/workspace";
-import { clock, count, lasting, measure, plain, title } from "../text/words";
+import { useWorkspace, type Workspace } from "../state/workspace";
+import { clock, lasting, measure, number, plain, title } from "../text/words";
 
 /** Faces are cut out of stills this wide, in pixels. */
 const STILL_WIDTH = 720;
@@ -63,7 +63,7 @@ function Faces() {
               <button onClick={() => workspace.go(face.start, `face_detection/faces/${face.id}`)}>
                 <FacePicture face={face} />
                 <span>
-                  <b>{face.id}</b> <span class="soft num">{lasting(face.end - face.start)}</span>
+                  <b>{face.id}</b> <Seen items={[face]} />
                   {age && <span class="soft small">about {Math.round(age.years)} years by the looks</span>}
                   {mood && <span class="soft small">{plain(mood.label)}</span>}
                 </span>
@@ -108,7 +108,7 @@ function Things() {
   if (!objects) return null;
   const byLabel = new Map<string, Followed[]>();
   for (const item of objects.items) byLabel.set(item.label, [...(byLabel.get(item.label) ?? []), item]);
-  const sorted = [...byLabel].sort((a, b) => seconds(b[1]) - seconds(a[1]));
+  const sorted = [...byLabel].sort((a, b) => there(b[1]) - there(a[1]));
   return (
     <section aria-labelledby="things-title" class="g-detect">
       <h3 id="things-title">Things</h3>
@@ -116,10 +116,9 @@ function Things() {
       <ul class="things">
         {sorted.map(([label, items]) => (
           <li key={label}>
-            <button onClick={() => workspace.go(items[0]?.start ?? 0, `object_detection/objects/${items[0]?.id ?? ""}`)}>
+            <button onClick={() => goToNext(workspace, items)} title="To where it is seen next">
               <span>
-                <b>{label}</b>{" "}
-                <span class="soft small num">{items.length > 1 ? count(items.length, "track") : ""}</span>
+                <b>{label}</b> <Seen items={items} />
               </span>
               <Presence spans={items.map((item) => [item.start, item.end])} />
             </button>
@@ -130,8 +129,23 @@ function Things() {
   );
 }
 
-function seconds(items: readonly Followed[]): number {
-  return items.reduce((sum, item) => sum + item.end - item.start, 0);
+/** Go to the next of the times at which a thing is seen; after the last one to the first. */
+function goToNext(workspace: Workspace, items: readonly Followed[]): void {
+  const now = workspace.player.now.value;
+  const next = items.find((item) => item.start > now + 0.001) ?? items[0];
+  if (next) workspace.go(next.start, `object_detection/objects/${next.id}`);
+}
+
+function there(items: readonly Followed[]): number {
+  return covered(items.map(({ start, end }) => [start, end]));
+}
+
+/** For how long something is there, and for how much of the video. */
+function Seen({ items }: { items: readonly Followed[] }) {
+  const { duration } = useWorkspace().player;
+  const lasts = there(items);
+  const often = items.length > 1 ? `${items.length} × · ` : "";
+  return <span class="soft small num seen">{`${often}${lasting(lasts)} · ${number((lasts / duration) * 100)} %`}</span>;
 }
 
 /** When something is there, as a strip over the whole video. */

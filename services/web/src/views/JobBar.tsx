@@ -44,7 +44,7 @@ function Facts() {
     bytes(media.size_bytes),
     made && `analysed in ${lasting(made.wall_seconds)}`,
     made && made.realtime_factor !== null && `${number(made.realtime_factor)} × its length`,
-    made && `decoded ${made.decode_passes === 1 ? "once" : `${made.decode_passes} times`}`,
+    made && (made.decode_passes === 0 ? "nothing decoded anew" : `decoded ${times(made.decode_passes)}`),
   ].filter(Boolean);
   return (
     <ul class="facts soft small">
@@ -53,4 +53,8 @@ function Facts() {
       ))}
     </ul>
   );
+}
+
+function times(many: number): string {
+  return many === 1 ? "once" : `${many} times`;
 }

@@ -54,6 +54,8 @@ export function Moment() {
     const members = speaking.filter((one) => (groupOf.value.get(one.analyzer) ?? "other") === name);
     return members.length ? [{ name, members }] : [];
   });
+  const names = speaking.flatMap((one) => one.tracks.map(({ id }) => trackOf(id)));
+  const isShared = (name: string) => names.indexOf(name) !== names.lastIndexOf(name);
   return (
     <div class="moment" data-testid="moment">
       <p class="at num">
@@ -65,7 +67,9 @@ export function Moment() {
             <i class="dot" />
             {title(name)}
           </h3>
-          {members.flatMap((one) => one.tracks.map((part) => <PartView key={part.id} part={part} />))}
+          {members.flatMap((one) =>
+            one.tracks.map((part) => <PartView key={part.id} part={part} isShared={isShared(trackOf(part.id))} />),
+          )}
         </div>
       ))}
       <Names label="Looked, found nothing here" names={silent.map((one) => one.analyzer)} />
@@ -75,12 +79,17 @@ export function Moment() {
   );
 }
 
-function PartView({ part }: { part: Part }) {
+function trackOf(id: string): string {
+  return id.split("/")[1] ?? "";
+}
+
+/** One track at this moment; by its analyzer's name where its own is shared by several. */
+function PartView({ part, isShared }: { part: Part; isShared: boolean }) {
   const [analyzer = "", track = ""] = part.id.split("/");
   const items = part.items as unknown as readonly Item[];
   return (
     <div class="part" title={plain(analyzer)}>
-      <span class="soft small">{plain(track)}</span>
+      <span class="soft small">{plain(isShared ? analyzer : track)}</span>
       <ul>
         {part.series && <li class="num">{measure(part.series.values[0] ?? null, part.series.unit)}</li>}
         {items.map((item) => (

@@ -1,14 +1,11 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { useSignalEffect } from "@preact/signals";
 import { address } from "../api/client";
-import { overlays, type Overlay } from "../document/overlays";
-import { hidden, toggled } from "../state/choices";
+import { overlays } from "../document/overlays";
 import { RATES } from "../state/player";
 import { useWorkspace } from "../state/workspace";
 import { clock, lasting } from "../text/words";
-import { drawPicture, OVERLAY_COLOURS, prepared } from "./drawing";
 import { Icon } from "./Icon";
-import { useSize } from "./useSize";
+import { Overlays, Switches } from "./Overlays";
 
 /** The video with what was found drawn over it, its controls, and a switch for each overlay. */
 export function PlayerView() {
@@ -33,14 +30,13 @@ export function PlayerView() {
         />
         {player.canPlay.value === false && hasPictures && <Still />}
         <Overlays overlays={drawn} />
-        <Subtitles />
       </div>
       {player.canPlay.value === false && (
         <p class="warn small" role="status">
           This browser cannot play this file. Stills are shown instead; everything else works.
         </p>
       )}
-      <Controls fullscreen={() => void frame.current?.requestFullscreen()} />
+      <Controls fullscreen={document.fullscreenEnabled ? () => void frame.current?.requestFullscreen() : null} />
       <Switches overlays={drawn} />
     </section>
   );
@@ -53,64 +49,7 @@ function Still() {
   return <img class="still" src={address.frame(store.id, t, 720)} alt={`The picture at ${clock(t)}`} />;
 }
 
-function Overlays({ overlays: drawn }: { overlays: readonly Overlay[] }) {
-  const workspace = useWorkspace();
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const size = useSize(canvas);
-  const draw = () => {
-    const context = canvas.current && prepared(canvas.current, size);
-    const off = hidden.value;
-    const t = workspace.player.now.value;
-    const selected = workspace.selected.value?.split("/").at(-1) ?? null;
-    if (!context || off.includes("all")) return;
-    for (const overlay of drawn) {
-      if (off.includes(overlay.name)) continue;
-      drawPicture(context, size, overlay.at(t), OVERLAY_COLOURS[overlay.name] ?? "#ffffff", selected);
-    }
-  };
-  useSignalEffect(draw);
-  useEffect(draw, [drawn, size]);
-  return <canvas class="overlay" ref={canvas} aria-hidden="true" />;
-}
-
-/** What is being said, under the picture. */
-function Subtitles() {
-  const workspace = useWorkspace();
-  const t = workspace.player.tenths.value;
-  const said = workspace.track("speech_transcription/segments")?.items.find((one) => one.start <= t && t < one.end);
-  if (!said || hidden.value.includes("subtitles") || hidden.value.includes("all")) return null;
-  return (
-    <p class="subtitles" aria-hidden="true">
-      <span class="said">{said.text}</span>
-    </p>
-  );
-}
-
-function Switches({ overlays: drawn }: { overlays: readonly Overlay[] }) {
-  const workspace = useWorkspace();
-  const speech = workspace.track("speech_transcription/segments");
-  const all = [...drawn, ...(speech ? [{ name: "subtitles", label: "Subtitles", count: speech.items.length }] : [])];
-  if (all.length === 0) return null;
-  return (
-    <fieldset class="switches">
-      <legend class="hidden">Drawn over the video</legend>
-      {all.map(({ name, label, count }) => (
-        <label key={name} class={count ? "switch" : "switch none"} title={count ? "" : "looked, and found none"}>
-          <input
-            type="checkbox"
-            checked={!hidden.value.includes(name)}
-            disabled={count === 0}
-            onChange={() => (hidden.value = toggled(hidden.value.filter((one) => one !== "all"), name))}
-          />
-          <i style={{ background: OVERLAY_COLOURS[name] ?? "#fff" }} />
-          {label} <span class="soft num">{count}</span>
-        </label>
-      ))}
-    </fieldset>
-  );
-}
-
-function Controls({ fullscreen }: { fullscreen: () => void }) {
+function Controls({ fullscreen }: { fullscreen: (() => void) | null }) {
   const { player } = useWorkspace();
   const isPlaying = player.isPlaying.value;
   return (
@@ -155,9 +94,11 @@ function Controls({ fullscreen }: { fullscreen: () => void }) {
         >
           <Icon name={player.isMuted.value ? "muted" : "sound"} />
         </button>
-        <button class="icon-button" onClick={fullscreen} aria-label="Full screen" title="Full screen">
-          <Icon name="full" />
-        </button>
+        {fullscreen && (
+          <button class="icon-button" onClick={fullscreen} aria-label="Full screen" title="Full screen">
+            <Icon name="full" />
+          </button>
+        )}
       </div>
     </div>
   );

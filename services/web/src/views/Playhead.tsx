@@ -12,8 +12,14 @@ export interface Hover {
   readonly lines: readonly string[];
 }
 
+interface Heads {
+  readonly width: number;
+  readonly hover: ReadonlySignal<Hover | null>;
+  readonly name?: string;
+}
+
 /** The line of the playhead, and the thin one under the pointer. */
-export function Playhead({ width, hover }: { width: number; hover: ReadonlySignal<Hover | null> }) {
+export function Playhead({ width, hover, name }: Heads) {
   const { player, view } = useWorkspace();
   const xOf = (t: number) => pixelsOf(view.value, width, t);
   const [now, under] = [xOf(player.now.value), hover.value ? xOf(hover.value.t) : null];
@@ -21,7 +27,7 @@ export function Playhead({ width, hover }: { width: number; hover: ReadonlySigna
     <div class="heads" aria-hidden="true">
       {under !== null && <i class="pointer-line" style={{ transform: `translateX(${under}px)` }} />}
       {now >= -1 && now <= width + 1 && (
-        <i class="playhead" data-testid="playhead" style={{ transform: `translateX(${now}px)` }} />
+        <i class="playhead" data-testid={name} style={{ transform: `translateX(${now}px)` }} />
       )}
     </div>
   );

@@ -17,6 +17,8 @@ const SIGNS: Readonly<Record<AnalyzerState["status"], IconName>> = {
   skipped: "minus",
   cancelled: "minus",
 };
+/** Why is said beside each: nothing to look at, or no model here. */
+const NOT_RUN = new Set<string>(["unavailable", "skipped"]);
 const ORDER = ["running", "queued", "failed", "timeout", "partial", "ok", "skipped", "unavailable", "cancelled"];
 
 /** How far an open job is, analyzer by analyzer. */
@@ -25,7 +27,9 @@ export function Progress() {
   const [problem, setProblem] = useState("");
   const view = store.view.value;
   if (!view) return null;
-  const ended = view.analyzers.filter((one) => one.status !== "queued" && one.status !== "running").length;
+  const out = view.analyzers.filter((one) => NOT_RUN.has(one.status)).length;
+  const waiting = view.analyzers.filter((one) => one.status === "queued" || one.status === "running").length;
+  const able = view.analyzers.length - out;
   const cancel = () => store.cancel().catch((error: unknown) => setProblem(reason(error)));
   const percent = Math.round(view.progress * 100);
   const sorted = [...view.analyzers].sort((a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status));
@@ -35,7 +39,8 @@ export function Progress() {
         <h2 id="progress-title">{view.queue_position !== null ? "Waiting for its turn" : "Looking at it"}</h2>
         <p class="soft num">
           {view.queue_position !== null && `place ${view.queue_position} in the queue · `}
-          {ended} of {view.analyzers.length} analyzers
+          {able - waiting} of {able} analyzers ended
+          {out > 0 && ` · ${out} of ${view.analyzers.length} do not run`}
           {view.eta_seconds !== null && ` · about ${lasting(Math.ceil(view.eta_seconds))} left`}
           {!store.isConnected.value && " · the connection broke, trying again"}
         </p>

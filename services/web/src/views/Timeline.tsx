@@ -1,6 +1,7 @@
 import { useRef } from "preact/hooks";
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { folded, toggled } from "../state/choices";
+import { size } from "../document/items";
+import { folded, showsEmpty, toggled } from "../state/choices";
 import { groups } from "../state/catalogue";
 import { useWorkspace } from "../state/workspace";
 import { clock, count, title } from "../text/words";
@@ -22,6 +23,8 @@ export function Timeline() {
   const { width } = useSize(ruler);
   const hover = useSignal<Hover | null>(null);
   usePointer(plots, ruler, hover);
+  const all = workspace.lanes.value;
+  const shown = showsEmpty.value ? all : filled(all);
 
   // while it plays, the view follows the playhead
   useSignalEffect(() => {
@@ -39,6 +42,7 @@ export function Timeline() {
         <p class="soft small num">
           {clock(workspace.view.value.start)}–{clock(workspace.view.value.end)}
         </p>
+        <EmptyLanes groups={all} />
         <div class="buttons" role="group" aria-label="Zoom">
           <button class="icon-button" onClick={() => workspace.zoom(2)} aria-label="Zoom out" title="Zoom out (−)">
             <Icon name="minus" />
@@ -52,28 +56,31 @@ export function Timeline() {
         </div>
       </header>
       <div class="plots" ref={plots} data-testid="plots">
-        <div class="row ruler-row">
-          <span class="row-name" />
-          <div class="plot" ref={ruler} data-zone="scrub">
-            <Ruler width={width} />
+        <div class="always">
+          <div class="row ruler-row">
+            <span class="row-name" />
+            <div class="plot" ref={ruler} data-zone="scrub">
+              <Ruler width={width} />
+            </div>
           </div>
-        </div>
-        <div class="row">
-          <span class="row-name soft">Pictures</span>
-          <div class="plot" data-zone="scrub">
-            <Filmstrip width={width} />
+          <div class="row">
+            <span class="row-name soft">Pictures</span>
+            <div class="plot" data-zone="scrub">
+              <Filmstrip width={width} />
+            </div>
           </div>
-        </div>
-        <div class="row">
-          <span class="row-name soft">Sound</span>
-          <div class="plot" data-zone="scrub">
-            <Waveform width={width} />
+          <div class="row">
+            <span class="row-name soft">Sound</span>
+            <div class="plot" data-zone="scrub">
+              <Waveform width={width} />
+            </div>
           </div>
+          <Playhead width={width} hover={hover} name="playhead" />
         </div>
-        {workspace.lanes.value.map((group) => (
+        {shown.map((group) => (
           <Group key={group.name} group={group} view={workspace.view.value} width={width} />
         ))}
-        {workspace.lanes.value.length === 0 && (
+        {all.length === 0 && (
           <p class="soft">{workspace.store.isOpen.value ? "Lanes show up as analyzers finish." : "No track was made."}</p>
         )}
         <Playhead width={width} hover={hover} />
@@ -82,6 +89,26 @@ export function Timeline() {
       <Legend />
     </section>
   );
+}
+
+/** Whether lanes are shown of what was looked for and not found. */
+function EmptyLanes({ groups: all }: { groups: readonly LaneGroup[] }) {
+  const empty = all.flatMap((group) => group.lanes).filter((lane) => size(lane.track) === 0).length;
+  if (empty === 0) return null;
+  return (
+    <label class="switch">
+      <input type="checkbox" checked={showsEmpty.value} onChange={() => (showsEmpty.value = !showsEmpty.value)} />
+      <i>
+        <Icon name="check" />
+      </i>
+      Empty lanes <span class="soft num">{empty}</span>
+    </label>
+  );
+}
+
+function filled(all: readonly LaneGroup[]): readonly LaneGroup[] {
+  const kept = all.map((group) => ({ ...group, lanes: group.lanes.filter((lane) => size(lane.track) > 0) }));
+  return kept.filter((group) => group.lanes.length > 0);
 }
 
 function Group({ group, view, width }: { group: LaneGroup; view: View; width: number }) {

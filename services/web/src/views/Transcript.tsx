@@ -2,6 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Caption, Speech } from "../api/types";
 import { useWorkspace } from "../state/workspace";
 import { clock } from "../text/words";
+import { Prose } from "./Prose";
 
 /** Words that a model trusts less than this are marked. */
 const UNSURE = 0.5;
@@ -34,7 +35,13 @@ function Missing({ analyzer }: { analyzer: string }) {
   const report = store.reports.value.get(analyzer);
   const state = store.view.value?.analyzers.find((one) => one.name === analyzer);
   const why = report?.error?.message ?? state?.error?.message;
-  if (why) return <p class="soft">Not known: {why}.</p>;
+  if (why) {
+    return (
+      <p class="soft">
+        Not known: <Prose text={why} />.
+      </p>
+    );
+  }
   return <p class="soft">{state && store.isOpen.value ? "Not there yet." : "Nobody looked for it."}</p>;
 }
 

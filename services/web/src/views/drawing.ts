@@ -1,4 +1,5 @@
 /** Drawing on canvases: the overlay over the video. Positions come in 0..1 of the picture. */
+import { placed, type Rect } from "../document/labels";
 import type { Arrow, BoxMark, Figure, Mask, Picture } from "../document/overlays";
 
 /** Fit to stand out from any picture, with a dark outline; the switches show the same colours. */
@@ -14,6 +15,11 @@ export const OVERLAY_COLOURS: Readonly<Record<string, string>> = {
   subtitles: "#ffffff",
 };
 const OUTLINE = "rgb(0 0 0 / 65%)";
+/** Of the labels' text. */
+export const INK = "#10131a";
+const LABEL_PADDING = 5;
+/** A label may be as wide as its box, or as this share of the picture. */
+const WIDEST_LABEL = 0.4;
 
 interface Size {
   readonly width: number;
@@ -44,8 +50,7 @@ function outlined(context: CanvasRenderingContext2D, colour: string, width: numb
 }
 
 function drawBox(context: CanvasRenderingContext2D, size: Size, mark: BoxMark, colour: string, isSelected: boolean): void {
-  const [x = 0, y = 0, w = 0, h = 0] = mark.box;
-  const [left, top, width, height] = [x * size.width, y * size.height, w * size.width, h * size.height];
+  const { left, top, width, height } = inPixels(mark, size);
   context.beginPath();
   context.roundRect(left, top, width, height, 3);
   if (isSelected) {
@@ -53,21 +58,52 @@ function drawBox(context: CanvasRenderingContext2D, size: Size, mark: BoxMark, c
     context.fill();
   }
   outlined(context, colour, isSelected ? 3 : 1.75);
-  drawLabel(context, size, mark.label, left, top, colour);
 }
 
-function drawLabel(context: CanvasRenderingContext2D, size: Size, label: string, left: number, top: number, colour: string): void {
+function inPixels({ box: [x = 0, y = 0, w = 0, h = 0] }: BoxMark, { width, height }: Size): Rect {
+  return { left: x * width, top: y * height, width: w * width, height: h * height };
+}
+
+/** A box whose label is drawn, and in which colour. */
+export interface Tag {
+  readonly mark: BoxMark;
+  readonly colour: string;
+}
+
+/** Draw the labels of boxes where there is room for them, the first ones first; none over another or what is `taken`. */
+export function drawLabels(context: CanvasRenderingContext2D, size: Size, tags: readonly Tag[], taken: readonly Rect[]): void {
   context.font = "600 12px system-ui, sans-serif";
   context.textBaseline = "middle";
-  const width = Math.min(context.measureText(label).width + 10, size.width);
-  const x = Math.min(Math.max(left - 1, 0), size.width - width);
-  const y = top >= 20 ? top - 20 : Math.min(top + 2, size.height - 20);
-  context.fillStyle = colour;
-  context.beginPath();
-  context.roundRect(x, Math.max(y, 0), width, 18, 3);
-  context.fill();
-  context.fillStyle = "#10131a";
-  context.fillText(label, x + 5, Math.max(y, 0) + 9.5, width - 8);
+  const written = tags.map(({ mark, colour }) => {
+    const box = inPixels(mark, size);
+    const text = shortened(context, mark.label, Math.max(box.width, size.width * WIDEST_LABEL) - 2 * LABEL_PADDING);
+    return { box, text, colour, width: context.measureText(text).width + 2 * LABEL_PADDING };
+  });
+  const places = placed(written, size, taken);
+  written.forEach(({ text, colour }, index) => {
+    const place = places[index];
+    if (!place) return;
+    context.fillStyle = colour;
+    context.beginPath();
+    context.roundRect(place.left, place.top, place.width, place.height, 3);
+    context.fill();
+    context.fillStyle = INK;
+    context.fillText(text, place.left + LABEL_PADDING, place.top + place.height / 2 + 0.5);
+  });
+}
+
+/** As much of a text as fits. */
+function shortened(context: CanvasRenderingContext2D, text: string, room: number): string {
+  const fits = (one: string) => context.measureText(one).width <= room;
+  if (fits(text)) return text;
+  const letters = [...text];
+  let [kept, most] = [1, letters.length];
+  while (kept + 1 < most) {
+    const middle = (kept + most) >> 1;
+    if (fits(`${letters.slice(0, middle).join("")}…`)) kept = middle;
+    else most = middle;
+  }
+  return `${letters.slice(0, kept).join("").trimEnd()}…`;
 }
 
 function drawFigure(context: CanvasRenderingContext2D, size: Size, figure: Figure, colour: string): void {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from shared.errors import WeightsMissing
 from shared.frames import Frames
 from shared.schema import Scalar, ScalarTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
@@ -30,6 +31,7 @@ class Behaviour(Options):
     kill_attempts: int = Field(99, description="in so many attempts")
     decode: bool = Field(default=False, description="read every frame before that")
     sleep: float = Field(0, description="seconds to work on")
+    cost: float = Field(0.01, description="what a second of video is said to take, in seconds")
     error: str = Field("", description="raise this")
     lose_gpu: int = Field(0, description="in so many attempts, fail as a GPU does that can be used no more")
     token: str = Field("", description="a file that counts attempts")
@@ -52,6 +54,10 @@ class Misbehaving(Analyzer[Behaviour, Count]):
     needs = (TINY,)
     cost = 0.01
 
+    @classmethod
+    def seconds_per_second(cls, profile: str, options: Behaviour | None = None) -> float:
+        return options.cost if options else cls.cost
+
     def load(self, model: ModelContext) -> None:
         time.sleep(float(os.environ.get("REELGRAPH_PROBE_LOAD_SECONDS", "0")))
         match os.environ.get("REELGRAPH_PROBE_LOAD_END"):
@@ -59,6 +65,8 @@ class Misbehaving(Analyzer[Behaviour, Count]):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "exit":
                 raise SystemExit(3)
+            case "unavailable":
+                raise WeightsMissing("its file is not on this machine")
             case "no gpu":
                 raise NoDevice("the models take 20000 MiB of GPU memory and this worker may use 8000")
 

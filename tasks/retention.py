@@ -1,0 +1,39 @@
+"""Retention: the one place that deletes jobs for their age. Beat's `sweep` and `reelgraph prune` both ask here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from shared.errors import BadInput
+from shared.ledger import Job
+from shared.listing import ended_before
+from tasks.node import ledger
+from tasks.removal import remove
+
+DAY_SECONDS = 86_400
+AT_ONCE = 100
+
+
+def expired(days: float, *, deployment: str | None = None, limit: int | None = None) -> list[Job]:
+    """Jobs, of one deployment or of all, that ended more than so many days ago, the oldest first."""
+    return list(ended_before(ledger(), time.time() - days * DAY_SECONDS, deployment=deployment, limit=limit))
+
+
+def expire(days: float, *, deployment: str | None = None) -> Iterator[Job]:
+    """Delete jobs that ended more than so many days ago, with all that only they need; each one as it is deleted.
+
+    Several may do this at once: what another one deletes first is passed over.
+
+    Raises:
+        Infrastructure: the ledger or the storage does not answer; the rest is deleted the next time.
+    """
+    while old := expired(days, deployment=deployment, limit=AT_ONCE):
+        for job in old:
+            try:
+                remove(job)
+            except BadInput as error:
+                if error.code != "job_open":  # it is gone: somebody else was faster
+                    raise
+            else:
+                yield job

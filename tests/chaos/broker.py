@@ -1,0 +1,99 @@
+"""A broker that dies, forgets, cannot be reached, or delivers twice."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import suppress
+
+import redis
+
+from tasks.node import ledger
+from tests.chaos.case import Skip
+from tests.chaos.load import ANALYZERS, Load, breaks, clip, digests, hand_in, wait_all
+from tests.chaos.network import BROKER
+from tests.chaos.site import REMOTE, Site
+from tests.support.processes import eventually
+
+
+def broker_killed(site: Site, load: Load) -> None:
+    """SIGKILL the broker and start it again over its append-only file."""
+    site.after(0.3, 2.0)
+    breaks(load)
+    site.valkey.kill()
+    time.sleep(3)
+    site.valkey.restart()
+
+
+def broker_wiped(site: Site, load: Load) -> None:
+    """Delete everything that the broker holds."""
+    site.after(0.3, 2.0)
+    breaks(load)
+    site.valkey.client().flushall()
+
+
+def broker_cut_off(site: Site, load: Load) -> None:
+    """Let no byte through between everybody and the broker for 20 s."""
+    site.after(0.3, 1.5)
+    breaks(load)
+    site.net.cut(BROKER)
+    time.sleep(20)
+    site.net.heal(BROKER)
+
+
+def worker_cut_off(site: Site, load: Load) -> list[str]:
+    """Cut one worker off from the broker for 20 s, while it holds a run if it can: what it does there counts once."""
+    if REMOTE not in site.net.hosts:
+        raise Skip("network namespaces take root on Linux, with ip(8)")
+    eventually(lambda: any(str(run.holder).startswith(f"{REMOTE}@") for run, _ in ledger().held()), 20)
+    breaks(load)
+    site.net.cut(REMOTE)
+    time.sleep(20)
+    wait_all(load, 60)
+    before = digests(site, load)
+    site.net.heal(REMOTE)
+    time.sleep(8)
+    return [] if digests(site, load) == before else ["a document changed after its job had ended"]
+
+
+def everything_delivered_twice(site: Site, load: Load) -> list[str]:
+    """Put every message that is queued into its queue once more, from now on."""
+    stop, copied = threading.Event(), [0]
+
+    def copy() -> None:
+        client, known = site.valkey.client(), set[str]()
+        with client.monitor() as monitor:
+            while not stop.is_set():
+                with suppress(redis.TimeoutError):
+                    copied[0] += _copy(client, monitor.next_command()["command"], known)
+
+    copying = threading.Thread(target=copy, daemon=True)
+    copying.start()
+    breaks(load)
+    load.jobs += [hand_in(site, clip(site, 90 + number), ANALYZERS, {}) for number in range(4)]
+    wait_all(load, 90)
+    stop.set()
+    copying.join(20)
+    runs = [run for job in load.jobs for run in ledger().runs(job).values()]
+    wrong = [f"{run.job_id}: {run.analyzer} was begun {run.attempts} times" for run in runs if run.attempts != 1]
+    return wrong if copied[0] >= 4 * len(ANALYZERS) else [*wrong, f"only {copied[0]} messages were copied"]
+
+
+def _copy(client: redis.Redis, command: str, known: set[str]) -> bool:
+    """Send a queued message again under another delivery tag; whether this was one that had not been copied."""
+    verb, _, rest = command.partition(" ")
+    key, _, text = rest.partition(" ")
+    if verb.upper() != "LPUSH" or key.partition(":")[0] not in ("control", "light", "detect"):
+        return False
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return False
+    if message["headers"].get("copy") or message["properties"]["delivery_tag"] in known:
+        return False
+    known.add(message["properties"]["delivery_tag"])
+    message["headers"]["copy"] = True
+    message["properties"]["delivery_tag"] += "-copy"
+    client.lpush(key, json.dumps(message))
+    return True

@@ -1,0 +1,1 @@
+"""Many jobs at once, and steady work for a long time: `make load`."""
