@@ -9,6 +9,9 @@ import pytest
 
 from services.evaluation.effects import to_a_wall, towards
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
+from tasks.transitions.dissolves import dissolves
+from tasks.transitions.pictures import luma
+from tasks.transitions.signals import Signals
 from tests.support.media import run
 from tests.support.models import nothing
 from tests.support.moving import Picture, texture, window, write_video
@@ -221,6 +224,22 @@ def test_what_comes_back_is_no_dissolve(cuts: CutAnalysis, tmp_path: Path) -> No
         frames[30 + i] = cv2.GaussianBlur(frames[30 + i], (0, 0), sigma)
     result = run(cuts, write_video(tmp_path / "v.mp4", frames), tmp_path / "store")
     assert (events(result), result.transitions.items) == ([], ())
+
+
+@pytest.mark.parametrize("van", [False, True])
+def test_what_hides_the_street_is_no_dissolve(van: bool) -> None:
+    """The same course of energy is a dissolve where the middle mixes both pictures, and none where a van hides them."""
+    film = [luma(frame) for frame in dissolve(drift(8, 60), drift(11, 60), 30)]
+    signals = Signals()
+    for number, gray in enumerate(film):
+        signals.add(number / 30, np.dstack([gray] * 3))
+    if van:
+        for gray in film[38:52]:
+            gray[40:, 100:] = 250
+    (*found,) = dissolves(signals, [], lambda frame: film[frame])
+    assert [(one.start, one.end) for one in found] == (
+        [] if van else [(pytest.approx(31, abs=2), pytest.approx(60, abs=2))]
+    )
 
 
 def test_nothing_is_known_of_confidence(cuts: CutAnalysis, tmp_path: Path) -> None:

@@ -23,10 +23,15 @@ from services.evaluation.figures import (
 )
 from services.evaluation.films import FPS, edited, moving_shot
 from services.evaluation.media import look
+from services.evaluation.packaged import PINS, known, spoken, transcript
 from services.evaluation.pictures import texture, write_video
-from services.evaluation.reel_checks import ReelTruth, judged_by, reels, truths
+from services.evaluation.reel_checks import _environment, _flow, judged_by, reels
+from services.evaluation.truth import ReelTruth, truths
 from shared.errors import BadInput, Unavailable
-from shared.schema import Segment, TrackSet
+from shared.schema import LabelledSegment, Segment, SegmentTrack, TrackSet
+from shared.weights import Weights
+from tasks.analyzers.audio_environment import EnvironmentTracks
+from tasks.analyzers.speech_flow import SpeechFlow
 from tasks.registry import analyzers
 from tests.support.real import real_clip
 from tests.support.system import missing
@@ -48,7 +53,7 @@ def test_figures_hold(name):
 def test_sample_reel_figures_hold(tmp_path):
     """On the real reel every figure reaches its goal; analyzers without weights say so instead of passing."""
     folder = real_clip("reel.mp4").parent
-    figures = [figure for figure in reels(tmp_path, folder) if figure.on.startswith("reel.mp4")]
+    figures = [figure for figure in reels(tmp_path, truths(folder)) if figure.on.startswith("reel.mp4")]
     assert {figure.holds for figure in figures if figure.value is not None} == {True}
     assert all(figure.note for figure in figures if figure.value is None)
 
@@ -58,7 +63,7 @@ def test_a_wrong_truth_is_missed(tmp_path):
     write_video(tmp_path / "still.mp4", [texture(1, 180, 320)] * 45)
     truth = {"cuts_seconds": [0.7], "camera": [{"motion": "pan_left", "start": 0, "end": 1.5}]}
     (tmp_path / "truth.json").write_text(json.dumps({"still.mp4": truth}))
-    figures = list(reels(tmp_path / "store", tmp_path))
+    figures = list(reels(tmp_path / "store", truths(tmp_path)))
     assert {figure.analyzer: (figure.value, figure.holds) for figure in figures} == {
         "cut_analysis": (0.0, False),
         "camera_analysis": (0.0, False),
@@ -89,6 +94,37 @@ def test_truth_of_the_demo_is_understood(tmp_path):
     (tmp_path / "sample-reel.mp4").touch()
     ((video, truth),) = truths(tmp_path).items()
     assert (video.name, truth.cuts_seconds) == ("sample-reel.mp4", (1.5,))
+
+
+def test_turns_that_overlap_are_one_span_of_speech():
+    """Of an RTTM the turns of two speakers are joined where they overlap or touch; of an STM the words are read."""
+    turns = ((1.0, 0.5, "a"), (3.0, 1.0, "a"), (3.5, 1.5, "b"), (5.0, 0.25, "a"))
+    rttm = "".join(f"SPEAKER x 1 {start} {length} <NA> <NA> {who} <NA> <NA>\n" for start, length, who in turns)
+    assert [(span.start, span.end) for span in spoken(rttm)] == [(1.0, 1.5), (3.0, 5.25)]
+    assert transcript("x 1 a 1.0 1.5 Hello?\nx 1 b 3.0 5.0 Oh, hello.\n") == "Hello? Oh, hello."
+
+
+def test_packaged_clips_have_their_truth(tmp_path):
+    """Every pinned clip is known by its place, with something to judge."""
+    entries = Weights(tmp_path, PINS).entries()
+    pinned = {tmp_path / name / file.name for name, entry in entries.items() for file in entry.files}
+    for path in pinned:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("SPEAKER x 1 1.0 0.5 <NA>\n" if path.suffix == ".rttm" else "x 1 a 1.0 1.5 Hello?\n")
+    clips = known(lambda entry, file: tmp_path / entry / file)
+    assert clips.keys() == {path for path in pinned if path.suffix not in {".rttm", ".stm"}}
+    assert all(judged_by(truth) for truth in clips.values())
+
+
+def test_time_of_speech_and_silences_are_counted():
+    """Speech named for 3 of 4 true seconds and for 1 false one: 0.75 each; a pause in which somebody speaks is told."""
+    truth = ReelTruth.model_validate({"spoken": [{"start": 1, "end": 3}, {"start": 4, "end": 6}]})
+    spans = [LabelledSegment(id=f"e{n}", label="speech", start=a, end=b) for n, (a, b) in enumerate(((0, 3), (5, 6)))]
+    tracks = EnvironmentTracks.model_construct(spans=SegmentTrack(method="model", items=tuple(spans)))
+    assert [figure.value for figure in _environment(tracks, truth, "x")] == [0.75, 0.75]
+    pause = LabelledSegment(id="p1", label="pause", start=1.5, end=2)
+    flow = SpeechFlow.model_construct(pauses=SegmentTrack(method="measurement", items=(pause,)))
+    assert [figure.value for figure in _flow(flow, truth, "x")] == [1, 1]
 
 
 def test_look_runs_what_is_required(tmp_path):

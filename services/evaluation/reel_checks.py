@@ -1,17 +1,17 @@
-"""Analyzers on reels whose truth is written down: `truth.json` in the folder of the videos."""
+"""Analyzers on videos of which somebody knows what is true."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from services.demo import Seen, Shown, Span
 from services.evaluation.figures import Figure, at_least, at_most, hits, letters_wrong, share_covered, word_error_rate
 from services.evaluation.media import look
-from shared.errors import BadInput
+from services.evaluation.truth import ReelTruth
 from shared.schema import Caption, Segment, TrackSet
 from tasks.analyzers.age_estimation import AgeTracks
 from tasks.analyzers.audio_environment import EnvironmentTracks
@@ -24,6 +24,7 @@ from tasks.analyzers.face_detection import FaceTracks
 from tasks.analyzers.face_emotion import EmotionTracks
 from tasks.analyzers.object_detection import ObjectTracks
 from tasks.analyzers.product_detection import GOODS, ProductTracks
+from tasks.analyzers.speech_flow import SpeechFlow
 from tasks.analyzers.speech_transcription import Transcription
 from tasks.analyzers.text_overlay import TextTracks
 
@@ -33,77 +34,15 @@ HELPED_BY = {
     "background_segmentation": ("object_detection", "cut_analysis", "text_overlay"),
     "body_pose": ("object_detection", "face_detection"),
 }
+LEAST_PAUSE = 0.25
+"""Silences of so many seconds are pauses, as speech_flow has it."""
 MARGIN_SECONDS = 0.1
 """Cut off a motion's span at both ends: its truth is known to a few frames only."""
 
 
-class Motion(BaseModel):
-    """What the camera did."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    motion: str
-    start: float
-    end: float
-
-
-class KnownFace(Span):
-    """A face that is seen, how old its owner is, and what its expression is called, where somebody knows."""
-
-    age: int | None = None
-    emotion: str | None = None
-
-
-class ReelTruth(BaseModel):
-    """What is known of one video; what is not said is not judged. Times are seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    duration_seconds: float | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: str | None = None
-    cuts_seconds: tuple[float, ...] | None = None
-    texts: tuple[Shown, ...] = ()
-    objects: tuple[Seen, ...] = ()
-    faces: tuple[KnownFace, ...] = ()
-    blinks_seconds: tuple[float, ...] | None = None
-    camera: tuple[Motion, ...] = ()
-    speech: Span | None = None
-    transcript: str | None = None
-
-
-def truths(folder: Path) -> dict[Path, ReelTruth]:
-    """Videos of a folder and what its `truth.json` says of them: by file name, or about the only video there.
-
-    Raises:
-        BadInput: there is no such file, it says something else, or names a file that is not there.
-    """
-    path = folder / "truth.json"
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; it says what is in each video of the folder", code="no_truth")
-    content = path.read_bytes()
-    try:
-        single = ReelTruth.model_validate_json(content)
-    except ValidationError:
-        try:
-            by_name = TypeAdapter(dict[str, ReelTruth]).validate_json(content)
-        except ValidationError as error:
-            raise BadInput(f"{path}: {error.errors()[0]['msg']}", code="bad_truth") from error
-    else:
-        videos = sorted(one for one in folder.iterdir() if one.is_file() and one.suffix != ".json")
-        if len(videos) != 1:
-            raise BadInput(f"{path} speaks of one video, and the folder has {len(videos)}", code="bad_truth")
-        by_name = {videos[0].name: single}
-    missing = [name for name in by_name if not (folder / name).is_file()]
-    if missing:
-        raise BadInput(f"{path} speaks of {missing[0]}, which is not there", code="bad_truth")
-    return {folder / name: truth for name, truth in by_name.items()}
-
-
-def reels(folder: Path, media: Path, only: Collection[str] | None = None) -> Iterator[Figure]:
-    """Judge every video of `media` by its truth, `only` these analyzers if given; frames are kept in `folder`."""
-    for video, truth in truths(media).items():
+def reels(folder: Path, media: Mapping[Path, ReelTruth], only: Collection[str] | None = None) -> Iterator[Figure]:
+    """Judge every video by its truth, `only` these analyzers if given; frames are kept in `folder`."""
+    for video, truth in media.items():
         names = [name for name in judged_by(truth) if only is None or name in only]
         # what an analyzer of people merely uses is run too: without it some do not look
         helpers = {other for name in names for other in HELPED_BY.get(name, ())}
@@ -121,7 +60,7 @@ def judged_by(truth: ReelTruth) -> list[str]:
     labels = {seen.label for seen in truth.objects}
     known = {
         "age_estimation": any(face.age is not None for face in truth.faces),
-        "audio_environment": truth.speech,
+        "audio_environment": truth.speech or truth.spoken,
         "background_segmentation": "person" in labels,
         "body_pose": "person" in labels,
         "camera_analysis": truth.camera,
@@ -131,6 +70,7 @@ def judged_by(truth: ReelTruth) -> list[str]:
         "face_emotion": any(face.emotion is not None for face in truth.faces),
         "object_detection": truth.objects,
         "product_detection": labels & GOODS,
+        "speech_flow": truth.spoken,
         "speech_transcription": truth.transcript,
         "text_overlay": truth.texts,
     }
@@ -147,6 +87,9 @@ def _cuts(found: CutTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
     times = [event.t for event in found.cuts.items if event.type == "cut"]
     f1 = hits(times, truth.cuts_seconds or (), CUT_SECONDS).f1
     yield Figure("cut_analysis", f"F1 of cuts within {CUT_SECONDS:g} s", name, f1, goal=at_least(0.95))
+    if truth.dissolves is not None:
+        claimed = [one for one in found.transitions.items if not any(_meet(one, span) for span in truth.dissolves)]
+        yield Figure("cut_analysis", "dissolves claimed beyond the true", name, len(claimed), goal=at_most(0))
 
 
 def _texts(found: TextTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
@@ -200,6 +143,30 @@ def _environment(found: EnvironmentTracks, truth: ReelTruth, name: str) -> Itera
         named = [one for one in found.spans.items if one.label == "speech"]
         share = share_covered(named, truth.speech.start, truth.speech.end)
         yield Figure("audio_environment", "share of speech named so", name, share, note="pauses count as missed")
+    if truth.spoken:
+        named = [one for one in found.spans.items if one.label == "speech"]
+        yield from _spoken("audio_environment", "speech", [(one.start, one.end) for one in named], truth.spoken, name)
+
+
+def _flow(found: SpeechFlow, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    """Pauses against where nobody speaks: those between the words of one speaker count as wrong where another talks."""
+    silent = [(a.end, b.start) for a, b in pairwise(truth.spoken) if b.start - a.end > LEAST_PAUSE]
+    pauses = [(one.start, one.end) for one in found.pauses.items]
+    missed = sum(not any(a < end and start < b for a, b in pauses) for start, end in silent)
+    extra = sum(not any(start < b and a < end for a, b in silent) for start, end in pauses)
+    yield Figure("speech_flow", f"missed of {len(silent)} true silences", name, missed)
+    yield Figure("speech_flow", f"of {len(pauses)} pauses, those in which somebody speaks", name, extra)
+
+
+def _spoken(
+    analyzer: str, what: str, found: Sequence[tuple[float, float]], truth: Sequence[Span], name: str
+) -> Iterator[Figure]:
+    """Precision and recall of time."""
+    spans = [Segment(id="x", start=one.start, end=one.end) for one in truth]
+    right = sum(share_covered(spans, start, end) * (end - start) for start, end in found)
+    claimed, there = sum(end - start for start, end in found), sum(one.end - one.start for one in truth)
+    yield Figure(analyzer, f"share of {what} that is true", name, right / claimed if claimed else None, note="none")
+    yield Figure(analyzer, f"share of true {what} that is named so", name, right / there)
 
 
 def _background(found: BackgroundTracks, truth: ReelTruth, name: str) -> Iterator[Figure]:
@@ -271,6 +238,7 @@ JUDGES: tuple[tuple[type[TrackSet], Callable[..., Iterator[Figure]]], ...] = (
     (ObjectTracks, _objects),
     (PoseTracks, _poses),
     (ProductTracks, _products),
+    (SpeechFlow, _flow),
     (TextTracks, _texts),
     (Transcription, _speech),
 )

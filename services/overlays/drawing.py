@@ -81,9 +81,9 @@ class _Pen:
 
     def _thing(self, box: TimedBox, name: str) -> None:
         if isinstance(box, Pose):
-            points = [None if one is None else (self._at(one[:2]), one[2] >= VISIBLE) for one in box.landmarks]
-            self._lines([points[a][0], points[b][0]] for a, b in LIMBS + LEGS if points[a] and points[b])
-            for point in filter(None, points):
+            points = {n: (self._at(one[:2]), one[2] >= VISIBLE) for n, one in enumerate(box.landmarks) if one}
+            self._lines([points[a][0], points[b][0]] for a, b in LIMBS + LEGS if a in points and b in points)
+            for point in points.values():
                 self._dot(*point)
             return
         sure = "" if box.confidence is None else f" {box.confidence:.2f}"

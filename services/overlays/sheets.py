@@ -17,6 +17,7 @@ from shared.schema import Document
 
 LINE = FONT + 3
 MARGIN = 6
+WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _frame(video: Path, document: Document, t: float, width: int) -> Image.Image
 def _cell(frame: Image.Image, document: Document, t: float, within: float) -> Image.Image:
     """The frame of second `t` with the drawing, and the words below it in the colours of their tracks."""
     font = ImageFont.load_default(size=FONT)
-    lines = [(f"{t:.3f} s", "white")]
+    lines = [(f"{t:.3f} s", WHITE)]
     for line in said(document, t, within):
         colour = colour_of(line.split(":")[0])
         lines += [(part, colour) for part in textwrap.wrap(line, frame.width // (FONT // 2), subsequent_indent="  ")]

@@ -23,8 +23,8 @@ from shared.schema import (
 from tasks.analyzers.age_estimation import ApparentAge
 from tasks.analyzers.background_segmentation import Background
 from tasks.analyzers.composition_analysis import ShotComposition
-from tasks.analyzers.cross_analyzer_intelligence import Finding
 from tasks.analyzers.speech_flow import StressedWord
+from tasks.findings.view import Finding
 
 SERIES = frozenset(
     {
@@ -66,20 +66,20 @@ def _of_track(track: BaseTrack, t: float, within: float) -> Iterator[str]:
 
 def _named(one: Item) -> str:
     """An item in a few words; empty where it is nothing but numbers."""
+    words = ""
     match one:
         case Finding():
-            return f"{one.type}: {one.message}"
+            words = f"{one.type}: {one.message}"
         case ApparentAge():
-            return f"{one.years:.0f} ({one.low:.0f}-{one.high:.0f}), {one.looks} looks"
+            words = f"{one.years:.0f} ({one.low:.0f}-{one.high:.0f}), {one.looks} looks"
         case Background():
-            return f"{one.colour} detail {one.detail_ratio} blur {one.blur}"
+            words = f"{one.colour} detail {one.detail_ratio} blur {one.blur}"
         case ShotComposition():
-            return f"{one.subject} at {one.subject_place} headroom {one.headroom}"
+            words = f"{one.subject} at {one.subject_place} headroom {one.headroom}"
         case StressedWord() | SpeechSegment() | Caption():
-            return one.text
+            words = one.text
         case LabelledSegment() | TrackedObject():
-            return f"{one.id} {one.label}"
+            words = f"{one.id} {one.label}"
         case CameraMotion():
-            return one.motion
-        case _:
-            return ""
+            words = one.motion
+    return words

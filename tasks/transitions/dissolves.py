@@ -4,7 +4,7 @@ Of two pictures that have nothing to do with each other, a mix of `1 - a` and `a
 `(1 - a)^2 A + a^2 B`: a parabola through the energies A and B of the two, half as high as their mean in the middle
 (Alattar 1993 and Lienhart 1999 look for it in the variance). Motion in the shots leaves the energy as it is. Where the
 course of the energy is that parabola, the pictures at its ends are compared: a camera that loses focus and finds it
-again ends in the picture it began with.
+again ends in the picture it began with. And a mix lies between both everywhere: a car that passes close by does not.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ SHARP, STEPS = 2.0, 4
 """A cut's step is this many times the median of so many before and after it; those of a dissolve are alike."""
 LEAST_OTHER = 0.3
 """Least share of the new picture that motion cannot bring over from the old one."""
+MOST_NO_MIX = 0.14
+"""Most share of the picture that is no mix in the middle. Measured: at most 0.083 in 35 made dissolves of moving shots
+and 0.097 in 20 between real ones; 0.21 where two vans pass before the camera."""
+NO_MIX_LEVELS = 16
+"""Levels of 0..255 by which a cell is brighter or darker than both ends and no mix of them."""
+NO_MIX_CELLS = (16, 9)
+"""Columns and rows of these cells: coarse, so that motion in the shots stays within them."""
 LEAST_SECONDS = 0.2
 """Shorter ones are not told from what moves past the camera."""
 FLANK_SECONDS = 0.3
@@ -76,7 +83,7 @@ def dissolves(signals: Signals, cuts: Sequence[int], look: Look) -> Iterator[Dis
         nearest, beyond = np.searchsorted(walls, (sag.start + 1e-9, sag.end + GRID_SECONDS))
         if nearest < beyond or any(sag.start < one.end and one.start < sag.end for one in taken):
             continue
-        if other(times, sag, look) >= LEAST_OTHER:
+        if other(times, sag, look) >= LEAST_OTHER and no_mix(times, sag, look) <= MOST_NO_MIX:
             taken.append(sag)
     for sag in sorted(taken, key=lambda one: one.start):
         found = fitted(times, np.array(signals.energy), sag, walls)
@@ -129,11 +136,31 @@ def sags(times: Values, energy: Values) -> Iterator[Sag]:
 
 def other(times: Values, sag: Sag, look: Look) -> float:
     """Share of the picture at the end that motion does not explain from the one at the start, 0..1."""
-    first = max(int(np.searchsorted(times, sag.start, side="right")) - 1, 0)
-    last = min(int(np.searchsorted(times, sag.end)), len(times) - 1)
+    first, last = _ends(times, sag)
     before, after = look(first), look(last)
     inside = between_bars(np.maximum(before, after))
     return unexplained(small(before[inside]), small(after[inside]))
+
+
+def no_mix(times: Values, sag: Sag, look: Look) -> float:
+    """Share of the picture in the middle that is brighter or darker than both ends, and so no mix of them, 0..1."""
+    import cv2
+
+    first, last = _ends(times, sag)
+    middle = int(np.searchsorted(times, (sag.start + sag.end) / 2))
+    whole = [look(frame) for frame in (first, middle, last)]
+    inside = between_bars(np.max(whole, axis=0))
+    before, mixed, after = (
+        np.asarray(cv2.resize(one[inside], NO_MIX_CELLS, interpolation=cv2.INTER_AREA), np.int16) for one in whole
+    )
+    off = np.maximum(np.minimum(before, after) - mixed, mixed - np.maximum(before, after))
+    return float((off > NO_MIX_LEVELS).mean())
+
+
+def _ends(times: Values, sag: Sag) -> tuple[int, int]:
+    """The last frame before the span, and the first after it."""
+    first = max(int(np.searchsorted(times, sag.start, side="right")) - 1, 0)
+    return first, min(int(np.searchsorted(times, sag.end)), len(times) - 1)
 
 
 def fitted(times: Values, energy: Values, sag: Sag, walls: Values) -> Dissolve:
