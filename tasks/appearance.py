@@ -44,12 +44,19 @@ class Looks:
         return cls(_look(frame), things)
 
 
-def alike(one: Look, other: Look) -> bool:
-    """Whether two looks show the same; False where either is too flat to say."""
-    a, b = (look.astype(np.float64) - look.mean() for look in (one, other))
-    if min(a.std(), b.std()) < LEAST_DEVIATION:
-        return False
-    return float((a * b).mean() / (a.std() * b.std())) >= ALIKE
+def alike(ones: Look, others: Look) -> NDArray[np.bool_]:
+    """Whether looks `(n, 12, 12, 3)` and `(m, 12, 12, 3)` show the same, `(n, m)`; False where one is too flat to say."""
+    correlations = _standard(ones) @ _standard(others).T
+    return np.asarray(correlations >= ALIKE, np.bool_)
+
+
+def _standard(looks: Look) -> Floats:
+    """Looks `(n, 12, 12, 3)` as rows `(n, 432)` of mean 0 and length 1; of length 0 where they are too flat."""
+    rows = looks.reshape(len(looks), -1).astype(np.float64)
+    rows -= rows.mean(axis=1, keepdims=True)
+    deviations = rows.std(axis=1, keepdims=True)
+    lengths = deviations * np.sqrt(rows.shape[1])
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=deviations >= LEAST_DEVIATION)
 
 
 def _look(part: NDArray[np.uint8]) -> Look:

@@ -44,13 +44,6 @@ class Sighting:
         if not len(self.boxes) == len(self.scores) == len(self.labels):
             raise ValueError(f"{len(self.boxes)} boxes, {len(self.scores)} scores, {len(self.labels)} labels")
 
-    def shows(self, row: int, other: Sighting, other_row: int) -> bool:
-        """Whether one of its boxes may be one of another shot: the pictures look alike, or what is in the boxes."""
-        if self.looks is None or other.looks is None:
-            return False
-        mine, theirs = self.looks, other.looks
-        return alike(mine.picture, theirs.picture) or alike(mine.things[row], theirs.things[other_row])
-
 
 @dataclass(frozen=True, slots=True)
 class LinkRules:
@@ -223,8 +216,19 @@ def _fits(paths: Sequence[_Path], now: _Now, rows: NDArray[np.intp]) -> Floats:
     moved = overlaps(np.stack([path.heading(sighting.t) for path in paths]), boxes)
     same_label = np.array([path.label for path in paths])[:, None] == sighting.labels[rows][None, :]
     fits: Floats = np.where(same_label, np.maximum(stayed, moved), 0.0)
-    for p, path in enumerate(paths):
-        if path.last.shot != now.shot:
-            before, row = path.last.sighting, path.steps[-1].row
-            fits[p] *= [before.shows(row, sighting, int(other)) for other in rows]
+    beyond = np.flatnonzero([path.last.shot != now.shot for path in paths])
+    fits[beyond] *= _still_shown([paths[p] for p in beyond], sighting.looks, rows)
     return fits
+
+
+def _still_shown(paths: Sequence[_Path], looks: Looks | None, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether rows may be paths of other shots `(paths, rows)`: the pictures look alike, or what is in the boxes."""
+    shown = np.zeros((len(paths), len(rows)), np.bool_)
+    before = [(p, path.last.sighting.looks, path.steps[-1].row) for p, path in enumerate(paths)]
+    known = [(p, then, row) for p, then, row in before if then is not None]
+    if looks is None or not known:
+        return shown
+    pictures = alike(np.stack([then.picture for _, then, _ in known]), looks.picture[None])
+    things = alike(np.stack([then.things[row] for _, then, row in known]), looks.things[rows])
+    shown[[p for p, _, _ in known]] = pictures | things
+    return shown

@@ -43,10 +43,17 @@ def test_boxes_without_area_and_beyond_the_picture_have_a_look(box):
 )
 def test_light_does_not_matter_and_shape_and_colour_do(other, expected):
     """A picture is known again in other light, not when it is mirrored, inverted or in other colours."""
-    assert alike(look(PATCHES), look(other.astype(np.uint8))) is expected
+    assert alike(look(PATCHES)[None], look(other.astype(np.uint8))[None]).item() is expected
 
 
 def test_flat_pictures_are_not_known_again():
     """Black looks like black, but that says nothing."""
-    black = np.zeros((120, 200, 3), np.uint8)
-    assert not alike(look(black), look(black))
+    black = look(np.zeros((120, 200, 3), np.uint8))[None]
+    assert not alike(black, black).item()
+
+
+def test_many_are_compared_at_once_as_each_alone():
+    """Of many looks and many others, those that show the same are found, whichever stand beside them."""
+    shown = np.stack([look(PATCHES), look(PATCHES[:, ::-1]), look(np.zeros_like(PATCHES)), look(255 - PATCHES)])
+    later = np.stack([look(255 - PATCHES), look(PATCHES // 4)])
+    np.testing.assert_array_equal(alike(shown, later), [[0, 1], [0, 0], [0, 0], [1, 0]])

@@ -28,12 +28,12 @@ def used():
 
 def test_every_hub_model_of_the_profile_can_be_made():
     """No analyzer of the gpu profile is measured without its model, for want of one of its true size."""
-    assert {name for name, entry in used().items() if entry.hub} == set(MAKERS)
+    assert {name for name, entry in used().items() if entry.hub} <= set(MAKERS)
 
 
 def test_every_engine_of_the_profile_is_loaded():
     """Loading is measured for each entry that an engine reads."""
-    assert {name for name, entry in used().items() if entry.engine} == set(KINDS)
+    assert {name for name, entry in used().items() if entry.engine} <= set(KINDS)
 
 
 @pytest.fixture
