@@ -45,7 +45,7 @@ class Looks:
 
 
 def alike(ones: Look, others: Look) -> NDArray[np.bool_]:
-    """Whether looks `(n, 12, 12, 3)` and `(m, 12, 12, 3)` show the same, `(n, m)`; False where one is too flat to say."""
+    """Whether looks `(n, 12, 12, 3)` and `(m, 12, 12, 3)` show the same, `(n, m)`; False where one is too flat."""
     correlations = _standard(ones) @ _standard(others).T
     return np.asarray(correlations >= ALIKE, np.bool_)
 
@@ -56,7 +56,8 @@ def _standard(looks: Look) -> Floats:
     rows -= rows.mean(axis=1, keepdims=True)
     deviations = rows.std(axis=1, keepdims=True)
     lengths = deviations * np.sqrt(rows.shape[1])
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=deviations >= LEAST_DEVIATION)
+    standard: Floats = np.divide(rows, lengths, out=np.zeros_like(rows), where=deviations >= LEAST_DEVIATION)
+    return standard
 
 
 def _look(part: NDArray[np.uint8]) -> Look:

@@ -216,7 +216,7 @@ def _fits(paths: Sequence[_Path], now: _Now, rows: NDArray[np.intp]) -> Floats:
     moved = overlaps(np.stack([path.heading(sighting.t) for path in paths]), boxes)
     same_label = np.array([path.label for path in paths])[:, None] == sighting.labels[rows][None, :]
     fits: Floats = np.where(same_label, np.maximum(stayed, moved), 0.0)
-    beyond = np.flatnonzero([path.last.shot != now.shot for path in paths])
+    beyond = [p for p, path in enumerate(paths) if path.last.shot != now.shot]
     fits[beyond] *= _still_shown([paths[p] for p in beyond], sighting.looks, rows)
     return fits
 
