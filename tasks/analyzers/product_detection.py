@@ -56,9 +56,8 @@ GOODS = frozenset((
     "book", "clock", "scissors", "teddy bear", "hair drier", "toothbrush",
 ))
 # fmt: on
-SEARCH_SECONDS = 0.28
-"""Work for a second of video when words are searched for. Derived, not measured: OWLv2's picture (3,601 tokens through
-ViT-B) takes 8 times the operations of RT-DETRv2's (1.1 TFLOP to 0.136), which takes 0.035 s for as many pictures."""
+SEARCH_SECONDS = 0.21
+"""Work for a second of video when words are searched for: four words, measured on an H100 (docs/performance.md)."""
 NEAR_SECONDS = 1.0
 """Words that belong to what is seen may come or go so much earlier or later."""
 

@@ -51,7 +51,7 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     weights: ClassVar[dict[str, str]] = {"local": "ppocr-v6", "gpu": "ppocr-v6"}
     cost: ClassVar[float] = 0.25
-    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.04}
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.05}
     value = ESSENTIAL
 
     def load(self, model: ModelContext) -> None:
