@@ -15,9 +15,9 @@ from services.leash import Leashed, start, stop_all
 from shared.settings import Settings
 from shared.storage import video_key
 from tests.support.api import Client
-from tests.support.hosts import Host, hosts
 from tests.support.jobs import PROBE
 from tests.support.moving import texture, write_video
+from tests.support.namespaces import Host, hosts
 from tests.support.postgres import postgres
 from tests.support.processes import eventually
 from tests.support.project import ROOT

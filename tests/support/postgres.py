@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.hosts import Host
+from tests.support.namespaces import Host
 from tests.support.system import missing
 
 SERVER_USER = "nobody"  # PostgreSQL refuses to run as root
