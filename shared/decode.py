@@ -13,6 +13,7 @@ from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.error import EOFError as StreamEnd
 from av.error import FFmpegError
+from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import PictureType, VideoFrame
 
@@ -54,6 +55,29 @@ def decode_pass(
         if error.errno not in DISK_FULL or isinstance(error, FFmpegError):
             raise
         raise Infrastructure(f"The frame store's disk is full ({folder.parent}).", code="disk_full") from error
+
+
+class _Expected:
+    """Pictures that were sent to the decoder and have not come back, by their timestamps.
+
+    What a decoder reports as broken, it reports long before the picture behind the gap, and some it drops silently.
+    """
+
+    def __init__(self) -> None:
+        self._stamps: set[int] = set()
+
+    def send(self, packet: Packet[Stream]) -> None:
+        """Note a packet of pictures; what an edit list leaves out is not expected."""
+        if packet.stream.type == "video" and packet.size and packet.pts is not None and not packet.is_discard:
+            self._stamps.add(packet.pts)
+
+    def misses_before(self, frame: VideoFrame) -> bool:
+        """Whether a picture that should be shown before this one has not come; it is not waited for any longer."""
+        if frame.pts is None:
+            return False
+        late = {stamp for stamp in self._stamps if stamp < frame.pts}
+        self._stamps -= late | {frame.pts}
+        return bool(late)
 
 
 class _Pass:
@@ -101,10 +125,14 @@ class _Pass:
         if self.audio and self.sounds:
             streams.append(self.audio)
         restamp = Restamp(self.container)
+        expected = _Expected()
         for packet in packets(self.container, streams, lost=partial(self._lose_all, streams)):
             check()
+            expected.send(packet)
             try:
                 for frame in packet.decode():
+                    if isinstance(frame, VideoFrame) and expected.misses_before(frame):
+                        self.clocks["video"].lose()
                     if isinstance(frame, VideoFrame) and self._is_guesswork(restamp(frame)):
                         self._lose("video")
                     elif isinstance(frame, VideoFrame | AudioFrame):

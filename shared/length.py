@@ -1,11 +1,15 @@
-"""How long a video really is: headers are estimates, or wrong; packets are not."""
+"""How long a video really is: headers are estimates, or wrong; packets are not.
+
+Times at which packets are shown are believed, their durations only of the last one shown: the MP4 family keeps the step
+to the next decoding time, and where pictures are reordered that is not how long this picture is shown.
+"""
 
 from __future__ import annotations
 
 import heapq
 import math
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from dataclasses import dataclass
 from typing import cast
 
 import av
@@ -65,17 +69,43 @@ def _last_ends(
 ) -> list[float]:
     """The end of each stream's last packets, from the last key frame before the header's end; 0 where none is found."""
     start, header = span
-    ends = dict.fromkeys((stream.index for stream in streams), 0.0)
-    bases: dict[int, Fraction] = {}
+    last = {stream.index: _Last() for stream in streams}
     if not _seek(container, start + header):
-        return list(ends.values())
+        return [0.0 for _ in streams]
     for packet in _filled(container, streams):
         if packet.pts is not None:
-            index = packet.stream.index
-            base = bases.setdefault(index, packet.time_base)  # made anew at each look, as a Fraction
-            length = packet.duration * base.numerator / base.denominator if packet.duration else step_seconds
-            ends[index] = max(ends[index], packet.pts * base.numerator / base.denominator + length - start)
-    return list(ends.values())
+            last[packet.stream.index].see(packet.pts, packet.duration or 0)
+    steps = has_decoding_steps(container)
+    return [max(0.0, last[stream.index].end_seconds(stream, step_seconds, steps=steps) - start) for stream in streams]
+
+
+def has_decoding_steps(container: InputContainer) -> bool:
+    """Whether a packet's duration is the time until the next one is decoded (MP4, MOV), not how long it is shown."""
+    return container.format.name.startswith("mov,")
+
+
+@dataclass(slots=True)
+class _Last:
+    """The packet of a stream that is shown last, and how long that is and the last one in the file; in ticks."""
+
+    shown: int | None = None
+    length: int = 0
+    final_length: int = 0
+
+    def see(self, pts: int, length: int) -> None:
+        """Take the next packet in the file's order."""
+        if self.shown is None or pts >= self.shown:
+            self.shown, self.length = pts, length
+        self.final_length = length
+
+    def end_seconds(self, stream: Stream, step_seconds: float, *, steps: bool) -> float:
+        """When it ends on the container's clock; 0 where there was none. `steps`: see `has_decoding_steps`."""
+        if self.shown is None or stream.time_base is None:
+            return 0.0
+        # nothing is decoded after the last packet: its duration is its own
+        length = min(self.length, self.final_length) if steps else self.length
+        base = stream.time_base
+        return float(self.shown * base) + (float(length * base) if length else step_seconds)
 
 
 def _seek(container: InputContainer, seconds: float) -> bool:
@@ -132,6 +162,8 @@ class _Shown:
 
     def _show(self) -> None:
         seconds, length = heapq.heappop(self._waiting)
+        if self._waiting:  # durations in MP4 are steps of decoding
+            length = min(length, self._waiting[0][0] - seconds)
         self._clock.run_to(self._clock.at(seconds) + length)
 
 

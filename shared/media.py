@@ -93,12 +93,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     Raises:
         BadInput: the file is missing, empty, cut short, or no media that FFmpeg knows.
     """
-    try:
-        path.stat()
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: there is no such file.", code="not_found") from error
-    except OSError as error:
-        raise BadInput(f"{path}: it cannot be read ({error.strerror}).", code="unreadable") from error
+    _refuse_unreachable(path)
     if path.is_file() and not os.access(path, os.R_OK):
         raise BadInput(f"{path}: it may not be read.", code="unreadable")
     if not path.is_file():
@@ -241,8 +236,19 @@ def _turn(frame: VideoFrame) -> tuple[int, bool]:
     return round(degrees / 90) * 90 % 360, mirrored
 
 
+def _refuse_unreachable(path: Path) -> None:
+    """Raise BadInput for what is not there, lies in a folder that may not be entered, or has too long a name."""
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: there is no such file.", code="not_found") from error
+    except OSError as error:
+        raise BadInput(f"{path}: it cannot be read ({error.strerror}).", code="unreadable") from error
+
+
 def _refuse_canvas(path: Path, limits: Limits) -> None:
     """Raise BadInput for a GIF or PNG larger than allowed: FFmpeg forgets a size beyond its own limit."""
+    _refuse_unreachable(path)
     size = canvas(path) if path.is_file() and os.access(path, os.R_OK) else None
     if size and size[0] * size[1] > limits.pixels:
         raise BadInput(f"{path}: pictures of {size[0]}x{size[1]} are too large.", code="too_large")

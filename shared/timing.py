@@ -45,7 +45,7 @@ class Clock:
 
     def __init__(self, timeline: Timeline, *, step_seconds: float) -> None:
         self._timeline, self._step = timeline, step_seconds
-        self._part, self._lost = 0, False
+        self._part, self._lost, self._placed = 0, False, 0.0
         self.end_seconds = 0.0
         self.holes: list[tuple[float, float]] = []
 
@@ -73,6 +73,9 @@ class Clock:
         if self._lost and time - self.end_seconds > self._step / 2:
             self.holes.append((self.end_seconds, time))
         self._lost = False
+        # a picture is shown until the next one, whatever its duration says: MP4 has steps of decoding there
+        self.end_seconds = min(self.end_seconds, max(time, self._placed))
+        self._placed = time
         own = float(frame.duration * time_base) if frame.duration and time_base else self._step
         self.run_to(time + (length_seconds or own))
         return time
