@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.frames import Audio, FrameBatch, Frames
 from shared.ledger import Job
-from shared.schema import BaseTrack, MediaInfo, SeriesTrack
+from shared.schema import BaseTrack, MediaInfo, SeriesTrack, Span
 from shared.storage import video_key
 from tasks.analyzer import ItemT
 from tasks.inputs import JobMedia, endings, stored_tracks
@@ -55,6 +55,10 @@ class Held:
         held = self._frames[need.key]
         at = max(0, int(np.searchsorted(held.times, t, side="right")) - 1)
         return float(held.times[at]), held.frames[at]
+
+    def shown(self, need: Frames) -> tuple[Span, ...]:
+        """When that rendition has a picture."""
+        return self._media.shown(need)
 
     def audio(self, need: Audio) -> NDArray[np.float32]:
         """The sound."""

@@ -68,11 +68,13 @@ class ReadStats:
     """What reading cost this process: decode passes it made itself, seconds spent decoding or waiting for frames.
 
     `spans`: seconds of the video that were delivered, without what was lost to corrupt packets (`corrupt_packets`).
+    `holes`: seconds without a picture, once that is known: what was lost, and all after the last one.
     """
 
     decode_passes: int = 0
     decode_seconds: float = 0.0
     spans: list[tuple[float, float]] = field(default_factory=list)
+    holes: list[tuple[float, float]] = field(default_factory=list)
     corrupt_packets: int = 0
 
 
@@ -166,6 +168,20 @@ class FrameReader:
         item = max(0, int(np.searchsorted(times, t, side="right")) - 1)
         self._deliver(chosen, float(times[item]), float(times[item]))
         return float(times[item]), self._window_frames(chosen, number)[item]
+
+    def shown(self, need: Frames) -> tuple[tuple[float, float], ...]:
+        """Seconds with a picture: from the first to the end of the last, without what was lost to corrupt packets.
+
+        Waits until all is decoded. Raises as `frames`.
+        """
+        chosen = self._chosen(need)
+        first = self._window(chosen, 0)
+        if first is None:
+            raise self._undecodable()
+        end = self._wait(chosen, lambda: ending(self.folder / chosen.key))
+        self._add_spans(chosen, [], end)
+        start = float(first[0])
+        return tuple(without([(start, max(start, end.end_seconds))], end.holes)) or ((start, start),)
 
     def audio(self, need: Audio) -> NDArray[np.float32]:
         """All samples from 0 s on, read-only, `(samples,)` if mono, else `(samples, channels)`.
@@ -347,5 +363,7 @@ class FrameReader:
             cut = ((start, min(stop, end.end_seconds)) for start, stop in delivered)
             delivered = without(cut, end.holes)
             self.stats.corrupt_packets = max(self.stats.corrupt_packets, end.corrupt_packets)
+            if isinstance(need, Frames):
+                self.stats.holes = merged([*end.holes, (end.end_seconds, np.inf)])
         self._delivered[need.key] = delivered
         self.stats.spans = merged([span for spans in self._delivered.values() for span in spans])

@@ -23,7 +23,7 @@ from structlog.contextvars import bound_contextvars
 from shared import traces
 from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable, WeightsMissing
 from shared.events import Event
-from shared.frames import ReadStats, Rendition
+from shared.frames import Audio, ReadStats, Rendition
 from shared.ledger import Ending, Job, Run
 from shared.log import logger
 from shared.schema import (
@@ -39,6 +39,7 @@ from shared.schema import (
     TrackSet,
 )
 from shared.settings import settings
+from shared.spans import without
 from shared.storage import cache_key, outcome_key, video_key
 from tasks import devices
 from tasks.celery import app
@@ -265,7 +266,12 @@ class Work:
             spans = tuple(self.stats.spans)
         else:
             spans = ((0.0, duration),)
-        return tuple((min(start, duration), min(end, duration)) for start, end in spans)
+        return tuple((min(start, duration), min(end, duration)) for start, end in self._shown(spans))
+
+    def _shown(self, spans: tuple[Span, ...]) -> tuple[Span, ...]:
+        """The spans without seconds of which an analyzer of pictures alone had none."""
+        hears = any(isinstance(need, Audio) for need in self.analyzer.reads(self.job.profile))
+        return spans if hears else tuple(without(spans, self.stats.holes))
 
     def _ending(self, error: Exception) -> tuple[Status, ErrorInfo]:
         status: Status = "failed"

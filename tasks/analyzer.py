@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from shared.frames import Audio, FrameBatch, Frames
-from shared.schema import Item, MediaInfo, SeriesTrack, TrackSet
+from shared.schema import Item, MediaInfo, SeriesTrack, Span, TrackSet
 from tasks.models import EngineKind, EngineT
 
 __all__ = ["Analyzer", "Audio", "Frames", "Media", "ModelContext", "Options"]
@@ -51,6 +51,12 @@ class Media(Protocol):
 
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
         """The frame of the rendition shown at `t` (the last one with a time <= t, else the first) and its time."""
+
+    def shown(self, need: Frames) -> tuple[Span, ...]:
+        """When there is a picture: from the first to the end of the last, without what could not be read; at least one.
+
+        Sound may begin before it and go on after it. Waits until all of the video is read.
+        """
 
     def audio(self, need: Audio) -> NDArray[np.float32]:
         """The chosen audio stream from 0 s on: float32 -1..1, `(samples,)` if mono, else `(samples, channels)`.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import Cancelled
 from shared.frames import Audio, FrameBatch, FrameReader, Frames
 from shared.ledger import Ending, Ledger
-from shared.schema import BaseTrack, MediaInfo, Outcome, SeriesTrack
+from shared.schema import BaseTrack, MediaInfo, Outcome, SeriesTrack, Span
 from shared.storage import Storage, outcome_key
 from tasks.analyzer import ItemT
 from tasks.plan import Plan
@@ -56,6 +56,11 @@ class JobMedia:
         """The frame shown at `t` and its time."""
         self.check()
         return self.reader.frame_at(self._plan.frames[need.key], t)
+
+    def shown(self, need: Frames) -> tuple[Span, ...]:
+        """When that rendition has a picture."""
+        self.check()
+        return self.reader.shown(self._plan.frames[need.key])
 
     def audio(self, need: Audio) -> NDArray[np.float32]:
         """The sound in the rendition that the plan gives for `need`."""

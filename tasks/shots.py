@@ -32,16 +32,23 @@ class Part:
         return self.start - 0.001 <= t < max(self.end - 0.001, self.start + 0.001)
 
 
-def parts(media: Media) -> list[Part]:
-    """The shots that cut_analysis found, each citing its own; the whole video without it."""
+def parts(media: Media, need: Frames) -> list[Part]:
+    """The shots that cut_analysis found, each citing its own; without it all that the rendition shows is one."""
     shots = media.items(SHOTS, LabelledSegment)
-    whole = Part(0.0, media.info.duration_seconds, ())
-    return [Part(shot.start, shot.end, (f"{SHOTS}/{shot.id}",)) for shot in shots] or [whole]
+    if shots:
+        return [Part(shot.start, shot.end, (f"{SHOTS}/{shot.id}",)) for shot in shots]
+    shown = media.shown(need)
+    return [Part(shown[0][0], shown[-1][1], ())]
+
+
+def shown_until(media: Media, need: Frames) -> float:
+    """Seconds at which the last picture of the rendition ends; the sound may go on."""
+    return media.shown(need)[-1][1]
 
 
 def cuts(media: Media) -> tuple[float, ...]:
     """Seconds at which a new shot begins; none without cut_analysis."""
-    return tuple(part.start for part in parts(media)[1:])
+    return tuple(shot.start for shot in media.items(SHOTS, LabelledSegment)[1:])
 
 
 def spread(media: Media, need: Frames, part: Part, count: int) -> list[NDArray[np.uint8]]:

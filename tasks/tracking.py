@@ -23,6 +23,8 @@ from tasks.appearance import Looks, alike
 from tasks.boxes import Floats, overlaps
 
 NEAR_SECONDS = 0.5
+SLOWER = 1.5
+"""Frames are further apart than asked for, not only beside their due time, from this many times the interval on."""
 ROUNDING = 0.0005
 """Seconds: times of shots are rounded to a millisecond, those of frames are not."""
 
@@ -131,10 +133,11 @@ def link(
 ) -> list[Tracklet]:
     """Objects ordered by their first box. Times of sightings and of `cuts`, where a new shot begins, must rise.
 
-    An object is taken to last one sampling `interval` past its last box, but not past the next frame that was looked
-    at, the next cut, or the `duration` of the video; all in seconds.
+    An object is taken to last one sampling `interval` past its last box, longer where the video has fewer frames, but
+    not past the next frame that was looked at, the next cut, or the `duration` of the pictures; all in seconds.
     """
     times = [sighting.t for sighting in sightings]
+    interval = sampled_every(times, interval)
     shots = [bisect_right(cuts, t + ROUNDING) for t in times]
     frames = Counter(shots)
     tracklets = []
@@ -148,6 +151,13 @@ def link(
                 Tracklet(path.label, path.times[0], end, tuple(path.times), boxes, scores, tuple(path.steps))
             )
     return tracklets
+
+
+def sampled_every(times: Sequence[float], interval: float) -> float:
+    """Seconds between two looks: the `interval` asked for, more in a slow video; a single look stands for all of it."""
+    steps = np.sort(np.diff(times))
+    usual = float(steps[(len(steps) - 1) // 2]) if len(steps) else np.inf
+    return usual if usual > SLOWER * interval else interval
 
 
 def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObject, Floats]]:

@@ -122,11 +122,23 @@ def test_flickers_are_dropped_unless_there_is_one_frame_only():
         ((0.0, 0.25, 3.0), 1, 9.0, 0.5),
         ((0.0, 0.25), 1, 0.4, 0.4),
         ((0.0, 0.25), 1, 0.2, 0.25),
+        ((0.0, 1.0, 2.0), 2, 3.0, 3.0),
+        ((0.0, 1.0, 2.0), 2, 9.0, 3.0),
+        ((0.0,), 0, 2.0, 2.0),
     ],
-    ids=["interval", "next frame", "a hole in the video", "the end", "a header that says less than the frames"],
+    ids=[
+        "interval",
+        "next frame",
+        "a hole in the video",
+        "the end",
+        "a header that says less",
+        "1 fps",
+        "longer sound",
+        "one frame",
+    ],
 )
 def test_an_object_ends_where_it_was_last_known(times, last, duration, end):
-    """The end is one interval after the last box, but never past the next frame or the video's end."""
+    """The end is one interval after the last box, longer in a slow video, but never past the next frame or the end."""
     sightings = [seen(t, *([box(0.3)] if i <= last else [])) for i, t in enumerate(times)]
     (track,) = linked(sightings, duration=duration)
     assert track.end == pytest.approx(end)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import ReelgraphError, Skipped, Unavailable
 from shared.frames import Audio, FrameBatch, FrameReader, Frames, FrameStore
 from shared.media import probe
-from shared.schema import BaseTrack, MediaInfo, SeriesTrack, TrackSet
+from shared.schema import BaseTrack, MediaInfo, SeriesTrack, Span, TrackSet
 from shared.settings import settings
 from tasks.analyzer import Analyzer, ItemT, OptionsT, ResultT
 from tasks.loading import loaded
@@ -40,6 +40,10 @@ class LocalMedia:
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
         """The frame shown at `t` and its time."""
         return self.reader.frame_at(need, t)
+
+    def shown(self, need: Frames) -> tuple[Span, ...]:
+        """When that rendition has a picture."""
+        return self.reader.shown(need)
 
     def audio(self, need: Audio) -> NDArray[np.float32]:
         """The sound in that rendition."""

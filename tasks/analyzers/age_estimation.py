@@ -25,6 +25,7 @@ from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
 from tasks.boxes import Floats, Picture
 from tasks.face_mesh import LEFT_INNER, LEFT_OUTER, NOSE_BASE, RIGHT_INNER, RIGHT_OUTER, FaceMesh
 from tasks.faces import ClearLooks, crop, similarity, view, views
+from tasks.shots import shown_until
 
 PICTURES = Frames(fps=4, short_side=640)
 SIDE = 64
@@ -88,7 +89,7 @@ class AgeEstimation(Analyzer[AgeOptions, AgeTracks]):
     """Looks at each face up to 16 times and gives the mean of what it saw."""
 
     name = "age_estimation"
-    version = 1
+    version = 2
     group = "people"
     summary = "How old each face looks, as a range (dlib's age network; no gender)"
     needs = (PICTURES,)
@@ -121,7 +122,7 @@ class AgeEstimation(Analyzer[AgeOptions, AgeTracks]):
         found = [(face, self.age(looks)) for face, looks in zip(faces, crops, strict=True) if _enough(face, looks)]
         items = [_item(number, face, self.ages, odds) for number, (face, odds) in enumerate(found, start=1)]
         sure = tuple(item for item in items if (item.confidence or 0) >= options.confidence)
-        analysed = looked.spans(media.info.duration_seconds)
+        analysed = looked.spans(shown_until(media, PICTURES)) if faces else None
         return AgeTracks(analysed=analysed, ages=SegmentTrack[ApparentAge](method="model", items=sure))
 
     def age(self, crops: Sequence[Picture]) -> NDArray[np.float64]:

@@ -33,6 +33,7 @@ from tasks.backdrop import Mask, RatioUnknown, blur, detail_ratio, dominant
 from tasks.bars import WHOLE, between, found_bars
 from tasks.boxes import Floats, Picture, answered, pictures
 from tasks.engines.segmentation import SEGMENTERS, Segmenter
+from tasks.shots import shown_until
 from tasks.tracking import there
 
 SAMPLES_PER_SECOND = 4
@@ -137,7 +138,7 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     """Segments every sampled frame; the background is measured around the masks."""
 
     name = "background_segmentation"
-    version = 3
+    version = 4
     group = "segment"
     summary = "Share of people, masks, background colour and blur (MediaPipe), and on a GPU its classes (ADE20K)"
     needs = (FRAMES,)
@@ -176,7 +177,7 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
                 due += options.mask_seconds
         shots = media.items("cut_analysis/shots", LabelledSegment)
         if not media.has("cut_analysis"):
-            shots = (LabelledSegment(id="", start=0.0, end=media.info.duration_seconds, label="shot"),)
+            shots = (LabelledSegment(id="", start=0.0, end=shown_until(media, FRAMES), label="shot"),)
         return BackgroundTracks(
             person_share=as_series(looks),
             masks=EventTrack(method="model", items=tuple(masks)),

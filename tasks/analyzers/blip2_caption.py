@@ -14,6 +14,7 @@ from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.captions import CAPTIONERS, Asked, Captioner
+from tasks.shots import shown_until
 
 PICTURES = Frames(fps=1, short_side=364)
 
@@ -34,7 +35,7 @@ class FrameCaption(Segment):
 
 
 class FrameCaptions(TrackSet):
-    """`captions`: spans that tile the video, one or more sampled frames each; the model states no confidence."""
+    """`captions`: spans that tile what is shown, one or more sampled frames each; the model states no confidence."""
 
     captions: SegmentTrack[FrameCaption]
 
@@ -43,7 +44,7 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
     """Captions one frame a second in batches."""
 
     name = "blip2_caption"
-    version = 1
+    version = 2
     group = "caption"
     summary = "a caption for every second, like ones merged into spans (BLIP-2)"
     needs = (PICTURES,)
@@ -74,7 +75,9 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
             texts.extend(answers)
             check()
         seen = list(zip(times, texts, strict=True))
-        return FrameCaptions(captions=SegmentTrack(method="model", items=merged(seen, duration, options.alike)))
+        return FrameCaptions(
+            captions=SegmentTrack(method="model", items=merged(seen, shown_until(media, PICTURES), options.alike))
+        )
 
 
 def merged(seen: list[tuple[float, str]], duration: float, alike: float) -> tuple[FrameCaption, ...]:

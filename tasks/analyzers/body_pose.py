@@ -25,8 +25,8 @@ from tasks.appearance import Looks
 from tasks.boxes import Picture, as_document_box, groups_of_one, pictures
 from tasks.engines.body_finders import BODY_FINDERS
 from tasks.engines.poses import POINTS, Asked, BodyFinder, Found, Place
-from tasks.shots import cuts
-from tasks.tracking import LinkRules, Sighting, Step, Tracklet, link, there
+from tasks.shots import cuts, shown_until
+from tasks.tracking import LinkRules, Sighting, Step, Tracklet, link, sampled_every, there
 
 SAMPLES_PER_SECOND = 4
 FRAMES = Frames(fps=SAMPLES_PER_SECOND, short_side=640, colour="rgb")
@@ -79,7 +79,7 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
     """Finds bodies in every sampled frame and links them over time."""
 
     name = "body_pose"
-    version = 3
+    version = 4
     group = "people"
     summary = "Body landmarks of each person, followed over time (BlazePose: 33; ViTPose on a GPU: 17)"
     needs = (FRAMES,)
@@ -106,7 +106,7 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
             scores = np.array([body.presence for body in found])
             labels, looks = np.zeros(len(found), np.intp), Looks.of(frame, shapes)
             sightings.append(Sighting(t, shapes, scores, labels, looks))
-        interval, duration = 1 / SAMPLES_PER_SECOND, media.info.duration_seconds
+        interval, duration = 1 / SAMPLES_PER_SECOND, shown_until(media, FRAMES)
         if self._finder.finds_people:
             rules = LinkRules(start_score=options.threshold)
             tracklets = link(sightings, rules, interval=interval, duration=duration, cuts=cuts(media))
@@ -153,6 +153,7 @@ def gathered(
 ) -> list[Tracklet]:
     """The bodies found by the boxes of one object, or of one face, as one; `sources` name it for every row."""
     times = [one.t for one in sightings]
+    interval = sampled_every(times, interval)
     steps: dict[str | None, list[Step]] = {}
     for frame, named in enumerate(sources):
         for row, source in enumerate(named):

@@ -117,7 +117,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -133,6 +133,8 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
         shots = media.items("cut_analysis/shots", LabelledSegment)
         items: list[CameraMotion] = []
         pairs = list(measured(media, shots))
+        lost = [(before[1], after[0]) for before, after in pairwise(media.shown(PICTURES))]
+        pairs = [(shot, Step(step.start, step.end, None) if crosses(step, lost) else step) for shot, step in pairs]
         for index, group in groupby(pairs, key=lambda pair: pair[0]):
             shot, steps = shots[index], [step for _, step in group]
             for label, first, last in runs(steps, labels(steps, options)):
@@ -170,6 +172,11 @@ def series(steps: Sequence[Step], speeds: Sequence[float | None]) -> SeriesTrack
     ]
     values = tuple(None if speed is None else round(100 * speed, 2) for speed in found)
     return SeriesTrack(method="measurement", unit="%/s", t0=0.0, dt=SLOT, values=values)
+
+
+def crosses(step: Step, lost: Sequence[Span]) -> bool:
+    """Whether pictures between its two frames are lost."""
+    return any(start < step.end and step.start < end for start, end in lost)
 
 
 def measured(media: Media, shots: Sequence[LabelledSegment]) -> Iterator[tuple[int, Step]]:

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from shared.errors import Skipped
 from shared.frames import Frames
-from shared.schema import Frozen, LabelledSegment, Segment, SegmentTrack, SeriesTrack, TrackSet, Unit
+from shared.schema import Frozen, Segment, SegmentTrack, SeriesTrack, TrackSet, Unit
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.bars import between, found_bars, inside
+from tasks.shots import parts
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 """The rendition of cut_analysis, of which two frames a second are used: no further one has to be written."""
@@ -75,7 +76,7 @@ class ColorAnalysis(Analyzer[ColorOptions, ColorTracks]):
     """
 
     name: ClassVar[str] = "color_analysis"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     group: ClassVar[str] = "light"
     summary: ClassVar[str] = "Palettes of shots, brightness, contrast, saturation, warmth, colourfulness (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -88,8 +89,7 @@ class ColorAnalysis(Analyzer[ColorOptions, ColorTracks]):
 
     def analyze(self, media: Media, options: ColorOptions) -> ColorTracks:
         """Measure. Raises Skipped when the video has no picture."""
-        shots = [(shot.start, shot.end) for shot in media.items("cut_analysis/shots", LabelledSegment)]
-        shots = shots or [(0.0, media.info.duration_seconds)]
+        shots = [(part.start, part.end) for part in parts(media, PICTURES)]
         bars = found_bars(media)
         values: dict[int, tuple[float, ...]] = {}
         pixels: list[list[Pixels]] = [[] for _ in shots]

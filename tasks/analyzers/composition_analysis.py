@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shared.errors import Skipped
 from shared.frames import Frames
+from shared.renditions import source_fps
 from shared.schema import Box, Face, Segment, SegmentTrack, TrackedObject, TrackSet
 from shared.spans import merged
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
@@ -22,8 +23,8 @@ PICTURES = Frames(fps=4, short_side=240, colour="rgb")
 """The rate at which faces and objects are followed: a frame for each of their boxes."""
 FACES, OBJECTS = "face_detection/faces", "object_detection/objects"
 
-BOXES_A_SECOND = 4
-"""How often the detectors look."""
+BOXES_A_SECOND = 4.0
+"""How often the detectors look, where the video has so many frames."""
 SEEN_SHARE = 1 / 3
 """Least share of a shot in which its subject is seen; less is a glimpse, or a detection on the frame at the cut."""
 THIRDS = (1 / 3, 2 / 3)
@@ -85,7 +86,7 @@ class CompositionAnalysis(Analyzer[CompositionOptions, Composition]):
     """Geometry of tracked boxes, and two measures of pictures. Without cut_analysis the whole video is one shot."""
 
     name: ClassVar[str] = "composition_analysis"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     group: ClassVar[str] = "light"
     summary: ClassVar[str] = "Subject, thirds, headroom, symmetry, negative space of shots (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -99,17 +100,18 @@ class CompositionAnalysis(Analyzer[CompositionOptions, Composition]):
 
     def analyze(self, media: Media, options: CompositionOptions) -> Composition:
         """Measure shot by shot. Raises Skipped when the video has no picture."""
+        rate = min(BOXES_A_SECOND, source_fps(media.info))
         subjects = [
-            *(Subject("face", face, f"{FACES}/{face.id}") for face in media.items(FACES, Face)),
+            *(Subject("face", face, f"{FACES}/{face.id}", rate) for face in media.items(FACES, Face)),
             *(
-                Subject("person" if item.label == "person" else "object", item, f"{OBJECTS}/{item.id}")
+                Subject("person" if item.label == "person" else "object", item, f"{OBJECTS}/{item.id}", rate)
                 for item in media.items(OBJECTS, TrackedObject)
             ),
         ]
         looked_for = tuple(kind for kind, name in DETECTORS if media.has(name))
         bars = found_bars(media)
         items: list[ShotComposition] = []
-        for part in parts(media):
+        for part in parts(media, PICTURES):
             frames = spread(media, PICTURES, part, options.frames)
             filmed = between(bars, (part.start + part.end) / 2)
             if frames:
@@ -128,6 +130,7 @@ class Subject:
     kind: Literal["face", "person", "object"]
     item: TrackedObject
     evidence: str
+    looks_a_second: float = BOXES_A_SECOND
 
     def boxes(self, part: Part) -> list[Box]:
         """Its boxes in that shot."""
@@ -135,7 +138,7 @@ class Subject:
 
     def share(self, part: Part) -> float:
         """Share of the shot in which it is seen; may pass 1 in a short one."""
-        return len(self.boxes(part)) / max(1.0, part.seconds * BOXES_A_SECOND)
+        return len(self.boxes(part)) / max(1.0, part.seconds * self.looks_a_second)
 
     def presence(self, part: Part) -> float:
         """Area times time in that shot: a large one that is seen throughout has most."""

@@ -109,7 +109,7 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     """Measures a few frames of each shot at full size. Shots without a frame of their own are not in `analysed`."""
 
     name: ClassVar[str] = "content_quality"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     group: ClassVar[str] = "light"
     summary: ClassVar[str] = "Sharpness, exposure, noise, blocking, BRISQUE of shots; an aesthetic mark (CLIP) in gpu"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -130,7 +130,7 @@ class ContentQualityAnalysis(Analyzer[QualityOptions, ContentQuality]):
     def analyze(self, media: Media, options: QualityOptions) -> ContentQuality:
         """Measure shot by shot."""
         bars = found_bars(media)
-        shots = list(parts(media))
+        shots = list(parts(media, PICTURES))
         marks = self._marks(media, shots, options)
         items: list[ShotQuality] = []
         for part, mark in zip(shots, marks, strict=True):

@@ -23,6 +23,9 @@ from tasks.transitions.pictures import Gray, luma
 from tasks.transitions.signals import Levels, Signals
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
+LEAST_SIDE = 16
+"""Shorter side in pixels from which on a cut can be told from something that moves through the picture. Crops of 8 x 8
+of shots without a cut change by up to 202 of 255 levels from one frame to the next."""
 CUTS = "cut_analysis/cuts"
 NO_PICTURE = "there is no picture to look for cuts in"
 
@@ -47,10 +50,10 @@ class CutTracks(TrackSet):
     """`cuts`: events `cut` (first frame of the new picture), `fade_out` (a blank picture is reached), `fade_in` (it
     ends), `dissolve` (its middle: the new picture is the stronger from here). Blank is black or any one colour.
 
-    `shots` tile the video: each runs from one `cut`, `fade_in` or `dissolve` to the next; black after a fade-out
-    belongs to the shot before. `transitions`: the dissolves from start to end. Confidence is the probability that
-    TransNetV2 gave, where it looked. Fades are found by measuring, so they have one only where it marked a transition
-    there, too. Else null: ratios have no upper bound and no calibration.
+    `shots` tile what is shown, from the first picture to the end of the last: each runs from one `cut`, `fade_in` or
+    `dissolve` to the next; black after a fade-out belongs to the shot before. `transitions`: the dissolves from start
+    to end. Confidence is the probability that TransNetV2 gave, where it looked. Fades are found by measuring, so they
+    have one only where it marked a transition there, too. Else null: ratios have no upper bound and no calibration.
     """
 
     cuts: EventTrack[Event]
@@ -72,7 +75,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = (
         "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"
@@ -96,7 +99,10 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         self._network = model.extra_engine(TRANSITION_FINDERS)
 
     def analyze(self, media: Media, options: CutOptions) -> CutTracks:
-        """Find them. Raises Skipped when the video has no picture."""
+        """Find them. Raises Skipped when the video has no picture, or too small ones."""
+        if min(PICTURES.size(media.info)) < LEAST_SIDE and media.info.has_video:
+            message = f"pictures of less than {LEAST_SIDE} pixels are too small to tell cuts from motion in"
+            raise Skipped(message, code="too_small")
         return self._judge(media, self._network) if self._network else self._measure(media, options)
 
     def _judge(self, media: Media, network: TransitionFinder) -> CutTracks:
@@ -115,7 +121,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         cuts = [cut for cut in found.cuts if cut not in dim]
         mixed = [one for one in found.gradual if not dim.intersection(range(one.start, one.end + 1))]
         sure = {**found.sure, **{fade.frame: found.there(fade.dim) for fade in faded}}
-        return tracks(levels.times, cuts, faded, mixed, media.info.duration_seconds, sure)
+        return tracks(levels.times, cuts, faded, mixed, media.shown(PICTURES)[-1][1], sure)
 
     def _measure(self, media: Media, options: CutOptions) -> CutTracks:
         signals = Signals()
@@ -131,7 +137,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         cuts = list(confirmed((candidates | torn(signals)) - dim, turned(signals) - dim, signals, look))
         mixed = list(dissolves(signals, cuts, look))
         cuts = [cut for cut in cuts if not any(one.start - 1 <= cut <= one.end for one in mixed)]
-        return tracks(signals.times, cuts, faded, mixed, media.info.duration_seconds)
+        return tracks(signals.times, cuts, faded, mixed, media.shown(PICTURES)[-1][1])
 
     def _candidates(self, media: Media, options: CutOptions, signals: Signals) -> Iterator[int]:
         detector = self._detectors.detectors.AdaptiveDetector(
@@ -154,10 +160,10 @@ def tracks(
     cuts: Sequence[int],
     faded: Sequence[End],
     mixed: Sequence[Dissolve],
-    duration: float,
+    end: float,
     sure: Mapping[int, float | None] | None = None,
 ) -> CutTracks:
-    """Build the tracks from numbers of frames; the shots run from 0 s to the video's end.
+    """Build the tracks from numbers of frames; the shots run from the first of them to `end`.
 
     `sure`: probabilities by the frames of the events, where a network gave them.
     """
@@ -168,7 +174,7 @@ def tracks(
         for i, (frame, kind) in enumerate(sorted(happened), 1)
     ]
     inner = [event.t for event in events if event.type != "fade_out" and event.t > times[0]]
-    bounds = [0.0, *inner, max(duration, times[0], *inner)] if inner else [0.0, max(duration, times[0])]
+    bounds = [times[0], *inner, max([end, times[0], *inner])]
     shots = (
         LabelledSegment(id=f"s{i}", start=start, end=end, label="shot")
         for i, (start, end) in enumerate(pairwise(bounds), 1)

@@ -22,6 +22,7 @@ from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
 from tasks.boxes import Floats, Picture, pictures
 from tasks.face_mesh import LEFT_INNER, LEFT_OUTER, RIGHT_INNER, RIGHT_OUTER, FaceMesh, as_input
 from tasks.faces import ClearLooks, FacePath, FaceView, back, crop, upright_square
+from tasks.shots import shown_until
 
 RATE = 10
 NEXT = 1.5 / RATE
@@ -120,7 +121,7 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
     """Ten looks a second at every face that is large enough and seen from the front."""
 
     name = "eye_tracking"
-    version = 1
+    version = 2
     group = "people"
     summary = "Gaze direction, blinks and how far eyes are open, per face (MediaPipe mesh and iris, geometric rules)"
     needs = (PICTURES,)
@@ -151,7 +152,7 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
                 if (eyes := self.find(frame, face)) is not None:
                     looks[number].append(measure(t, eyes))
         return EyeTracks(
-            analysed=looked.spans(media.info.duration_seconds),
+            analysed=looked.spans(shown_until(media, PICTURES)) if faces else None,
             gaze=_gaze(faces, looks, options),
             blinks=_blinks(faces, looks, options),
             eyes=_series(faces, looks),

@@ -26,7 +26,7 @@ from tasks.boxes import Floats, Letterbox, Picture, as_document_box, pictures
 from tasks.face_mesh import FaceMesh
 from tasks.faces import FaceView, view
 from tasks.landmarks import Detector, Network
-from tasks.shots import cuts
+from tasks.shots import cuts, shown_until
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -61,7 +61,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
     """Finds faces in every sampled frame and links them over time."""
 
     name = "face_detection"
-    version = 2
+    version = 3
     group = "people"
     summary = "Faces with eyes, nose, mouth and ears, followed over time (BlazeFace full range)"
     needs = (FRAMES, CLOSE)
@@ -93,7 +93,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
             sightings,
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
-            duration=media.info.duration_seconds,
+            duration=shown_until(media, FRAMES),
             cuts=cuts(media),
         )
         faces = [(tracklet, _boxes(tracklet, keypoints)) for tracklet in tracklets]

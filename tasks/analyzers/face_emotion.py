@@ -29,6 +29,7 @@ from tasks.faces import (
     upright_square,
     views,
 )
+from tasks.shots import shown_until
 
 PICTURES = Frames(fps=4, short_side=640)
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -74,7 +75,7 @@ class FaceEmotion(Analyzer[EmotionOptions, EmotionTracks]):
     """Four looks a second at every face, smoothed over time; silent where the network is not sure."""
 
     name = "face_emotion"
-    version = 1
+    version = 2
     group = "people"
     summary = "Expressions of faces in seven classes (FER2013 network), silent where unsure"
     needs = (PICTURES,)
@@ -105,7 +106,7 @@ class FaceEmotion(Analyzer[EmotionOptions, EmotionTracks]):
         ]
         items.sort(key=lambda item: (item.start, item.evidence))
         numbered = tuple(item.model_copy(update={"id": f"e{number}"}) for number, item in enumerate(items, start=1))
-        analysed = looked.spans(media.info.duration_seconds)
+        analysed = looked.spans(shown_until(media, PICTURES)) if faces else None
         return EmotionTracks(analysed=analysed, emotions=SegmentTrack[LabelledSegment](method="model", items=numbered))
 
     def classify(self, gray: Picture) -> Floats:

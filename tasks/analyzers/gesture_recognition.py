@@ -36,7 +36,7 @@ from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
 from tasks.boxes import Floats, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network
-from tasks.shots import cuts
+from tasks.shots import cuts, shown_until
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 Gesture = Literal["open_palm", "fist", "pointing", "victory", "thumbs_up", "thumbs_down", "ok"]
@@ -121,7 +121,7 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     """Finds hands in every sampled frame, links them over time, and names what they do."""
 
     name = "gesture_recognition"
-    version = 2
+    version = 3
     group = "people"
     summary = "Hands with 21 landmarks (MediaPipe Hands) and seven gestures named by geometric rules"
     needs = (FRAMES,)
@@ -155,7 +155,7 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
             sightings,
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
-            duration=media.info.duration_seconds,
+            duration=shown_until(media, FRAMES),
             cuts=cuts(media),
         )
         items, gestures = [], []

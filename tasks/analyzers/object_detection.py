@@ -18,7 +18,7 @@ from tasks.appearance import Looks
 from tasks.boxes import answered, as_document_box, pictures
 from tasks.engines.detectors import DETECTORS
 from tasks.engines.objects import ObjectDetector
-from tasks.shots import cuts
+from tasks.shots import cuts, shown_until
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -45,7 +45,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     """Finds objects in every sampled frame and links them over time."""
 
     name = "object_detection"
-    version = 3
+    version = 4
     group = "detect"
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet; RT-DETRv2, D-FINE or mmdet on a GPU)"
     needs = (SMALL,)
@@ -69,7 +69,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
             self.sightings(media, min(options.threshold, WEAK_SCORE)),
             LinkRules(start_score=options.threshold),
             interval=1 / SAMPLES_PER_SECOND,
-            duration=media.info.duration_seconds,
+            duration=shown_until(media, self._frames),
             cuts=cuts(media),
         )
         lasting = [tracklet for tracklet in tracklets if tracklet.scores.mean() >= options.threshold]

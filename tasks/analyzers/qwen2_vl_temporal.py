@@ -14,6 +14,7 @@ from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.descriptions import DESCRIBERS, Asked, Clip, Describer
+from tasks.shots import shown_until
 
 FPS = 4
 PICTURES = Frames(fps=FPS, short_side=364)
@@ -62,7 +63,7 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     """Describes all segments of a video in as few batches as memory allows."""
 
     name = "qwen2_vl_temporal"
-    version = 1
+    version = 2
     group = "vlm"
     summary = "a description of every second, its actions and changes, by a vision-language model"
     needs = (PICTURES,)
@@ -95,8 +96,9 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
         for batch in self._describer.describe(clips(), asked, check):
             answers.extend(batch)
             check()
+        until = shown_until(media, PICTURES)
         described = (
-            parsed(answers[clip], f"v{number}", start, min(start + options.segment_seconds, duration))
+            parsed(answers[clip], f"v{number}", start, min(start + options.segment_seconds, until))
             for number, (start, clip) in enumerate(segments, 1)
         )
         return Descriptions(segments=SegmentTrack(method="model", items=tuple(described)))
@@ -134,7 +136,7 @@ def shown_in(media: Media, seconds: float) -> Iterator[tuple[float, list[Shown]]
                 number, shown = number + 1, shown[-1:]
             number = segment
             shown.append((t, frame))
-    end = media.info.duration_seconds - 1 / FPS
+    end = shown_until(media, PICTURES) - 1 / FPS
     while shown:
         yield number * seconds, shown
         number, shown = number + 1, shown[-1:] if (number + 1) * seconds <= end else []

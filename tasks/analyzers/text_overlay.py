@@ -13,6 +13,7 @@ from shared.schema import Caption, SegmentTrack, TrackSet
 from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.engines.texts import TEXT_READERS, TextReader
 from tasks.lines import Asked, Line, Reading, word_count
+from tasks.shots import shown_until
 
 PICTURES = Frames(fps=4, short_side=640, colour="rgb")
 
@@ -45,7 +46,7 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
     """
 
     name: ClassVar[str] = "text_overlay"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = "Text on screen line by line with its times (PP-OCRv6)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -71,15 +72,15 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
             reading.finish(*last)
         # ordered by start and then from top to bottom
         lines = sorted(reading.done + reading.live, key=lambda line: (line.first, line.box[1]))
-        duration = media.info.duration_seconds
-        items = tuple(caption(line, f"x{number}", duration) for number, line in enumerate(lines, 1))
+        until = shown_until(media, PICTURES)
+        items = tuple(caption(line, f"x{number}", until) for number, line in enumerate(lines, 1))
         return TextTracks(captions=SegmentTrack[Caption](method="model", items=items))
 
 
-def caption(line: Line, name: str, duration: float) -> Caption:
-    """A line as the document has it; one that never went is there until the video's end."""
+def caption(line: Line, name: str, until: float) -> Caption:
+    """A line as the document has it; one that never went is there until the last picture ends."""
     confidence, text = line.best()
-    end = max(line.end or duration, line.last)
+    end = max(line.end or until, line.last)
     dwell = round(end - line.first, 3)
     return Caption(
         id=name,
