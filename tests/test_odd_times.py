@@ -77,6 +77,17 @@ def test_reordered_pictures_keep_their_times(
     assert reader.info.vfr is not True
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_a_pause_before_reordered_pictures_is_counted_once(ending: str, tmp_path: Path) -> None:
+    """With B-frames and 4 s without a new picture the length is exact, and there is a picture all the time."""
+    stamps = [*range(0, 1600, 40), *range(5600, 6000, 40)]
+    clip = make_clip(tmp_path / f"a.{ending}", frames=50, fps=25, pts_ms=stamps, encoder=B_FRAMES, keyframe_every=250)
+    reader = opened(clip, ALL)
+    assert [time for _, time in seen(reader, ALL)] == pytest.approx([stamp / 1000 for stamp in stamps], abs=0.001)
+    assert reader.info.duration_seconds == pytest.approx(6.0, abs=0.002)
+    assert reader.shown(ALL) == ((0.0, pytest.approx(6.0, abs=0.002)),)
+
+
 @pytest.mark.parametrize("ending", ["ts", "flv", "avi", "mkv"])
 def test_reordered_pictures_stay_with_the_sound(ending: str, tmp_path: Path) -> None:
     """With B-frames and sound together: the click is heard at the frame that it was made for."""
@@ -201,6 +212,21 @@ def test_an_unreadable_stretch_ends_nothing(tmp_path: Path) -> None:
     times = np.concatenate([part.times for part in reader.frames(ALL)])
     assert times[-1] == pytest.approx(5.9, abs=0.01)
     assert len(times) < 60
+
+
+@pytest.mark.parametrize("encoder", [None, B_FRAMES], ids=["in order", "B-frames"])
+def test_pictures_that_an_mp4_lost_are_in_no_span(encoder: dict[str, str] | None, tmp_path: Path) -> None:
+    """With zeros in the middle of an MP4 every picture either comes, or its seconds are no part of what is shown."""
+    clip = make_clip(tmp_path / "a.mp4", frames=60, picture=noisy, encoder=encoder)
+    data = clip.read_bytes()
+    third = len(data) // 3
+    clip.write_bytes(data[:third] + bytes(third) + data[2 * third :])
+    reader = opened(clip, ALL)
+    delivered = {round(10 * t) for part in reader.frames(ALL) for t in part.times.tolist()}
+    spans = reader.shown(ALL)
+    shown = {number for number in range(60) if any(start <= number / 10 + 0.05 < end for start, end in spans)}
+    assert 10 < len(delivered) < 50
+    assert shown == delivered
 
 
 @pytest.mark.parametrize(
