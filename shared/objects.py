@@ -307,6 +307,7 @@ class ObjectStorage(Storage):
                 "connect_timeout": patience.connect_seconds,
                 "read_timeout": patience.read_seconds,
                 "retries": {"total_max_attempts": patience.attempts, "mode": "standard"},
+                "signature_version": "s3v4",  # addresses are signed with version 2 otherwise, which AWS refuses
             },
             "use_listings_cache": False,
         }

@@ -99,6 +99,7 @@ def test_a_browser_reads_the_video_from_the_bucket(api, server, tmp_path):
     assert (answer.status, answer.headers["cache-control"]) == (307, "no-store")
     address = answer.headers["location"]
     assert address.startswith(public)
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256&" in address
     asking = urllib.request.Request(address, headers={"Range": "bytes=10-19"})
     with urllib.request.urlopen(asking, timeout=30) as part:
         assert (part.status, part.read()) == (206, video.read_bytes()[10:20])
