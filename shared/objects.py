@@ -185,10 +185,13 @@ class ObjectStorage(Storage):
         Storage(self.folder).remove(key)
 
     def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
-        """An address that anybody may read the object from for so long, as a file of that name and type."""
+        """An address that anybody may read the object from for so long, as a file of that name and type.
+
+        It is an attachment: browsers ignore `download` in a link to another origin, and players ignore the disposition.
+        """
         said = {"ResponseContentType": mimetype} if mimetype else {}
         if name:
-            said["ResponseContentDisposition"] = f"inline; filename*=UTF-8''{quote(name, safe='')}"
+            said["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
         remote = self._remote(key)
         with self._asking(self.bucket.public_endpoint) as bucket:
             return str(bucket.sign(remote, expiration=seconds, **said))

@@ -104,7 +104,7 @@ def test_a_browser_reads_the_video_from_the_bucket(api, server, tmp_path):
     with urllib.request.urlopen(asking, timeout=30) as part:
         assert (part.status, part.read()) == (206, video.read_bytes()[10:20])
         assert part.headers["Content-Type"] == "video/mp4"
-        assert part.headers["Content-Disposition"] == "inline; filename*=UTF-8''6.mp4"
+        assert part.headers["Content-Disposition"] == "attachment; filename*=UTF-8''6.mp4"
     assert f"media-src 'self' {public};" in api.get("/").headers["content-security-policy"]
     assert api.call("POST", f"/v1/jobs/{job.id}/cancel").status < 300
     storage().remove(video_key(job.video_sha256))

@@ -182,7 +182,7 @@ def test_a_signed_address_serves_one_object_for_a_while(storage, clip):
     assert "X-Amz-Expires=60&" in url
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert answer.read() == clip.read_bytes()
-        assert answer.headers["Content-Disposition"] == "inline; filename*=UTF-8''my%20%22r%C3%A9el%22.mp4"
+        assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''my%20%22r%C3%A9el%22.mp4"
         assert answer.headers["Content-Type"] == "video/mp4"
 
 
