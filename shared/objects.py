@@ -184,7 +184,9 @@ class ObjectStorage(Storage):
             bucket.rm(remote, recursive=True)
         Storage(self.folder).remove(key)
 
-    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
+    def download_url(
+        self, key: str, *, seconds: int, name: str = "", mimetype: str = "", head: bool = False
+    ) -> str | None:
         """An address that anybody may read the object from for so long, as a file of that name and type.
 
         It is an attachment: browsers ignore `download` in a link to another origin, and players ignore the disposition.
@@ -192,9 +194,9 @@ class ObjectStorage(Storage):
         said = {"ResponseContentType": mimetype} if mimetype else {}
         if name:
             said["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-        remote = self._remote(key)
+        remote, method = self._remote(key), "head_object" if head else "get_object"
         with self._asking(self.bucket.public_endpoint) as bucket:
-            return str(bucket.sign(remote, expiration=seconds, **said))
+            return str(bucket.sign(remote, expiration=seconds, client_method=method, **said))
 
     def check(self) -> None:
         """Ask the bucket whether it is there and lets us in, and whether this host can keep copies."""

@@ -184,8 +184,13 @@ class Storage:
         except OSError as error:
             raise disk_trouble(error, path) from error
 
-    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
-        """An address that anybody may read the blob from for so long; None where only this service can serve it."""
+    def download_url(
+        self, key: str, *, seconds: int, name: str = "", mimetype: str = "", head: bool = False
+    ) -> str | None:
+        """An address that anybody may read the blob from for so long; None where only this service can serve it.
+
+        It is good for GET alone, or with `head` for HEAD alone.
+        """
         return None
 
     def check(self) -> None:

@@ -18,7 +18,7 @@ from tests.support.jobs import openings, report, running, wait
 from tests.support.moving import texture, write_video
 from tests.support.postgres import postgres
 from tests.support.processes import eventually
-from tests.support.s3 import BUCKET, s3_server
+from tests.support.s3 import BUCKET, s3_server, signed_methods
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,8 @@ def test_a_browser_reads_the_video_from_the_bucket(api, server, tmp_path):
     address = answer.headers["location"]
     assert address.startswith(public)
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256&" in address
+    heads = api.call("HEAD", f"/v1/jobs/{job.id}/video").headers["location"]
+    assert (signed_methods(address), signed_methods(heads)) == ({"GET"}, {"HEAD"})
     asking = urllib.request.Request(address, headers={"Range": "bytes=10-19"})
     with urllib.request.urlopen(asking, timeout=30) as part:
         assert (part.status, part.read()) == (206, video.read_bytes()[10:20])
