@@ -114,7 +114,7 @@ def test_a_browser_reads_the_video_from_the_bucket(api, server, tmp_path):
 
 
 def test_the_page_opens_without_credentials(stack, tmp_path, monkeypatch):
-    """Where no address can be signed the page is still served, without the bucket in its policy, and the log says why."""
+    """Where no address can be signed the page is served without the bucket in its policy, and the log says why."""
     for name in CREDENTIALS:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

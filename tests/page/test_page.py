@@ -229,7 +229,7 @@ BREAKS = """() => {
 
 
 def test_a_video_whose_address_has_ended_is_asked_for_again(reading, analysed):
-    """An error long after the video was opened opens it once more, where it stood; one right after that is the file's."""
+    """An error long after the video was opened opens it again, where it stood; one right after that is the file's."""
     reading.goto(f"/#/jobs/{analysed.job}?t=5")
     until(reading, "document.querySelector('video').currentTime > 4.9")
     reading.evaluate(BREAKS)

@@ -71,7 +71,7 @@ def s3_server(folder: Path, host: Host | None = None) -> Iterator[Server]:
 
 
 def signed_methods(url: str) -> set[str]:
-    """The methods that an address is signed for, which moto does not check; the steps are those of AWS's Signature V4."""
+    """The methods that an address is signed for, by AWS's Signature V4; moto does not check it."""
     parts = urlsplit(url)
     fields = dict(field.split("=", 1) for field in parts.query.split("&"))
     signature = fields.pop("X-Amz-Signature")
