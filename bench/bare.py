@@ -77,11 +77,10 @@ def caption(store: Path, gpu: Device) -> None:
     let_go("blip2-opt-2.7b", engine)
 
 
-def segment(store: Path, gpu: Device) -> None:
+def segment(store: Path, gpu: Device, entry: str) -> None:
     """Frames a second through the segmenter, and what the same network takes with channels last in memory."""
     import torch
 
-    entry = "upernet-convnext-small"
     engine: Any = loaded_engine(store, entry, gpu).engines[0]
     pictures = [texture(number, 1138, 640) for number in range(SEGMENTED)]
 

@@ -92,8 +92,8 @@ def measure_models(store: Path, entries: tuple[str, ...], seconds: float, *, com
                     bare.describe(store, gpu, compiled=compiled)
                 case "blip2-opt-2.7b":
                     bare.caption(store, gpu)
-                case "upernet-convnext-small":
-                    bare.segment(store, gpu)
+                case "segformer-b4" | "upernet-convnext-small":
+                    bare.segment(store, gpu, entry)
                 case _:
                     bare.let_go(entry, loaded_engine(store, entry, gpu).engines[0])
         devices.give_back()

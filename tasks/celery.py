@@ -74,7 +74,7 @@ app.conf.update(
     worker_proc_alive_timeout=settings().preload_seconds,
     worker_soft_shutdown_timeout=3.0,
     worker_hijack_root_logger=False,
-    # a sixth of a task's cost; Flower turns them on where it runs
+    # Flower turns them on where it runs
     worker_send_task_events=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
@@ -98,7 +98,11 @@ app.conf.update(
             "schedule": Steady(timedelta(seconds=5)),
             "options": {"queue": CONTROL, "expires": 5, "priority": 0},
         },
-        "sweep": {"task": "sweep", "schedule": 600.0, "options": {"queue": CONTROL, "expires": 600, "priority": 9}},
+        "sweep": {
+            "task": "sweep",
+            "schedule": Steady(timedelta(seconds=600)),
+            "options": {"queue": CONTROL, "expires": 600, "priority": 9},
+        },
     },
     beat_max_loop_interval=5,
     beat_scheduler="tasks.beat:SteadyScheduler",

@@ -13,11 +13,12 @@ from shared.errors import ReelgraphError
 from shared.ledger import Job, Run
 from shared.log import logger
 from shared.settings import settings
+from shared.storage import video_key
 from tasks.aggregate import aggregate
 from tasks.analyze import analysis
 from tasks.celery import app
 from tasks.holding import SILENT_SECONDS
-from tasks.node import ledger
+from tasks.node import ledger, storage
 from tasks.plan import Plan
 from tasks.queues import is_moving
 from tasks.webhook import deliver_due
@@ -97,8 +98,8 @@ def _look(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
         return
     elif job.state == "queued":
         is_wiped = job.submitted_at < since and not watch.is_unchanged(job.id, since, 0.0)
-        if is_wiped or watch.has_waited(job.id, since):
-            submit(job)
+        if (is_wiped or watch.has_waited(job.id, since)) and storage().exists(video_key(job.video_sha256)):
+            submit(job)  # else its video is still on the way to a bucket: who brings it queues the job
     else:
         _move(job, since, held)
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from shared.errors import Infrastructure
 from shared.listing import is_needed
 from shared.log import logger
 from shared.settings import settings
@@ -43,10 +44,15 @@ def sweep() -> None:
 
 def _expire() -> int:
     """Delete jobs that ended longer ago than they are kept; the control queue waits meanwhile, so a part at a time."""
-    here = settings()
+    here, removed = settings(), 0
     if here.keep_days is None:
-        return 0
-    return sum(1 for _ in islice(expire(here.keep_days, deployment=here.deployment), AT_ONCE))
+        return removed
+    try:
+        for _ in islice(expire(here.keep_days, deployment=here.deployment), AT_ONCE):
+            removed += 1
+    except Infrastructure as error:  # what can be cleaned is cleaned all the same; the rest the next time
+        log.warning("jobs_not_removed", error=error.message)
+    return removed
 
 
 def _orphaned_uploads() -> Iterator[Path]:
