@@ -16,7 +16,7 @@ from shared.settings import settings
 from shared.storage import cache_key
 from tasks.analyze import announce, weights_digest
 from tasks.celery import app
-from tasks.deadline import Task, economise
+from tasks.deadline import Workload, economise
 from tasks.inputs import parse_outcome
 from tasks.node import events, ledger, storage
 from tasks.outcomes import staged
@@ -40,9 +40,7 @@ def _prepare(job: Job) -> None:
     chosen = select(job.requested or None)
     room = fit(wanted(chosen, job.profile, media), media, settings().frame_store_bytes)
     known = _Known(job, media, room.renditions)
-    for level in levels(chosen):
-        for analyzer in level:
-            known.look(analyzer)
+    known.look_at(chosen)
     drawn = _drawn(job, media, room, known, [one for one in chosen if one.name not in known.outcomes])
     runs = [*_runs_to_do(job.id, drawn), *known.runs()]
     with staged(job.id, tuple(known.outcomes.values())) as put:
@@ -57,12 +55,16 @@ def _drawn(job: Job, media: MediaInfo, room: Fit, known: _Known, to_run: Sequenc
     """The plan for what has to run; what the deadline leaves no time for is decided, too."""
     remaining = job.remaining_seconds
     costs = measured(to_run, job.profile, job.options)
-    economy = economise(Task(tuple(to_run), costs, job.requested, job.profile, media, room.renditions), remaining)
+    named = (*job.requested, *(job.fresh or ()))
+    economy = economise(Workload(tuple(to_run), costs, named, job.profile, media, room.renditions), remaining)
     for analyzer in to_run:
         if (why := economy.left_out.get(analyzer.name)) is not None:
             known.leave_out(analyzer, ErrorInfo(code="deadline", message=why, retryable=True))
+    if economy.renditions != room.renditions or economy.left_out:  # an earlier job may have been as short of time
+        known.fitted = economy.renditions
+        known.look_at([one for one in to_run if one.name not in known.outcomes])
     return plan(
-        to_run,
+        [one for one in to_run if one.name not in known.outcomes],
         profile=job.profile,
         media=media,
         remaining_seconds=remaining,
@@ -86,7 +88,13 @@ class _Known:
         self.marks: dict[str, str | None] = {}
         self.fresh = set(job.fresh or ())
 
-    def look(self, analyzer: AnyAnalyzer) -> None:
+    def look_at(self, chosen: Sequence[AnyAnalyzer]) -> None:
+        """Decide what is known of these analyzers, those first that others depend on."""
+        for level in levels(chosen):
+            for analyzer in level:
+                self._look(analyzer)
+
+    def _look(self, analyzer: AnyAnalyzer) -> None:
         """Decide one analyzer; those it depends on were looked at before."""
         weights = weights_digest(analyzer, self.job.profile)
         traits = settings().infer_personal_traits

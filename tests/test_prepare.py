@@ -233,6 +233,28 @@ def test_what_the_deadline_has_no_time_for_is_skipped_at_once():
     assert "looked at 1 instead of 4 pictures a second" in plan.slower["object_detection"]
 
 
+def test_what_a_job_as_short_of_time_found_is_taken_over():
+    """A rerun of a job that was slowed for its deadline gets what that found at those rates; what is fresh runs."""
+    late = {"seconds": 60.0, "deadline": -5.0}
+    first, slow, _ = prepared("camera_analysis", **late)
+    assert "camera_analysis" in slow.slower
+    cuts = cache("cut_analysis", first)
+    mark = cache("camera_analysis", first, {"cut_analysis": cuts})
+    _, plan, runs = prepared("camera_analysis", **late)
+    assert decided(runs) == {"cut_analysis": ("ok", None), "camera_analysis": ("ok", None)}
+    assert runs["camera_analysis"].fingerprint == mark
+    assert (plan.levels, plan.limits, plan.renditions) == ((), {}, ())
+    _, plan, _ = prepared("camera_analysis", fresh=["camera_analysis"], **late)
+    assert (plan.levels, plan.frames) == ((("camera_analysis",),), {key: slow.frames[key] for key in plan.frames})
+
+
+def test_what_shall_run_again_is_not_left_out():
+    """An analyzer named in a rerun of all runs however little time there is; without its name it would be left out."""
+    late = {"seconds": 60.0, "deadline": -5.0}
+    assert decided(prepared(**late)[2])["eye_tracking"] == ("skipped", "deadline")
+    assert "eye_tracking" not in decided(prepared(fresh=["eye_tracking"], **late)[2])
+
+
 def test_a_broker_that_is_gone_costs_no_time():
     """Events go nowhere here: planning is not held up by them."""
     began = time.monotonic()
