@@ -9,7 +9,6 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from socket import gethostname
@@ -21,22 +20,21 @@ from celery.canvas import Signature
 from structlog.contextvars import bound_contextvars
 
 from shared import traces
-from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable, WeightsMissing
+from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
 from shared.events import Event
-from shared.frames import ReadStats, Rendition
+from shared.frames import ReadStats
 from shared.ledger import Ending, Job, Run
 from shared.log import logger
 from shared.schema import (
     AnalyzerReport,
-    BaseTrack,
     ErrorInfo,
     MediaInfo,
     Outcome,
     Receipt,
-    SeriesTrack,
     Span,
     Status,
     TrackSet,
+    track_length,
 )
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
@@ -50,7 +48,8 @@ from tasks.models import Engine
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.outcomes import staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.registry import AnyAnalyzer, analyzers, dependencies, extra_entry, task_name, weights_entry
+from tasks.provenance import fitted_renditions, weights_digest, weights_used
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
 
 log = logger(__name__)
 
@@ -127,11 +126,6 @@ def announce(job_id: str, outcome: Outcome) -> None:
     """Tell the job's followers that an analyzer has ended."""
     items = sum(map(track_length, outcome.tracks))
     events().publish(job_id, Event(type="finished", analyzer=outcome.report.name, report=outcome.report, items=items))
-
-
-def track_length(track: BaseTrack) -> int:
-    """How many items or values a track has."""
-    return len(track.values) if isinstance(track, SeriesTrack) else len(getattr(track, "items", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,31 +322,6 @@ class Work:
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,
         )
-
-
-def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
-    """What stands for the weights that the analyzer uses in the profile, those of its extra included if they are here.
-
-    None without weights and for unlocked ones.
-    """
-    digests = []
-    for name in weights_used(analyzer, profile):
-        with suppress(WeightsMissing):
-            digests.append(weights().digest(name))
-    return "+".join(digests) or None
-
-
-def weights_used(analyzer: AnyAnalyzer, profile: str) -> tuple[str, ...]:
-    """The entries that the analyzer works with in the profile: its weights', and that of its extra if it is here."""
-    entry, extra = weights_entry(analyzer, profile), extra_entry(analyzer, profile)
-    has_extra = extra is not None and weights().on_disk(extra) == "complete"
-    return tuple(name for name in (entry, extra if has_extra else None) if name)
-
-
-def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[str, ...]:
-    """Keys of the renditions that the analyzer really reads."""
-    given: dict[str, Rendition] = {**plan.frames, **plan.audio}
-    return tuple(given[need.key].key for need in analyzer.reads(profile) if need.key in given)
 
 
 def _peak_rss_mib() -> float:

@@ -14,13 +14,14 @@ from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
 from shared.storage import cache_key
-from tasks.analyze import announce, weights_digest
+from tasks.analyze import announce
 from tasks.celery import app
 from tasks.deadline import Workload, economise
 from tasks.inputs import parse_outcome
 from tasks.node import events, ledger, storage
 from tasks.outcomes import staged
 from tasks.plan import Plan, Refused, fingerprint, measured, plan, refused, wanted
+from tasks.provenance import weights_digest
 from tasks.registry import AnyAnalyzer, dependencies, levels, select
 
 log = logger(__name__)
