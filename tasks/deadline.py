@@ -8,7 +8,7 @@ seconds they take.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.frames import Frames, Rendition
@@ -41,8 +41,24 @@ class Economy:
     """Why an analyzer sees fewer pictures, by its name."""
     left_out: dict[str, str]
     """Why an analyzer does not run, by its name."""
-    notes: tuple[str, ...] = ()
-    """All of it in sentences, for the document."""
+    late: str = ""
+    """That even what is left may be too much."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All of it in sentences, for the document."""
+        said = tuple(f"{name}: {sentence}" for name, sentence in sorted({**self.slower, **self.left_out}.items()))
+        return (*said, self.late) if said and self.late else said
+
+    def of(self, names: Iterable[str]) -> Economy:
+        """The same, of these analyzers alone."""
+        kept = set(names)
+        return replace(
+            self,
+            costs={one: cost for one, cost in self.costs.items() if one in kept},
+            slower={one: why for one, why in self.slower.items() if one in kept},
+            left_out={one: why for one, why in self.left_out.items() if one in kept},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +190,9 @@ def _economy(load: Workload, planned: Workload, remaining_seconds: float) -> Eco
     slower = {one.name: f"{_rates(load, planned, one)}: {why}" for one in fewer}
     staying = {one.name for one in planned.chosen}
     left_out = {one.name: f"left out: {why}" for one in load.chosen if one.name not in staying}
-    notes = [f"{name}: {sentence}" for name, sentence in sorted({**slower, **left_out}.items())]
-    if expected > left and notes:
-        notes.append(f"What is left will take about {expected:.0f} s, too: some of it may not end by the deadline.")
-    return Economy(
-        dict(planned.fitted), {one.name: planned.cost(one) for one in planned.chosen}, slower, left_out, tuple(notes)
-    )
+    late = f"What is left would take about {expected:.0f} s, too: some of it may not end by the deadline."
+    costs = {one.name: planned.cost(one) for one in planned.chosen}
+    return Economy(dict(planned.fitted), costs, slower, left_out, late if expected > left else "")
 
 
 def _is_slower(load: Workload, planned: Workload, analyzer: AnyAnalyzer) -> bool:
