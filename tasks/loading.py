@@ -168,8 +168,8 @@ def on_gpu(group: str) -> bool:
 def devices_shown(worker: str, queues: Sequence[str]) -> str:
     """CUDA_VISIBLE_DEVICES of a worker of these queues: the GPU that it was given, none for CPU workers.
 
-    The settings choose, else `groups.toml`; what is exported counts as all GPUs that there are. Where neither says which,
-    it is what is exported, else the first GPU.
+    The settings choose, else `groups.toml`; what is exported counts as all GPUs that there are. Where neither says
+    which, it is what is exported, else the first GPU.
 
     Raises:
         BadInput: several GPUs may be meant, or the one that is meant is not shown.
