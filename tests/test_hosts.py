@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from services.submit import accept
-from shared.groups import worker_of
+from shared.groups import node_name, worker_of
 from shared.settings import settings
 from shared.storage import video_key
 from tasks.node import ledger, storage
@@ -46,7 +46,7 @@ def host(stack, name, data):
     finally:
         stack.settings = here
     try:
-        mark = data / "run" / f"ready.{name}:light@{here.deployment}"
+        mark = data / "run" / f"ready.{node_name(name, ('light',))}@{here.deployment}"
         assert eventually(lambda: mark.exists() or worker.process.poll() is not None, 90), worker.last_words()
         assert mark.exists(), worker.last_words()
         yield worker
