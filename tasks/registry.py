@@ -105,27 +105,37 @@ def check_models(profile: str | None = None) -> None:
         _check_precision(analyzers()[name], precision, profile or "", entries)
 
 
-def _own(analyzer: AnyAnalyzer, entries: Mapping[str, Entry]) -> list[Entry]:
-    """The entries whose place REELGRAPH_MODELS may give to another: those that it declares, in any profile."""
-    declared = analyzer.weights or analyzer.extra
-    return [entries[name] for name in declared.values() if name is not None]
+def _own(names: Iterable[str | None], entries: Mapping[str, Entry]) -> list[Entry]:
+    return [entries[name] for name in names if name is not None]
+
+
+def _kinds(own: Iterable[Entry]) -> set[str]:
+    return {one.kind for one in own if one.kind is not None}
 
 
 def _reads(analyzer: AnyAnalyzer, entry: Entry, entries: Mapping[str, Entry]) -> bool:
-    """Whether the analyzer can work with the entry: it is of a kind that it knows, or has the files that it reads."""
-    own = _own(analyzer, entries)
+    """Whether the analyzer can work with the entry: it is of a kind that it knows, or has the files that it reads.
+
+    It stands for the weights that are declared, in any profile, or for the extra of an analyzer that has no weights.
+    """
+    own = _own((analyzer.weights or analyzer.extra).values(), entries)
     if entry.engine is None:
         names = {file.name for file in entry.files}
         return any(one.engine is None and {file.name for file in one.files} <= names for one in own)
-    kinds = {one.kind for one in own if one.kind is not None}
+    kinds = _kinds(own)
     return entry.kind in kinds if entry.kind is not None else any(entry.engine in KINDS[kind] for kind in kinds)
 
 
 def _check_precision(analyzer: AnyAnalyzer, precision: Precision, profile: str, entries: Mapping[str, Entry]) -> None:
-    kinds = {one.kind for one in _own(analyzer, entries) if one.kind is not None}
-    for name in used_entries(analyzer, profile) if precision != "auto" else ():
+    """Raises BadInput when an engine of the analyzer lacks the precision, or it has none; other files have no say."""
+    if precision == "auto":
+        return
+    kinds = _kinds(_own((*analyzer.weights.values(), *analyzer.extra.values()), entries))
+    used = used_entries(analyzer, profile)
+    for name in [name for name in used if entries[name].engine is not None] or used:
         entry = entries[name]
-        known = {engine: one for kind in kinds for engine, one in KINDS[kind].items()}
+        able = kinds if entry.kind is None else {entry.kind}
+        known = {engine: one for kind in able for engine, one in KINDS.get(kind, {}).items()}
         had = known[entry.engine].precisions if entry.engine in known else ()
         if precision not in had:
             comes = f"comes in {' and '.join(had)}" if had else "comes in one format"

@@ -137,6 +137,10 @@ def test_pulling_and_locking_follow_the_chosen_models(own, tmp_path):
             "mediapipe-face of face_detection comes in one format, not in bf16",
         ),
         (
+            {"precision": {"content_quality": "nf4"}},
+            "aesthetics-v2-l14 of content_quality comes in fp32 and bf16, not in nf4",
+        ),
+        (
             {"models": {"speech_transcription": "whisper-large-v3"}, "precision": {"speech_transcription": "nf4"}},
             "whisper-large-v3 of speech_transcription comes in fp32 and bf16 and int8, not in nf4",
         ),
@@ -155,6 +159,7 @@ def test_a_choice_of_what_is_not_there(tmp_path, chosen, message):
         {"models": {"qwen2_vl_temporal": "qwen3-vl-8b", "object_detection": "d-fine-large"}},
         {"models": {"speech_transcription": "whisper-large-v3"}, "precision": {"speech_transcription": "int8"}},
         {"precision": {"qwen2_vl_temporal": "nf4", "object_detection": "bf16", "text_overlay": "auto"}},
+        {"precision": {"content_quality": "fp32"}},  # of its judge: its other file has no engine
     ],
 )
 def test_a_choice_of_what_is_there(tmp_path, chosen):
