@@ -172,10 +172,8 @@ def _used(entry: Entry, siblings: Sequence[RepoSibling]) -> list[RepoSibling]:
         if re.fullmatch(PLAIN_NAME, one.rfilename):
             used.append(one)
         elif entry.hub_files:
-            what = f"{entry.hub} has a file named {one.rfilename!r}, and file names here are letters, digits, ._-"
-            raise BadInput(
-                f"{what}, the first no mark: name other files in the entry's `hub_files`", code="bad_file_name"
-            )
+            what = f"{entry.hub} has a file named {one.rfilename!r}, and file names here are letters, digits and ._-"
+            raise BadInput(f"{what}: let the entry's `hub_files` name other files", code="bad_file_name")
         # by the default patterns it merely came along: transformers reads no file of such a name
     return sorted(used, key=lambda one: one.rfilename)
 
