@@ -109,9 +109,11 @@ def _own(names: Iterable[str | None], entries: Mapping[str, Entry]) -> list[Entr
     return [entries[name] for name in names if name is not None]
 
 
-def _kinds(own: Iterable[Entry]) -> set[str]:
-    """Their kinds; all there are where own entries have taken the place of each of them and name none."""
-    return {one.kind for one in own if one.kind is not None} or set(KINDS)
+def _kinds(own: Sequence[Entry]) -> set[str]:
+    """Their kinds; all there are where entries that name none have taken the place of each that an engine reads."""
+    read = [one for one in own if one.engine is not None]
+    named = {one.kind for one in read if one.kind is not None}
+    return named or (set(KINDS) if read else set())
 
 
 def _reads(analyzer: AnyAnalyzer, entry: Entry, entries: Mapping[str, Entry]) -> bool:
