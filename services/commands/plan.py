@@ -18,11 +18,11 @@ from shared.errors import BadInput
 from shared.groups import groups
 from shared.listing import realtime_factors_by_model
 from shared.settings import settings
-from tasks.analyze import weights_digest
 from tasks.layout import Layout, Load, Placed, Worker
 from tasks.models import Number, demand
 from tasks.node import ledger, weights
 from tasks.packing import pack
+from tasks.provenance import weights_digest
 from tasks.registry import AnyAnalyzer, analyzers, check_models, levels, used_entries
 
 PROFILE = "gpu"
