@@ -110,7 +110,8 @@ def _own(names: Iterable[str | None], entries: Mapping[str, Entry]) -> list[Entr
 
 
 def _kinds(own: Iterable[Entry]) -> set[str]:
-    return {one.kind for one in own if one.kind is not None}
+    """Their kinds; all there are where own entries have taken the place of each of them and name none."""
+    return {one.kind for one in own if one.kind is not None} or set(KINDS)
 
 
 def _reads(analyzer: AnyAnalyzer, entry: Entry, entries: Mapping[str, Entry]) -> bool:
