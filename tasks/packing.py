@@ -284,12 +284,10 @@ def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -
     cards: dict[int, Card] = {}
     beside: list[_Way] = []
     unmeasured: list[str] = []
-    derived: list[str] = []
     for groups, worker in first.items():
         members = _of(loads, groups)
         precisions = {model.entry: model.precision for model in worker.models}
         unmeasured += [load.analyzer for load in members if load.measured(precisions) is None]
-        derived += [load.analyzer for load in members if load.is_derived and load.measured(precisions) is not None]
         known = [replace(load, seconds=load.measured(precisions), estimate=0.0) for load in members]
         way = _way(groups, Rung(precisions, 0, 0), known)
         if worker.gpu is None:
@@ -303,6 +301,5 @@ def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -
         least_latency=_latency(list(cards.values()), beside),
         most_throughput=1 / busiest if busiest else 0.0,
         unmeasured=tuple(sorted(unmeasured)),
-        derived=tuple(sorted(derived)),
         undeclared=tuple(sorted({m.entry for worker in workers for m in worker.models if m.vram_mib is None})),
     )

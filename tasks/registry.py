@@ -109,8 +109,11 @@ def _own(names: Iterable[str | None], entries: Mapping[str, Entry]) -> list[Entr
     return [entries[name] for name in names if name is not None]
 
 
-def _kinds(own: Iterable[Entry]) -> set[str]:
-    return {one.kind for one in own if one.kind is not None}
+def _kinds(own: Sequence[Entry]) -> set[str]:
+    """Their kinds; those of their engines where own entries have taken the place of each of them and name none."""
+    engines = {one.engine for one in own}
+    named = {one.kind for one in own if one.kind is not None}
+    return named or {kind for kind, known in KINDS.items() if engines & known.keys()}
 
 
 def _reads(analyzer: AnyAnalyzer, entry: Entry, entries: Mapping[str, Entry]) -> bool:
@@ -134,9 +137,10 @@ def _check_precision(analyzer: AnyAnalyzer, precision: Precision, profile: str, 
     used = used_entries(analyzer, profile)
     for name in [name for name in used if entries[name].engine is not None] or used:
         entry = entries[name]
-        able = kinds if entry.kind is None else {entry.kind}
-        known = {engine: one for kind in able for engine, one in KINDS.get(kind, {}).items()}
-        had = known[entry.engine].precisions if entry.engine in known else ()
+        known = [KINDS.get(kind, {}).items() for kind in sorted(kinds if entry.kind is None else {entry.kind})]
+        had = list(
+            dict.fromkeys(p for each in known for engine, one in each if engine == entry.engine for p in one.precisions)
+        )
         if precision not in had:
             comes = f"comes in {' and '.join(had)}" if had else "comes in one format"
             message = f"REELGRAPH_PRECISION: {name} of {analyzer.name} {comes}, not in {precision}"

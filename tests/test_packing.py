@@ -134,13 +134,6 @@ def test_what_nobody_measured_is_not_taken_for_no_work():
     assert (layout.latency, layout.least_latency, layout.unmeasured) == (None, 0, ("say", "see"))
 
 
-def test_derived_seconds_are_named():
-    """Seconds that were worked out count, and the layout says whose they are."""
-    loads = [replace(load("feel", "speech", {"bf16": 0.2}, SMALL), is_derived=True), load("cut", "light", 0.1)]
-    layout = pack(loads, gpus=1, gpu_memory_mib=20_000)
-    assert (layout.latency, layout.derived, layout.unmeasured) == (pytest.approx(0.2), ("feel",), ())
-
-
 def test_analyzers_of_one_model_load_it_once():
     """Two analyzers of a group with the same entry take its memory once."""
     loads = [load("a", "light", 0.1, SMALL, entry="ast"), load("b", "light", 0.1, SMALL, entry="ast")]
