@@ -105,6 +105,25 @@ def test_a_checkpoint_runs_no_code(weights, tmp_path):
     assert not (tmp_path / "called").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", "FasterRCNN"), ("detr/detr_r50_8xb2-150e_coco.py", "DETR")],
+)
+def test_detectors_that_it_cannot_ask_are_refused(tmp_path, name, kind):
+    """Two stages, and heads that take no least score, end in a sentence at loading, before the checkpoint is read."""
+    from pathlib import Path
+
+    without_operators()
+    import mmdet
+    from mmengine.config import Config
+
+    Config.fromfile(Path(mmdet.__file__).parent / ".mim" / "configs" / name).dump(tmp_path / "config.py")
+    (tmp_path / "checkpoint.pth").write_bytes(b"")
+    with pytest.raises(BadInput, match=f"^.* is a {kind}; known are detectors of one stage") as caught:
+        MmdetDetector(Weighted("other", tmp_path, CPU, "fp32", 1)).load()
+    assert caught.value.code == "wrong_model"
+
+
 def test_an_entry_without_a_config_is_refused(tmp_path):
     """The files that an entry must hold are named."""
     (tmp_path / "checkpoint.pth").write_bytes(b"")

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.evaluation.media import look
 from shared.schema import TrackSet
-from tests.support.clips import Sound, click, make_clip, numbered
+from tests.support.clips import Sound, click, make_clip
 from tests.support.remux import without_first_key_frame
 
 SEGMENTS = {
@@ -18,9 +19,10 @@ SEGMENTS = {
 }
 
 
-def still(_number: int, width: int, height: int):
-    """One picture with corners, all the time."""
-    return numbered(0b101010101010, width, height)
+def still(_number: int, width: int, height: int) -> np.ndarray:
+    """One picture full of corners, all the time."""
+    blocks = np.random.default_rng(1).integers(0, 256, (height // 10, width // 10), np.uint8)
+    return np.repeat(blocks.repeat(10, axis=0).repeat(10, axis=1)[..., None], 3, axis=2)
 
 
 def longer_sound(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Detectors of mmdet (Chen et al., 2019): any of its single-stage models, such as RTMDet and YOLOX, by their configs.
+"""Detectors of mmdet (Chen et al., 2019): single-stage models, such as RTMDet and YOLOX, by their configs.
 
 It has an environment of its own (`make mmdet`): mmdet 3.3.0 is its last release, wants mmcv 2.0 to 2.1, and mmcv's
 wheels with compiled operators stop at torch 2.1. mmcv-lite has the same Python code without them. mmdet imports them
@@ -39,8 +39,8 @@ class MmdetDetector(TorchEngine):
         """Build the model and read its checkpoint.
 
         Raises:
-            BadInput: the entry does not hold one config and one checkpoint, or the model has more stages than one, or
-                a precision other than fp32 and bf16 is asked for.
+            BadInput: the entry does not hold one config and one checkpoint, or the model has more stages than one or
+                takes no least score, or a precision other than fp32 and bf16 is asked for.
         """
         if self.files.precision in ("int8", "nf4"):
             raise BadInput(f"{self.files.entry} comes in fp32 and bf16, not in {self.files.precision}")
@@ -113,8 +113,10 @@ def _built(config: Any, checkpoint: Path, device: str) -> tuple[Any, tuple[str, 
 
     config.model.backbone.pop("init_cfg", None)  # it would be downloaded, and is overwritten
     model = revert_sync_batchnorm(MODELS.build(config.model))
-    if not hasattr(model, "bbox_head"):
-        raise BadInput(f"{checkpoint.parent.name} is no single-stage detector: its operators are not here")
+    head = getattr(model, "bbox_head", None)
+    if head is None or "score_thr" not in (head.test_cfg or ()):
+        what = f"{checkpoint.parent.name} is a {type(model).__name__}"
+        raise BadInput(f"{what}; known are detectors of one stage with score_thr in test_cfg", code="wrong_model")
     # a log of training is in some checkpoints; nothing else of a pickle may run
     with torch.serialization.safe_globals([HistoryBuffer]):
         read = torch.load(checkpoint, map_location="cpu", weights_only=True)
