@@ -60,6 +60,7 @@ def create_app() -> OpenAPI:
     arriving.register(app)
     rates.register(app)
     app.before_request(_refuse_repeated)
+    app.before_request(arriving.receive)
     for blueprint in (jobs, events, results, exports, media, uploads, session, catalogue, operations):
         app.register_api(blueprint.api)
     documentation.register(app, (JobView, jobs.NewJob, Snapshot))
@@ -77,7 +78,7 @@ def _begin() -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request=g.request_id)
     job = (request.view_args or {}).get("job_id")
-    if job is not None:
+    if job is not None and re.fullmatch(jobs.ID, job):
         structlog.contextvars.bind_contextvars(job=job)
 
 

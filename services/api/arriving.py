@@ -29,6 +29,9 @@ FIELDS_BYTES = 1 << 20
 ParsedForm = tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]
 
 
+LARGE_BODIES = frozenset({"uploads.write"})
+"""Endpoints that read their bodies themselves, as they come, and in time."""
+
 STEP_BYTES = 1 << 19
 """How much of a form is read at once: at Werkzeug's 64 KiB, gunicorn copies every byte eight times (decision 62)."""
 
@@ -130,7 +133,7 @@ class Json(DefaultJSONProvider):
 
 
 class UploadTooSlow(ReelgraphError):
-    """The sender took longer than its upload's length allows."""
+    """The sender took longer than the length of what it sends allows."""
 
     code = "upload_too_slow"
     retryable = True
@@ -148,6 +151,21 @@ def register(app: Flask) -> None:
 def _close_files(_error: BaseException | None) -> None:
     for file in cast("ArrivingRequest", request).arriving:
         file.close()
+
+
+def receive() -> None:
+    """Have the body here, in time, before the app reads it; forms with videos and chunks of uploads are read by theirs.
+
+    Raises:
+        RequestEntityTooLarge: it is larger than anything but a video may be.
+        UploadTooSlow: it took too long.
+    """
+    is_form = request.endpoint == "jobs.create" and request.mimetype == "multipart/form-data"
+    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
+    if request.endpoint is None or request.endpoint in LARGE_BODIES or is_form or not has_body:
+        return
+    with paced(min(request.content_length or FIELDS_BYTES, FIELDS_BYTES)):
+        request.get_data()
 
 
 def parse_form() -> None:
@@ -210,9 +228,13 @@ def paced(length: int) -> Iterator[None]:
         yield
     except Exception as error:
         if late.is_set():
-            raise UploadTooSlow(f"the upload was not complete after {seconds:.0f} s") from error
+            raise UploadTooSlow(_late(seconds)) from error
         raise
     finally:
         timer.cancel()
     if late.is_set():
-        raise UploadTooSlow(f"the upload was not complete after {seconds:.0f} s")
+        raise UploadTooSlow(_late(seconds))
+
+
+def _late(seconds: float) -> str:
+    return f"the body of the request was not complete after {seconds:.0f} s"

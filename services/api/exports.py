@@ -12,6 +12,7 @@ from pydantic import Field
 from services.api.access import visible_job
 from services.api.documentation import EXPORT, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
+from services.api.media import drawing
 from services.exports.format import Request
 from services.exports.registry import format_named
 from services.results import THUMBNAIL_WIDTH
@@ -52,7 +53,9 @@ def export(path: ExportPath, query: ExportQuery) -> Response:
     except FileNotFoundError as error:
         raise BadInput(f"the result of job {job.id} is gone", code="unknown_outcome") from error
     request = Request(video_name=job.source_name, subtitles=query.subtitles, thumbnail=lambda t: _picture(document, t))
-    response = Response(chosen.write(document, request), content_type=_content_type(chosen.media_type))
+    with drawing():
+        content = chosen.write(document, request)
+    response = Response(content, content_type=_content_type(chosen.media_type))
     name = UNSAFE.sub("_", Path(job.source_name or "video").stem).strip("._") or "video"
     kind = "inline" if chosen.name == "html" else "attachment"
     response.headers["Content-Disposition"] = f'{kind}; filename="{name}{chosen.suffix}"'

@@ -12,6 +12,7 @@ from tasks.node import ledger, storage
 from tests.support.api import BOUNDARY, form, serving
 
 TUS = {"Tus_Resumable": "1.0.0"}
+NO_JOB = "00000000-0000-0000-0000-000000000000"
 CHUNK = {**TUS, "Content_Type": "application/offset+octet-stream"}
 
 
@@ -159,13 +160,21 @@ def test_a_video_that_is_too_long_is_refused(strict, tmp_path):
     assert strict.hand_in(long).refusal == (422, "too_long")
 
 
-@pytest.mark.parametrize("drip", [b"", b"x"])
-def test_a_slow_upload_is_ended(strict, drip):
+@pytest.mark.parametrize(
+    ("path", "kind", "drip"),
+    [
+        ("", f"multipart/form-data; boundary={BOUNDARY}", b""),
+        ("", f"multipart/form-data; boundary={BOUNDARY}", b"x"),
+        ("", "application/json", b" "),
+        (f"/{NO_JOB}/rerun", "application/json", b" "),
+    ],
+)
+def test_a_slow_upload_is_ended(strict, path, kind, drip):
     """A sender that stops, or sends a byte now and then, is answered 408 when its time is over; nothing stays."""
     content = form(bytes(500_000))
     head = (
-        f"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{strict.port}\r\nContent-Length: {len(content)}\r\n"
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
+        f"POST /v1/jobs{path} HTTP/1.1\r\nHost: 127.0.0.1:{strict.port}\r\nContent-Length: {len(content)}\r\n"
+        f"Content-Type: {kind}\r\n\r\n"
     )
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", strict.port)) as connection:
