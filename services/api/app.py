@@ -65,6 +65,7 @@ def create_app() -> OpenAPI:
         app.register_api(blueprint.api)
     documentation.register(app, (JobView, jobs.NewJob, Snapshot))
     site.register(app)
+    uploads.register(app)
     tracing.register(app)
     app.after_request(_end)
     warm_up()

@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 from flask import Flask, Request, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import BadRequest
 from werkzeug.formparser import FormDataParser, MultiPartParser
 
 from shared.errors import BadInput, ReelgraphError
@@ -28,6 +29,9 @@ FIELDS_BYTES = 1 << 20
 
 ParsedForm = tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]
 
+
+JSON_BODIES = frozenset({"jobs.create", "jobs.rerun"})
+"""Endpoints that take JSON: what is none is refused in the same words by all of them."""
 
 LARGE_BODIES = frozenset({"uploads.write"})
 """Endpoints that read their bodies themselves, as they come, and in time."""
@@ -109,6 +113,10 @@ class ArrivingRequest(Request):
         """The files of this request, also those that did not come to their end."""
         return []
 
+    def on_json_loading_failure(self, e: ValueError | None) -> Any:
+        """Raises BadRequest with our own sentence; werkzeug would say more only while debugging."""
+        raise BadRequest(f"the body is no JSON: {e or 'there is none'}")
+
     def _get_file_stream(
         self,
         total_content_length: int | None,
@@ -157,15 +165,19 @@ def receive() -> None:
     """Have the body here, in time, before the app reads it; forms with videos and chunks of uploads are read by theirs.
 
     Raises:
+        BadRequest: JSON was announced, and it is none.
         RequestEntityTooLarge: it is larger than anything but a video may be.
         UploadTooSlow: it took too long.
     """
     is_form = request.endpoint == "jobs.create" and request.mimetype == "multipart/form-data"
     has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
-    if request.endpoint is None or request.endpoint in LARGE_BODIES or is_form or not has_body:
+    if request.endpoint is None or request.endpoint in LARGE_BODIES or is_form:
         return
-    with paced(min(request.content_length or FIELDS_BYTES, FIELDS_BYTES)):
-        request.get_data()
+    if has_body:
+        with paced(min(request.content_length or FIELDS_BYTES, FIELDS_BYTES)):
+            request.get_data()
+    if request.endpoint in JSON_BODIES and request.is_json:
+        request.get_json()
 
 
 def parse_form() -> None:
