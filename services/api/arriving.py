@@ -113,9 +113,11 @@ class ArrivingRequest(Request):
         """The files of this request, also those that did not come to their end."""
         return []
 
-    def on_json_loading_failure(self, e: ValueError | None) -> Any:
-        """Raises BadRequest with our own sentence; werkzeug would say more only while debugging."""
-        raise BadRequest(f"the body is no JSON: {e or 'there is none'}")
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        """Raises BadRequest with what is wrong, which Flask says only while debugging; None: no JSON was announced."""
+        if e is None:
+            return super().on_json_loading_failed(e)
+        raise BadRequest(f"the body is no JSON: {e}")
 
     def _get_file_stream(
         self,
