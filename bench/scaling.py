@@ -4,8 +4,9 @@
     python -m bench.scaling check [--jobs 60]                  one point really run here against its simulation
 
 Service times are those of docs/performance.md for a clip of ten seconds on one H100, where it has them, else what the
-analyzer declares for the gpu profile (`cost_in`, measured there, too). Groups that share a GPU slow one another down:
-`sharing` is by how much, from the clips an hour that were measured against those that these times alone would allow.
+analyzer declares for the gpu profile (`cost_in`, measured there, too). An analyzer begins when those that it reads have
+ended, as in the service. Groups that share a GPU slow one another down more when many clips are in flight than they do
+for one: `sharing` is by how much, from the clips an hour that were measured against those of these times alone.
 """
 
 from __future__ import annotations
@@ -25,24 +26,35 @@ import click
 import simpy
 
 from bench.idle import Idle, idle_service
-from tasks.registry import analyzers, levels
+from tasks.registry import analyzers, dependencies, levels
 
 CLIP_SECONDS = 10.0
-CLIPS_AN_HOUR = 1092.0
-"""One H100, a worker of every group, 16 clips at once: median of three runs (docs/performance.md)."""
+CLIPS_AN_HOUR = 1731.0
+"""One H100, a worker of every group, 16 clips handed in at once (`16_in_flight` of docs/performance.md)."""
 MEASURED = {
-    "qwen2_vl_temporal": 1.67,
-    "text_overlay": 1.55,
-    "speech_transcription": 1.40,
-    "background_segmentation": 1.08,
-    "visual_effects": 0.81,
+    "qwen2_vl_temporal": 1.93,
+    "speech_transcription": 0.96,
+    "background_segmentation": 0.67,
+    "gesture_recognition": 0.65,
+    "object_detection": 0.54,
+    "text_overlay": 0.46,
+    "camera_analysis": 0.39,
+    "visual_effects": 0.37,
+    "content_quality": 0.41,
+    "blip2_caption": 0.35,
+    "cut_analysis": 0.26,
+    "face_detection": 0.23,
+    "age_estimation": 0.18,
+    "body_pose": 0.18,
+    "eye_tracking": 0.17,
+    "sound_effects": 0.12,
 }
-"""Seconds of the third job's longest pieces (docs/performance.md)."""
-MEASURED_JOBS, AT_ONCE = 48, 16
+"""Seconds of a clip: the longest of the job without words to search for, others of the last one with (the same)."""
+MEASURED_JOBS, AT_ONCE = 16, 16
 UTILISATION = 0.7
 """Of the busiest group at the peak."""
-LEVEL_SECONDS = 0.05
-"""From the last outcome of a level to the first task of the next: chord, control worker, ledger."""
+BEGIN_SECONDS = 0.05
+"""From the last outcome that an analyzer waits for to its task in the queue: chord, control worker, ledger."""
 DAY = 86_400.0
 SIMULATED_JOBS = 12_000
 SCALE_STEP_SECONDS, CATCH_UP_SECONDS = 30.0, 120.0
@@ -57,50 +69,51 @@ DELAYS = (0.0, 40.0, 300.0)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One analyzer's work on one video."""
+    """One analyzer's work on one video, and the analyzers that must have ended before it begins."""
 
+    name: str
     group: str
     seconds: float
+    after: tuple[str, ...] = ()
 
 
-Levels = tuple[tuple[Piece, ...], ...]
+Work = tuple[Piece, ...]
 
 
-def gpu_levels() -> Levels:
-    """The work of one clip in the gpu profile, level by level, the costliest first as the service sends it."""
-    found = []
-    for level in levels(analyzers().values()):
-        pieces = [
-            Piece(one.group, MEASURED.get(one.name, one.seconds_per_second("gpu") * CLIP_SECONDS)) for one in level
-        ]
-        found.append(tuple(sorted(pieces, key=lambda piece: -piece.seconds)))
-    return tuple(found)
+def gpu_work() -> Work:
+    """The work of one clip in the gpu profile, in the order in which the service sends it."""
+    costs = {one.name: one.seconds_per_second("gpu") for one in analyzers().values()}
+    return tuple(
+        Piece(one.name, one.group, MEASURED.get(one.name, costs[one.name] * CLIP_SECONDS), dependencies(one))
+        for level in levels(analyzers().values(), costs)
+        for one in level
+    )
 
 
-def by_group(work: Levels) -> dict[str, float]:
+def by_group(work: Work) -> dict[str, float]:
     """Seconds of each group for one video."""
     found: dict[str, float] = {}
-    for piece in (one for level in work for one in level):
+    for piece in work:
         found[piece.group] = found.get(piece.group, 0.0) + piece.seconds
     return found
 
 
-def slowed(work: Levels, factor: float) -> Levels:
+def slowed(work: Work, factor: float) -> Work:
     """The same work where every piece takes longer."""
-    return tuple(tuple(replace(one, seconds=one.seconds * factor) for one in level) for level in work)
+    return tuple(replace(one, seconds=one.seconds * factor) for one in work)
 
 
 class Cluster:
     """Workers of every group in simulated time, and what jobs took. Each worker does one piece at a time, in order."""
 
-    def __init__(self, workers: Mapping[str, int], *, level_seconds: float = LEVEL_SECONDS) -> None:
+    def __init__(self, workers: Mapping[str, int], *, begin_seconds: float = BEGIN_SECONDS) -> None:
         self.clock = simpy.Environment()
         self.queues: dict[str, Any] = {name: simpy.Store(self.clock) for name in workers}
         self.workers: dict[str, int] = {}
         self.busy: dict[str, float] = dict.fromkeys(workers, 0.0)
         self.latencies: list[tuple[float, float]] = []
         """Seconds since the start at which a job came, and what it took."""
-        self._level_seconds = level_seconds
+        self._begin_seconds = begin_seconds
         for name, number in workers.items():
             self.add(name, number)
 
@@ -110,12 +123,12 @@ class Cluster:
         for _ in range(number):
             self.clock.process(self._worker(group))
 
-    def run(self, work: Levels, arrivals: Sequence[float]) -> None:
+    def run(self, work: Work, arrivals: Sequence[float]) -> None:
         """Let jobs come at these seconds and work until all have ended."""
         jobs = [self.clock.process(self._job(work, at)) for at in arrivals]
         self.clock.run(until=self.clock.all_of(jobs))
 
-    def keep_busy(self, work: Levels, jobs: int, at_once: int) -> None:
+    def keep_busy(self, work: Work, jobs: int, at_once: int) -> None:
         """Do so many jobs, a new one as soon as one has ended."""
 
         def client(number: int) -> Generator[Any, Any, None]:
@@ -132,26 +145,28 @@ class Cluster:
             self.busy[group] += seconds
             done.succeed()
 
-    def _job(self, work: Levels, at: float) -> Generator[Any, Any, None]:
+    def _job(self, work: Work, at: float) -> Generator[Any, Any, None]:
         yield self.clock.timeout(at)
-        for level in work:
-            yield self.clock.timeout(self._level_seconds)
-            waiting = []
-            for piece in level:
-                waiting.append(self.clock.event())
-                self.queues[piece.group].put((piece.seconds, waiting[-1]))
-            yield self.clock.all_of(waiting)
+        ended = {piece.name: self.clock.event() for piece in work}
+        for piece in work:
+            self.clock.process(self._begin(piece, ended))
+        yield self.clock.all_of(list(ended.values()))
         self.latencies.append((at, self.clock.now - at))
 
+    def _begin(self, piece: Piece, ended: Mapping[str, Any]) -> Generator[Any, Any, None]:
+        yield self.clock.all_of([ended[name] for name in piece.after])
+        yield self.clock.timeout(self._begin_seconds)
+        self.queues[piece.group].put((piece.seconds, ended[piece.name]))
 
-def clips_an_hour(work: Levels) -> float:
+
+def clips_an_hour(work: Work) -> float:
     """What one GPU with a worker of every group brings when so many clips are always in flight, as was measured."""
     one = Cluster(dict.fromkeys(by_group(work), 1))
     one.keep_busy(work, MEASURED_JOBS, AT_ONCE)
     return MEASURED_JOBS / float(one.clock.now) * 3600
 
 
-def sharing(work: Levels) -> float:
+def sharing(work: Work) -> float:
     """How much longer work takes on a GPU that all groups share than alone: simulated clips an hour over measured."""
     return clips_an_hour(work) / CLIPS_AN_HOUR
 
@@ -172,14 +187,14 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     return {"p50": round(statistics.median(ordered), 2), "p95": round(ordered[int(len(ordered) * 0.95)], 2)}
 
 
-def needed(work: Levels, rate: float) -> dict[str, int]:
+def needed(work: Work, rate: float) -> dict[str, int]:
     """Workers of each group so that none is busier than planned."""
     return {name: max(1, math.ceil(rate * seconds / UTILISATION)) for name, seconds in by_group(work).items()}
 
 
 def plan_for(videos: int, price: float, peak: float) -> None:
     """Print one rate: workers, GPUs, latency at the peak, cost."""
-    alone = gpu_levels()
+    alone = gpu_work()
     work = slowed(alone, sharing(alone))
     rate = videos / DAY * peak
     workers = needed(work, rate)
@@ -216,7 +231,7 @@ def climb(low: float, high: float) -> list[float]:
     return found
 
 
-def autoscaled(work: Levels, arrivals: Sequence[float], first: int, most: int, delay: float) -> Cluster:
+def autoscaled(work: Work, arrivals: Sequence[float], first: int, most: int, delay: float) -> Cluster:
     """A cluster that begins with `first` nodes; every half minute it orders what rate and backlog ask for."""
     cluster = Cluster(dict.fromkeys(by_group(work), first))
     busiest = by_group(work)
@@ -245,7 +260,7 @@ def autoscaled(work: Levels, arrivals: Sequence[float], first: int, most: int, d
 
 def autoscaling(videos: int, peak: float) -> None:
     """Print what the delay of a new worker does to the 95th percentile while the rate climbs to its peak."""
-    alone = gpu_levels()
+    alone = gpu_work()
     work = slowed(alone, sharing(alone))
     low, high = videos / DAY / peak, videos / DAY * peak
     arrivals = climb(low, high)
@@ -268,7 +283,7 @@ def main() -> None:
 @click.option("--peak", default=2.0, show_default=True, help="Rate of the busiest hours over the day's mean.")
 def plan(price: float, peak: float) -> None:
     """Three rates, and a climb to the peak with autoscaling."""
-    alone = gpu_levels()
+    alone = gpu_work()
     single = Cluster(dict.fromkeys(by_group(alone), 1))
     single.run(alone, [0.0])
     said = {"one_clip_alone_seconds": round(single.clock.now, 2), "clips_an_hour_unshared": round(clips_an_hour(alone))}
@@ -300,8 +315,8 @@ def check(jobs: int, rate: float, workers: int, pieces: int, seconds: float) -> 
         with ThreadPoolExecutor(jobs) as pool:
             real = list(pool.map(lambda at: one(idle, began, at), arrivals))
     overhead = max(0.0, job_of_all - job_of_one) / max(1, pieces - 1) * workers
-    cluster = Cluster({"noop": workers}, level_seconds=job_of_one)
-    cluster.run((tuple(Piece("noop", seconds + overhead) for _ in range(pieces)),), arrivals)
+    cluster = Cluster({"noop": workers}, begin_seconds=job_of_one)
+    cluster.run(tuple(Piece(f"noop {number}", "noop", seconds + overhead) for number in range(pieces)), arrivals)
     simulated = percentiles([took for _, took in cluster.latencies])
     load = {"jobs": jobs, "rate": rate, "workers": workers, "busy": round(rate * pieces * seconds / workers, 2)}
     added = {"job_of_one_noop_seconds": round(job_of_one, 3), "each_more_seconds": round(overhead / workers, 4)}

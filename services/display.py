@@ -16,9 +16,8 @@ from rich.text import Text
 
 from shared.errors import Infrastructure
 from shared.events import Event
-from shared.schema import AnalyzerReport, Document
+from shared.schema import AnalyzerReport, Document, track_length
 from shared.text import one_line
-from tasks.analyze import track_length
 
 BAR_WIDTH = 20
 COLOURS = {

@@ -19,9 +19,8 @@ from services.results import THUMBNAIL_WIDTH, folders_of, unwritten
 from shared.errors import ReelgraphError
 from shared.events import Event
 from shared.log import configure_logging
-from shared.schema import Document
+from shared.schema import Document, track_length
 from shared.settings import settings
-from tasks.analyze import track_length
 
 AHEAD = 2
 """Videos handed in at once: the next one keeps the workers busy; more would wait on the clock of their deadlines."""

@@ -97,7 +97,8 @@ def accept_arrived(arrived: Path, sha256: str, name: str, order: Order) -> tuple
         try:
             storage().adopt(arrived, sha256)
         except Infrastructure:
-            ledger().finish(job.id, "failed")
+            if is_new:  # else it is the job of an earlier request, whose video is there
+                ledger().finish(job.id, "failed")
             raise
     return job, is_new
 

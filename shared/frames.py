@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from shared.errors import BadInput, Infrastructure, Skipped
 from shared.eviction import USE_LOCK, make_room, remove_video, touch
-from shared.isolated import SERVER_DIED
+from shared.isolated import DECODER_KILLED, KILLED
 from shared.locks import FileLock
-from shared.passes import BackgroundPass, noted_refusal
+from shared.passes import BackgroundPass, note_refusal, noted_refusal
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
 from shared.schema import MediaInfo
 from shared.spans import merged, without
@@ -43,7 +43,7 @@ CHECK_SECONDS = 0.1
 """`check` is called this often while waiting, and for every batch."""
 
 PASSES = 3
-"""So often a reader decodes at most, where media servers die: as often as a run may be begun."""
+"""So often a reader decodes at most, where decoders or media servers are killed: as often as a run may be begun."""
 
 T = TypeVar("T")
 
@@ -278,9 +278,9 @@ class FrameReader:
 
     def _take_over(self, need: Rendition) -> None:
         """Become the video's writer when there is none and the rendition is still missing."""
-        if self._pass is not None and self._pass.error is not None:
-            if not self._is_worth_another(self._pass.error):
-                raise self._pass.error
+        if self._pass is not None and (error := self._pass.error) is not None:
+            if not self._is_worth_another(error):
+                raise self._final(error)
             self._pass = None
         if (refusal := noted_refusal(self.folder)) is not None:
             raise refusal
@@ -297,9 +297,19 @@ class FrameReader:
         self._pass.start()
 
     def _is_worth_another(self, error: Exception) -> bool:
-        """Whether a pass failed of what is over: its media server was ended, and another one is started."""
-        died = isinstance(error, Infrastructure) and error.code == SERVER_DIED
-        return died and self.stats.decode_passes < PASSES
+        """Whether a pass failed of what may be over: somebody killed its decoder or its media server."""
+        killed = isinstance(error, Infrastructure) and error.code in KILLED
+        return killed and self.stats.decode_passes < PASSES
+
+    def _final(self, error: Exception) -> Exception:
+        """What the last pass says; a decoder that is killed every time is noted, so that others do not try as often."""
+        if not (isinstance(error, Infrastructure) and error.code == DECODER_KILLED):
+            return error
+        often = f"the process that read it was killed {self.stats.decode_passes} times (SIGKILL)"
+        sentence = f"{self.video}: {often}, as a system does that runs out of memory."
+        refusal = BadInput(sentence, code=DECODER_KILLED, retryable=True)
+        note_refusal(self.folder, refusal)
+        return refusal
 
     def _is_complete(self, need: Rendition) -> bool:
         return ending(self.folder / need.key) is not None

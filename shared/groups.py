@@ -12,6 +12,8 @@ from shared.errors import BadInput
 from shared.settings import settings
 
 CONTROL = "control"
+BEFORE_GROUPS = "="
+"""Between a worker's name and its groups: not `tasks.celery`'s `sep`, at which kombu splits what names are part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,12 @@ def profiles() -> tuple[str, ...]:
 
 def node_name(worker: str, queues: Sequence[str]) -> str:
     """What a worker is called where people look, in Flower first of all: its name and, where others, its groups."""
-    return worker if tuple(queues) == (worker,) else f"{worker}:{'+'.join(queues)}"
+    return worker if tuple(queues) == (worker,) else f"{worker}{BEFORE_GROUPS}{'+'.join(queues)}"
 
 
 def worker_of(node: str) -> str:
-    """The worker's own name in a node's: `vision` of `vision:detect+light@host`."""
-    return node.partition("@")[0].partition(":")[0]
+    """The worker's own name in a node's: `vision` of `vision=detect+light@host`."""
+    return node.partition("@")[0].partition(BEFORE_GROUPS)[0]
 
 
 def workers(profile: str) -> dict[str, tuple[str, ...]]:

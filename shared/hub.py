@@ -8,16 +8,22 @@ nothing else is pulled or loaded.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from shared.digests import sha256_of
 from shared.download import Patience, download
 from shared.errors import BadInput, Infrastructure
-from shared.pins import Entry, FileName, HubFile, PinnedFile, Pins, Sha256
+from shared.pins import PLAIN_NAME, Entry, FileName, HubFile, PinnedFile, Pins, Sha256
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 DEFAULT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """What transformers reads. No pickles: an entry that has nothing else names its files itself."""
@@ -115,7 +121,7 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
 
     Raises:
         BadInput: the entry is of no hub, or its repository has no file that is used.
-        Infrastructure: the hub cannot be reached, or does not give the repository.
+        Infrastructure: the hub cannot be reached, does not give the repository, or says of it what cannot be locked.
     """
     from huggingface_hub import HfApi, hf_hub_url
 
@@ -131,18 +137,55 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
         raise Infrastructure(f"the hub does not give {entry.hub}: {reason}", retryable=False) from error
     except HTTPError as error:
         raise Infrastructure(f"the hub cannot be asked for {entry.hub}: {error}") from error
-    patterns = entry.hub_files or DEFAULT_FILES
-    used = [one for one in found.siblings or () if "/" not in one.rfilename and one.size]
-    used = [one for one in used if any(fnmatch(one.rfilename, pattern) for pattern in patterns)]
+    used = _used(entry, found.siblings or ())
     if not used:
-        raise BadInput(f"{entry.hub} has none of the files {', '.join(patterns)}", code="no_files")
+        raise BadInput(f"{entry.hub} has none of the files {', '.join(_patterns(entry))}", code="no_files")
     files = []
     with tempfile.TemporaryDirectory() as scratch:
-        for one in sorted(used, key=lambda one: one.rfilename):
+        for one in used:
             url = hf_hub_url(entry.hub, one.rfilename, revision=found.sha)
             sha256 = one.lfs.sha256 if one.lfs else _hashed(url, Path(scratch) / one.rfilename, one.size or 0, patience)
-            files.append(LockedFile(name=one.rfilename, sha256=sha256, size_bytes=one.size or 0))
-    return LockedEntry(repository=entry.hub, revision=str(found.sha), files=tuple(files))
+            files.append({"name": one.rfilename, "sha256": sha256, "size_bytes": one.size})
+    answer = {"repository": entry.hub, "revision": found.sha, "files": files}
+    try:
+        return LockedEntry.model_validate(answer)
+    except ValidationError as error:
+        raise _not_lockable(entry, files, error) from error
+
+
+def _patterns(entry: Entry) -> tuple[str, ...]:
+    return tuple(entry.hub_files or DEFAULT_FILES)
+
+
+def _used(entry: Entry, siblings: Sequence[RepoSibling]) -> list[RepoSibling]:
+    """The files that an entry uses, by name.
+
+    Raises:
+        BadInput: a file that the entry itself asks for has a name that none here may have.
+    """
+    used = []
+    for one in siblings:
+        if "/" in one.rfilename or not one.size:
+            continue
+        if not any(fnmatch(one.rfilename, pattern) for pattern in _patterns(entry)):
+            continue
+        if re.fullmatch(PLAIN_NAME, one.rfilename):
+            used.append(one)
+        elif entry.hub_files:
+            what = f"{entry.hub} has a file named {one.rfilename!r}, and file names here are letters, digits, ._-"
+            raise BadInput(
+                f"{what}, the first no mark: name other files in the entry's `hub_files`", code="bad_file_name"
+            )
+        # by the default patterns it merely came along: transformers reads no file of such a name
+    return sorted(used, key=lambda one: one.rfilename)
+
+
+def _not_lockable(entry: Entry, files: Sequence[Mapping[str, object]], error: ValidationError) -> Infrastructure:
+    first = error.errors()[0]
+    at = first["loc"]
+    where = f"{files[at[1]]['name']}: {at[2]}" if len(at) == 3 and isinstance(at[1], int) else str(at[0])
+    said = f"the hub's answer about {entry.hub} cannot be locked: {where} is {first['input']!r:.80}"
+    return Infrastructure(f"{said}: {first['msg']}", retryable=False)
 
 
 def _hashed(url: str, part: Path, size_bytes: int, patience: Patience) -> str:

@@ -43,6 +43,10 @@ from shared.schema import MediaInfo
 from shared.settings import settings
 
 SERVER_DIED = "media_server_died"
+DECODER_KILLED = "decoder_killed"
+KILLED = frozenset({SERVER_DIED, DECODER_KILLED})
+"""Ends from outside, after which the same work may end well."""
+
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """A process with threads must not be forked."""
 
@@ -71,7 +75,7 @@ def probe(path: Path, *, sha256: str | None = None) -> MediaInfo:
     Raises:
         BadInput: as `shared.media.probe`, and for a file that crashes FFmpeg (`decoder_crashed`) or takes too long
             (`too_slow`) or too much memory (`too_much_memory`).
-        Infrastructure: no process can be started.
+        Infrastructure: no process can be started, or it was killed twice (`decoder_killed`, `media_server_died`).
     """
     chosen = settings()
     limits = Limits(pixels=chosen.max_video_pixels, frames=chosen.max_video_frames, seconds=chosen.max_video_seconds)
@@ -133,7 +137,7 @@ class Call:
             ReelgraphError: what the work raised.
             BadInput: its process died (`decoder_crashed`) or was silent too long (`too_slow`).
             Cancelled: it was told to stop.
-            Infrastructure: the media server was ended.
+            Infrastructure: its process was killed (`decoder_killed`), or the media server ended (`media_server_died`).
         """
         kind = self._read(1)
         while kind == ALIVE:
@@ -178,7 +182,8 @@ class Call:
             return _gone()
         (ended,) = EXIT_CODE.unpack(code)
         if ended == -signal.SIGKILL:  # no decoder does that to itself
-            return _gone()
+            message = "The process that read the video was killed (SIGKILL), as a system does that runs out of memory."
+            return Infrastructure(message, code=DECODER_KILLED)
         reason = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
         return self._refused(f"its decoder crashed ({reason})", "decoder_crashed")
 
@@ -253,9 +258,9 @@ def _at_once(work: Work, seconds: float) -> bytes:
         try:
             return _once(work, seconds)
         except Infrastructure as error:
-            if error.code != SERVER_DIED:
+            if error.code not in KILLED:
                 raise
-            return _once(work, seconds)  # by another server
+            return _once(work, seconds)  # by another process
 
 
 def _once(work: Work, seconds: float) -> bytes:

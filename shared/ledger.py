@@ -1,6 +1,7 @@
 """The ledger: jobs and outcomes in a database, the truth about state. Every state change is a compare-and-set.
 
-SQLite in WAL mode on one machine, PostgreSQL by URL. Times are seconds since the epoch: they cross processes.
+SQLite in WAL mode on one machine, PostgreSQL by URL. Times (`_at`) are seconds since the epoch: they cross processes.
+Ticks are seconds of one kernel's clock (shared/clock.py): only processes of the `boot` beside them may compare them.
 """
 
 from __future__ import annotations
@@ -499,7 +500,9 @@ def _count_deleted(session: Session, job_id: str) -> sa.Insert:
     """Both databases know this clause; SQLAlchemy has it in each one's own words."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     runs = insert(DeletedRuns).from_select(
-        ["analyzer", "status", "cached", "runs", "seconds"], ended_runs().where(Run.job_id == job_id)
+        ["analyzer", "status", "cached", "runs", "seconds"],
+        # in one order: two that lock the same rows in different ones would wait for each other
+        ended_runs().where(Run.job_id == job_id).order_by(Run.analyzer),
     )
     added = {name: getattr(DeletedRuns, name) + getattr(runs.excluded, name) for name in ("runs", "seconds")}
     return runs.on_conflict_do_update(index_elements=["analyzer", "status", "cached"], set_=added)

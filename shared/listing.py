@@ -117,18 +117,20 @@ def realtime_factors_by_model(ledger: Ledger, profile: str) -> dict[tuple[str, s
 
 
 def _recent_factors(ledger: Ledger, profile: str) -> Iterator[tuple[AnalyzerReport, float]]:
+    """Of runs at full rates: who saw fewer pictures for the deadline's sake says nothing about all of them."""
     recent = (
-        sa.select(Job.id)
+        sa.select(Job.id, Job.plan)
         .where(Job.profile == profile, Job.state.not_in(OPEN_STATES))
         .order_by(Job.id.desc())
         .limit(RECENT_JOBS)
     )
-    query = sa.select(Run).where(Run.job_id.in_(recent), Run.status == "ok", Run.attempts > 0)
     with ledger.session() as session:
+        slower = {row.id: (row.plan or {}).get("slower", {}) for row in session.execute(recent)}
+        query = sa.select(Run).where(Run.job_id.in_(slower), Run.status == "ok", Run.attempts > 0)
         runs = session.scalars(query).all()
     for run in runs:
         report = run.outcome
-        if report.receipt.realtime_factor is not None:
+        if report.receipt.realtime_factor is not None and run.analyzer not in slower[run.job_id]:
             yield report, report.receipt.realtime_factor
 
 

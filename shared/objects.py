@@ -184,14 +184,19 @@ class ObjectStorage(Storage):
             bucket.rm(remote, recursive=True)
         Storage(self.folder).remove(key)
 
-    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
-        """An address that anybody may read the object from for so long, as a file of that name and type."""
+    def download_url(
+        self, key: str, *, seconds: int, name: str = "", mimetype: str = "", head: bool = False
+    ) -> str | None:
+        """An address that anybody may read the object from for so long, as a file of that name and type.
+
+        It is an attachment: browsers ignore `download` in a link to another origin, and players ignore the disposition.
+        """
         said = {"ResponseContentType": mimetype} if mimetype else {}
         if name:
-            said["ResponseContentDisposition"] = f"inline; filename*=UTF-8''{quote(name, safe='')}"
-        remote = self._remote(key)
+            said["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+        remote, method = self._remote(key), "head_object" if head else "get_object"
         with self._asking(self.bucket.public_endpoint) as bucket:
-            return str(bucket.sign(remote, expiration=seconds, **said))
+            return str(bucket.sign(remote, expiration=seconds, client_method=method, **said))
 
     def check(self) -> None:
         """Ask the bucket whether it is there and lets us in, and whether this host can keep copies."""
@@ -307,6 +312,7 @@ class ObjectStorage(Storage):
                 "connect_timeout": patience.connect_seconds,
                 "read_timeout": patience.read_seconds,
                 "retries": {"total_max_attempts": patience.attempts, "mode": "standard"},
+                "signature_version": "s3v4",  # addresses are signed with version 2 otherwise, which AWS refuses
             },
             "use_listings_cache": False,
         }

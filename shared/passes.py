@@ -14,7 +14,7 @@ from pathlib import Path
 from shared.digests import sha256_of
 from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import RESERVED, USE_LOCK, make_room, reserve
-from shared.isolated import Call, decoding
+from shared.isolated import DECODER_KILLED, Call, decoding
 from shared.locks import FileLock
 from shared.renditions import Rendition, estimate_bytes
 from shared.schema import Frozen, MediaInfo
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 REFUSED = "refused.json"
 REFUSED_SECONDS = 3600.0
-COSTLY = frozenset({"decoder_crashed", "too_slow", "too_much_memory"})
+COSTLY = frozenset({"decoder_crashed", DECODER_KILLED, "too_slow", "too_much_memory"})
 
 _running: weakref.WeakSet[BackgroundPass] = weakref.WeakSet()
 
@@ -35,12 +35,14 @@ class _Noted(Frozen):
 
     code: str
     message: str
+    retryable: bool = False
 
 
 def note_refusal(folder: Path, error: Exception) -> None:
     """Note that a video crashes its decoder or takes too much, so that no other process tries the same at once."""
     if isinstance(error, BadInput) and error.code in COSTLY:
-        (folder / REFUSED).write_text(_Noted(code=error.code, message=error.message).model_dump_json())
+        noted = _Noted(code=error.code, message=error.message, retryable=error.retryable)
+        (folder / REFUSED).write_text(noted.model_dump_json())
 
 
 def noted_refusal(folder: Path) -> BadInput | None:
@@ -51,7 +53,7 @@ def noted_refusal(folder: Path) -> BadInput | None:
         noted = _Noted.model_validate_json((folder / REFUSED).read_text())
     except FileNotFoundError:
         return None
-    return BadInput(noted.message, code=noted.code)
+    return BadInput(noted.message, code=noted.code, retryable=noted.retryable)
 
 
 class BackgroundPass:

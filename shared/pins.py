@@ -29,7 +29,8 @@ from pydantic import (
 from shared.errors import BadInput
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-FileName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+PLAIN_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FileName = Annotated[str, Field(pattern=PLAIN_NAME)]
 """One plain name: it becomes a file in the entry's folder, so no separators and no leading dot."""
 
 Number = Literal["fp32", "bf16", "int8", "nf4"]

@@ -220,6 +220,11 @@ def within(one: FrozenT, duration: float) -> FrozenT:
     return one.model_copy(update=changed) if changed else one
 
 
+def track_length(track: BaseTrack) -> int:
+    """How many items or values a track has."""
+    return len(track.values) if isinstance(track, SeriesTrack) else len(getattr(track, "items", ()))
+
+
 class TrackSet(Frozen):
     """What one analyzer returns: one field a track; the field's name is the track's name.
 

@@ -1,4 +1,4 @@
-"""Where videos, outcomes and documents lie. Keys are relative paths; every write is atomic and flushed to disk.
+"""Where videos, outcomes and documents lie. Keys are relative paths; every write is atomic, its bytes flushed to disk.
 
 This is a folder; `shared/objects.py` has the same in an S3 bucket.
 """
@@ -11,7 +11,6 @@ import os
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +24,8 @@ from shared.locks import FileLock
 CHUNK_BYTES = 1 << 20
 LOCK_SECONDS = 10.0
 VIDEOS = "videos"
+NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
+"""What link(2) says where a file system has no hard links, or none more for this file."""
 
 
 class Storage:
@@ -76,7 +77,9 @@ class Storage:
             raise disk_trouble(error, path) from error
 
     def copy(self, key: str, to: str) -> None:
-        """Give what lies under a key a second one, replacing what is there; nobody waits until that lasts.
+        """Give what lies under a key a second one, replacing what is there.
+
+        Nobody waits until the new name lasts; where it does, its bytes are all there.
 
         Raises:
             Infrastructure: the disk cannot be written, or nothing lies under the key.
@@ -86,13 +89,10 @@ class Storage:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(self.path(key), part)
-            except OSError as error:
-                if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV):
-                    raise
-                shutil.copyfile(self.path(key), part)  # a file system without links
-            part.replace(path)
-            part.unlink(missing_ok=True)  # renaming a link over another of the same file leaves both
+                _link(self.path(key), part)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)  # renaming a link over another of the same file leaves both
         except OSError as error:
             raise disk_trouble(error, path) from error
 
@@ -105,7 +105,7 @@ class Storage:
         path = self.path(to)
         try:
             self.path(key).replace(path)
-            _flush_folder(path.parent)
+            _flush(path.parent)
         except OSError as error:
             raise disk_trouble(error, path) from error
 
@@ -167,7 +167,7 @@ class Storage:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             arrived.replace(path)
-            _flush_folder(path.parent)
+            _flush(path.parent)
         except OSError as error:
             raise disk_trouble(error, path) from error
 
@@ -184,13 +184,18 @@ class Storage:
         except OSError as error:
             raise disk_trouble(error, path) from error
 
-    def download_url(self, key: str, *, seconds: int, name: str = "", mimetype: str = "") -> str | None:
-        """An address that anybody may read the blob from for so long; None where only this service can serve it."""
+    def download_url(
+        self, key: str, *, seconds: int, name: str = "", mimetype: str = "", head: bool = False
+    ) -> str | None:
+        """An address that anybody may read the blob from for so long; None where only this service can serve it.
+
+        It is good for GET alone, or with `head` for HEAD alone.
+        """
         return None
 
     def check(self) -> None:
         """Ask whether blobs can be stored here now. Raises Infrastructure or OSError."""
-        probe = self.incoming() / f"probe-{uuid.uuid4().hex}.part"
+        probe = self.incoming() / f"probe-{uuid4().hex}.part"
         probe.write_bytes(b"ready")
         probe.unlink()
 
@@ -224,7 +229,7 @@ class Storage:
                     file.flush()
                     os.fsync(file.fileno())
                     part.replace(path)
-                    _flush_folder(path.parent)
+                    _flush(path.parent)
                 except BaseException:
                     part.unlink(missing_ok=True)
                     raise
@@ -232,12 +237,19 @@ class Storage:
             raise disk_trouble(error, path) from error
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last: the file's new name is the folder's content."""
-    _flush(folder)
+def _link(path: Path, to: Path) -> None:
+    """Give a flushed file a second name; a flushed copy where there are no links."""
+    try:
+        os.link(path, to)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        shutil.copyfile(path, to)
+        _flush(to)
 
 
 def _flush(path: Path) -> None:
+    """Make a file's bytes last, or the names in a folder: a rename lasts when its folder is flushed."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

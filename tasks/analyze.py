@@ -9,7 +9,6 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from socket import gethostname
@@ -21,22 +20,21 @@ from celery.canvas import Signature
 from structlog.contextvars import bound_contextvars
 
 from shared import traces
-from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable, WeightsMissing
+from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
 from shared.events import Event
-from shared.frames import ReadStats, Rendition
+from shared.frames import ReadStats
 from shared.ledger import Ending, Job, Run
 from shared.log import logger
 from shared.schema import (
     AnalyzerReport,
-    BaseTrack,
     ErrorInfo,
     MediaInfo,
     Outcome,
     Receipt,
-    SeriesTrack,
     Span,
     Status,
     TrackSet,
+    track_length,
 )
 from shared.settings import settings
 from shared.storage import cache_key, outcome_key, video_key
@@ -50,7 +48,8 @@ from tasks.models import Engine
 from tasks.node import events, frame_store, ledger, storage, weights
 from tasks.outcomes import staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.registry import AnyAnalyzer, analyzers, dependencies, extra_entry, task_name, weights_entry
+from tasks.provenance import fitted_renditions, weights_digest, weights_used
+from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
 
 log = logger(__name__)
 
@@ -94,16 +93,16 @@ def run(name: str, job_id: str, worker: str | None) -> str:
 
 
 def _stored(work: Work, outcome: Outcome) -> str:
-    job_id, name = work.job.id, work.analyzer.name
+    job_id, name = work.brief.job_id, work.analyzer.name
     mark = work.fingerprint()
     with staged(job_id, [outcome]) as put:
         ended = ledger().end(job_id, outcome.report, attempt=work.attempt.attempts, fingerprint=mark, commit=put)
     if not ended:
         log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=work.attempt.attempts)
         return "superseded"
+    announce(job_id, outcome)
     if outcome.report.status == "ok":
         _keep_for_later(job_id, name, mark)
-    announce(job_id, outcome)
     log.info("analyzed", status=outcome.report.status)
     return outcome.report.status
 
@@ -129,16 +128,14 @@ def announce(job_id: str, outcome: Outcome) -> None:
     events().publish(job_id, Event(type="finished", analyzer=outcome.report.name, report=outcome.report, items=items))
 
 
-def track_length(track: BaseTrack) -> int:
-    """How many items or values a track has."""
-    return len(track.values) if isinstance(track, SeriesTrack) else len(getattr(track, "items", ()))
-
-
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What a job asks for: of its row, only what stays as it is from its planning on may be read."""
+    """What a job asks for: of its row, what stays as it is from its planning on."""
 
-    job: Job
+    job_id: str
+    video_sha256: str
+    profile: str
+    options: Mapping[str, Mapping[str, Any]]
     plan: Plan
     media: MediaInfo
 
@@ -147,7 +144,8 @@ class Brief:
 def _brief(job_id: str) -> Brief:
     """What a job asks for, read once for all its analyzers."""
     job = ledger().job(job_id)
-    return Brief(job, Plan.model_validate(job.plan), MediaInfo.model_validate(job.media))
+    plan, media = Plan.model_validate(job.plan), MediaInfo.model_validate(job.media)
+    return Brief(job.id, job.video_sha256, job.profile, job.options, plan, media)
 
 
 class Work:
@@ -155,9 +153,9 @@ class Work:
 
     def __init__(self, analyzer: AnyAnalyzer, brief: Brief, hold: Hold, worker: str | None) -> None:
         self.analyzer, self.hold, self.worker = analyzer, hold, worker
-        self.job, self.plan, self.media = brief.job, brief.plan, brief.media
+        self.brief, self.plan, self.media = brief, brief.plan, brief.media
         self.attempt: Run = hold.run
-        self.options: Mapping[str, Any] = self.job.options.get(analyzer.name, {})
+        self.options: Mapping[str, Any] = brief.options.get(analyzer.name, {})
         self.started = time.monotonic()
         self.load_seconds = 0.0
         self.hardware = ON_CPU
@@ -192,30 +190,30 @@ class Work:
         }
         return fingerprint(
             self.analyzer,
-            video_sha256=self.job.video_sha256,
-            weights=weights_digest(self.analyzer, self.job.profile),
+            video_sha256=self.brief.video_sha256,
+            weights=weights_digest(self.analyzer, self.brief.profile),
             options=self.options,
-            renditions=fitted_renditions(self.analyzer, self.job.profile, self.plan),
+            renditions=fitted_renditions(self.analyzer, self.brief.profile, self.plan),
             inputs=inputs,
         )
 
     @cached_property
     def inputs(self) -> Mapping[str, Ending]:
         """How the analyzers that this one may read have ended: all had before it began, so that once is enough."""
-        return endings(ledger(), self.job.id, dependencies(self.analyzer))
+        return endings(ledger(), self.brief.job_id, dependencies(self.analyzer))
 
     @property
     def _is_poison(self) -> bool:
         return self.attempt.deaths >= settings().max_attempts
 
     def _is_over(self) -> bool:
-        return self.hold.lost or ledger().is_cancelled(self.job.id)
+        return self.hold.lost or ledger().is_cancelled(self.brief.job_id)
 
     def _refuse(self) -> None:
         if self._is_poison:
             message = f"its process died in each of {self.attempt.deaths} attempts, of {self.attempt.died_of} at last"
             raise ReelgraphError(message, code="worker_died")
-        if ledger().is_cancelled(self.job.id):
+        if ledger().is_cancelled(self.brief.job_id):
             raise Cancelled("the job was cancelled")
         for name in self.analyzer.requires:
             if name not in self.inputs or not self.inputs[name].has_result:
@@ -231,14 +229,14 @@ class Work:
         return ready
 
     def _analyze(self, ready: Loaded) -> TrackSet:
-        video = storage().path(video_key(self.job.video_sha256))
+        video = storage().path(video_key(self.brief.video_sha256))
         media = JobMedia(
             info=self.media,
             plan=self.plan,
             open_reader=lambda check: frame_store().open(
                 video, self.media, self.plan.renditions, check=check, began=self._count_pass
             ),
-            tracks=stored_tracks(storage(), self.job.id, self.inputs),
+            tracks=stored_tracks(storage(), self.brief.job_id, self.inputs),
             cancelled=self._is_over,
             report=self._progress,
         )
@@ -249,19 +247,19 @@ class Work:
 
     def _count_pass(self) -> None:
         try:
-            ledger().count_decode_pass(self.job.id, self.analyzer.name)
+            ledger().count_decode_pass(self.brief.job_id, self.analyzer.name)
         except Infrastructure as error:  # a figure in the document is not worth the work
-            log.warning("decode_pass_not_counted", job=self.job.id, error=error.message)
+            log.warning("decode_pass_not_counted", job=self.brief.job_id, error=error.message)
 
     def _progress(self, fraction: float) -> None:
         event = Event(type="progress", analyzer=self.analyzer.name, fraction=round(fraction, 3))
-        events().publish(self.job.id, event)
+        events().publish(self.brief.job_id, event)
 
     def _analysed(self, result: TrackSet) -> tuple[Span, ...]:
         duration = self.media.duration_seconds
         if result.analysed is not None:
             spans = result.analysed
-        elif self.analyzer.reads(self.job.profile):
+        elif self.analyzer.reads(self.brief.profile):
             spans = tuple(self.stats.spans)
         else:
             spans = ((0.0, duration),)
@@ -283,7 +281,7 @@ class Work:
             case _:
                 reason = ErrorInfo(code="analyzer_error", message=f"{type(error).__name__}: {error}")
         if status == "failed":
-            log.error("analyzer_failed", job=self.job.id, analyzer=self.analyzer.name, exc_info=error)
+            log.error("analyzer_failed", job=self.brief.job_id, analyzer=self.analyzer.name, exc_info=error)
         return status, reason
 
     def _report(self, status: Status, analysed: tuple[Span, ...], error: ErrorInfo | None = None) -> AnalyzerReport:
@@ -291,7 +289,7 @@ class Work:
             name=self.analyzer.name,
             version=self.analyzer.version,
             status=status,
-            weights=weights_digest(self.analyzer, self.job.profile),
+            weights=weights_digest(self.analyzer, self.brief.profile),
             options=dict(self.options),
             analysed=analysed,
             error=error,
@@ -302,7 +300,7 @@ class Work:
         seconds = time.monotonic() - self.started
         queued = self.attempt.queued_at
         began = self.attempt.started_at
-        used = weights_used(self.analyzer, self.job.profile)
+        used = weights_used(self.analyzer, self.brief.profile)
         return Receipt(
             queue_seconds=round(max(0.0, began - queued), 3) if queued and began else None,
             load_seconds=round(self.load_seconds, 3),
@@ -324,31 +322,6 @@ class Work:
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,
         )
-
-
-def weights_digest(analyzer: AnyAnalyzer, profile: str) -> str | None:
-    """What stands for the weights that the analyzer uses in the profile, those of its extra included if they are here.
-
-    None without weights and for unlocked ones.
-    """
-    digests = []
-    for name in weights_used(analyzer, profile):
-        with suppress(WeightsMissing):
-            digests.append(weights().digest(name))
-    return "+".join(digests) or None
-
-
-def weights_used(analyzer: AnyAnalyzer, profile: str) -> tuple[str, ...]:
-    """The entries that the analyzer works with in the profile: its weights', and that of its extra if it is here."""
-    entry, extra = weights_entry(analyzer, profile), extra_entry(analyzer, profile)
-    has_extra = extra is not None and weights().on_disk(extra) == "complete"
-    return tuple(name for name in (entry, extra if has_extra else None) if name)
-
-
-def fitted_renditions(analyzer: AnyAnalyzer, profile: str, plan: Plan) -> tuple[str, ...]:
-    """Keys of the renditions that the analyzer really reads."""
-    given: dict[str, Rendition] = {**plan.frames, **plan.audio}
-    return tuple(given[need.key].key for need in analyzer.reads(profile) if need.key in given)
 
 
 def _peak_rss_mib() -> float:

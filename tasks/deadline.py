@@ -1,13 +1,14 @@
 """A job whose deadline leaves no time for all: what is read at a lower rate, what is left out, and why.
 
-Decided before anything is queued, from measured seconds per second of video alone, so the same job on the same profile
-is planned the same way. Frame rates come first, since half of the pictures say more than none; then analyzers that
-nobody named, those first that are worth least for the seconds they take.
+Decided before anything is queued, from what the analyzers that have to run declare to take, never from this machine's
+receipts: the same job with the same time left and the same cache is planned the same way. Frame rates come first, since
+half of the pictures say more than none; then analyzers that nobody named, those first that are worth least for the
+seconds they take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.frames import Frames, Rendition
@@ -18,11 +19,13 @@ from tasks.analyzer import ESSENTIAL
 from tasks.registry import AnyAnalyzer, dependencies, levels
 
 MARGIN = 2.0
-"""A whole job on 2 shared cores took 13 s where its analyzers' costs forecast 7 (docs/performance.md, "Start")."""
+"""A cold job on 2 shared cores ended 23.6 - 10.1 s after its workers had loaded (docs/performance.md, "Start"), where
+its analyzers' costs forecast 7.8: 1.7 times as long, and a little more."""
 RUN_SECONDS = 0.03
-"""What one analyzer more costs beside its work (docs/performance.md, "Orchestration": 26.5 ms)."""
-LOWEST_FPS = 1.0
-LOWEST_SHARE = 0.25
+"""One analyzer more cost 26.5 ms beside its work, before that was halved (docs/performance.md, "Orchestration")."""
+SLOWEST_FPS = 1.0
+"""Pictures a second: a rate that is halved for the deadline's sake stays at this or above."""
+SLOWEST_SHARE = 0.25
 """Of the rate that is asked for: below it nobody has looked at what trackers find."""
 
 
@@ -38,12 +41,28 @@ class Economy:
     """Why an analyzer sees fewer pictures, by its name."""
     left_out: dict[str, str]
     """Why an analyzer does not run, by its name."""
-    notes: tuple[str, ...] = ()
-    """All of it in sentences, for the document."""
+    late: str = ""
+    """That even what is left may be too much."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All of it in sentences, for the document."""
+        said = tuple(f"{name}: {sentence}" for name, sentence in sorted({**self.slower, **self.left_out}.items()))
+        return (*said, self.late) if said and self.late else said
+
+    def of(self, names: Iterable[str]) -> Economy:
+        """The same, of these analyzers alone."""
+        kept = set(names)
+        return replace(
+            self,
+            costs={one: cost for one, cost in self.costs.items() if one in kept},
+            slower={one: why for one, why in self.slower.items() if one in kept},
+            left_out={one: why for one, why in self.left_out.items() if one in kept},
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Workload:
     """What there is to do, and by when."""
 
     chosen: tuple[AnyAnalyzer, ...]
@@ -53,17 +72,17 @@ class Task:
     media: MediaInfo
     fitted: Mapping[Rendition, Rendition]
 
-    def without(self, names: Collection[str]) -> Task:
+    def without(self, names: Collection[str]) -> Workload:
         """The same with fewer analyzers."""
         return replace(self, chosen=tuple(one for one in self.chosen if one.name not in names))
 
-    def slowed(self, need: Frames) -> Task | None:
+    def slowed(self, need: Frames) -> Workload | None:
         """The same with half of the pictures of one rendition; None when that is too few."""
         given = self.fitted[need]
         if need.fps is None or not isinstance(given, Frames):
             return None  # who asks for every frame looks for what lasts for one
         half = rate(given, self.media) / 2
-        if half < max(LOWEST_FPS, LOWEST_SHARE * rate(need, self.media)):
+        if half < max(SLOWEST_FPS, SLOWEST_SHARE * rate(need, self.media)):
             return None
         return replace(self, fitted={**self.fitted, need: replace(given, fps=half)})
 
@@ -106,39 +125,39 @@ class Task:
         return rate(given, self.media) / rate(need, self.media) if isinstance(given, Frames) else 1.0
 
 
-def economise(task: Task, remaining_seconds: float) -> Economy:
-    """What of the task fits the time: all of it, all of it at lower rates, or less of it at rates as high as can be."""
+def economise(load: Workload, remaining_seconds: float) -> Economy:
+    """What of it fits the time: all of it, all of it at lower rates, or less of it at rates as high as can be."""
     time = remaining_seconds / MARGIN
-    kept, lowest = task, _lowest(task)
+    kept, lowest = load, _lowest(load)
     while lowest.seconds() > time:
         leaving = _worth_least(lowest, kept.named)
         if not leaving:
-            return _economy(task, lowest, remaining_seconds)
+            return _economy(load, lowest, remaining_seconds)
         kept, lowest = kept.without(leaving), lowest.without(leaving)
-    return _economy(task, _lowered(kept, time), remaining_seconds)
+    return _economy(load, _lowered(kept, time), remaining_seconds)
 
 
-def _lowest(task: Task) -> Task:
-    """The task with every rate as low as it may be."""
-    while slower := _slowed(task):
-        task = next(iter(slower.values()))
-    return task
+def _lowest(load: Workload) -> Workload:
+    """The workload with every rate as low as it may be."""
+    while slower := _slowed(load):
+        load = next(iter(slower.values()))
+    return load
 
 
-def _lowered(task: Task, time: float) -> Task:
-    """Halve the rate that saves most until the task fits."""
-    while task.seconds() > time and (slower := _slowed(task)):
-        task = min(slower.items(), key=lambda named: (named[1].seconds(), named[1].work(), named[0]))[1]
-    return task
+def _lowered(load: Workload, time: float) -> Workload:
+    """Halve the rate that saves most until it fits."""
+    while load.seconds() > time and (slower := _slowed(load)):
+        load = min(slower.items(), key=lambda named: (named[1].seconds(), named[1].work(), named[0]))[1]
+    return load
 
 
-def _slowed(task: Task) -> dict[str, Task]:
-    """The task with one rate halved, for each that may be."""
-    pictures = dict.fromkeys(need for one in task.chosen for need in task.needs(one) if isinstance(need, Frames))
-    return {need.key: slower for need in pictures if (slower := task.slowed(need)) is not None}
+def _slowed(load: Workload) -> dict[str, Workload]:
+    """The workload with one rate halved, for each that may be."""
+    pictures = dict.fromkeys(need for one in load.chosen for need in load.needs(one) if isinstance(need, Frames))
+    return {need.key: slower for need in pictures if (slower := load.slowed(need)) is not None}
 
 
-def _worth_least(planned: Task, named: Collection[str]) -> set[str]:
+def _worth_least(planned: Workload, named: Collection[str]) -> set[str]:
     """The analyzers to leave out next: one with what requires it, of the lowest value for the time that it saves."""
     before, found = planned.seconds(), dict[tuple[float, float, str], set[str]]()
     for analyzer in planned.chosen:
@@ -163,30 +182,27 @@ def _with_dependents(name: str, chosen: Sequence[AnyAnalyzer]) -> set[str]:
     return leaving
 
 
-def _economy(task: Task, planned: Task, remaining_seconds: float) -> Economy:
+def _economy(load: Workload, planned: Workload, remaining_seconds: float) -> Economy:
     left = max(0.0, remaining_seconds)
-    full, expected = MARGIN * task.seconds(), MARGIN * planned.seconds()
+    full, expected = MARGIN * load.seconds(), MARGIN * planned.seconds()
     why = f"all that was asked for would take about {full:.0f} s, and {left:.0f} s are left until the job's deadline"
-    fewer = [one for one in planned.chosen if _is_slower(task, planned, one)]
-    slower = {one.name: f"{_rates(task, planned, one)}: {why}" for one in fewer}
+    fewer = [one for one in planned.chosen if _is_slower(load, planned, one)]
+    slower = {one.name: f"{_rates(load, planned, one)}: {why}" for one in fewer}
     staying = {one.name for one in planned.chosen}
-    left_out = {one.name: f"left out: {why}" for one in task.chosen if one.name not in staying}
-    notes = [f"{name}: {sentence}" for name, sentence in sorted({**slower, **left_out}.items())]
-    if expected > left and notes:
-        notes.append(f"What is left will take about {expected:.0f} s, too: some of it may not end by the deadline.")
-    return Economy(
-        dict(planned.fitted), {one.name: planned.cost(one) for one in planned.chosen}, slower, left_out, tuple(notes)
-    )
+    left_out = {one.name: f"left out: {why}" for one in load.chosen if one.name not in staying}
+    late = f"What is left would take about {expected:.0f} s, too: some of it may not end by the deadline."
+    costs = {one.name: planned.cost(one) for one in planned.chosen}
+    return Economy(dict(planned.fitted), costs, slower, left_out, late if expected > left else "")
 
 
-def _is_slower(task: Task, planned: Task, analyzer: AnyAnalyzer) -> bool:
-    return any(planned.fitted[need] != task.fitted[need] for need in task.needs(analyzer))
+def _is_slower(load: Workload, planned: Workload, analyzer: AnyAnalyzer) -> bool:
+    return any(planned.fitted[need] != load.fitted[need] for need in load.needs(analyzer))
 
 
-def _rates(task: Task, planned: Task, analyzer: AnyAnalyzer) -> str:
-    pairs = ((task.fitted[need], planned.fitted[need]) for need in task.needs(analyzer))
+def _rates(load: Workload, planned: Workload, analyzer: AnyAnalyzer) -> str:
+    pairs = ((load.fitted[need], planned.fitted[need]) for need in load.needs(analyzer))
     changed = [
-        f"{rate(now, task.media):.3g} instead of {rate(asked, task.media):.3g} pictures a second"
+        f"{rate(now, load.media):.3g} instead of {rate(asked, load.media):.3g} pictures a second"
         for asked, now in pairs
         if asked != now and isinstance(asked, Frames) and isinstance(now, Frames)
     ]

@@ -14,6 +14,10 @@ from types import ModuleType
 from shared.errors import Infrastructure
 
 MIB = 1 << 20
+LOST = ("CUDA error", "CUDA failed with error", "cuBLAS failed with status CUBLAS_STATUS_EXECUTION_FAILED")
+"""Torch's words for a failed GPU, then those of CTranslate2 (CUDA_CHECK and CUBLAS_CHECK in its src/cuda/utils.h)."""
+UNFIT = ("CUDA failed with error CUDA driver version is insufficient", "CUDA failed with error no kernel image")
+"""What CTranslate2 says where it was built for another driver or GPU: others in the process go on."""
 RUNS_BEFORE_RECORDING = 3
 """As torch's documentation of CUDA graphs has it: libraries set themselves up in the first runs."""
 
@@ -29,6 +33,11 @@ class Device:
     def is_gpu(self) -> bool:
         """Whether it is a GPU."""
         return self.name != "cpu"
+
+    @property
+    def kind(self) -> str:
+        """Its name without a number, for runtimes that number devices by themselves."""
+        return self.name.partition(":")[0]
 
 
 CPU = Device("cpu")
@@ -162,10 +171,26 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_lost(error: BaseException) -> bool:
     """Whether the error leaves this process without a usable GPU: every later call on it would fail, too."""
-    torch = _torch()
-    if torch is None or is_out_of_memory(error):
+    if is_out_of_memory(error) or any(words in str(error) for words in UNFIT):
         return False
-    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+    torch = _torch()
+    if torch and isinstance(error, torch.AcceleratorError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in LOST)
+
+
+def told(error: BaseException, entry: str, device: Device) -> DeviceLost | OutOfDeviceMemory | None:
+    """What became of the device while one item of an entry's work was on it; None: the error is none of the device's.
+
+    It keeps nothing of the error: its frames hold tensors.
+    """
+    first = str(error).partition("\n")[0]
+    if is_lost(error):
+        return DeviceLost(f"the GPU failed in {entry}: {first}")
+    if is_out_of_memory(error):
+        what = f"not enough memory on {device.name} for one item of {entry}"
+        return OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({first})")
+    return None
 
 
 def _torch() -> ModuleType | None:

@@ -24,8 +24,6 @@ class Load:
     """What each entry that it uses asks of a GPU."""
     estimate: float = 0.0
     """Seconds of this analyzer with its own weights: for comparing layouts where nothing was measured, never shown."""
-    is_derived: bool = False
-    """Whether its seconds were worked out, and not measured."""
 
     def measured(self, precisions: Mapping[str, Number]) -> float | None:
         """Seconds with its models in these precisions; None where nobody has measured that."""
@@ -84,8 +82,6 @@ class Layout:
     """Seconds of video that go through in a second, the busiest place always busy; without what is unmeasured."""
     unmeasured: tuple[str, ...] = ()
     """Analyzers whose seconds, as their models are placed, nobody has measured."""
-    derived: tuple[str, ...] = ()
-    """Analyzers whose seconds count, and were worked out."""
     undeclared: tuple[str, ...] = ()
     """Entries whose memory nobody has declared: they may not fit."""
 

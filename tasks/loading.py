@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import deque
@@ -33,6 +34,10 @@ from tasks.models import Engine, Engines, Models, Number, agreed, demand
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
 from tasks.registry import AnyAnalyzer, analyzers, extra_entry, has_what_it_needs, used_entries, weights_entry
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+EXPORTED = "REELGRAPH_WORKER_EXPORTED_GPUS"
+"""Holds, as JSON, what CUDA_VISIBLE_DEVICES was before a worker set it; null: nothing."""
 
 log = logger(__name__)
 
@@ -161,9 +166,10 @@ def on_gpu(group: str) -> bool:
 
 
 def devices_shown(worker: str, queues: Sequence[str]) -> str:
-    """CUDA_VISIBLE_DEVICES of a worker of these queues: the one GPU that it uses, none for CPU workers.
+    """CUDA_VISIBLE_DEVICES of a worker of these queues: the GPU that it was given, none for CPU workers.
 
-    The settings choose, else `groups.toml`; what is exported counts as all GPUs that there are.
+    The settings choose, else `groups.toml`; what is exported counts as all GPUs that there are. Where neither says
+    which, it is what is exported, else the first GPU.
 
     Raises:
         BadInput: several GPUs may be meant, or the one that is meant is not shown.
@@ -173,7 +179,21 @@ def devices_shown(worker: str, queues: Sequence[str]) -> str:
         return ""  # a context that nobody needs takes half a GiB of the GPU
     chosen = settings().gpu
     gpu = planned_gpu(worker_of(worker), served) if chosen is None else chosen
-    return visible_devices(gpu, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return visible_devices(gpu, _exported())
+
+
+def show_devices(worker: str, queues: Sequence[str]) -> None:
+    """Set this process's CUDA_VISIBLE_DEVICES, and keep what was exported: at SIGHUP Celery executes the worker again.
+
+    Raises BadInput as `devices_shown` does.
+    """
+    shown, exported = devices_shown(worker, queues), _exported()
+    os.environ |= {VISIBLE: shown, EXPORTED: json.dumps(exported)}
+
+
+def _exported() -> str | None:
+    kept = os.environ.get(EXPORTED)
+    return os.environ.get(VISIBLE) if kept is None else json.loads(kept)
 
 
 def budget_mib(queues: Sequence[str]) -> int | None:

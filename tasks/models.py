@@ -170,6 +170,7 @@ class Models:
         Raises:
             WeightsMissing, WeightsTampered: a file of the entry is not there, or not the pinned one.
             BadInput: the entry names none of these engines.
+            Unavailable: the engine cannot use the files; a checkpoint lacks tensors, a package is not installed.
             NoDevice: it fits the GPU memory of this worker in no precision that it may have.
         """
         return self._made(self._required_entry(), kinds)
@@ -178,7 +179,7 @@ class Models:
         """The engine of the entry that the analyzer can do without; None where there is none or its files are not here.
 
         Raises:
-            WeightsTampered, BadInput, NoDevice: as `engine` does.
+            WeightsTampered, BadInput, NoDevice: as `engine` does. Unavailable: the engine cannot use the files.
         """
         if self.extra is None:
             return None

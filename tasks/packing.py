@@ -79,17 +79,21 @@ def _best_cards(on_gpu: Mapping[str, Sequence[Load]], beside: Sequence[_Way], gp
     """The GPUs that are used, in the best of all layouts: each group alone, or some in one worker."""
     known: dict[Groups, list[_Way]] = {}
     best: list[Card] | None = None
-    so_far: tuple[int, float] | None = None
+    score: Score | None = None
+    workers = 0
     for sharing in _sharings(tuple(on_gpu)):
+        better_than = score
+        if score is not None and len(sharing) < workers:
+            if score[0] == 0:
+                break  # all models are in their best precisions: fewer workers bring nothing more
+            better_than = (*score[:2], -1.0, -1.0)  # no seconds are below 0: only steps or lowered work can win
         for groups in sharing:
             if groups not in known:
                 members = _of(on_gpu, groups)
                 known[groups] = [_way(groups, rung, members) for rung in _rungs(members)]
-        search = _Search([known[groups] for groups in sharing], beside, gpus, memory_mib, better_than=so_far)
+        search = _Search([known[groups] for groups in sharing], beside, gpus, memory_mib, better_than=better_than)
         if (found := search.best()) is not None:
-            best, so_far = found, search.closeness
-        if so_far is not None and so_far[0] == 0:
-            break  # all models are in their best precisions: to share a worker brings nothing more
+            best, score, workers = found, search.score, len(sharing)
     if best is None:
         raise _refusal(on_gpu, gpus, memory_mib)
     return best
@@ -155,7 +159,7 @@ class _Search:
         gpus: int,
         memory_mib: int,
         *,
-        better_than: tuple[int, float] | None = None,
+        better_than: Score | None = None,
     ) -> None:
         self._ways = sorted(ways, key=lambda each: (-each[-1].need_mib, each[0].groups))
         self._beside = beside
@@ -163,8 +167,8 @@ class _Search:
         least = [min(each, key=lambda way: way.busy_on_gpu) for each in self._ways]
         self._average = sum(way.busy_on_gpu for way in least) / gpus
         self._known_copies: dict[tuple[object, ...], dict[Groups, int]] = {}
-        # no score is below 0 seconds: what is found has fewer steps, or less work in lower precisions
-        self._score: Score | None = (*better_than, -1.0, -1.0) if better_than is not None else None
+        self.score = better_than
+        """Of what was found."""
         self._cards: list[Card] | None = None
 
     def best(self) -> list[Card] | None:
@@ -173,18 +177,13 @@ class _Search:
             self._place(0, [])
         return self._cards
 
-    @property
-    def closeness(self) -> tuple[int, float] | None:
-        """Steps from the best precisions, and work in lower ones, of what was found."""
-        return self._score[:2] if self._score is not None else None
-
     def _place(self, number: int, cards: list[Card]) -> None:
-        if self._score is not None and self._bound(cards) >= self._score:
+        if self.score is not None and self._bound(cards) >= self.score:
             return
         if number == len(self._ways):
             score = self._bound(cards)
-            if self._score is None or score < self._score:
-                self._score, self._cards = score, list(cards)
+            if self.score is None or score < self.score:
+                self.score, self._cards = score, list(cards)
             return
         for way in self._ways[number]:
             for place in range(min(len(cards) + 1, self._gpus)):
@@ -198,14 +197,14 @@ class _Search:
         A later group can take a GPU that is now left for one more worker, so a part counts on all of them.
         """
         ways = [way for card in cards for way in card]
-        # rounded: in which order the work of groups is added up shall make no difference
-        steps, lowered = sum(way.rung.steps for way in ways), round(sum(way.lowered for way in ways), 9)
+        steps, lowered = sum(way.rung.steps for way in ways), sum(way.lowered for way in ways)
         if len(ways) < len(self._ways):
             copies = {way.groups: 1 + self._gpus - len(cards) for way in ways}
         else:
             copies = self._copies(cards)
         busiest = max(self._average, _busiest(cards, copies, self._beside))
-        return steps, lowered, busiest, _latency(cards, self._beside)
+        # rounded: in which order the work of groups is added up shall make no difference
+        return steps, round(lowered, 9), round(busiest, 9), round(_latency(cards, self._beside), 9)
 
     def _copies(self, cards: Sequence[Card]) -> dict[Groups, int]:
         """Kept, since which groups share a GPU makes no difference to it."""
@@ -220,7 +219,7 @@ def _copies(cards: Sequence[Card], gpus: int) -> dict[Groups, int]:
     ways = [way for card in cards for way in card]
     copies = {way.groups: 1 for way in ways}
     for _ in range(gpus - len(cards) if ways else 0):
-        busiest = max(ways, key=lambda way: way.busy / copies[way.groups])
+        busiest = max(ways, key=lambda way: (round(way.busy / copies[way.groups], 9), sorted(way.groups)))
         copies[busiest.groups] += 1
     return copies
 
@@ -285,12 +284,10 @@ def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -
     cards: dict[int, Card] = {}
     beside: list[_Way] = []
     unmeasured: list[str] = []
-    derived: list[str] = []
     for groups, worker in first.items():
         members = _of(loads, groups)
         precisions = {model.entry: model.precision for model in worker.models}
         unmeasured += [load.analyzer for load in members if load.measured(precisions) is None]
-        derived += [load.analyzer for load in members if load.is_derived and load.measured(precisions) is not None]
         known = [replace(load, seconds=load.measured(precisions), estimate=0.0) for load in members]
         way = _way(groups, Rung(precisions, 0, 0), known)
         if worker.gpu is None:
@@ -304,6 +301,5 @@ def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -
         least_latency=_latency(list(cards.values()), beside),
         most_throughput=1 / busiest if busiest else 0.0,
         unmeasured=tuple(sorted(unmeasured)),
-        derived=tuple(sorted(derived)),
         undeclared=tuple(sorted({m.entry for worker in workers for m in worker.models if m.vram_mib is None})),
     )

@@ -111,12 +111,12 @@ def plan(
 ) -> Plan:
     """The plan for the analyzers that have to run.
 
-    `economy` says what of it the deadline has time for; `notes` come before its own.
+    `economy` says what of these and others the deadline has time for; `notes` come before its own.
     """
     chosen = tuple(one for one in chosen if one.name not in economy.left_out)
     duration = media.duration_seconds
     most = max(LATE_SECONDS, remaining_seconds)
-    costs, fitted = economy.costs, economy.renditions
+    costs, fitted = {one.name: economy.costs[one.name] for one in chosen}, economy.renditions
     limits = {name: min(max(LEAST_SECONDS, cost * duration * SLACK + duration), most) for name, cost in costs.items()}
     given = {need.key: fitted[need] for one in chosen for need in one.reads(profile) if need in fitted}
     return Plan(

@@ -8,19 +8,20 @@ from collections.abc import Mapping, Sequence
 from shared import traces
 from shared.errors import ReelgraphError
 from shared.events import Event
-from shared.frames import Fit, Rendition, fit
+from shared.frames import Rendition, fit
 from shared.ledger import Job, Run
 from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
 from shared.storage import cache_key
-from tasks.analyze import announce, weights_digest
+from tasks.analyze import announce
 from tasks.celery import app
-from tasks.deadline import Task, economise
+from tasks.deadline import Economy, Workload, economise
 from tasks.inputs import parse_outcome
 from tasks.node import events, ledger, storage
 from tasks.outcomes import staged
 from tasks.plan import Plan, Refused, fingerprint, measured, plan, refused, wanted
+from tasks.provenance import weights_digest
 from tasks.registry import AnyAnalyzer, dependencies, levels, select
 
 log = logger(__name__)
@@ -40,10 +41,17 @@ def _prepare(job: Job) -> None:
     chosen = select(job.requested or None)
     room = fit(wanted(chosen, job.profile, media), media, settings().frame_store_bytes)
     known = _Known(job, media, room.renditions)
-    for level in levels(chosen):
-        for analyzer in level:
-            known.look(analyzer)
-    drawn = _drawn(job, media, room, known, [one for one in chosen if one.name not in known.outcomes])
+    known.look_at(chosen)
+    remaining = job.remaining_seconds
+    known, economy = _economised(known, chosen, remaining)
+    drawn = plan(
+        [one for one in chosen if one.name not in known.outcomes],
+        profile=job.profile,
+        media=media,
+        remaining_seconds=remaining,
+        economy=economy,
+        notes=room.notes,
+    )
     runs = [*_runs_to_do(job.id, drawn), *known.runs()]
     with staged(job.id, tuple(known.outcomes.values())) as put:
         started = ledger().start(job.id, drawn.model_dump(mode="json"), runs, commit=put)
@@ -53,22 +61,20 @@ def _prepare(job: Job) -> None:
             announce(job.id, outcome)
 
 
-def _drawn(job: Job, media: MediaInfo, room: Fit, known: _Known, to_run: Sequence[AnyAnalyzer]) -> Plan:
-    """The plan for what has to run; what the deadline leaves no time for is decided, too."""
-    remaining = job.remaining_seconds
-    costs = measured(to_run, job.profile, job.options)
-    economy = economise(Task(tuple(to_run), costs, job.requested, job.profile, media, room.renditions), remaining)
-    for analyzer in to_run:
-        if (why := economy.left_out.get(analyzer.name)) is not None:
-            known.leave_out(analyzer, ErrorInfo(code="deadline", message=why, retryable=True))
-    return plan(
-        to_run,
-        profile=job.profile,
-        media=media,
-        remaining_seconds=remaining,
-        economy=economy,
-        notes=room.notes,
-    )
+def _economised(known: _Known, chosen: Sequence[AnyAnalyzer], remaining_seconds: float) -> tuple[_Known, Economy]:
+    """What the job does with the time that is left, and what is known then.
+
+    It is planned like a job before it that was as short of time if that one has found anything; else for what has to
+    run alone.
+    """
+    to_run = [one for one in chosen if one.name not in known.outcomes]
+    everything = [one for one in chosen if one in to_run or known.has_result(one)]
+    economy = economise(known.workload(everything), remaining_seconds).of(one.name for one in to_run)
+    then = known.under(economy, to_run)
+    if len(everything) > len(to_run) and not any(map(then.has_result, to_run)):
+        economy = economise(known.workload(to_run), remaining_seconds)
+        then = known.under(economy, to_run)
+    return then, economy
 
 
 def _runs_to_do(job_id: str, drawn: Plan) -> list[Run]:
@@ -85,8 +91,41 @@ class _Known:
         self.outcomes: dict[str, Outcome] = {}
         self.marks: dict[str, str | None] = {}
         self.fresh = set(job.fresh or ())
+        self.slower: Mapping[str, str] = {}
 
-    def look(self, analyzer: AnyAnalyzer) -> None:
+    def workload(self, counted: Sequence[AnyAnalyzer]) -> Workload:
+        """All that these analyzers have to do at the rates that were asked for."""
+        job = self.job
+        costs = measured(counted, job.profile, job.options)
+        named = (*job.requested, *(job.fresh or ()))
+        return Workload(tuple(counted), costs, named, job.profile, self.media, self.fitted)
+
+    def under(self, economy: Economy, to_run: Sequence[AnyAnalyzer]) -> _Known:
+        """What is known when these analyzers run at an economy's rates, or are left out."""
+        if not economy.notes:
+            return self
+        then = _Known(self.job, self.media, economy.renditions)
+        then.outcomes, then.marks, then.fresh = dict(self.outcomes), dict(self.marks), set(self.fresh)
+        then.slower = economy.slower
+        for analyzer in to_run:
+            if (why := economy.left_out.get(analyzer.name)) is not None:
+                reason = ErrorInfo(code="deadline", message=why, retryable=True)
+                weights = weights_digest(analyzer, self.job.profile)
+                then._decide(analyzer, weights, Refused("skipped", reason))
+        then.look_at([one for one in to_run if one.name not in then.outcomes])
+        return then
+
+    def has_result(self, analyzer: AnyAnalyzer) -> bool:
+        """Whether its result was found in the cache."""
+        return analyzer.name in self.outcomes and self.marks[analyzer.name] is not None
+
+    def look_at(self, chosen: Sequence[AnyAnalyzer]) -> None:
+        """Decide what is known of these analyzers, those first that others depend on."""
+        for level in levels(chosen):
+            for analyzer in level:
+                self._look(analyzer)
+
+    def _look(self, analyzer: AnyAnalyzer) -> None:
         """Decide one analyzer; those it depends on were looked at before."""
         weights = weights_digest(analyzer, self.job.profile)
         traits = settings().infer_personal_traits
@@ -101,12 +140,9 @@ class _Known:
         if self._is_fresh(analyzer):
             self.fresh.add(analyzer.name)
         elif (cached := _cached(mark)) is not None:
-            report = cached.report.model_copy(update={"receipt": Receipt(cache_hit=True)})
+            receipt = Receipt(cache_hit=True, notes=tuple(filter(None, [self.slower.get(analyzer.name)])))
+            report = cached.report.model_copy(update={"receipt": receipt})
             self.outcomes[analyzer.name] = cached.model_copy(update={"report": report})
-
-    def leave_out(self, analyzer: AnyAnalyzer, reason: ErrorInfo) -> None:
-        """Decide that an analyzer does not run."""
-        self._decide(analyzer, weights_digest(analyzer, self.job.profile), Refused("skipped", reason))
 
     def runs(self) -> list[Run]:
         """The ledger's rows of what is known."""

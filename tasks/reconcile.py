@@ -1,7 +1,7 @@
 """Keeping jobs moving from the ledger alone: a wiped broker, a lost chord or a dead worker delays a job, never ends it.
 
 Beat sends `reconcile` to the control queue every few seconds; running it twice at once does no harm. How long something
-has lasted is measured by this process's own monotonic clock: a machine's clock that is set loses no job.
+has lasted is measured by clocks that nobody sets, the kernel's or this process's own: a clock that is set loses no job.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from shared.clock import boot_id
 from shared.errors import ReelgraphError
 from shared.ledger import Job, Run
 from shared.log import logger
@@ -60,7 +61,9 @@ class Watch:
         return waited
 
     def is_overdue(self, job: Job) -> bool:
-        """Whether a job's time is over: what was left when the job was first seen has passed."""
+        """Whether a job's time is over: by this kernel's ticks, for other hosts' by what was left when first seen."""
+        if job.boot is not None and job.boot == boot_id():
+            return job.remaining_seconds <= 0
         now = time.monotonic()
         return now >= self._due.setdefault(job.id, now + job.remaining_seconds)
 

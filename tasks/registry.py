@@ -105,28 +105,42 @@ def check_models(profile: str | None = None) -> None:
         _check_precision(analyzers()[name], precision, profile or "", entries)
 
 
-def _own(analyzer: AnyAnalyzer, entries: Mapping[str, Entry]) -> list[Entry]:
-    """The entries whose place REELGRAPH_MODELS may give to another: those that it declares, in any profile."""
-    declared = analyzer.weights or analyzer.extra
-    return [entries[name] for name in declared.values() if name is not None]
+def _own(names: Iterable[str | None], entries: Mapping[str, Entry]) -> list[Entry]:
+    return [entries[name] for name in names if name is not None]
+
+
+def _kinds(own: Sequence[Entry]) -> set[str]:
+    """Their kinds; those of their engines where own entries have taken the place of each of them and name none."""
+    engines = {one.engine for one in own}
+    named = {one.kind for one in own if one.kind is not None}
+    return named or {kind for kind, known in KINDS.items() if engines & known.keys()}
 
 
 def _reads(analyzer: AnyAnalyzer, entry: Entry, entries: Mapping[str, Entry]) -> bool:
-    """Whether the analyzer can work with the entry: it is of a kind that it knows, or has the files that it reads."""
-    own = _own(analyzer, entries)
+    """Whether the analyzer can work with the entry: it is of a kind that it knows, or has the files that it reads.
+
+    It stands for the weights that are declared, in any profile, or for the extra of an analyzer that has no weights.
+    """
+    own = _own((analyzer.weights or analyzer.extra).values(), entries)
     if entry.engine is None:
         names = {file.name for file in entry.files}
         return any(one.engine is None and {file.name for file in one.files} <= names for one in own)
-    kinds = {one.kind for one in own if one.kind is not None}
+    kinds = _kinds(own)
     return entry.kind in kinds if entry.kind is not None else any(entry.engine in KINDS[kind] for kind in kinds)
 
 
 def _check_precision(analyzer: AnyAnalyzer, precision: Precision, profile: str, entries: Mapping[str, Entry]) -> None:
-    kinds = {one.kind for one in _own(analyzer, entries) if one.kind is not None}
-    for name in used_entries(analyzer, profile) if precision != "auto" else ():
+    """Raises BadInput when an engine of the analyzer lacks the precision, or it has none; other files have no say."""
+    if precision == "auto":
+        return
+    kinds = _kinds(_own((*analyzer.weights.values(), *analyzer.extra.values()), entries))
+    used = used_entries(analyzer, profile)
+    for name in [name for name in used if entries[name].engine is not None] or used:
         entry = entries[name]
-        known = {engine: one for kind in kinds for engine, one in KINDS[kind].items()}
-        had = known[entry.engine].precisions if entry.engine in known else ()
+        known = [KINDS.get(kind, {}).items() for kind in sorted(kinds if entry.kind is None else {entry.kind})]
+        had = list(
+            dict.fromkeys(p for each in known for engine, one in each if engine == entry.engine for p in one.precisions)
+        )
         if precision not in had:
             comes = f"comes in {' and '.join(had)}" if had else "comes in one format"
             message = f"REELGRAPH_PRECISION: {name} of {analyzer.name} {comes}, not in {precision}"

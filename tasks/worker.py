@@ -41,7 +41,7 @@ from tasks.child import (
     run_folder,
     unload_mark,
 )
-from tasks.loading import devices_shown, memory_bound_mib
+from tasks.loading import memory_bound_mib, show_devices
 from tasks.node import ledger
 from tasks.registry import analyzers, check_models, task_name
 
@@ -115,7 +115,7 @@ def _set_up(instance: Any, **_: object) -> None:
     queues = tuple(instance.app.amqp.queues.consume_from)
     try:
         check_models(settings().profile)
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices_shown(instance.hostname, queues)
+        show_devices(instance.hostname, queues)
     except BadInput as error:
         log.critical("not_started", worker=instance.hostname, reason=error.message)
         raise SystemExit(BAD_SETTINGS) from error

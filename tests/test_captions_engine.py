@@ -1,11 +1,15 @@
 """The captioner engine, with a tiny BLIP-2 in every precision that a CPU can run."""
 
+import json
+
 import numpy as np
 import pytest
 
-from shared.errors import Cancelled
+from shared.errors import BadInput, Cancelled
 from tasks.analyzers.blip2_caption import Blip2Caption
-from tasks.engines.captions import Asked
+from tasks.devices import CPU
+from tasks.engines.captions import Asked, Blip2
+from tasks.models import Weighted
 from tests.support.clips import make_clip
 from tests.support.media import run
 from tests.support.tiny.captions import blip2
@@ -152,3 +156,21 @@ def test_a_video_is_captioned(weights, tmp_path):
     spans = run(analyzer, video, tmp_path / "frames", max_new_tokens=8).captions.items
     assert [span.start for span in spans[1:]] == [span.end for span in spans[:-1]]
     assert (spans[0].start, spans[-1].end, sum(span.frames for span in spans)) == (0, 5.5, 6)
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"model_type": "blip-2", "text_config": {"model_type": "t5"}}, "a blip-2 with t5"),
+        ({"model_type": "qwen2_vl"}, "a qwen2_vl"),
+    ],
+)
+def test_what_it_cannot_caption_with_is_refused_before_its_weights_are_read(tmp_path, config, named):
+    """BLIP-2 with T5, and other models of pictures and text, end in a sentence at loading, not at the first caption."""
+    need_torch()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        BadInput, match=rf"^flan is {named}; known is blip-2 with a language model of decoders"
+    ) as caught:
+        Blip2(Weighted("flan", tmp_path, CPU, "fp32", 1)).load()
+    assert caught.value.code == "wrong_model"

@@ -225,7 +225,7 @@ def test_doctor_says_what_is_missing(reelgraph, environment, tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "reelgraph models pull whisper-tiny-en" in ended.stdout
     assert "ready" in ended.stdout
-    assert "worker vision:detect+" in ended.stdout
+    assert "worker vision=detect+" in ended.stdout
 
 
 def test_the_module_is_the_command(environment):

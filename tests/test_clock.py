@@ -42,6 +42,17 @@ def test_a_step_moves_no_deadline_on_the_host_that_took_the_job(step):
     assert not Watch().is_overdue(job)
 
 
+def test_a_deadline_passes_while_the_machine_sleeps(monkeypatch):
+    """While a machine sleeps its monotonic clock stands still, its ticks go on: the job is overdue when it wakes."""
+    watch, job = Watch(), a_job("this boot", clock.ticks())
+    monkeypatch.setattr(clock, "boot_id", lambda: "this boot")
+    monkeypatch.setattr("tasks.reconcile.boot_id", lambda: "this boot")
+    assert not watch.is_overdue(job)
+    awake = clock.ticks
+    monkeypatch.setattr(clock, "ticks", lambda: awake() + HOUR)
+    assert watch.is_overdue(job)
+
+
 def test_another_host_goes_by_the_time_of_day(step):
     """Ticks of another kernel mean nothing here: its jobs, and those of older versions, are measured by the wall."""
     jobs = [a_job("another boot", clock.ticks()), a_job(None, None)]

@@ -1,9 +1,14 @@
 """How engines cut work into batches, and what happens where memory runs out or the GPU fails."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
-from tasks.devices import CPU, DeviceLost, OutOfDeviceMemory
+from tasks.devices import CPU, Device, DeviceLost, OutOfDeviceMemory, is_lost
 from tasks.engines.base import TorchEngine
+from tasks.engines.utterances import Asked, Stretch
+from tasks.engines.whisper_ctranslate import CTranslateTranscriber
 from tasks.models import Weighted
 from tests.support.tiny.store import need_torch
 
@@ -90,3 +95,49 @@ def test_a_lost_gpu_is_told_from_a_bug(engine):
         list(engine.batches(range(4), lost))
     with pytest.raises(ValueError, match="shapes"):
         list(engine.batches(range(4), wrong))
+
+
+class Fails:
+    """Stands for faster-whisper's model on a GPU that fails: with CTranslate2's words, and while its answer is read."""
+
+    model = SimpleNamespace(is_multilingual=True)
+
+    def __init__(self, words):
+        self.words = words
+
+    def detect_language(self, _samples):
+        raise RuntimeError(self.words)
+
+    def transcribe(self, _samples, **_options):
+        def segments():
+            raise RuntimeError(self.words)
+            yield
+
+        return segments(), None
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "said"),
+    [
+        ("CUDA failed with error out of memory", OutOfDeviceMemory, "not enough memory on cuda:0 for one item of w"),
+        ("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED", OutOfDeviceMemory, "not enough memory on cuda:0"),
+        ("CUDA failed with error an illegal memory access was encountered", DeviceLost, "the GPU failed in w: CUDA"),
+        ("cuBLAS failed with status CUBLAS_STATUS_EXECUTION_FAILED", DeviceLost, "the GPU failed in w: cuBLAS"),
+        ("No position encodings are defined for positions >= 448", RuntimeError, "^No position encodings"),
+    ],
+)
+def test_what_ctranslate2_says_of_a_gpu_is_understood(tmp_path, words, error, said):
+    """Its plain RuntimeErrors are told apart like torch's: memory that ran out, a lost GPU, anything else as it is."""
+    engine = CTranslateTranscriber(Weighted("w", tmp_path, Device("cuda:0"), "bf16", 1))
+    engine._whisper = Fails(words)
+    stretch = Stretch(0.0, np.zeros(16_000, np.float32), [(0.0, 1.0)])
+    with pytest.raises(error, match=said):
+        engine.language([stretch])
+    with pytest.raises(error, match=said):
+        list(engine.transcribe([stretch], Asked("en")))
+
+
+def test_a_gpu_that_ctranslate2_was_not_built_for_is_not_lost():
+    """Where only its driver is too old for it, the process goes on with all that torch runs."""
+    what = "CUDA failed with error CUDA driver version is insufficient for CUDA runtime version"
+    assert not is_lost(RuntimeError(what))

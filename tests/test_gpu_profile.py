@@ -25,7 +25,7 @@ from tests.support.tiny import MAKERS
 from tests.support.tiny.speech import talking
 from tests.support.tiny.store import STARTUP, need_torch, tiny_store
 
-pytestmark = [pytest.mark.engines, pytest.mark.weights, pytest.mark.slow]
+pytestmark = [pytest.mark.engines, pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 PRECISIONS = {
@@ -55,7 +55,7 @@ def stack(tmp_path_factory, video):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(STARTUP), path]))
     try:
         chosen = {"profile": "gpu", "device": "cpu", "weights_dir": folder / "weights", "precision": PRECISIONS}
-        with running(folder / "data", pins_file=folder / "own.toml", ready_seconds=300, **chosen) as stack:
+        with running(folder / "data", pins_file=folder / "own.toml", ready_seconds=600, **chosen) as stack:
             yield stack
     finally:
         os.environ.pop("PYTHONPATH")
@@ -80,8 +80,8 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def document(stack, video):
-    job = accept(video, options={"product_detection": {"words": ("cup", "telephone")}}, deadline_seconds=270)
-    return wait(job, 280)
+    job = accept(video, options={"product_detection": {"words": ("cup", "telephone")}}, deadline_seconds=570)
+    return wait(job, 580)
 
 
 def test_every_hub_model_of_the_profile_has_a_tiny_one():

@@ -3,7 +3,8 @@
 import pytest
 
 from shared.errors import BadInput
-from shared.groups import CONTROL, groups, profiles, workers
+from shared.groups import CONTROL, groups, node_name, profiles, worker_of, workers
+from tasks.celery import app
 from tasks.registry import analyzers
 
 
@@ -32,6 +33,16 @@ def test_a_worker_serves_exactly_the_groups_that_name_it(profile):
     """Whichever groups name a worker in the profile, it serves those, in the file's order."""
     for worker, queues in workers(profile).items():
         assert queues == tuple(name for name, group in groups().items() if worker in group.worker[profile])
+
+
+@pytest.mark.parametrize("profile", ["local", "gpu"])
+def test_a_node_s_name_can_be_taken_apart_by_us_alone(profile):
+    """The worker's own name comes out of it, and that at which kombu splits the broker's bindings is not in it."""
+    for worker, queues in workers(profile).items():
+        node = f"{node_name(worker, queues)}@host"
+        assert worker_of(node) == worker
+        assert app.conf.broker_transport_options["sep"] not in node
+        assert {"/", "\0", ",", '"', "$"}.isdisjoint(node)  # file names, `-d A,B`, and quotes of templates
 
 
 def test_an_unknown_profile_is_bad_input():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
 from io import BytesIO
@@ -224,7 +225,7 @@ def test_a_changed_document_is_read_or_refused(tmp_path: Path, at: list[tuple[st
     for way in at:
         # an earlier change may have taken the place away
         with suppress(KeyError, IndexError, TypeError):
-            reduce(getitem, way[:-1], changed)[way[-1]] = value
+            reduce(getitem, way[:-1], changed)[way[-1]] = deepcopy(value)  # else it may come to stand within itself
     assert_read_or_refused(tmp_path / "result.json", json.dumps(changed).encode())
 
 

@@ -149,6 +149,50 @@ def test_a_repository_that_is_not_there(tmp_path, pins):
     assert not (tmp_path / "store/hub.lock.json").exists()
 
 
+def described(files, revision=REVISION):
+    """What the hub answers about a repository that holds these files besides config.json."""
+    site = repository(revision)
+    about = json.loads(site["/api/models/some/model?blobs=true"])
+    about["siblings"] = [about["siblings"][0], *files]
+    return site | dict.fromkeys(list(site)[:2], json.dumps(about).encode())
+
+
+def sibling(name, digest="0" * 64):
+    lfs = {"size": 9, "sha256": digest, "pointerSize": 134}
+    return {"rfilename": name, "size": 9, "blobId": "5" * 40, "lfs": lfs}
+
+
+def test_files_of_odd_names_that_nobody_asked_for_are_left_out(tmp_path, pins):
+    """A blank or a leading dot in the name of a file that merely lies there keeps no model from being locked."""
+    odd = [sibling("a b.json"), sibling(".x.json")]
+    with hub(described(odd)) as site:
+        reelgraph(site, pins, tmp_path / "store", "pull", "--unlocked", "net")
+    known = read_lock(tmp_path / "store/hub.lock.json").entries["net"]
+    assert [file.name for file in known.files] == ["config.json"]
+
+
+def test_a_file_of_an_odd_name_that_the_entry_asks_for_is_one_sentence(tmp_path, pins):
+    """What cannot be a file of the store is refused with its name."""
+    pins.write_text(PINS + 'hub_files = ["*.json"]\n')
+    with hub(described([sibling("a b.json")])) as site:
+        said = reelgraph(site, pins, tmp_path / "store", "lock", "net", code=2).stderr
+    assert said.startswith("reelgraph: some/model has a file named 'a b.json', and file names here are")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "revision", "named"),
+    [([sibling("model.safetensors", "no hash")], REVISION, "model.safetensors: sha256"), ([], "main", "revision")],
+)
+def test_an_answer_that_cannot_be_locked_is_one_sentence(tmp_path, pins, files, revision, named):
+    """A sha256 or a revision that is none ends in a sentence that names it; nothing is written down."""
+    with hub(described(files, revision)) as site:
+        said = reelgraph(site, pins, tmp_path / "store", "lock", "net", code=3).stderr
+    assert said.startswith(f"reelgraph: the hub's answer about some/model cannot be locked: {named} is '")
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "store/hub.lock.json").exists()
+
+
 def test_no_hub(tmp_path, pins):
     """Without a network locking says that the hub cannot be asked."""
     said = reelgraph(None, pins, tmp_path / "store", "lock", "net", code=3).stderr

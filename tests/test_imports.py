@@ -48,6 +48,12 @@ def test_listing_analyzers_loads_no_model_library():
     assert not loaded & (HEAVY | PLUMBING)
 
 
+def test_what_shows_results_runs_no_tasks():
+    """Reports, the live display, plans of a layout and a client of another host load no Celery application."""
+    loaded = loaded_by("services.exports.html", "services.display", "services.commands.plan", "services.remote")
+    assert "celery" not in loaded
+
+
 @pytest.mark.parametrize("line", ["import scipy", "from redis import Redis"])
 def test_a_heavy_import_is_seen(tmp_path, line):
     """The probe above sees a heavy import at the top of a module: it can fail."""

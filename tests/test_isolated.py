@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from shared import isolated
-from shared.errors import BadInput
-from shared.frames import Frames, FrameStore
+from shared.errors import BadInput, Infrastructure
+from shared.frames import PASSES, Frames, FrameStore
 from shared.settings import settings, use
 from tests.support.clips import make_clip
 from tests.support.processes import alive, eventually
@@ -107,6 +107,23 @@ def test_a_crash_in_a_pass_fails_it_once(server: isolated._Server, tmp_path: Pat
     os.utime(refusal, (time.time() - 7200,) * 2)
     with store.open(path.rename(tmp_path / "whole.mp4"), info, (Frames(),)) as reader:
         assert sum(len(batch.times) for batch in reader.frames(Frames())) == 20
+
+
+def test_a_decoder_that_is_killed_every_time_is_tried_no_more(server: isolated._Server, tmp_path: Path) -> None:
+    """Killed as a system kills that has no memory: one reader tries three times, the next ones not; a probe says so."""
+    path = make_clip(tmp_path / "clip.mp4")
+    info, store = isolated.probe(path), FrameStore(tmp_path / "store", budget_bytes=GIB)
+    path, tried = path.rename(tmp_path / "sigkill.mp4"), []
+    for _ in range(2):
+        with store.open(path, info, (Frames(),)) as reader:
+            with pytest.raises(BadInput, match="out of memory") as caught:
+                list(reader.frames(Frames()))
+            tried.append((caught.value.code, caught.value.retryable, reader.stats.decode_passes))
+    assert tried == [("decoder_killed", True, PASSES), ("decoder_killed", True, 0)]
+    first = server._process.pid
+    with pytest.raises(Infrastructure) as raised:
+        isolated.probe(path)
+    assert (raised.value.code, server._process.pid) == ("decoder_killed", first)
 
 
 def test_a_killed_server_is_started_again(server: isolated._Server, tmp_path: Path) -> None:

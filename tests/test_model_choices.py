@@ -12,11 +12,11 @@ from services.commands import models
 from services.commands.plan import loads
 from shared.errors import BadInput
 from shared.hub import LockedEntry, LockedFile, add_to_lock
-from shared.ledger import Job, Run
+from shared.ledger import Run
 from shared.pins import load_pins
 from shared.schema import MediaInfo
 from shared.weights import LOCK, PINS
-from tasks.analyze import Work
+from tasks.analyze import Brief, Work
 from tasks.engines.kinds import KINDS
 from tasks.holding import Hold
 from tasks.node import weights
@@ -137,6 +137,10 @@ def test_pulling_and_locking_follow_the_chosen_models(own, tmp_path):
             "mediapipe-face of face_detection comes in one format, not in bf16",
         ),
         (
+            {"precision": {"content_quality": "nf4"}},
+            "aesthetics-v2-l14 of content_quality comes in fp32 and bf16, not in nf4",
+        ),
+        (
             {"models": {"speech_transcription": "whisper-large-v3"}, "precision": {"speech_transcription": "nf4"}},
             "whisper-large-v3 of speech_transcription comes in fp32 and bf16 and int8, not in nf4",
         ),
@@ -155,6 +159,7 @@ def test_a_choice_of_what_is_not_there(tmp_path, chosen, message):
         {"models": {"qwen2_vl_temporal": "qwen3-vl-8b", "object_detection": "d-fine-large"}},
         {"models": {"speech_transcription": "whisper-large-v3"}, "precision": {"speech_transcription": "int8"}},
         {"precision": {"qwen2_vl_temporal": "nf4", "object_detection": "bf16", "text_overlay": "auto"}},
+        {"precision": {"content_quality": "fp32"}},  # of its judge: its other file has no engine
     ],
 )
 def test_a_choice_of_what_is_there(tmp_path, chosen):
@@ -171,6 +176,14 @@ def test_an_entry_of_one_s_own_needs_no_kind(own, tmp_path):
         node(tmp_path, models={"blip2_caption": "net"}, pins_file=own),
         pytest.raises(BadInput, match="net is not of the kind that blip2_caption reads"),
     ):
+        check_models("gpu")
+
+
+def test_own_entries_without_a_kind_in_the_place_of_all(tmp_path):
+    """What their engine can do counts where no entry of the analyzer names a kind."""
+    entry = {"segformer-b4": 'engine = "transformers"'}
+    pins = write_pins(tmp_path / "own.toml", ARTIFACTS, {"segformer-b4": [NET]}, **entry)
+    with node(tmp_path, precision={"background_segmentation": "fp32"}, pins_file=pins):
         check_models("gpu")
 
 
@@ -301,10 +314,10 @@ def test_a_receipt_says_whether_extras_were_reviewed(tmp_path):
 def reviewed(name):
     """What the receipt of a run says."""
     media = MediaInfo(sha256="0" * 64, size_bytes=1, container="mp4", duration_seconds=1.0)
-    job = Job(id="1", profile="gpu", media=media.model_dump(mode="json"), options={})
     hold = Hold(Run(job_id="1", analyzer=name, attempts=1, deaths=0))
     plan = Plan(levels=(), limits={}, frames={}, audio={})
+    brief = Brief("1", media.sha256, "gpu", {}, plan, media)
     try:
-        return Work(analyzers()[name], job, plan, hold, None)._receipt().weights_reviewed
+        return Work(analyzers()[name], brief, hold, None)._receipt().weights_reviewed
     finally:
         hold.stop()

@@ -15,7 +15,7 @@ from shared.ledger import Ledger
 from shared.objects import PART_BYTES, Bucket, ObjectStorage
 from shared.storage import LOCK_SECONDS, Storage, video_key
 from tests.support.postgres import postgres
-from tests.support.s3 import BUCKET, s3_server
+from tests.support.s3 import BUCKET, s3_server, signed_methods
 
 ROOM = 1 << 30
 
@@ -178,11 +178,12 @@ def test_a_signed_address_serves_one_object_for_a_while(storage, clip):
     sha256 = storage.add_video(clip)
     url = storage.download_url(video_key(sha256), seconds=60, name='my "réel".mp4', mimetype="video/mp4")
     assert url is not None
-    assert "Signature=" in url
-    assert "Expires=" in url
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256&" in url
+    assert "X-Amz-Expires=60&" in url
+    assert signed_methods(url) == {"GET"}
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert answer.read() == clip.read_bytes()
-        assert answer.headers["Content-Disposition"] == "inline; filename*=UTF-8''my%20%22r%C3%A9el%22.mp4"
+        assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''my%20%22r%C3%A9el%22.mp4"
         assert answer.headers["Content-Type"] == "video/mp4"
 
 

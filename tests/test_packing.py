@@ -102,6 +102,23 @@ def test_groups_share_a_worker_before_a_precision_is_given_up():
     assert [worker.groups for worker in layout.workers] == [("vlm", "detect")]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 4, 2, 3, 1), (4, 2, 0, 3, 1)])
+def test_of_equally_many_workers_those_that_let_most_through(order):
+    """Which groups share is weighed by their work, that of their CPUs, too, whatever order the groups come in."""
+    loads = [load(name, name, 0.01, {"bf16": 1_000}) for name in "abc"]
+    loads += [load(f"{name} on a CPU", name, 1.0) for name in "ab"]
+    layout = pack([loads[number] for number in order], gpus=1, gpu_memory_mib=4_300)
+    assert sorted(len(worker.groups) for worker in layout.workers) == [1, 2]
+    assert layout.throughput == pytest.approx(1 / 1.02)  # not 1 / 2.02: a and b do not wait for one another
+
+
+def test_cpu_work_of_workers_on_one_gpu_goes_on_side_by_side():
+    """Latency counts a worker's own CPU work, and of a GPU only the work that is done on it."""
+    loads = [load(name, name, 0.1, {"bf16": 1_000}) for name in "ab"]
+    loads += [load(f"{name} on a CPU", name, 1.0) for name in "ab"]
+    assert pack(loads, gpus=1, gpu_memory_mib=8_000).latency == pytest.approx(1.1)
+
+
 def test_no_more_groups_share_than_have_to():
     """Of three groups of which two must share, the third keeps a worker of its own."""
     loads = [load(name, name, 0.1, {"bf16": 5_000}, work_mib=4_000) for name in "abc"]
@@ -115,13 +132,6 @@ def test_what_nobody_measured_is_not_taken_for_no_work():
     layout = pack(loads, gpus=1, gpu_memory_mib=30_000)
     assert precisions(layout) == {"see": "bf16", "say": "nf4"}
     assert (layout.latency, layout.least_latency, layout.unmeasured) == (None, 0, ("say", "see"))
-
-
-def test_derived_seconds_are_named():
-    """Seconds that were worked out count, and the layout says whose they are."""
-    loads = [replace(load("feel", "speech", {"bf16": 0.2}, SMALL), is_derived=True), load("cut", "light", 0.1)]
-    layout = pack(loads, gpus=1, gpu_memory_mib=20_000)
-    assert (layout.latency, layout.derived, layout.unmeasured) == (pytest.approx(0.2), ("feel",), ())
 
 
 def test_analyzers_of_one_model_load_it_once():
@@ -218,41 +228,56 @@ MODELS = st.one_of(
     st.builds(lambda bf16: {"bf16": bf16}, SIZES),
     st.builds(lambda nf4, more: {"bf16": nf4 + more, "nf4": nf4}, SIZES, SIZES),
 )
-LOADS = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.integers(0, 2), st.integers(1, 5), MODELS, st.sampled_from((0, 500, 1500))),
-    min_size=1,
-    max_size=4,
-).map(
+WORK = st.sampled_from("abcd"), st.integers(0, 2), st.integers(1, 5)
+ON_GPUS = st.lists(st.tuples(*WORK, MODELS, st.sampled_from((0, 500, 1500))), min_size=1, max_size=4).map(
     lambda found: [
         load(f"model{number}", group, seconds / 10, sizes, level=level, work_mib=work)
         for number, (group, level, seconds, sizes, work) in enumerate(found)
     ]
 )
+ON_CPUS = st.lists(st.tuples(*WORK), max_size=3).map(
+    lambda found: [
+        load(f"cpu{number}", group, seconds / 5, level=level) for number, (group, level, seconds) in enumerate(found)
+    ]
+)
+LOADS = st.tuples(ON_GPUS, ON_CPUS).flatmap(lambda both: st.permutations(both[0] + both[1]))
 GPUS, MEMORY = st.integers(1, 3), st.integers(2, 30).map(lambda number: 1000 * number)
 
 
 def together(loads, chosen):
     """MiB of a worker with these precisions."""
-    sizes = [(one.models[one.analyzer], chosen[one.analyzer]) for one in loads]
+    sizes = [(one.models[one.analyzer], chosen[one.analyzer]) for one in loads if one.models]
     work = [min(asked.work_mib, asked.vram_mib[precision]) for asked, precision in sizes]
     return sum(asked.vram_mib[precision] for asked, precision in sizes) - sum(work) + max(work) + CONTEXT_MIB
 
 
 def all_layouts(loads, gpus, memory):
-    """Steps, workers too few, and the busiest GPU before more workers are added, of every layout that fits."""
-    groups = sorted({one.group for one in loads})
-    for way in itertools.product(*(one.models[one.analyzer].choices for one in loads)):
-        chosen = {one.analyzer: precision for one, precision in zip(loads, way, strict=True)}
+    """Steps, workers too few, the busiest place without more workers, and latency of every layout that fits."""
+    models = [one for one in loads if one.models]
+    groups = sorted({one.group for one in models})
+    beside = [[one for one in loads if one.group == group] for group in {one.group for one in loads} - set(groups)]
+    for way in itertools.product(*(one.models[one.analyzer].choices for one in models)):
+        chosen = {one.analyzer: precision for one, precision in zip(models, way, strict=True)}
         steps = sum(precision == "nf4" for precision in way)
         for worker in itertools.product(range(len(groups)), repeat=len(groups)):
             of = dict(zip(groups, worker, strict=True))
-            members = {number: [one for one in loads if of[one.group] == number] for number in set(worker)}
+            members = {number: [one for one in loads if of.get(one.group) == number] for number in set(worker)}
             need = {number: together(served, chosen) for number, served in members.items()}
             for place in itertools.product(range(gpus), repeat=len(members)):
                 on = dict(zip(members, place, strict=True))
                 if all(sum(need[one] for one in members if on[one] == gpu) <= memory for gpu in set(place)):
-                    busy = [sum(one.seconds for one in loads if on[of[one.group]] == gpu) for gpu in set(place)]
-                    yield steps, len(groups) - len(members), max(busy)
+                    cards = [[one for one in models if on[of[one.group]] == gpu] for gpu in set(place)]
+                    places = [*members.values(), *beside, *cards]
+                    yield steps, len(groups) - len(members), max(map(work, places)), latency(places)
+
+
+def work(loads):
+    return sum(one.seconds for one in loads)
+
+
+def latency(places):
+    """Seconds of the busiest place, level after level."""
+    return sum(max(work(one for one in loads if one.level == level) for loads in places) for level in range(3))
 
 
 def steps(layout):
@@ -275,21 +300,30 @@ def planned(loads, gpus, memory):
         return None
 
 
-@settings(max_examples=120, deadline=None)
-@given(LOADS, GPUS, MEMORY)
+@settings(max_examples=200, deadline=None)
+@given(LOADS, GPUS, st.one_of(MEMORY, st.integers(-3, -1)))
 def test_the_planner_finds_the_best_of_all_layouts(loads, gpus, memory):
     """Whatever trying every layout finds, the planner finds: a layout where there is one, no more steps down than it
-    takes, and where nothing is lowered no fewer workers than that takes, nor a busier GPU than in the best of those
-    (more workers make it less busy)."""
+    takes, and where nothing is lowered no fewer workers than that takes, nor a busier place than in the best of those
+    (more workers make it less busy). With one GPU there are no more, and figures are those of the best layout.
+
+    A negative memory stands for one GPU with room for all groups if so many contexts are saved.
+    """
+    if memory < 0:
+        models = [one for one in loads if one.models]
+        contexts = max(1, len({one.group for one in models}) + memory)
+        gpus, memory = 1, sum(one.models[one.analyzer].vram_mib["bf16"] for one in models) + contexts * CONTEXT_MIB
     layouts = list(all_layouts(loads, gpus, memory))
     layout = planned(loads, gpus, memory)
     assert (layout is None) == (not layouts)
     if layout is not None:
-        least, sharing, busy = min(layouts)
+        least, sharing, busy, waits = min((*one[:2], round(one[2], 9), one[3]) for one in layouts)
         assert steps(layout) == least
         if least == 0:
             assert shared(layout) == sharing
-            assert 1 / layout.most_throughput <= busy + 1e-9
+            assert 1 / layout.most_throughput <= busy + 1e-6
+        if least == 0 and gpus == 1:
+            assert (1 / layout.most_throughput, layout.least_latency) == pytest.approx((busy, waits))
 
 
 @settings(max_examples=120, deadline=None)
@@ -319,8 +353,18 @@ def test_more_is_never_worse(loads, gpus, memory, more_memory, more_gpus):
             assert after.most_throughput >= before.most_throughput - 1e-9
 
 
-@settings(max_examples=30, deadline=None)
-@given(LOADS, GPUS, MEMORY)
-def test_the_same_question_has_the_same_answer(loads, gpus, memory):
-    """Asked twice, the planner gives one layout."""
-    assert planned(loads, gpus, memory) == planned(list(loads), gpus, memory)
+@settings(max_examples=60, deadline=None)
+@given(LOADS, GPUS, MEMORY, st.randoms(use_true_random=False))
+def test_the_same_question_has_the_same_answer(loads, gpus, memory, chance):
+    """Asked twice, the planner gives one layout, and asked in another order one that is worth the same."""
+    layout = planned(loads, gpus, memory)
+    assert planned(list(loads), gpus, memory) == layout
+    other = planned(chance.sample(loads, len(loads)), gpus, memory)
+    assert worth(other) == worth(layout)
+
+
+def worth(layout):
+    """What layouts are compared by, where all models are in their best precision."""
+    if layout is None or steps(layout):
+        return layout and steps(layout)
+    return shared(layout), round(layout.most_throughput, 6), round(layout.least_latency, 6)

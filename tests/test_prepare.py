@@ -233,6 +233,41 @@ def test_what_the_deadline_has_no_time_for_is_skipped_at_once():
     assert "looked at 1 instead of 4 pictures a second" in plan.slower["object_detection"]
 
 
+SHORT = {"seconds": 6000.0, "deadline": 800.0}
+"""cut_analysis and camera_analysis would take 960 s together, camera_analysis alone 600."""
+
+
+def test_what_a_job_as_short_of_time_found_is_taken_over():
+    """A rerun of a job that was slowed for its deadline gets what that found at those rates, and still says so."""
+    first, slow, _ = prepared("camera_analysis", **SHORT)
+    assert "camera_analysis" in slow.slower
+    cuts = cache("cut_analysis", first)
+    mark = cache("camera_analysis", first, {"cut_analysis": cuts})
+    _, plan, runs = prepared("camera_analysis", **SHORT)
+    assert decided(runs) == {"cut_analysis": ("ok", None), "camera_analysis": ("ok", None)}
+    assert runs["camera_analysis"].fingerprint == mark
+    assert (plan.levels, plan.limits, plan.renditions) == ((), {}, ())
+    assert runs["camera_analysis"].outcome.receipt.notes[0].startswith("looked at 5 instead of 10 pictures a second")
+    assert plan.notes[0].startswith("camera_analysis: looked at 5 instead of 10")
+
+
+def test_what_has_to_run_alone_is_not_slowed_for_what_is_known():
+    """What is left to run has all its pictures where its own time fits, whatever the known rest would have taken."""
+    first, _, _ = prepared("camera_analysis", **SHORT)
+    cache("cut_analysis", first)
+    _, plan, runs = prepared("camera_analysis", **SHORT)
+    assert decided(runs) == {"cut_analysis": ("ok", None)}
+    assert (plan.levels, plan.slower, plan.notes) == ((("camera_analysis",),), {}, ())
+    assert [rendition.fps for rendition in plan.frames.values()] == [10]
+
+
+def test_what_shall_run_again_is_not_left_out():
+    """An analyzer named in a rerun of all runs however little time there is; without its name it would be left out."""
+    late = {"seconds": 60.0, "deadline": -5.0}
+    assert decided(prepared(**late)[2])["eye_tracking"] == ("skipped", "deadline")
+    assert "eye_tracking" not in decided(prepared(fresh=["eye_tracking"], **late)[2])
+
+
 def test_a_broker_that_is_gone_costs_no_time():
     """Events go nowhere here: planning is not held up by them."""
     began = time.monotonic()

@@ -43,7 +43,7 @@ def family(process):
     return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
 
 
-PRIORITIES = {"control@": (0, 0), "vision:detect+": (10, 10), "sound:detect+": (10, 10), "gunicorn": (0, 0)}
+PRIORITIES = {"control@": (0, 0), "vision=detect+": (10, 10), "sound=detect+": (10, 10), "gunicorn": (0, 0)}
 """By a word of the command line. Workers are named by themselves and by the groups that they serve."""
 
 

@@ -38,15 +38,22 @@ def test_what_is_written_is_read(storage):
     assert files(storage) == ["a/b.json"]
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_a_copy_outlives_what_it_was_made_of(storage, monkeypatch, links):
+def without_links(monkeypatch, number):
+    def refused(*_):
+        raise OSError(number, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+
+
+def fail_to_flush(_descriptor):
+    raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("number", [None, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS])
+def test_a_copy_outlives_what_it_was_made_of(storage, monkeypatch, number):
     """A second key, twice given, has the bytes of then when the first is replaced, with links or without."""
-    if not links:
-
-        def refused(*_):
-            raise OSError(errno.EOPNOTSUPP, "no links here")
-
-        monkeypatch.setattr(os, "link", refused)
+    if number is not None:
+        without_links(monkeypatch, number)
     storage.put_aside("a/b.json", b"one")
     for _ in range(2):
         storage.copy("a/b.json", "c/d.json")
@@ -55,6 +62,16 @@ def test_a_copy_outlives_what_it_was_made_of(storage, monkeypatch, links):
     assert files(storage) == ["a/b.json", "c/d.json"]
     with pytest.raises(Infrastructure):
         storage.copy("nothing", "e")
+
+
+def test_a_copy_without_links_is_flushed(storage, monkeypatch):
+    """Where a copy's bytes cannot be brought to the disk it is an error in a sentence, and nothing is left of it."""
+    storage.put_aside("a/b.json", b"one")
+    without_links(monkeypatch, errno.EPERM)
+    monkeypatch.setattr(os, "fsync", fail_to_flush)
+    with pytest.raises(Infrastructure, match="cannot be written"):
+        storage.copy("a/b.json", "c/d.json")
+    assert files(storage) == ["a/b.json"]
 
 
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "a/../../storage-too/x", "link/x", "nul\0"])
@@ -77,11 +94,7 @@ def test_what_arrived_is_on_the_disk_before_it_is_taken(storage, monkeypatch):
     with storage.settled(arrived):
         pass
     assert flushed == [arrived.stat().st_ino]
-
-    def fail(_descriptor):
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail_to_flush)
     with pytest.raises(Infrastructure, match="cannot be written"), storage.settled(arrived):
         pass
 

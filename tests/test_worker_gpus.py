@@ -1,6 +1,7 @@
 """Which GPU a worker uses: as it is named, as its groups are planned, or as the settings say."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from services.commands.worker import worker
 from shared.errors import BadInput
 from shared.groups import groups
 from tasks.child import QUEUES, START, run_folder
-from tasks.loading import devices_shown
+from tasks.loading import EXPORTED, VISIBLE, devices_shown, show_devices
 from tasks.registry import analyzers
 from tasks.worker import _say_ready
 from tests.support.node import node
@@ -67,7 +68,7 @@ def planned(tmp_path, monkeypatch):
     ("name", "queues", "device"),
     [
         ("vlm@host", ["vlm"], "1"),
-        ("vlm-4711@host", ["vlm"], "1"),  # as `reelgraph worker` names it
+        ("vlm-pid4711@host", ["vlm"], "1"),  # as `reelgraph worker` names it
         ("caption-1@host", ["caption"], "3"),
         ("mine@host", ["light"], "0"),  # nothing is planned
         ("mine@host", ["light", "vlm"], "1"),
@@ -102,6 +103,19 @@ def test_exported_gpus_are_those_that_there_are(planned, monkeypatch, name, expo
     """The planned GPU is counted among CUDA_VISIBLE_DEVICES; where none is planned that stays as it is."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", exported)
     assert devices_shown(name, [name.partition("@")[0]] if name[0] != "x" else ["light"]) == device
+
+
+@pytest.mark.parametrize(("exported", "device"), [(None, "1"), ("4,7", "7")])
+def test_a_worker_that_starts_again_counts_as_before(planned, monkeypatch, exported, device):
+    """At SIGHUP Celery executes the worker again with the environment that it has set: it gets the same GPU."""
+    for name in (VISIBLE, EXPORTED):
+        monkeypatch.setenv(name, exported or "")
+    monkeypatch.delenv(EXPORTED)
+    if exported is None:
+        monkeypatch.delenv(VISIBLE)
+    for _ in range(2):
+        show_devices("vlm@host", ["vlm"])
+        assert os.environ[VISIBLE] == device
 
 
 def test_an_exported_list_that_hides_the_planned_gpu_is_refused(planned, monkeypatch):
@@ -140,8 +154,12 @@ def test_a_worker_whose_analyzers_all_failed_is_ready_for_nothing(tmp_path, monk
     assert (said[1]["analyzers"], said[1]["unavailable"]) == (["blip2_caption"], [])
 
 
-def test_the_command_refuses_before_celery_starts(planned, tmp_path):
-    """`reelgraph worker --groups caption` says which names there are, and starts nothing."""
+def test_the_command_refuses_before_celery_starts(planned, monkeypatch):
+    """`reelgraph worker --groups caption` says which names there are, and starts nothing: not even as process 1, whose
+    name is not that of the planned copy caption-1.
+    """
+    monkeypatch.setattr("services.commands.worker.os.getpid", lambda: 1)
+    monkeypatch.setattr("services.commands.worker.os.execv", lambda *argv: pytest.fail(f"started {argv}"))
     done = CliRunner().invoke(worker, ["--groups", "caption"], standalone_mode=False)
     assert isinstance(done.exception, BadInput)
     assert "caption (GPU 2), caption-1 (GPU 3)" in str(done.exception)

@@ -77,7 +77,7 @@ def video(path: JobPath) -> Response:
     _ignore_other_ranges()
     key = video_key(job.video_sha256)
     mimetype = MIMETYPES.get(_media(job).container.split(",", maxsplit=1)[0], "application/octet-stream")
-    elsewhere = signed(key, name=job.source_name or "video", mimetype=mimetype)
+    elsewhere = signed(key, name=job.source_name or "video", mimetype=mimetype, head=request.method == "HEAD")
     if elsewhere is not None:
         return _sent_to(elsewhere, key, job)
     file = storage().path(key)
@@ -95,10 +95,12 @@ def video(path: JobPath) -> Response:
     return response
 
 
-def signed(key: str, *, name: str = "", mimetype: str = "") -> str | None:
+def signed(key: str, *, name: str = "", mimetype: str = "", head: bool = False) -> str | None:
     """The bucket's own address of a blob, where the settings want it to be read from there."""
     seconds = settings().storage_signed_seconds
-    return None if seconds is None else storage().download_url(key, seconds=seconds, name=name, mimetype=mimetype)
+    if seconds is None:
+        return None
+    return storage().download_url(key, seconds=seconds, name=name, mimetype=mimetype, head=head)
 
 
 def _sent_to(address: str, key: str, job: Job) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from services.api.media import signed
 from shared.errors import BadInput, Infrastructure
+from shared.log import logger
 from shared.settings import settings
 
 BUILT = "static"
@@ -47,6 +49,9 @@ HOP_BY_HOP = frozenset(
 )
 
 
+log = logger(__name__)
+
+
 def register(app: Flask) -> None:
     """Serve the page at `/`, the documentation at `/docs` and Flower at `/flower`."""
     app.add_url_rule("/", view_func=page)
@@ -75,7 +80,17 @@ def page() -> Response:
 
 
 def _bucket() -> str:
-    """What the page may play videos from beside this service: the origin of the bucket's signed addresses."""
+    """What the page may play videos from beside this service; without it the page is still a page."""
+    try:
+        return _origin()
+    except Infrastructure as error:
+        log.warning("bucket_unsigned", error=str(error))
+        return ""
+
+
+@cache
+def _origin() -> str:
+    """The origin of the bucket's signed addresses, if there are any. Raises Infrastructure."""
     address = signed("origin")
     parts = urlsplit(address) if address else None
     return f" {parts.scheme}://{parts.netloc}" if parts else ""

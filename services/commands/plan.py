@@ -18,11 +18,11 @@ from shared.errors import BadInput
 from shared.groups import groups
 from shared.listing import realtime_factors_by_model
 from shared.settings import settings
-from tasks.analyze import weights_digest
 from tasks.layout import Layout, Load, Placed, Worker
 from tasks.models import Number, demand
 from tasks.node import ledger, weights
 from tasks.packing import pack
+from tasks.provenance import weights_digest
 from tasks.registry import AnyAnalyzer, analyzers, check_models, levels, used_entries
 
 PROFILE = "gpu"
@@ -95,7 +95,6 @@ def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
                     seconds,
                     models,
                     estimate=one.seconds_per_second(PROFILE),
-                    is_derived=PROFILE in one.derived_cost_in and one.name not in receipts,
                 )
             )
     return found
@@ -180,8 +179,6 @@ def _show(layout: Layout) -> None:
         click.echo(
             f"these are bounds without what nobody has measured with these models in these precisions: {missing}"
         )
-    if layout.derived:
-        click.echo(f"in them, derived and not measured: {', '.join(layout.derived)}")
     for worker in layout.workers:
         if len(worker.groups) > 1:
             click.echo(

@@ -16,7 +16,9 @@ from tasks.registry import check_models
 
 @click.command()
 @click.option("--groups", "names", required=True, metavar="A,B", help="Groups (queues) to serve.")
-@click.option("--name", help="Unique name of the worker; %h is the host.  [default: the groups and the process id]")
+@click.option(
+    "--name", help="Unique name of the worker; %h is the host.  [default: the groups and pidN, N the process]"
+)
 def worker(names: str, name: str | None) -> None:
     """Run one Celery worker that preloads its models, then takes work from its groups' queues.
 
@@ -32,7 +34,7 @@ def worker(names: str, name: str | None) -> None:
     check_models(settings().profile)
     if settings().broker_url is None:
         raise BadInput("a worker needs a broker: set REELGRAPH_BROKER_URL to its redis:// URL", code="no_broker")
-    node = name or f"{'-'.join(queues)}-{os.getpid()}@%h"
+    node = name or f"{'-'.join(queues)}-pid{os.getpid()}@%h"  # 1 in a container, where vlm-1 would be a planned copy
     devices_shown(node, queues)  # refused here, before Celery starts
     beat = ["-B", "-s", str(settings().data_dir / "beat")] if CONTROL in queues else []
     argv = ["-m", "celery", "--quiet", "-A", "tasks", "worker", "-Q", ",".join(queues), "-n", node, *beat]

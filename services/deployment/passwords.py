@@ -18,6 +18,7 @@ MOUNTED = (
     "reelgraph_ledger_url",
     "reelgraph_webhook_secret",
     "metrics_key",
+    "aws_credentials",
 )
 """Those that compose mounts."""
 
@@ -39,6 +40,7 @@ def write_secrets(folder: Path) -> list[str]:
         "reelgraph_ledger_url": f"postgresql+psycopg://reelgraph:{postgres}@postgres:5432/reelgraph",
         "reelgraph_webhook_secret": write_secret(secrets.token_bytes(32)),
         "metrics_key": "none yet: reelgraph keys create prometheus --scope admin",
+        "aws_credentials": "# none yet: an AWS credentials file, for media in a bucket\n",
     }
     new = [name for name in contents if not (folder / name).exists()]
     for name in new:

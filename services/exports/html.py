@@ -34,8 +34,8 @@ from shared.schema import (
     Span,
     SpeechSegment,
     TrackedObject,
+    track_length,
 )
-from tasks.analyze import track_length
 from tasks.registry import analyzers
 
 MAX_PICTURES = 48

@@ -49,9 +49,8 @@ class SpeechEmotion(Analyzer[EmotionOptions, Emotions]):
     requires = ("speech_transcription",)
     weights: ClassVar[dict[str, str]] = {"gpu": "wav2vec2-emotion"}
     cost = 0.1
-    cost_in = {"gpu": 0.009}
-    derived_cost_in = frozenset({"gpu"})
-    """With speech all the time: all of the warm-up, 0.88 s on an H100, for the 105 s of its 20 unequal utterances."""
+    cost_in = {"gpu": 0.006}
+    """With speech all the time: 0.045 s on an H100 for the bench's sentence of eight seconds (docs/performance.md)."""
     value = 1
     infers_personal_traits = True
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
+from shared.errors import Unavailable
 from shared.log import logger
 from tasks import devices
-from tasks.devices import DeviceLost, OutOfDeviceMemory
+from tasks.devices import DeviceLost
 from tasks.models import Number, Weighted
 
 ItemT = TypeVar("ItemT")
@@ -20,7 +21,18 @@ PROBED = (1, 4)
 KEPT_FREE = 0.1
 """Share of the memory that no batch is planned to take: fragments, and inputs larger than the warm-up's."""
 
+NAMED = 3
+"""Tensors that a refusal names; how many more there are is a number."""
+COUNTS = ".num_batches_tracked"
+"""Ends the names of counters that batch normalisation keeps while it is trained, and never reads afterwards."""
+
 log = logger(__name__)
+
+
+class WeightsIncomplete(Unavailable):
+    """A checkpoint lacks tensors of its model, or has them in other shapes: what it answered would be made up."""
+
+    code = "weights_incomplete"
 
 
 class TorchEngine(ABC):
@@ -99,19 +111,17 @@ class TorchEngine(ABC):
         try:
             answers = list(call(items))
         except Exception as error:
-            if devices.is_lost(error):
-                raise DeviceLost(f"the GPU failed in {self.files.entry}: {error}") from error
-            if not devices.is_out_of_memory(error):
+            end = devices.told(error, self.files.entry, self.files.device)
+            if end is None:
                 raise
-            said = str(error)
+            if isinstance(end, DeviceLost):
+                raise end from error
         else:
             self.worked += 1
             return answers
         devices.give_back()  # after the handler: the error's frames hold the tensors of the failed batch
         if len(items) == 1:
-            first = said.partition("\n")[0]
-            what = f"not enough memory on {self.files.device.name} for one item of {self.files.entry}"
-            raise OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({first})")
+            raise end
         self.batch = max(1, len(items) // 2)
         log.warning("batch_halved", entry=self.files.entry, batch=self.batch)
         return None
@@ -136,13 +146,23 @@ class TorchEngine(ABC):
 
 
 def pretrained(
-    auto_class: Any, files: Weighted, *, heads: Sequence[str] = (), held: Number | None = None, **arguments: Any
+    auto_class: Any,
+    files: Weighted,
+    *,
+    heads: Sequence[str] = (),
+    held: Number | None = None,
+    unread: Sequence[str] = (),
+    **arguments: Any,
 ) -> Any:
     """A transformers model from a folder, on its device in its precision, ready to infer; never from a network.
 
     `held` is another precision for its weights. int8 and nf4 go through bitsandbytes (`Dettmers et al. 2022, 2023`),
     which needs the weights placed while loading; `heads` are parts that they leave as they are, beside the token head
-    that transformers spares by itself.
+    that transformers spares by itself. `unread` are parts, by words of their tensors' names, that serve training only
+    and may be missing.
+
+    Raises:
+        WeightsIncomplete: the checkpoint lacks tensors, or has them in other shapes than its config says.
     """
     import torch
     from transformers.utils import logging
@@ -153,10 +173,25 @@ def pretrained(
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     if precision in ("int8", "nf4"):
         arguments["quantization_config"] = _quantization(precision, heads)
-    model = auto_class.from_pretrained(
+    # transformers draws what is missing at random and only logs it; of shapes, too, one sentence is said here
+    arguments |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    model, info = auto_class.from_pretrained(
         files.folder, dtype=dtype, device_map=files.device.name, local_files_only=True, **arguments
     )
+    _refuse_gaps(files.entry, info, unread)
     return model.eval()
+
+
+def _refuse_gaps(entry: str, info: Mapping[str, Any], unread: Sequence[str]) -> None:
+    """Raises WeightsIncomplete for what transformers made up. Tied weights that are stored once it does not count."""
+    gaps = [f"no {name}" for name in sorted(info["missing_keys"])]
+    for name, stored, wanted in sorted(info["mismatched_keys"]):
+        gaps.append(f"{name} as {'x'.join(map(str, stored))} for {'x'.join(map(str, wanted))}")
+    gaps = [gap for gap in gaps if not gap.endswith(COUNTS) and not any(part in gap for part in unread)]
+    if gaps:
+        more = f" and {len(gaps) - NAMED} more" if len(gaps) > NAMED else ""
+        what = f"the checkpoint of {entry} does not fit its config: it has {', '.join(gaps[:NAMED])}{more}"
+        raise WeightsIncomplete(f"{what}; with made-up weights it would answer at random, so take a complete one")
 
 
 def _quantization(precision: str, heads: Sequence[str]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import BadInput
 from tasks.engines.base import pretrained
 from tasks.engines.decoder import REHEARSED_TOKENS, Decoder, Prompt, WritingEngine, rules_of
 from tasks.models import Engine, EngineKind
@@ -41,11 +42,20 @@ class Blip2(WritingEngine):
     capacity = 128
 
     def load(self) -> None:
-        """Load processor and model."""
+        """Load processor and model.
+
+        Raises:
+            BadInput: the checkpoint is of another kind, or its language model has an encoder, as T5 has.
+        """
         import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
         self._torch: Any = torch
+        config = AutoConfig.from_pretrained(self.files.folder, local_files_only=True)
+        if config.model_type != "blip-2" or not config.use_decoder_only_language_model:
+            inside = f" with {config.text_config.model_type}" if config.model_type == "blip-2" else ""
+            what = f"{self.files.entry} is a {config.model_type}{inside}"
+            raise BadInput(f"{what}; known is blip-2 with a language model of decoders only, OPT", code="wrong_model")
         self._processor: Any = AutoProcessor.from_pretrained(self.files.folder, local_files_only=True)
         # captions of a batch begin together, so the prompts are padded before their start
         self._processor.tokenizer.padding_side = "left"

@@ -40,7 +40,12 @@ class HubMoodClassifier(TorchEngine):
         self._torch: Any = torch
         extractor: Any = AutoFeatureExtractor.from_pretrained(self.files.folder, local_files_only=True)
         self._normalises: bool = extractor.do_normalize
-        self.model = pretrained(AutoModelForAudioClassification, self.files, heads=["projector", "classifier"])
+        self.model = pretrained(
+            AutoModelForAudioClassification,
+            self.files,
+            heads=["projector", "classifier"],
+            unread=["masked_spec_embed"],  # what masked sound becomes in training
+        )
 
     def moods(self, sounds: Sequence[Samples]) -> Iterator[list[Mood]]:
         """The likeliest mood of each sound, in order, a list for each batch."""

@@ -104,7 +104,7 @@ class HubSegmenter(TorchEngine):
         """
         from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
-        self.model = full_size(AutoModelForSemanticSegmentation, self.files)
+        self.model = full_size(AutoModelForSemanticSegmentation, self.files, unread=["auxiliary_head."])
         if getattr(self.model, "auxiliary_head", None) is not None:
             self.model.auxiliary_head = None  # it serves training alone, and its scores are as large as the others
         self._processor: Any = AutoImageProcessor.from_pretrained(self.files.folder, local_files_only=True)

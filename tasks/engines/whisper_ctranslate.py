@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 
 from shared.errors import BadInput
-from tasks.devices import give_back
+from tasks.devices import give_back, told
 from tasks.engines.utterances import Asked, Heard, Language, Part, Stretch
 from tasks.models import Number, Weighted
 from tasks.voice import SAMPLE_RATE
@@ -37,7 +38,7 @@ class CTranslateTranscriber:
             raise BadInput(f"faster-whisper holds weights as {', '.join(COMPUTE_TYPES)}, not {self.files.precision}")
         self._whisper = WhisperModel(
             str(self.files.folder),
-            device="cuda" if self.files.device.is_gpu else "cpu",
+            device=self.files.device.kind,
             compute_type=COMPUTE_TYPES[self.files.precision],
             cpu_threads=self.files.threads,
             local_files_only=True,
@@ -63,7 +64,8 @@ class CTranslateTranscriber:
         if not self._whisper.model.is_multilingual or not spoken:
             return None
         _, start, stretch = max(spoken, key=lambda span: span[0])
-        code, probability, _ = self._whisper.detect_language(stretch.samples[int(start * SAMPLE_RATE) :])
+        with self._on_device():
+            code, probability, _ = self._whisper.detect_language(stretch.samples[int(start * SAMPLE_RATE) :])
         return Language(code, float(probability))
 
     def transcribe(self, stretches: Sequence[Stretch], asked: Asked) -> Iterator[Heard]:
@@ -71,14 +73,34 @@ class CTranslateTranscriber:
         for stretch in stretches:
             if not stretch.spans:
                 continue
-            found, _ = self._whisper.transcribe(stretch.samples, **_decoding(asked))
-            for segment in found:
+            for segment in self._segments(stretch, asked):
                 parts = tuple(
                     Part(word.word, float(word.start), float(word.end), float(word.probability), segment.avg_logprob)
                     for word in segment.words or ()
                 )
                 yield Heard(stretch, parts, segment.avg_logprob, segment.no_speech_prob)
             self.worked += 1
+
+    def _segments(self, stretch: Stretch, asked: Asked) -> Iterator[Any]:
+        """What faster-whisper makes of a stretch; it decodes while it is read."""
+        with self._on_device():
+            found, _ = self._whisper.transcribe(stretch.samples, **_decoding(asked))
+            yield from found
+
+    @contextmanager
+    def _on_device(self) -> Iterator[None]:
+        """While it is entered, CTranslate2 works. One stretch at a time is the least there is, so nothing is halved.
+
+        Raises:
+            OutOfDeviceMemory: memory ran out.
+            DeviceLost: the GPU failed; this process cannot use it again.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if (end := told(error, self.files.entry, self.files.device)) is not None:
+                raise end from error
+            raise
 
 
 def _decoding(asked: Asked) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import json
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import redis
 
+from shared.groups import worker_of
 from tasks.node import ledger
 from tests.chaos.case import Skip
 from tests.chaos.load import ANALYZERS, Load, breaks, clip, digests, hand_in, wait_all
@@ -46,7 +48,8 @@ def worker_cut_off(site: Site, load: Load) -> list[str]:
     """Cut one worker off from the broker for 20 s, while it holds a run if it can: what it does there counts once."""
     if REMOTE not in site.net.hosts:
         raise Skip("network namespaces take root on Linux, with ip(8)")
-    eventually(lambda: any(str(run.holder).startswith(f"{REMOTE}@") for run, _ in ledger().held()), 20)
+    assert eventually(lambda: _is_apart(site.worker(REMOTE).process.pid), 60), f"{REMOTE} is on no network of its own"
+    eventually(lambda: any(worker_of(str(run.holder)) == REMOTE for run, _ in ledger().held()), 20)
     breaks(load)
     site.net.cut(REMOTE)
     time.sleep(20)
@@ -55,6 +58,13 @@ def worker_cut_off(site: Site, load: Load) -> list[str]:
     site.net.heal(REMOTE)
     time.sleep(8)
     return [] if digests(site, load) == before else ["a document changed after its job had ended"]
+
+
+def _is_apart(pid: int) -> bool:
+    """Whether a process is in another network namespace than this one."""
+    with suppress(FileNotFoundError):  # it is being started again
+        return Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    return False
 
 
 def everything_delivered_twice(site: Site, load: Load) -> list[str]:

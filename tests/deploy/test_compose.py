@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import pytest
+from botocore.session import get_session
 
 from services.deployment.passwords import write_secrets
 from services.deployment.workers import DEADLINE_SECONDS, STOP_SECONDS, worker_specs
@@ -85,14 +86,17 @@ def test_workers_may_end_their_tasks(services):
 
 
 def test_tiers_are_apart(services):
-    """Broker and ledger are on a network without a way out, with no port; workers that analyse are on it alone."""
-    assert compose()["networks"]["stores"] == {"internal": True}
+    """Broker and ledger are on a network without a way out, with no port; workers that analyse are on it and on one to
+    the bucket, which has no way out unless somebody says so.
+    """
+    assert compose()["networks"]["stores"] == compose()["networks"]["bucket"] == {"internal": True}
+    assert compose(BUCKET_INTERNAL="false")["networks"]["bucket"] == {"internal": False}
     for name in ("redis", "postgres"):
         assert services[name]["networks"] == ["stores"]
         assert "ports" not in services[name]
     for name, service in services.items():
         if name.startswith("worker-") and name != "worker-control":
-            assert service["networks"] == ["stores"]
+            assert service["networks"] == ["stores", "bucket"]
     assert services["api"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
@@ -106,6 +110,26 @@ def test_passwords_are_in_files_only(services):
         one for service in services.values() for one in service.get("environment", {}) if one.startswith("REELGRAPH")
     }
     assert named <= known
+
+
+def test_credentials_of_a_bucket_reach_whoever_reads_it(services, tmp_path, monkeypatch):
+    """The API and every worker are given the file; as it is made, or empty, botocore takes it for none."""
+    for name, service in services.items():
+        if name == "api" or name.startswith("worker-"):
+            assert "aws_credentials" in service["secrets"], name
+            assert service["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == "/run/secrets/aws_credentials"
+    write_secrets(tmp_path)
+    file = tmp_path / "aws_credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert get_session().get_credentials() is None
+    file.write_text("")
+    assert get_session().get_credentials() is None
+    file.write_text("[default]\naws_access_key_id = one\naws_secret_access_key = two\n")
+    assert get_session().get_credentials().access_key == "one"
 
 
 def test_secrets_are_made_once_and_kept(tmp_path):

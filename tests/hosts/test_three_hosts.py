@@ -142,8 +142,9 @@ def _start(site):
     site.begin("api", "key", "-m", "services.cli", "keys", "create", "tester")
     assert site.processes.pop().wait(60) == 0, site.said("key")
     token = next(word for word in site.said("key").split() if word.startswith("rg_"))
-    gunicorn = ["-m", "gunicorn", "services.api:create_app()", "--bind", f"{address}:8000", "--worker-class", "gthread"]
-    site.begin("api", "api", *gunicorn, "--threads", "16", "--timeout", "120", "--no-control-socket")
+    gunicorn = ["-m", "gunicorn", "services.api:create_app()", "--config", "python:services.api.wsgi_server"]
+    gunicorn += ["--bind", f"{address}:8000", "--threads", "16", "--timeout", "120", "--no-control-socket"]
+    site.begin("api", "api", *gunicorn)
     for name, groups in (("control", "control"), ("one", "light"), ("two", "light")):
         site.begin("work", name, "-m", "services.cli", "worker", "--groups", groups, "--name", f"{name}@work")
     site.client = Client(8000, {"Authorization": f"Bearer {token}"}, host=address)

@@ -220,6 +220,26 @@ def test_keys_shuttle_as_editors_know_it(reading, analysed):
     assert reading.evaluate("document.querySelector('video').playbackRate") == 0.5
 
 
+BREAKS = """() => {
+  const late = Date.now() + 60_000, video = document.querySelector("video");
+  Date.now = () => late;
+  video.addEventListener("loadedmetadata", () => (video.title = "opened again"));
+  video.dispatchEvent(new Event("error"));
+}"""
+
+
+def test_a_video_whose_address_has_ended_is_asked_for_again(reading, analysed):
+    """An error long after the video was opened opens it again, where it stood; one right after that is the file's."""
+    reading.goto(f"/#/jobs/{analysed.job}?t=5")
+    until(reading, "document.querySelector('video').currentTime > 4.9")
+    reading.evaluate(BREAKS)
+    until(reading, "document.querySelector('video[title]')?.readyState >= 2")
+    assert reading.evaluate("document.querySelector('video').currentTime") == pytest.approx(5, abs=0.1)
+    expect(reading.get_by_text("cannot play this file")).to_have_count(0)
+    reading.evaluate("document.querySelector('video').dispatchEvent(new Event('error'))")
+    expect(reading.get_by_text("cannot play this file")).to_be_visible()
+
+
 def test_the_moment_lists_what_is_there(reading, analysed):
     """The inspector names the line that is said and the text that stands on screen at the playhead."""
     caption = analysed.track("text_overlay/captions")["items"][0]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX_BITS = 24
+PREFIX = "rg"
+FOLDER = Path("/run/netns")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Host:
         """A command line that runs on this host."""
         return ["ip", "netns", "exec", self.name, *argv]
 
+    @property
+    def namespace(self) -> Path:
+        """What setns(2) takes."""
+        return FOLDER / self.name
+
     def cut(self) -> None:
         """Pull the cable: nothing comes in or out, and connections learn nothing of it."""
         _ip("-n", self.switch, "link", "set", self.port, "down")
@@ -37,9 +44,14 @@ class Host:
 
 @contextmanager
 def hosts(names: Sequence[str]) -> Iterator[dict[str, Host]]:
-    """Hosts that reach one another, and that this process reaches; gone with the block."""
+    """Hosts that reach one another, and that this process reaches; gone with the block.
+
+    Raises:
+        OSError, CalledProcessError: that takes more rights, or ip(8).
+    """
+    _clear_leftovers()
     net = f"10.77.{os.getpid() % 250}"
-    mark = f"rg{os.getpid() % 100_000}"
+    mark = f"{PREFIX}{os.getpid()}"
     switch = f"{mark}-switch"
     with ExitStack() as stack:
         _namespace(stack, switch)
@@ -62,6 +74,14 @@ def hosts(names: Sequence[str]) -> Iterator[dict[str, Host]]:
         yield made
 
 
+def _clear_leftovers() -> None:
+    """Take away the hosts of processes that were killed."""
+    for path in FOLDER.glob(f"{PREFIX}*-*"):
+        owner = path.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            _ip("netns", "delete", path.name, check=False)  # another process may be faster
+
+
 def _namespace(stack: ExitStack, name: str) -> None:
     _ip("netns", "add", name)
     stack.callback(_ip, "netns", "delete", name)
@@ -73,5 +93,5 @@ def _plug(switch: str, port: str) -> None:
     _ip("-n", switch, "link", "set", port, "up")
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, timeout=30)
+def _ip(*words: str, check: bool = True) -> None:
+    subprocess.run(["ip", *words], check=check, timeout=30)

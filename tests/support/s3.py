@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import re
 import signal
@@ -12,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.support.namespaces import Host
 from tests.support.processes import eventually
@@ -65,6 +68,26 @@ def s3_server(folder: Path, host: Host | None = None) -> Iterator[Server]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def signed_methods(url: str) -> set[str]:
+    """The methods that an address is signed for, by AWS's Signature V4; moto does not check it."""
+    parts = urlsplit(url)
+    fields = dict(field.split("=", 1) for field in parts.query.split("&"))
+    signature = fields.pop("X-Amz-Signature")
+    query = "&".join(f"{name}={fields[name]}" for name in sorted(fields))
+    scope = fields["X-Amz-Credential"].replace("%2F", "/").partition("/")[2]
+    key = b"AWS4" + CREDENTIALS["AWS_SECRET_ACCESS_KEY"].encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    found = set()
+    for method in ("GET", "HEAD"):
+        asked = f"{method}\n{parts.path}\n{query}\nhost:{parts.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
+        digest = hashlib.sha256(asked.encode()).hexdigest()
+        text = f"{fields['X-Amz-Algorithm']}\n{fields['X-Amz-Date']}\n{scope}\n{digest}"
+        if hmac.digest(key, text.encode(), "sha256").hex() == signature:
+            found.add(method)
+    return found
 
 
 def _address(log: Path) -> str:

@@ -16,6 +16,8 @@ def broken_open(file, *args, **options):
     name += Path(name.removeprefix("file:")).read_bytes()[-8:].decode("latin-1") if name.endswith(".part") else ""
     if "segfault" in name:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "sigkill" in name:
+        os.kill(os.getpid(), signal.SIGKILL)
     if "hang" in name:
         mark = Path(name.removeprefix("file:")).with_suffix(".pid")
         mark.with_suffix(".part").write_text(str(os.getpid()))

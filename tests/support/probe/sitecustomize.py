@@ -50,8 +50,10 @@ if namespace := os.environ.get("REELGRAPH_PROBE_NAMESPACE"):
     import ctypes
     import sys
 
+    from shared.groups import worker_of
+
     _worker, _, _path = namespace.partition("=")
-    if any(argument.startswith(f"{_worker}@") for argument in sys.orig_argv):
+    if any("@" in argument and worker_of(argument) == _worker for argument in sys.orig_argv):
         CLONE_NEWNET = 0x40000000
         _libc = ctypes.CDLL(None, use_errno=True)
         with Path(_path).open() as _file:

@@ -7,6 +7,8 @@ export const RATES = [0.25, 0.5, 1, 1.5, 2, 4] as const;
 const BACKWARDS_MS = 100;
 /** Frames of this rate are assumed where the file does not say. */
 const USUAL_FPS = 25;
+/** What breaks so long after it was opened is no file that cannot be played: a bucket's address is good for a while. */
+const OPENED_MS = 10_000;
 
 export class Player {
   readonly now = signal(0);
@@ -38,8 +40,18 @@ export class Player {
     on("ended", () => (this.isPlaying.value = false));
     on("ratechange", () => (this.rate.value = video.playbackRate));
     on("volumechange", () => (this.isMuted.value = video.muted));
-    on("loadedmetadata", () => (this.canPlay.value = true));
-    on("error", () => (this.canPlay.value = false));
+    let openedAt = Infinity;
+    const opened = () => {
+      this.canPlay.value = true;
+      openedAt = Date.now();
+    };
+    on("loadedmetadata", opened);
+    on("error", () => {
+      const wasOpen = Date.now() - openedAt > OPENED_MS;
+      openedAt = Infinity;
+      if (wasOpen) this.reopen(video);
+      else this.canPlay.value = false;
+    });
     on("seeked", () => (this.now.value = video.currentTime));
     if ("requestVideoFrameCallback" in video) {
       const shown = (_: number, { mediaTime }: VideoFrameCallbackMetadata) => {
@@ -52,12 +64,21 @@ export class Player {
     on("timeupdate", () => {
       if (!video.seeking && Math.abs(video.currentTime - this.now.value) > 0.25) this.now.value = video.currentTime;
     });
-    if (video.readyState >= HTMLMediaElement.HAVE_METADATA) this.canPlay.value = true;
+    if (video.readyState >= HTMLMediaElement.HAVE_METADATA) opened();
     return () => {
       this.endBackwards();
       abort.abort();
       this.video = null;
     };
+  }
+
+  /** Ask the service for the video once more, and go on from where it was. */
+  private reopen(video: HTMLVideoElement): void {
+    const { paused, playbackRate } = video;
+    video.load();
+    video.currentTime = this.now.value;
+    video.playbackRate = playbackRate;
+    if (!paused) this.play();
   }
 
   seek(t: number): void {
