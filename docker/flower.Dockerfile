@@ -47,4 +47,4 @@ USER 10001:10001
 HEALTHCHECK --interval=60s --timeout=10s --start-period=60s --retries=3 CMD ["reelgraph-flower-alive", "5555"]
 ENTRYPOINT ["tini", "--"]
 # on loopback: Flower knows no keys, see compose.yaml and k8s/base/flower.yaml for the ways to it
-CMD ["celery", "-A", "tasks", "flower", "--address=127.0.0.1", "--port=5555", "--url_prefix=flower", "--auto_refresh=True"]
+CMD ["reelgraph", "flower", "--port=5555"]

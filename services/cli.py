@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "Check this machine: what is missing and how to get it.",
     "eval": "Judge the analyzers by clips with known truth.",
     "export": "Write a document as subtitles, a table, a cut list, annotations or a page.",
+    "flower": "Show Celery's workers and tasks in a browser.",
     "keys": "Create, list and revoke API keys.",
     "migrate": "Bring the ledger's tables to this version.",
     "models": "List, pull and verify model weights.",

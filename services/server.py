@@ -16,7 +16,6 @@ from services.api.access import is_loopback
 from services.leash import Leashed, start, stop_all
 from services.stack import LAST_LINES, Stack, local_stack
 from shared.errors import BadInput, Infrastructure
-from shared.groups import groups
 from shared.keys import Keys
 from shared.locks import FileLock
 from shared.settings import settings, use
@@ -141,13 +140,7 @@ def start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:
 
 
 def _start_flower(running: Stack, where: Path) -> Leashed:
-    argv: list[str | Path] = [sys.executable, "-m", "celery", "-A", "tasks", "flower", f"--unix_socket={where}"]
-    argv += [
-        "--url_prefix=flower",
-        "--auto_refresh=True",
-        "--tasks_columns=name,uuid,state,args,worker,received,runtime",
-    ]
-    argv += [f"--purge_offline_workers={60}", f"--inspect_timeout={1000 + 200 * len(groups())}"]
+    argv: list[str | Path] = [sys.executable, "-m", "services.cli", "flower", "--socket", where]
     with (running.logs / "flower.log").open("ab") as output:
         environment = {**os.environ, **running.settings.environment()}
         return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS)

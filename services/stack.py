@@ -121,7 +121,17 @@ class Stack:
         return f"{node_name(name, queues)}@{self.run_id}"
 
     def _launch(self, name: str, queues: tuple[str, ...], log_file: Path) -> Leashed:
-        argv = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--without-gossip", "--without-mingle"]
+        argv = [
+            sys.executable,
+            "-m",
+            "celery",
+            "--quiet",
+            "-A",
+            "tasks",
+            "worker",
+            "--without-gossip",
+            "--without-mingle",
+        ]
         argv += ["-Q", ",".join(queues), "-n", self._node(name, queues), "--loglevel", "INFO"]
         if self.niceness and CONTROL not in queues:
             argv = ["nice", "-n", str(self.niceness), *argv]

@@ -23,6 +23,7 @@ from tasks.workflow import submit
 BASE_SECONDS = 600.0
 SECONDS_PER_SECOND = 20.0
 DEFAULT_PRIORITY = 5
+NAME_CHARACTERS = 255
 
 log = logger(__name__)
 
@@ -121,8 +122,13 @@ def probe_arrived(arrived: Path, sha256: str, name: str) -> MediaInfo:
     try:
         return probe(arrived, sha256=sha256)
     except BadInput as error:
-        sentence = error.message.replace(one_line(str(arrived)), one_line(name) or "the video")
+        sentence = error.message.replace(one_line(str(arrived)), shown_name(name) or "the video")
         raise BadInput(sentence, code=error.code) from error
+
+
+def shown_name(name: str) -> str:
+    """A video's name on one line, no longer than a file system takes it."""
+    return one_line(name)[:NAME_CHARACTERS]
 
 
 def note(media: MediaInfo, name: str, order: Order) -> tuple[Job, bool]:
@@ -134,7 +140,7 @@ def note(media: MediaInfo, name: str, order: Order) -> tuple[Job, bool]:
         deployment=settings().deployment,
         profile=settings().profile,
         video_sha256=media.sha256,
-        source_name=one_line(name) or None,
+        source_name=shown_name(name) or None,
         media=media.model_dump(mode="json"),
         requested=list(order.analyzers),
         options={analyzer: dict(values) for analyzer, values in order.options.items()},

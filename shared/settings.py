@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     fetch_seconds: float = Field(120, gt=0, description="what bringing a video from an address may take")
     upload_hours: float = Field(24, gt=0, description="a resumable upload that nobody goes on with is removed")
     keep_days: float | None = Field(None, gt=0, description="ended jobs are deleted so long after; default: never")
-    api_followers: int = Field(48, ge=1, description="connections that may follow events in one API process at once")
+    api_followers: int = Field(40, ge=1, description="connections that may follow events in one API process at once")
     flower_socket: Path | None = Field(None, description="Unix socket of Flower; the API shows it at /flower")
     log_json: bool = Field(default=False, description="one JSON object a log line")
     max_attempts: int = Field(3, ge=1, description="starts of one analyzer on one video before it counts as poison")

@@ -78,7 +78,7 @@ class Watch:
 watch = Watch()
 
 
-@app.task(name="reconcile", ignore_result=True)
+@app.task(name="reconcile", ignore_result=True, send_events=False)  # every 5 s: Flower would show nothing else
 def reconcile() -> None:
     """Close overdue jobs; queue again what no broker and no worker holds any more; queue webhooks that are due."""
     since = broker_since()

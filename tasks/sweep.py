@@ -31,7 +31,7 @@ LEFTOVER = re.compile(r"\..*\.part|.*\.json\.[0-9a-f]{32}")
 log = logger(__name__)
 
 
-@app.task(name="sweep", ignore_result=True)
+@app.task(name="sweep", ignore_result=True, send_events=False)
 def sweep() -> None:
     """Apply the retention, then clean uploads, storage and frame store."""
     old = _expire()

@@ -28,9 +28,9 @@ def reelgraph(tmp_path):
     """Runs `reelgraph keys` on a ledger of its own."""
     environment = {**os.environ, "REELGRAPH_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
 
-    def run(*arguments):
+    def run(*arguments, **more):
         command = [str(Path(sys.executable).with_name("reelgraph")), "keys", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment | more, check=False)
 
     return run
 
@@ -156,7 +156,11 @@ def test_the_commands_make_list_and_revoke(reelgraph, tmp_path):
     listed = reelgraph("list", "--json")
     (one,) = json.loads(listed.stdout)
     assert (one["prefix"], one["name"], one["scopes"], one["concurrent_jobs"]) == (prefix, "phone", "read", 2)
-    assert token not in listed.stdout + reelgraph("list").stdout
+    table = reelgraph("list").stdout
+    assert token not in listed.stdout + table
+    assert [line.split()[0] for line in table.splitlines()] == ["prefix", prefix]
+    narrow = reelgraph("list", FORCE_COLOR="1", COLUMNS="60").stdout  # as on a terminal
+    assert prefix in narrow
     assert reelgraph("revoke", prefix).returncode == 0
     with pytest.raises(Unauthenticated):
         keys.authenticate(token)

@@ -97,6 +97,7 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
     job = client.hand_in(video, analyzers="color_analysis").json["id"]
     assert eventually(lambda: client.get("/flower/").status == 200, 60)
     assert b"Flower" in client.get("/flower/").body
+    assert client.get("/flower/api/task/types").status == 200
     assert client.get("/flower/", Host="evil.example").refusal == (421, "foreign_host")
     second = command(data, "--port", str(free_port()))
     assert "another `reelgraph serve` runs" in second.communicate(timeout=60)[0]

@@ -101,6 +101,7 @@ def test_a_worker_takes_no_task_before_it_has_loaded(stack, video):
         )
         document = wait(job)
     assert report(document, "misbehaving")["status"] == "ok"
+    assert "[tasks]" not in slow.log_file.read_text()  # Celery's banner is no line of a log
     run = ledger().runs(job.id)["misbehaving"]
     assert (run.attempts, run.outcome.receipt.worker) == (1, node("slow"))
     assert run.started_at > ready_at - 0.1

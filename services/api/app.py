@@ -60,10 +60,12 @@ def create_app() -> OpenAPI:
     arriving.register(app)
     rates.register(app)
     app.before_request(_refuse_repeated)
+    app.before_request(arriving.receive)
     for blueprint in (jobs, events, results, exports, media, uploads, session, catalogue, operations):
         app.register_api(blueprint.api)
     documentation.register(app, (JobView, jobs.NewJob, Snapshot))
     site.register(app)
+    uploads.register(app)
     tracing.register(app)
     app.after_request(_end)
     warm_up()
@@ -77,7 +79,7 @@ def _begin() -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request=g.request_id)
     job = (request.view_args or {}).get("job_id")
-    if job is not None:
+    if job is not None and re.fullmatch(jobs.ID, job):
         structlog.contextvars.bind_contextvars(job=job)
 
 

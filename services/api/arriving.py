@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 from flask import Flask, Request, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import BadRequest
 from werkzeug.formparser import FormDataParser, MultiPartParser
 
 from shared.errors import BadInput, ReelgraphError
@@ -28,6 +29,12 @@ FIELDS_BYTES = 1 << 20
 
 ParsedForm = tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]
 
+
+JSON_BODIES = frozenset({"jobs.create", "jobs.rerun"})
+"""Endpoints that take JSON: what is none is refused in the same words by all of them."""
+
+LARGE_BODIES = frozenset({"uploads.write"})
+"""Endpoints that read their bodies themselves, as they come, and in time."""
 
 STEP_BYTES = 1 << 19
 """How much of a form is read at once: at Werkzeug's 64 KiB, gunicorn copies every byte eight times (decision 62)."""
@@ -106,6 +113,12 @@ class ArrivingRequest(Request):
         """The files of this request, also those that did not come to their end."""
         return []
 
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        """Raises BadRequest with what is wrong, which Flask says only while debugging; None: no JSON was announced."""
+        if e is None:
+            return super().on_json_loading_failed(e)
+        raise BadRequest(f"the body is no JSON: {e}")
+
     def _get_file_stream(
         self,
         total_content_length: int | None,
@@ -130,7 +143,7 @@ class Json(DefaultJSONProvider):
 
 
 class UploadTooSlow(ReelgraphError):
-    """The sender took longer than its upload's length allows."""
+    """The sender took longer than the length of what it sends allows."""
 
     code = "upload_too_slow"
     retryable = True
@@ -148,6 +161,25 @@ def register(app: Flask) -> None:
 def _close_files(_error: BaseException | None) -> None:
     for file in cast("ArrivingRequest", request).arriving:
         file.close()
+
+
+def receive() -> None:
+    """Have the body here, in time, before the app reads it; forms with videos and chunks of uploads are read by theirs.
+
+    Raises:
+        BadRequest: JSON was announced, and it is none.
+        RequestEntityTooLarge: it is larger than anything but a video may be.
+        UploadTooSlow: it took too long.
+    """
+    is_form = request.endpoint == "jobs.create" and request.mimetype == "multipart/form-data"
+    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
+    if request.endpoint is None or request.endpoint in LARGE_BODIES or is_form:
+        return
+    if has_body:
+        with paced(min(request.content_length or FIELDS_BYTES, FIELDS_BYTES)):
+            request.get_data()
+    if request.endpoint in JSON_BODIES and request.is_json:
+        request.get_json()
 
 
 def parse_form() -> None:
@@ -210,9 +242,13 @@ def paced(length: int) -> Iterator[None]:
         yield
     except Exception as error:
         if late.is_set():
-            raise UploadTooSlow(f"the upload was not complete after {seconds:.0f} s") from error
+            raise UploadTooSlow(_late(seconds)) from error
         raise
     finally:
         timer.cancel()
     if late.is_set():
-        raise UploadTooSlow(f"the upload was not complete after {seconds:.0f} s")
+        raise UploadTooSlow(_late(seconds))
+
+
+def _late(seconds: float) -> str:
+    return f"the body of the request was not complete after {seconds:.0f} s"

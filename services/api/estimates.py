@@ -46,7 +46,11 @@ def progress(job: Job, runs: Mapping[str, Run]) -> float:
     if job.finished_at is not None and job.state != "cancelled":
         return 1.0
     known = analyzers()
-    weights = {name: known[name].cost if name in known else 0.0 for name in runs}
+    weights = {
+        name: known[name].cost if name in known else 0.0
+        for name, run in runs.items()
+        if run.status not in ("unavailable", "skipped")  # no work was expected of them
+    }
     total = sum(weights.values())
     ended = sum(weight for name, weight in weights.items() if runs[name].status not in (None, "cancelled"))
     return round(ended / total, 4) if total else 0.0

@@ -6,16 +6,17 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
+from functools import partial
 
 from flask import Response, request
 
-from services.api.access import visible_job
+from services.api.access import caller, visible_job
 from services.api.documentation import EVENT_ID, EVENTS, TAG_JOBS, blueprint
 from services.api.following import START, Heartbeat, Told, follow, has_seen_the_end
 from services.api.jobs import JobPath
-from shared.errors import BadInput, Infrastructure
+from services.api.places import Places
+from shared.errors import BadInput
 from shared.settings import settings
 
 RETRY_MS = 1000
@@ -23,27 +24,8 @@ RETRY_MS = 1000
 api = blueprint("events", __name__, TAG_JOBS, url_prefix="/v1/jobs")
 
 
-class _Followers:
-    """How many follow at once: each holds a thread of the server, and others must be left for all else."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._count = 0
-
-    def enter(self) -> None:
-        """Raises Infrastructure (`too_many_followers`) when no more threads can be spared."""
-        with self._lock:
-            if self._count >= settings().api_followers:
-                raise Infrastructure("too many connections follow events; try again soon", code="too_many_followers")
-            self._count += 1
-
-    def leave(self) -> None:
-        """Make room for another."""
-        with self._lock:
-            self._count -= 1
-
-
-_followers = _Followers()
+_followers = Places("connections follow events", code="too_many_followers")
+"""Each holds a thread of the server, and others must be left for all else: one key gets half of these places."""
 
 
 @api.get("/<job_id>/events", responses=EVENTS, operation_id="follow_job")
@@ -60,9 +42,10 @@ def stream(path: JobPath) -> Response:
         raise BadInput(f"Last-Event-ID {after!r} is no id of an event", code="invalid_request")
     if has_seen_the_end(job, after):
         return Response(status=204)
-    _followers.enter()
+    owner, most = caller().owner, settings().api_followers
+    _followers.enter(owner, most=most, most_of_one=-(-most // 2))
     response = Response(_written(job.id, after), mimetype="text/event-stream")
-    response.call_on_close(_followers.leave)
+    response.call_on_close(partial(_followers.leave, owner))
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
     return response

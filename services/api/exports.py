@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from flask import Response
 from pydantic import Field
@@ -12,6 +13,7 @@ from pydantic import Field
 from services.api.access import visible_job
 from services.api.documentation import EXPORT, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
+from services.api.media import drawing
 from services.exports.format import Request
 from services.exports.registry import format_named
 from services.results import THUMBNAIL_WIDTH
@@ -23,6 +25,11 @@ from shared.storage import document_key, video_key
 from tasks.node import storage
 from tasks.registry import parse_document
 
+SUBTITLES = frozenset({"srt", "vtt"})
+REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 api = blueprint("exports", __name__, TAG_RESULTS, url_prefix="/v1/jobs")
@@ -52,11 +59,24 @@ def export(path: ExportPath, query: ExportQuery) -> Response:
     except FileNotFoundError as error:
         raise BadInput(f"the result of job {job.id} is gone", code="unknown_outcome") from error
     request = Request(video_name=job.source_name, subtitles=query.subtitles, thumbnail=lambda t: _picture(document, t))
-    response = Response(chosen.write(document, request), content_type=_content_type(chosen.media_type))
-    name = UNSAFE.sub("_", Path(job.source_name or "video").stem).strip("._") or "video"
+    with drawing():
+        content = chosen.write(document, request)
+    response = Response(content, content_type=_content_type(chosen.media_type))
+    suffix = (
+        f".on-screen{chosen.suffix}" if chosen.name in SUBTITLES and query.subtitles == "captions" else chosen.suffix
+    )
     kind = "inline" if chosen.name == "html" else "attachment"
-    response.headers["Content-Disposition"] = f'{kind}; filename="{name}{chosen.suffix}"'
+    response.headers["Content-Disposition"] = f"{kind}; {_file_name(Path(job.source_name or 'video').stem, suffix)}"
+    if chosen.name == "html":
+        response.headers["Content-Security-Policy"] = REPORT_POLICY
     return response
+
+
+def _file_name(stem: str, suffix: str) -> str:
+    """The parameters of a Content-Disposition: in ASCII, and as it is where that differs (RFC 6266, RFC 5987)."""
+    plain = UNSAFE.sub("_", stem).strip("._") or "video"
+    name = f'filename="{plain}{suffix}"'
+    return name if plain == stem else f"{name}; filename*=UTF-8''{quote(stem + suffix, safe='')}"
 
 
 def _picture(document: Document, t: float) -> bytes | None:

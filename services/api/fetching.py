@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.api.places import Places
 from services.fetch import Limits, fetch
 from shared.digests import sha256_of
-from shared.errors import Infrastructure, QuotaExceeded
 from shared.settings import settings
 from tasks.node import storage
 
@@ -20,9 +18,7 @@ AT_ONCE = 8
 AT_ONCE_OF_ONE = 4
 """Of them, those of one key: nobody keeps all others out."""
 
-_room = threading.BoundedSemaphore(AT_ONCE)
-_running: Counter[str] = Counter()
-_counting = threading.Lock()
+_places = Places("videos are being fetched", code="too_many_fetches")
 
 
 @contextmanager
@@ -33,19 +29,8 @@ def place(owner: str | None) -> Iterator[None]:
         QuotaExceeded: this owner has as many as one may have (`too_many_fetches`).
         Infrastructure: all are taken (`too_many_fetches`).
     """
-    with _counting:
-        if owner is not None and _running[owner] >= AT_ONCE_OF_ONE:
-            message = f"{AT_ONCE_OF_ONE} videos are being fetched for this key; try again soon"
-            raise QuotaExceeded(message, code="too_many_fetches", retryable=True)
-        if not _room.acquire(blocking=False):
-            raise Infrastructure("too many videos are being fetched; try again soon", code="too_many_fetches")
-        _running.update([owner] if owner is not None else ())
-    try:
+    with _places.place(owner, most=AT_ONCE, most_of_one=AT_ONCE_OF_ONE):
         yield
-    finally:
-        with _counting:
-            _running.subtract([owner] if owner is not None else ())
-        _room.release()
 
 
 @contextmanager

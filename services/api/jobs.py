@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
@@ -58,6 +59,13 @@ class Wishes(Frozen):
     )
 
     webhook_url: str | None = Field(None, max_length=8192, description="http(s) address that is told of the job's end")
+
+    @field_validator("priority", "deadline_seconds", mode="before")
+    @classmethod
+    def _no_boolean(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("is no number")  # noqa: TRY004  (pydantic makes refusals of ValueError only)
+        return value
 
     @field_validator("analyzers", mode="before")
     @classmethod
@@ -248,9 +256,12 @@ def _cursor(job: Job) -> str:
 
 def _id_of(cursor: str) -> str:
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError) as error:
-        raise BadInput("the cursor is not one that a page gave as `next`", code="bad_cursor") from error
+        named = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        named = ""
+    if not re.fullmatch(ID, named):
+        raise BadInput("the cursor is not one that a page gave as `next`", code="bad_cursor")
+    return named
 
 
 def _json(model: Frozen, *, status: int = 200) -> Response:

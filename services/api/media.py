@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import cast
 
 from flask import Response, redirect, request, send_file
 from pydantic import Field
 
-from services.api.access import visible_job
+from services.api.access import caller, visible_job
 from services.api.documentation import PICTURE, TAG_MEDIA, VIDEO, blueprint
 from services.api.jobs import JobPath
+from services.api.places import Places
 from shared.errors import BadInput
 from shared.isolated import thumbnail
 from shared.ledger import Job
@@ -44,7 +47,14 @@ KEPT_PICTURES = 256
 DECODERS = 2
 """Pictures decoded at once: more would take the analyzers' cores."""
 
+PICTURES = 8
+"""Requests in one process that make pictures, or wait for it: each holds a thread."""
+
+PICTURES_OF_ONE = 6
+"""Of them, those of one key: as many as a browser has connections."""
+
 api = blueprint("media", __name__, TAG_MEDIA, url_prefix="/v1/jobs")
+_places = Places("pictures and exports are being made", code="too_many_pictures")
 _decoding = threading.BoundedSemaphore(DECODERS)
 
 
@@ -103,7 +113,7 @@ def _sent_to(address: str, key: str, job: Job) -> Response:
 
 @api.get("/<job_id>/frames/<t>.jpg", responses=PICTURE, operation_id="show_frame")
 def frame(path: FramePath, query: FrameQuery) -> Response:
-    """The picture shown at `t` seconds, upright."""
+    """The picture shown at `t` seconds, upright. Raises as `drawing`."""
     job = visible_job(path.job_id)
     media = _media(job)
     if not media.has_video:
@@ -114,6 +124,18 @@ def frame(path: FramePath, query: FrameQuery) -> Response:
     response.set_etag(f"{job.video_sha256}-{path.t:.3f}-{query.width}")
     response.headers["Cache-Control"] = "private, max-age=86400"
     return cast("Response", response.make_conditional(request))
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """A place for the caller to have pictures made; pictures that are kept need none.
+
+    Raises:
+        QuotaExceeded: this key has as many as one may have (`too_many_pictures`).
+        Infrastructure: all are taken (`too_many_pictures`).
+    """
+    with _places.place(caller().owner, most=PICTURES, most_of_one=PICTURES_OF_ONE):
+        yield
 
 
 def _ignore_other_ranges() -> None:
@@ -132,7 +154,7 @@ def _picture(media: MediaInfo, t: float, width: int) -> bytes:
     file = storage().path(video_key(media.sha256))
     if not file.is_file():
         raise BadInput("the video is gone", code="no_video")
-    with _decoding:
+    with drawing(), _decoding:
         return thumbnail(file, media, t, width=width)
 
 

@@ -27,6 +27,7 @@ from shared.text import one_line
 RETRY_SECONDS = 5
 
 STATUS_OF_CODE = {
+    "unsupported_checksum": 400,
     "unknown_job": 404,
     "unknown_upload": 404,
     "unknown_outcome": 404,

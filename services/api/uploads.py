@@ -9,13 +9,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
-from flask import Response, request, url_for
+from flask import Flask, Response, request, url_for
 from pydantic import Field
 from werkzeug.exceptions import ClientDisconnected
 
@@ -23,6 +23,7 @@ from services.api.access import caller
 from services.api.arriving import paced, too_large
 from services.api.documentation import TAG_UPLOADS, TUS_CHUNK_BODY, TUS_CREATED, TUS_WRITTEN, blueprint
 from services.api.parts import Part, Parts, is_idle
+from services.api.tracing import Environ, StartResponse, Wsgi
 from shared.digests import sha256_of
 from shared.errors import BadInput
 from shared.schema import Frozen
@@ -34,8 +35,11 @@ EXTENSIONS = "creation,checksum,expiration,termination"
 ALGORITHMS = ("sha256", "sha1", "md5")
 CHUNK_TYPE = "application/offset+octet-stream"
 CHUNK_BYTES = 1 << 18
+PREFIX = "/v1/uploads"
+OVERRIDES = frozenset({"PATCH", "DELETE"})
+"""Methods that a POST may ask for in `X-HTTP-Method-Override`, where a sender or its proxy knows no others."""
 
-api = blueprint("uploads", __name__, TAG_UPLOADS, url_prefix="/v1/uploads")
+api = blueprint("uploads", __name__, TAG_UPLOADS, url_prefix=PREFIX)
 
 
 class UploadPath(Frozen):
@@ -51,11 +55,31 @@ def _check_version() -> None:
         raise BadInput(f"the header Tus-Resumable must be {VERSION}", code="unsupported_version")
 
 
-@api.after_request
+def register(app: Flask) -> None:
+    """Let an app speak tus also where no route of it answers: methods by another name, and refusals of any kind."""
+    app.after_request(_say_version)
+    app.wsgi_app = _overridden(app.wsgi_app)  # type: ignore[assignment, method-assign]
+
+
+def _overridden(inner: Wsgi) -> Wsgi:
+    def outer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        meant = environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "").upper()
+        if environ["REQUEST_METHOD"] == "POST" and meant in OVERRIDES and _is_here(environ["PATH_INFO"]):
+            environ["REQUEST_METHOD"] = meant
+        return inner(environ, start_response)
+
+    return outer
+
+
+def _is_here(path: str) -> bool:
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
 def _say_version(response: Response) -> Response:
-    response.headers["Tus-Resumable"] = VERSION
-    response.headers["Tus-Version"] = VERSION
-    response.headers["Cache-Control"] = "no-store"
+    if _is_here(request.path):
+        response.headers["Tus-Resumable"] = VERSION
+        response.headers["Tus-Version"] = VERSION
+        response.headers["Cache-Control"] = "no-store"
     return response
 
 
@@ -211,7 +235,7 @@ def _checksum() -> tuple[str, bytes] | None:
         return None
     algorithm, _, value = header.partition(" ")
     if algorithm not in ALGORITHMS:
-        raise BadInput(f"checksums are {', '.join(ALGORITHMS)}, not {algorithm!r}", code="invalid_request")
+        raise BadInput(f"checksums are {', '.join(ALGORITHMS)}, not {algorithm!r}", code="unsupported_checksum")
     try:
         return algorithm, base64.b64decode(value, validate=True)
     except binascii.Error as error:

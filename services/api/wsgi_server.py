@@ -1,16 +1,18 @@
 """What gunicorn is told besides the app, as `--config python:services.api.wsgi_server`.
 
-Requests that are no HTTP, or too long, are answered before there is an app, by gunicorn's own HTML; and its own log is
-plain text. Both are as everywhere else with this.
+Requests that are no HTTP, or too long, are answered before there is an app, by gunicorn's own HTML; its own log is
+plain text; and headers that come a byte at a time hold a thread for ever. All is as everywhere else with this.
 """
 
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import (
@@ -24,7 +26,7 @@ from gunicorn.http.errors import (
     ParseException,
     UnsupportedTransferCoding,
 )
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from services.api.answers import PROBLEM_TYPE, Problem
 from shared.ledger import new_id
@@ -47,6 +49,9 @@ REFUSALS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
 SAID_CHARACTERS = 200
 SEND_SECONDS = 5.0
 
+HEAD_SECONDS = 10.0
+"""What a request's line and headers may take from their first byte."""
+
 log = logger(__name__)
 
 
@@ -57,7 +62,34 @@ def refusal(error: Exception) -> tuple[int, str]:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threads, with problem documents (RFC 9457) for what does not reach the app."""
+    """gunicorn's threads, with problem documents (RFC 9457) for what does not reach the app, and a time for headers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._heads: dict[TConn, float] = {}
+        """Connections whose request's head is being read, and since when."""
+
+    def handle(self, conn: TConn) -> Any:
+        """Serve one request of a connection; the thread's next one is logged without this one's ids."""
+        self._heads[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            self._heads.pop(conn, None)
+            structlog.contextvars.clear_contextvars()
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Ask the app: the head is here."""
+        self._heads.pop(conn, None)
+        return super().handle_request(req, conn)
+
+    def murder_pending(self) -> None:
+        """What gunicorn calls once a second to end idle connections: end those whose heads are late as well."""
+        super().murder_pending()
+        for conn, began in self._heads.copy().items():
+            if time.monotonic() - began > HEAD_SECONDS:
+                with suppress(OSError):  # it is closed already
+                    conn.sock.shutdown(socket.SHUT_RD)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer and log what went wrong before the app was asked, or after it had answered."""
@@ -93,5 +125,7 @@ class Log(Logger):  # type: ignore[misc]
         self.error_log.propagate = True
 
 
+forwarder_headers = ""
+"""No SCRIPT_NAME or PATH_INFO from any header: whoever sits on this machine counts as a proxy."""
 worker_class = Worker
 logger_class = Log

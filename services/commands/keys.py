@@ -15,6 +15,9 @@ from shared.settings import settings
 from shared.webhooks import secret_of
 from tasks.node import ledger
 
+PIPE_WIDTH = 10_000
+"""Characters: one line a key, for programs."""
+
 at_least_one = click.IntRange(min=1)
 
 
@@ -59,10 +62,15 @@ def list_keys(*, as_json: bool) -> None:
     if not listed:
         click.echo("no keys yet; `reelgraph keys create NAME` makes one")
         return
-    table = Table(*(name.replace("_", " ") for name in listed[0]), box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    longest = max(len(str(one["prefix"])) for one in listed)
+    for name in listed[0]:
+        # what `revoke` needs is whole, however narrow the terminal
+        table.add_column(name.replace("_", " "), min_width=longest if name == "prefix" else None)
     for one in listed:
         table.add_row(*("-" if value is None else str(value) for value in one.values()))
-    Console(soft_wrap=True).print(table, highlight=False)
+    is_seen = Console().is_terminal
+    Console(width=None if is_seen else PIPE_WIDTH).print(table, highlight=False)
 
 
 @keys.command()

@@ -37,5 +37,5 @@ def worker(names: str, name: str | None) -> None:
     node = name or f"{'-'.join(queues)}-pid{os.getpid()}@%h"  # 1 in a container, where vlm-1 would be a planned copy
     devices_shown(node, queues)  # refused here, before Celery starts
     beat = ["-B", "-s", str(settings().data_dir / "beat")] if CONTROL in queues else []
-    argv = ["-m", "celery", "-A", "tasks", "worker", "-Q", ",".join(queues), "-n", node, *beat]
+    argv = ["-m", "celery", "--quiet", "-A", "tasks", "worker", "-Q", ",".join(queues), "-n", node, *beat]
     os.execv(sys.executable, [sys.executable, *argv])  # noqa: S606  (the command becomes the worker)

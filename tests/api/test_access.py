@@ -1,7 +1,11 @@
 """Who may ask, how often, and what one key sees of another's."""
 
+import http.client
 import json
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -9,6 +13,7 @@ from services.server import PROCESSES
 from shared.keys import Keys
 from tasks.node import ledger
 from tests.support.api import serving
+from tests.support.moving import texture, write_video
 
 
 def token(*scopes, **limits):
@@ -18,7 +23,7 @@ def token(*scopes, **limits):
 @pytest.fixture(scope="module")
 def locked(stack):
     """A server that asks for keys."""
-    with serving(stack, require_keys=True) as client:
+    with serving(stack, require_keys=True, api_followers=2) as client:
         yield client
 
 
@@ -104,6 +109,49 @@ def test_a_key_has_as_many_open_jobs_as_it_may(locked, video):
     assert limited.hand_in(video, analyzers="misbehaving").refusal == (429, "quota_exceeded")
     limited.call("POST", f"/v1/jobs/{job}/cancel")
     assert limited.hand_in(video, analyzers="misbehaving").status == 202
+
+
+def test_followers_of_one_key_leave_room_for_another(locked, video):
+    """Of two places for followers in each process, one key has one; the next is 429, and another key still follows."""
+    job_ids = {}
+    options = json.dumps({"misbehaving": {"sleep": 30}})
+    for name in ("one", "two"):
+        client = locked.with_key(token())
+        job_ids[name] = (client, client.hand_in(video, analyzers="misbehaving", options=options).json["id"])
+    with ExitStack() as open_:
+
+        def followed(name):
+            client, job_id = job_ids[name]
+            connection = http.client.HTTPConnection(client.host, client.port, timeout=20)
+            open_.enter_context(closing(connection))
+            connection.request("GET", f"/v1/jobs/{job_id}/events", headers=dict(client.headers))
+            return open_.enter_context(closing(connection.getresponse()))
+
+        answers = [followed("one") for _ in range(PROCESSES + 1)]
+        refused = [answer for answer in answers if answer.status != 200]
+        assert refused
+        for answer in refused:
+            assert (answer.status, json.loads(answer.read())["code"]) == (429, "too_many_followers")
+            assert int(answer.getheader("Retry-After")) > 0
+        assert followed("two").status == 200
+    for client, job_id in job_ids.values():
+        assert client.call("POST", f"/v1/jobs/{job_id}/cancel").status == 200
+
+
+def test_pictures_for_one_key_leave_threads_for_others(locked, tmp_path):
+    """Sixty different pictures asked for at once: some are made, the others refused with 429, and the rest goes on."""
+    clip = write_video(tmp_path / "clip.mp4", [texture(7, 360, 640)] * 70)
+    one = locked.with_key(token())
+    job_id = one.hand_in(clip, analyzers="misbehaving").json["id"]
+    with ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(one.get, f"/v1/jobs/{job_id}/frames/{n / 30:.3f}.jpg?width=1920") for n in range(60)]
+        assert locked.get("/healthz").status == 200
+        answers = [each.result() for each in asked]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert 0 < len(refused) < len(answers), Counter(answer.status for answer in answers)
+    for answer in refused:
+        assert answer.refusal == (429, "too_many_pictures")
+        assert int(answer.headers["retry-after"]) > 0
 
 
 def test_a_browser_keeps_its_key_in_a_cookie(locked):

@@ -101,7 +101,17 @@ def test_requests_without_a_video_are_refused(api):
     )
     assert no_file.refusal == (422, "no_file")
     assert api.call("POST", "/v1/jobs", b"x", Content_Type="video/mp4").refusal == (415, "unsupported_media_type")
-    assert api.call("POST", "/v1/jobs", b"{", Content_Type="application/json").refusal == (400, "bad_request")
+    said = set()
+    for path in ("", f"/{'0' * 8}-0000-0000-0000-{'0' * 12}/rerun"):
+        broken = api.call("POST", f"/v1/jobs{path}", b"{", Content_Type="application/json")
+        assert broken.refusal == (400, "bad_request")
+        said.add(broken.json["detail"])
+    assert len(said) == 1
+    assert "the body is no JSON" in said.pop()
+    for name in ("priority", "deadline_seconds"):
+        wrong = api.post_json("/v1/jobs", {"upload": "0" * 32, name: True})
+        assert wrong.refusal == (422, "invalid_request")
+        assert wrong.json["errors"][0]["field"] == name
     assert api.post_json("/v1/jobs", {"upload": "0" * 32}).refusal == (404, "unknown_upload")
     assert api.post_json("/v1/jobs", {"upload": "../../x"}).refusal == (422, "invalid_request")
 
@@ -119,7 +129,7 @@ def test_pages_stay_in_order_while_jobs_come_in(api, video):
         cursor = f"&cursor={page['next']}"
     assert seen == sorted(set(seen), reverse=True)
     assert [job for job in seen if job in mine] == mine[::-1]
-    for bad in ("cursor=%00", "cursor=*", "limit=0", "limit=x", "state=none", "other=1"):
+    for bad in ("cursor=%00", "cursor=*", "cursor=", "cursor=AAAA", "limit=0", "limit=x", "state=none", "other=1"):
         assert api.get(f"/v1/jobs?{bad}").status == 422, bad
 
 

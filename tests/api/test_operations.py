@@ -1,14 +1,20 @@
 """Health, readiness, metrics, the OpenAPI document, problem documents, logs."""
 
 import json
+import logging
+import os
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
 from jsonschema import Draft202012Validator
 
+from services.api import wsgi_server
 from shared.ledger import Job
 from shared.schema import JobState
 from tasks.node import events, ledger
@@ -209,6 +215,9 @@ def test_what_does_not_reach_the_app_is_a_problem_document_too(api, stack):
     assert long.json["request_id"] == long.headers["x-request-id"]
     assert long.json["request_id"] in log_of(stack, api)
     assert raw(api, b"nonsense\r\n\r\n") == (400, "bad_request")
+    with socket.create_connection(("127.0.0.1", api.port), timeout=20) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nSCRIPT_NAME: /x\r\nConnection: close\r\n\r\n")
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"  # a header from this machine moves no path
     head = b"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
     assert raw(api, head + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n") == (400, "bad_request")
 
@@ -219,11 +228,31 @@ def test_logs_of_a_container_are_json_with_ids(stack, video):
         job = client.hand_in(video, analyzers="misbehaving").json["id"]
         client.get(f"/v1/jobs/{job}", X_Request_ID="find-me")
         client.wait(job)
+        for _ in range(10):
+            client.get(f"/v1/jobs/{job}")
+            assert raw(client, b"nonsense\r\n\r\n") == (400, "bad_request")
+        client.get("/v1/jobs/no-id-of-a-job", X_Request_ID="no-job")
         lines = log_of(stack, client).splitlines()
     records = [json.loads(line) for line in lines]
     assert any("Listening at" in one["event"] for one in records)
     (found,) = [one for one in records if one.get("request") == "find-me"]
     assert (found["event"], found["status"], found["job"]) == ("request", 200, job)
+    unreadable = [one for one in records if one["event"] == "request_unreadable"]
+    assert len(unreadable) == 10
+    assert not [one for one in records if "job" in one and (one in unreadable or one.get("request") == "no-job")]
+
+
+def test_headers_that_trickle_in_are_ended(monkeypatch):
+    """A request whose headers do not come to their end gives its thread back when their time is over."""
+    monkeypatch.setattr(wsgi_server, "HEAD_SECONDS", 0.2)
+    config = Config()
+    worker = wsgi_server.Worker(1, os.getpid(), [], None, 30, config, logging.getLogger(__name__))
+    near, far = socket.socketpair()
+    with near, far, ThreadPoolExecutor(1) as pool:
+        far.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+        served = pool.submit(worker.handle, TConn(config, near, ("127.0.0.1", 1), ("127.0.0.1", 2)))
+        assert eventually(lambda: worker.murder_pending() or served.done(), 30)
+        assert served.result() is False
 
 
 def test_pages_ask_no_other_host(api):

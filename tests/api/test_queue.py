@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from services.api.estimates import progress
+from shared.ledger import Job, Run
 from tests.support.api import serving
 from tests.support.jobs import running
 from tests.support.processes import eventually
@@ -49,6 +51,16 @@ def cancelled(api):
     finally:
         for job in jobs:
             api.call("POST", f"/v1/jobs/{job}/cancel")
+
+
+def test_what_cannot_look_is_no_progress():
+    """Of analyzers that had no work to do, none counts: with one of two ended it is their share, with none it is 0."""
+    job = Job(state="running")
+    idle = {"qwen2_vl_temporal": Run(status="unavailable"), "speech_flow": Run(status="skipped")}
+    assert progress(job, idle | {"cut_analysis": Run(), "color_analysis": Run()}) == 0
+    assert 0 < progress(job, idle | {"cut_analysis": Run(status="ok"), "color_analysis": Run()}) < 1
+    assert progress(job, idle | {"cut_analysis": Run(status="ok")}) == 1
+    assert progress(job, idle) == 0
 
 
 def test_jobs_behind_busy_workers_know_their_places(busy_stack, video):

@@ -156,8 +156,15 @@ def test_exports_come_with_a_name(api, job):
         answer = api.get(f"/v1/jobs/{job['id']}/export/{name}")
         assert answer.status == 200, name
         assert answer.headers["content-type"].startswith(one.media_type)
-        assert f'filename="clip{one.suffix}"' in answer.headers["content-disposition"]
+        assert answer.headers["content-disposition"].endswith(f'filename="clip{one.suffix}"')
         assert answer.body or name in ("srt", "csv"), name
+    assert "default-src 'none'" in api.get(f"/v1/jobs/{job['id']}/export/html").headers["content-security-policy"]
+    shown = api.get(f"/v1/jobs/{job['id']}/export/srt?subtitles=captions")
+    assert 'filename="clip.on-screen.srt"' in shown.headers["content-disposition"]
+    named = api.hand_in(job["bytes"], name="日本" + "x" * 5000 + ".mp4", analyzers="misbehaving").json
+    assert named["source_name"] == "日本" + "x" * 253
+    name = api.get(f"/v1/jobs/{api.wait(named['id'])['id']}/export/html").headers["content-disposition"]
+    assert f"filename*=UTF-8''%E6%97%A5%E6%9C%AC{'x' * 253}.html" in name
     assert api.get(f"/v1/jobs/{job['id']}/export/exe").refusal == (404, "unknown_format")
 
 
