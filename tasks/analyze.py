@@ -22,9 +22,10 @@ from structlog.contextvars import bound_contextvars
 from shared import traces
 from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
 from shared.events import Event
-from shared.frames import Audio, ReadStats
+from shared.frames import ReadStats
 from shared.ledger import Ending, Job, Run
 from shared.log import logger
+from shared.renditions import Audio
 from shared.schema import (
     AnalyzerReport,
     ErrorInfo,
@@ -268,7 +269,7 @@ class Work:
 
     def _shown(self, spans: tuple[Span, ...]) -> tuple[Span, ...]:
         """The spans without seconds of which an analyzer of pictures alone had none."""
-        hears = any(isinstance(need, Audio) for need in self.analyzer.reads(self.job.profile))
+        hears = any(isinstance(need, Audio) for need in self.analyzer.reads(self.brief.profile))
         return spans if hears else tuple(without(spans, self.stats.holes))
 
     def _ending(self, error: Exception) -> tuple[Status, ErrorInfo]:
