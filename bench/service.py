@@ -21,10 +21,10 @@ from bench.parts import part
 from bench.rows import Row, not_measured, say
 from services.stack import Stack, local_stack
 from services.submit import accept
-from shared.ledger import OPEN_STATES, Job
 from shared.schema import Document
 from shared.settings import settings, use
 from shared.storage import document_key
+from shared.tables import OPEN_STATES, Job
 from tasks.celery import app
 from tasks.node import ledger, storage
 from tasks.registry import analyzers, parse_document, used_entries

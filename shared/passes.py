@@ -42,7 +42,9 @@ def note_refusal(folder: Path, error: Exception) -> None:
     """Note that a video crashes its decoder or takes too much, so that no other process tries the same at once."""
     if isinstance(error, BadInput) and error.code in COSTLY:
         noted = _Noted(code=error.code, message=error.message, retryable=error.retryable)
-        (folder / REFUSED).write_text(noted.model_dump_json())
+        part = folder / f"{REFUSED}.part"  # its writer alone holds the video's write lock
+        part.write_text(noted.model_dump_json())
+        part.replace(folder / REFUSED)
 
 
 def noted_refusal(folder: Path) -> BadInput | None:

@@ -9,11 +9,11 @@ from shared import traces
 from shared.errors import ReelgraphError
 from shared.events import Event
 from shared.frames import Rendition, fit
-from shared.ledger import Job, Run
 from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
 from shared.storage import cache_key
+from shared.tables import Job, Run
 from tasks.analyze import announce
 from tasks.celery import app
 from tasks.deadline import Economy, Workload, economise

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from shared.ledger import Job, new_id
 from shared.schema import AnalyzerReport, MediaInfo, Outcome, StreamInfo
 from shared.storage import cache_key, outcome_key
+from shared.tables import Job, new_id
 from tasks.aggregate import aggregate
 from tasks.inputs import stored_outcome
 from tasks.node import ledger, storage
