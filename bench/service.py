@@ -297,6 +297,24 @@ def in_flight(name: str, count: int, seconds: float, documents: Sequence[Documen
     hourly = Row(row=f"{name}.clips_per_hour", value=count / seconds * 3600, unit="clips/h", goal=goal, better="higher")
     say(hourly)
     say(Row(row=f"{name}.failed", value=len(failed), unit="runs", goal=0, detail={"which": failed[:10]}))
+    passes = [one.job.decode_passes for one in documents]
+    worked = {
+        analyzer: {
+            "infer_seconds": sum(told.infer_seconds or 0.0 for told in receipts_of),
+            "decode_seconds": sum(told.decode_seconds or 0.0 for told in receipts_of),
+        }
+        for analyzer in analyzers()
+        if (receipts_of := [one.receipt for each in documents for one in each.analyzers if one.name == analyzer])
+    }
+    longest = sorted(worked.items(), key=lambda one: -sum(one[1].values()))[:8]
+    say(
+        Row(
+            row=f"{name}.decode_passes_per_clip",
+            value=statistics.fmean(passes),
+            unit="passes",
+            detail={"most": max(passes), "longest_in_all": dict(longest)},
+        )
+    )
 
 
 def unloaded(stack: Stack) -> None:
