@@ -209,7 +209,7 @@ def single(bench: Bench, entries: set[str]) -> None:
                 walls.append(document.job.wall_seconds)
                 receipts.engines_at_work(document, name, entries)
             if name == WARM[-1]:
-                receipts.timeline(document, name)
+                receipts.timeline([document], name)
     if walls:
         wall = statistics.median(walls)
         say(Row(row="one_clip.wall_seconds", value=wall, unit="s", goal=receipts.CLIP_SECONDS, detail={"runs": walls}))
@@ -282,6 +282,7 @@ def many(bench: Bench, at_once: Sequence[int], late: Callable[[float, str], bool
             bench.documents += documents
             each = seconds / count
             in_flight(name, count, seconds, documents)
+            receipts.timeline(documents, name)
             busy(f"{name}.nvml_busy", watch, BUSY_PERCENT if count >= BUSY_AT else None)
 
 
