@@ -138,5 +138,5 @@ def size_mib(folder: Path) -> float:
     for here, _, names in os.walk(folder):  # what goes away meanwhile is passed over
         for name in names:
             with suppress(FileNotFoundError):
-                total += os.lstat(os.path.join(here, name)).st_blocks * 512
+                total += (Path(here) / name).lstat().st_blocks * 512
     return total / (1 << 20)
