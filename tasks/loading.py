@@ -176,7 +176,7 @@ def devices_shown(worker: str, queues: Sequence[str]) -> str:
     """
     served = [queue for queue in queues if queue in groups() and on_gpu(queue)]
     if not served:
-        return ""  # a context that nobody needs takes half a GiB of the GPU
+        return ""  # a context that nobody needs takes most of a GiB of the GPU
     chosen = settings().gpu
     gpu = planned_gpu(worker_of(worker), served) if chosen is None else chosen
     return visible_devices(gpu, _exported())

@@ -16,12 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from tasks.devices import NoDevice
+from tasks.devices import CONTEXT_MIB, NoDevice
 from tasks.layout import Groups, Layout, Load, Placed, Worker
 from tasks.models import Number, Rung, ladder
 
-CONTEXT_MIB = 600
-"""What a process with torch takes on a GPU before its first tensor: 520 MiB were seen on an H200 by NVML."""
 MOST_SHARING = 8
 """Of more groups than that none share a worker: there are 4,140 ways for 8 to share, and 21,147 for 9."""
 
@@ -141,7 +139,7 @@ def _refusal(on_gpu: Mapping[str, Sequence[Load]], gpus: int, memory_mib: int) -
             return NoDevice(f"{what}, and {memory_mib} MiB of a GPU can be used")
     sizes = ", ".join(f"{group} {need_mib}" for group, need_mib in least.items())
     together = _rungs(_of(on_gpu, tuple(on_gpu)))[-1].vram_mib + CONTEXT_MIB
-    each = f"{gpus} GPUs of which {memory_mib} MiB can be used"
+    each = f"{gpus} GPU{'s' if gpus > 1 else ''} of which {memory_mib} MiB can be used"
     message = f"there is no layout on {each}, for the groups take at least, in MiB: {sizes}"
     return NoDevice(f"{message}; all of them in one worker {together}")
 

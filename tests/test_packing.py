@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.devices import NoDevice
+from tasks.devices import CONTEXT_MIB, NoDevice
 from tasks.layout import Load
 from tasks.models import Demand
-from tasks.packing import CONTEXT_MIB, pack
+from tasks.packing import pack
 
 LARGE, SMALL = {"bf16": 20_000, "nf4": 8_000}, {"bf16": 2_000}
 
@@ -75,7 +75,9 @@ def test_what_fits_one_by_one_and_not_together_is_refused():
     """The sentence names every group's least need, since no single one is too large."""
     loads = [load("see", "vlm", 0.3, LARGE), load("say", "caption", 0.3, LARGE)]
     with pytest.raises(
-        NoDevice, match=r"no layout on 1 GPUs of which 12000 MiB can be used.*: caption 8600, vlm 8600; all of .* 16600"
+        NoDevice,
+        match=rf"no layout on 1 GPU of which 12000 MiB can be used.*: caption {8_000 + CONTEXT_MIB}, "
+        rf"vlm {8_000 + CONTEXT_MIB}; all of .* {16_000 + CONTEXT_MIB}",
     ):
         pack(loads, gpus=1, gpu_memory_mib=12_000)
 
@@ -87,7 +89,7 @@ def test_groups_share_a_worker_where_that_makes_them_fit():
     assert (worker.name, worker.groups, worker.vram_mib) == ("detect-light", ("detect", "light"), 6_000)
     apart = pack(loads, gpus=1, gpu_memory_mib=10_000 + 2 * CONTEXT_MIB)
     assert [worker.groups for worker in apart.workers] == [("detect",), ("light",)]
-    with pytest.raises(NoDevice, match=r"light 5600; all of them in one worker 6600"):
+    with pytest.raises(NoDevice, match=rf"light {5_000 + CONTEXT_MIB}; all of .* in one worker {6_000 + CONTEXT_MIB}"):
         pack(loads, gpus=1, gpu_memory_mib=5_999 + CONTEXT_MIB)
 
 
@@ -107,7 +109,7 @@ def test_of_equally_many_workers_those_that_let_most_through(order):
     """Which groups share is weighed by their work, that of their CPUs, too, whatever order the groups come in."""
     loads = [load(name, name, 0.01, {"bf16": 1_000}) for name in "abc"]
     loads += [load(f"{name} on a CPU", name, 1.0) for name in "ab"]
-    layout = pack([loads[number] for number in order], gpus=1, gpu_memory_mib=4_300)
+    layout = pack([loads[number] for number in order], gpus=1, gpu_memory_mib=3_100 + 2 * CONTEXT_MIB)
     assert sorted(len(worker.groups) for worker in layout.workers) == [1, 2]
     assert layout.least_throughput == pytest.approx(1 / 1.02)  # not 1 / 2.02: a and b do not wait for one another
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from services.commands.plan import loads, plan
+from services.commands.plan import KEPT, loads, plan
 from shared.errors import BadInput
 from shared.groups import groups, workers
 from shared.ledger import Job, Run, new_id
@@ -15,6 +15,7 @@ from shared.pins import load_pins
 from shared.schema import AnalyzerReport, Receipt
 from shared.settings import settings
 from shared.weights import PINS
+from tasks.devices import CONTEXT_MIB
 from tasks.loading import budget_mib
 from tasks.models import ladder
 from tasks.node import ledger, weights
@@ -28,6 +29,22 @@ def planned(*arguments):
     if done.exception:
         raise done.exception
     return done.output
+
+
+def test_contexts_and_the_driver_have_their_place():
+    """On the measured H100, 81,559 MiB of which 1,103 were in use, workers fit with what CUDA takes itself."""
+    workers = json.loads(planned("--gpu-memory", "80GiB", "--json"))["workers"]
+    on_gpu = [worker["vram_mib"] for worker in workers if worker["gpu"] is not None]
+    assert sum(mib + CONTEXT_MIB for mib in on_gpu) <= 81_559 - 1_103
+    said = planned("--gpu-memory", "80GiB")
+    assert "planned with 79462 of 81920 MiB a GPU" in said
+    assert f"every worker holds {CONTEXT_MIB} for CUDA itself" in said
+
+
+def test_the_shipped_shares_fit_an_h100():
+    """The shares of groups.toml leave room for their workers' contexts on the measured H100."""
+    shares = [group.vram_mib for group in groups().values() if group.gpu]
+    assert sum(mib + CONTEXT_MIB for mib in shares) <= 81_559 - 1_103
 
 
 def test_two_cards_of_24_gib():
@@ -47,7 +64,7 @@ def models_of(layout):
     return {model["entry"]: model for worker in layout["workers"] for model in worker["models"]}
 
 
-@pytest.mark.parametrize("memory", ["26GiB", "34GiB", "40GiB"])
+@pytest.mark.parametrize("memory", ["27GiB", "34GiB", "40GiB"])
 def test_one_card_that_needs_smaller_precisions(memory):
     """Cards on which bf16 has no room have a layout all the same, within their memory: groups share workers."""
     layout = json.loads(planned("--gpu-memory", memory, "--json"))
@@ -246,14 +263,20 @@ def test_an_amount_without_a_unit(amount):
         planned("--gpu-memory", amount)
 
 
-@pytest.mark.parametrize("amount", ["0GiB", "1000000000GiB", "512MiB", "9" * 15 + "G"])
+@pytest.mark.parametrize("amount", ["0GiB", "1000000000GiB", "512MiB", "9" * 15 + "G", "24 TiB", "1.2TB"])
 def test_an_amount_that_no_gpu_has(amount):
     """Sizes beyond any GPU are refused with the bounds."""
     with pytest.raises(BadInput, match="no GPU's memory: give that of one GPU, from 1GiB to 1024GiB"):
         planned("--gpu-memory", amount)
 
 
-@pytest.mark.parametrize("amount", ["much", "24 TiB", "-3GiB", "", "9" * 400 + "G"])
+@pytest.mark.parametrize(("amount", "mib"), [("0.25TiB", 262_144), ("0.25T", 262_144), ("0.3 tb", 286_102)])
+def test_terabytes(amount, mib):
+    """Eight GPUs' worth of memory is written in TiB or TB by some; what is planned with is said."""
+    assert f"planned with {int(mib * KEPT)} of {mib} MiB a GPU" in planned("--gpu-memory", amount)
+
+
+@pytest.mark.parametrize("amount", ["much", "24 PiB", "-3GiB", "", "9" * 400 + "G"])
 def test_no_amount_of_memory(amount):
     """What cannot be read as memory is bad input that shows an example."""
     with pytest.raises(BadInput, match="is no amount of memory such as 24GiB"):

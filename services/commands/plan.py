@@ -18,6 +18,7 @@ from shared.errors import BadInput
 from shared.groups import groups
 from shared.listing import realtime_factors_by_model
 from shared.settings import settings
+from tasks.devices import CONTEXT_MIB
 from tasks.layout import Layout, Load, Placed, Worker
 from tasks.models import Number, demand
 from tasks.node import ledger, weights
@@ -27,11 +28,16 @@ from tasks.registry import AnyAnalyzer, analyzers, check_models, dependencies, l
 
 PROFILE = "gpu"
 
-UNITS = {"MIB": 1, "GIB": 1024, "M": 1, "G": 1024, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20}
+BINARY_UNITS = {"MIB": 1, "M": 1, "GIB": 1 << 10, "G": 1 << 10, "TIB": 1 << 20, "T": 1 << 20}
+UNITS = BINARY_UNITS | {"MB": 1e6 / 2**20, "GB": 1e9 / 2**20, "TB": 1e12 / 2**20}
 SMALLEST_MIB, LARGEST_MIB = 1024, 1 << 20
 """What is taken for the memory of a GPU: the largest of 2026 have 288 GB."""
 KEPT = 0.97
-"""Part of a GPU's memory that is planned with; the driver keeps some."""
+"""Part of a GPU's memory that is planned with: makers round up, and the driver keeps some.
+
+An H100 of 80 GB has 81,559 MiB (nvidia-smi). Before the first worker 1,103 were in use, a context of the bench's maybe
+among them (docs/performance.md): at least 98.2 % of 80 GiB were left for workers.
+"""
 BOUNDS = (
     "these are bounds, from what each analyzer takes alone: the better ones if no worker hinders another, "
     "the worse ones if workers of a GPU take turns and levels wait for one another"
@@ -72,13 +78,18 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
     them (docs/scaling.md).
     """
     check_models(PROFILE)
-    layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT))
+    usable_mib = int(memory_mib * KEPT)
+    layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=usable_mib)
     if write is not None:
         _write(layout, write)
     if as_json:
         click.echo(json.dumps(asdict(layout), indent=2))
         return
     _show(layout)
+    click.echo(
+        f"planned with {usable_mib} of {memory_mib} MiB a GPU, as the driver keeps some; "
+        f"beside its MiB every worker holds {CONTEXT_MIB} for CUDA itself"
+    )
     if write is not None:
         click.echo(f"written to {write}; use it with REELGRAPH_GROUPS_FILE={write}")
 

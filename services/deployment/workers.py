@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shared.errors import BadInput
 from shared.groups import CONTROL, Group, groups, node_name, planned_gpu, workers
 from tasks.celery import PRIORITIES, app
+from tasks.devices import CONTEXT_MIB
 from tasks.plan import GRACE_SECONDS
 
 PARENT_MIB = 512
@@ -69,9 +70,9 @@ class WorkerSpec:
 
     @property
     def mig_slice(self) -> str:
-        """The smallest MIG profile with room for what its models may use."""
+        """The smallest MIG profile with room for what its models may use and for CUDA itself."""
         for name, room_mib in MIG_SLICES:
-            if self.vram_mib is not None and self.vram_mib <= room_mib:
+            if self.vram_mib is not None and self.vram_mib + CONTEXT_MIB <= room_mib:
                 return name
         return MIG_SLICES[-1][0]
 
