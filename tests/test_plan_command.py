@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -235,16 +236,25 @@ def test_a_written_layout_is_a_groups_file(tmp_path):
     with node(tmp_path, groups_file=file, profile="gpu"):
         groups.cache_clear()
         try:
-            together = {name: budget_mib(queues) for name, queues in workers("gpu").items() if name != "control"}
+            together = {name: budget_mib(name, queues) for name, queues in workers("gpu").items() if name != "control"}
         finally:
             groups.cache_clear()
     layout = json.loads(planned("--gpu-memory", "24GiB", "--gpus", 2, "--json"))
     assert together == {worker["name"]: worker["vram_mib"] for worker in layout["workers"]}
     assert written["vlm"].worker["gpu"] == [worker["name"] for worker in layout["workers"] if "vlm" in worker["groups"]]
     assert any(len(worker["groups"]) > 1 for worker in layout["workers"])
-    assert written["vlm"].vram_mib > 0
     assert {group.worker["local"] == before[name].worker["local"] for name, group in written.items()} == {True}
     assert settings().groups_file is None
+
+
+def test_copies_have_their_own_shares(tmp_path):
+    """The workers of one group on several GPUs are written with what each GPU has left for them."""
+    file = tmp_path / "groups.toml"
+    planned("--gpu-memory", "80GiB", "--gpus", 9, "--write", file)
+    layout = json.loads(planned("--gpu-memory", "80GiB", "--gpus", 9, "--json"))
+    shares = {worker["name"]: worker["vram_mib"] for worker in layout["workers"] if "vlm" in worker["groups"]}
+    assert len(shares) > 1
+    assert tomllib.loads(file.read_text())["vlm"]["vram_mib"] == shares
 
 
 def test_a_precision_that_an_engine_lacks_is_not_planned(tmp_path):

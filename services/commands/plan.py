@@ -19,7 +19,7 @@ from shared.groups import groups
 from shared.listing import realtime_factors_by_model
 from shared.settings import settings
 from tasks.devices import CONTEXT_MIB
-from tasks.layout import Layout, Load, Placed, Worker
+from tasks.layout import Layout, Load, Placed
 from tasks.models import Number, demand
 from tasks.node import ledger, weights
 from tasks.packing import pack
@@ -164,16 +164,10 @@ def as_toml(layout: Layout) -> str:
         lines += [f"most_workers = {group.most_workers}"]
         places = {worker.name: worker.gpu for worker in mine if worker.gpu is not None}
         if places:
-            lines += [f"vram_mib = {min(_part(worker, group.name) for worker in mine)}"]
+            lines += [f"vram_mib = {_table({worker.name: worker.vram_mib for worker in mine})}"]
             lines += [f"gpu_index = {_table(places)}"]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
-
-
-def _part(worker: Worker, group: str) -> int:
-    """MiB that stand at one of a worker's groups: a worker may use what its groups have together."""
-    each, more = divmod(worker.vram_mib, len(worker.groups))
-    return each + more if group == worker.groups[0] else each
 
 
 def _table(values: Mapping[str, object]) -> str:

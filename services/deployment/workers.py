@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.errors import BadInput
-from shared.groups import CONTROL, Group, groups, node_name, planned_gpu, workers
+from shared.groups import CONTROL, groups, node_name, planned_gpu, planned_mib, workers
 from tasks.celery import PRIORITIES, app
 from tasks.devices import CONTEXT_MIB
 from tasks.plan import GRACE_SECONDS
@@ -94,7 +93,7 @@ def worker_specs(profile: str) -> tuple[WorkerSpec, ...]:
 def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:
     served = [groups()[queue] for queue in queues]
     gpu = profile == "gpu" and any(group.gpu for group in served)
-    vram_mib = _vram_mib(served) if gpu else None
+    vram_mib = planned_mib(name, [group.name for group in served if group.gpu]) if gpu else None
     controls = CONTROL in queues
     return WorkerSpec(
         name=name,
@@ -109,8 +108,3 @@ def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:
         least=0 if all(group.batch for group in served) else 1,
         most=1 if controls else max(group.most_workers for group in served),
     )
-
-
-def _vram_mib(served: Iterable[Group]) -> int | None:
-    declared = [group.vram_mib for group in served if group.gpu]
-    return None if None in declared else sum(filter(None, declared))
