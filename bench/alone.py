@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.frames import Audio, FrameBatch, Frames
-from shared.ledger import Job
 from shared.schema import BaseTrack, MediaInfo, SeriesTrack, Span
 from shared.storage import video_key
+from shared.tables import Job
 from tasks.analyzer import ItemT
 from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.loading import loaded

@@ -23,10 +23,10 @@ import psutil
 from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.groups import worker_of
-from shared.ledger import OPEN_STATES
 from shared.schema import Document
 from shared.settings import settings, use
 from shared.storage import document_key
+from shared.tables import OPEN_STATES
 from tasks.node import ledger, storage
 from tasks.registry import parse_document
 

@@ -20,7 +20,7 @@ from bench.alone import Alone, held
 from bench.rows import Row, not_measured, say
 from bench.stage import document, ended, report, warm
 from services.submit import Order, accept, again, queue
-from shared.ledger import Job
+from shared.tables import Job
 from tasks.registry import analyzers, dependencies
 
 PAIRS, SHORT_PAIRS = 3, 1

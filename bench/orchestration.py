@@ -22,9 +22,10 @@ import redis
 from bench import clips as videos
 from bench.idle import Idle, idle_service
 from bench.rows import Row, say
-from shared.ledger import Job, Ledger, Run, new_id
+from shared.ledger import Ledger
 from shared.schema import AnalyzerReport
 from shared.settings import settings
+from shared.tables import Job, Run, new_id
 
 JOBS, SHORT_JOBS = 50, 8
 AT_ONCE = 20

@@ -70,20 +70,23 @@ def _of(entry: str, batches: Mapping[str, Mapping[str, int]]) -> list[int]:
     return [some[entry] for some in batches.values() if entry in some] or [0]
 
 
-def timeline(document: Document, name: str) -> None:
-    """When each analyzer of a job began and ended, in seconds since the job was submitted, and what it did.
+def timeline(documents: Sequence[Document], name: str) -> None:
+    """When each analyzer of some jobs began and ended, in seconds since the first was submitted, and what it did.
 
-    `wait`: in its queue. `read`: reading frames or waiting for them. `infer`: everything else.
+    `wait`: in its queue. `read`: reading frames or waiting for them. `infer`: everything else. `python -m
+    bench.timeline` draws it.
     """
-    job, runs = ledger().job(document.job.id), ledger().runs(document.job.id)
-    receipts = {report.name: report.receipt for report in document.analyzers}
+    first = min(ledger().job(document.job.id).submitted_at for document in documents)
     lines: list[list[float | str | None]] = []
-    for run in sorted((one for one in runs.values() if one.started_at), key=lambda one: one.started_at or 0.0):
-        told = receipts[run.analyzer]
-        times = [None if t is None else round(t - job.submitted_at, 3) for t in (run.started_at, run.finished_at)]
-        worker = worker_of(told.worker or "")
-        spent = (told.queue_seconds, told.decode_seconds, told.infer_seconds)
-        lines.append([run.analyzer, worker, *times, *spent])
+    for document in documents:
+        receipts = {report.name: report.receipt for report in document.analyzers}
+        for run in ledger().runs(document.job.id).values():
+            if run.started_at is not None:
+                told = receipts[run.analyzer]
+                times = [None if t is None else round(t - first, 3) for t in (run.started_at, run.finished_at)]
+                spent = (told.queue_seconds, told.decode_seconds, told.infer_seconds)
+                lines.append([run.analyzer, worker_of(told.worker or ""), *times, *spent])
+    lines.sort(key=lambda line: float(line[2] or 0.0))
     columns = ["analyzer", "worker", "start", "end", "wait", "read", "infer"]
     say(Row(row=f"{name}.timeline", value=len(lines), unit="runs", detail={"columns": columns, "lines": lines}))
 

@@ -21,10 +21,10 @@ from bench.parts import part
 from bench.rows import Row, not_measured, say
 from services.stack import Stack, local_stack
 from services.submit import accept
-from shared.ledger import OPEN_STATES, Job
 from shared.schema import Document
 from shared.settings import settings, use
 from shared.storage import document_key
+from shared.tables import OPEN_STATES, Job
 from tasks.celery import app
 from tasks.node import ledger, storage
 from tasks.registry import analyzers, parse_document, used_entries
@@ -209,7 +209,7 @@ def single(bench: Bench, entries: set[str]) -> None:
                 walls.append(document.job.wall_seconds)
                 receipts.engines_at_work(document, name, entries)
             if name == WARM[-1]:
-                receipts.timeline(document, name)
+                receipts.timeline([document], name)
     if walls:
         wall = statistics.median(walls)
         say(Row(row="one_clip.wall_seconds", value=wall, unit="s", goal=receipts.CLIP_SECONDS, detail={"runs": walls}))
@@ -282,6 +282,7 @@ def many(bench: Bench, at_once: Sequence[int], late: Callable[[float, str], bool
             bench.documents += documents
             each = seconds / count
             in_flight(name, count, seconds, documents)
+            receipts.timeline(documents, name)
             busy(f"{name}.nvml_busy", watch, BUSY_PERCENT if count >= BUSY_AT else None)
 
 
@@ -297,6 +298,24 @@ def in_flight(name: str, count: int, seconds: float, documents: Sequence[Documen
     hourly = Row(row=f"{name}.clips_per_hour", value=count / seconds * 3600, unit="clips/h", goal=goal, better="higher")
     say(hourly)
     say(Row(row=f"{name}.failed", value=len(failed), unit="runs", goal=0, detail={"which": failed[:10]}))
+    passes = [one.job.decode_passes for one in documents]
+    worked = {
+        analyzer: {
+            "infer_seconds": sum(told.infer_seconds or 0.0 for told in receipts_of),
+            "decode_seconds": sum(told.decode_seconds or 0.0 for told in receipts_of),
+        }
+        for analyzer in analyzers()
+        if (receipts_of := [one.receipt for each in documents for one in each.analyzers if one.name == analyzer])
+    }
+    longest = sorted(worked.items(), key=lambda one: -sum(one[1].values()))[:8]
+    say(
+        Row(
+            row=f"{name}.decode_passes_per_clip",
+            value=statistics.fmean(passes),
+            unit="passes",
+            detail={"most": max(passes), "longest_in_all": dict(longest)},
+        )
+    )
 
 
 def unloaded(stack: Stack) -> None:

@@ -223,10 +223,10 @@ def weights_mib(model: Any, precision: Number, *, holds_fp32: bool) -> float:
     """What the parameters of a model on the meta device take."""
     import torch
 
-    every = {id(each): each.numel() for each in model.parameters()}
+    every: dict[int, int] = {id(each): each.numel() for each in model.parameters()}
     if holds_fp32:
         return sum(every.values()) * (4 if precision == "fp32" else 6) / MIB
-    linear = sum(
+    linear: int = sum(
         module.weight.numel()
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and not any(spared in name for spared in SPARED)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.stack import Stack, local_stack
-from shared.ledger import OPEN_STATES, Job
 from shared.schema import AnalyzerReport, Document
 from shared.settings import settings, use
 from shared.storage import document_key
+from shared.tables import OPEN_STATES, Job
 from tasks.node import ledger, storage
 from tasks.registry import parse_document
 

@@ -28,9 +28,9 @@ from bench.decode import bare_pass
 from bench.job import run
 from bench.rows import Row, not_measured, say
 from bench.stage import warm
-from shared.ledger import Job
 from shared.schema import Document, MediaInfo
 from shared.storage import video_key
+from shared.tables import Job
 from tasks.node import ledger, storage
 from tasks.plan import Plan
 

@@ -16,9 +16,9 @@ from services.broker import embedded_broker
 from services.leash import Leashed, start, stop_all
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, node_name, workers
-from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import Settings, settings, use
+from shared.tables import new_id
 from tasks.celery import reconnect
 from tasks.node import forget
 from tasks.registry import check_models

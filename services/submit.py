@@ -10,11 +10,11 @@ from pathlib import Path
 from shared.clock import boot_id, ticks
 from shared.errors import BadInput, Infrastructure
 from shared.isolated import probe
-from shared.ledger import Job, new_id
 from shared.log import logger
 from shared.schema import MediaInfo, OptionValue
 from shared.settings import settings
 from shared.storage import video_key
+from shared.tables import Job, new_id
 from shared.text import one_line
 from shared.webhooks import new_webhook
 from tasks.node import ledger, storage

@@ -36,7 +36,7 @@ def reserve(video: Path, bytes_: int) -> None:
 
 
 def make_room(store: Path, wanted_bytes: int, budget_bytes: int) -> None:
-    """Remove unused videos, the least recently used first, until `wanted_bytes` more fit into the budget.
+    """Remove unused videos, the least recently used first, until `wanted_bytes` more fit into the budget and the disk.
 
     Videos in use stay, even when the budget is exceeded. Arrays that are mapped stay valid: the kernel keeps the bytes
     of a removed file until the last map is gone.
@@ -47,7 +47,7 @@ def make_room(store: Path, wanted_bytes: int, budget_bytes: int) -> None:
     used = {video: _bytes(video) for video in videos}
     total = sum(used.values())
     for video in videos:
-        if total + wanted_bytes <= budget_bytes:
+        if total + wanted_bytes <= budget_bytes and wanted_bytes <= shutil.disk_usage(store).free:
             return
         if remove_video(video):
             total -= used[video]

@@ -85,9 +85,11 @@ class FrameStore:
     renditions in `wanted`, in windows of a few seconds; other processes read the windows as they are committed.
     """
 
-    def __init__(self, folder: Path, *, budget_bytes: int) -> None:
+    def __init__(self, folder: Path, *, budget_bytes: int, video_bytes: int | None = None) -> None:
+        """`video_bytes`: the most that one video may take; by default all of it."""
         self.folder = folder
         self.budget_bytes = budget_bytes
+        self.video_bytes = min(budget_bytes, video_bytes or budget_bytes)
 
     def open(
         self,
@@ -102,7 +104,7 @@ class FrameStore:
 
         `began` is called before each decode pass that this reader begins.
 
-        What does not fit the budget is read at a lower rate, as `fit` says for the same arguments.
+        What does not fit a video's share is read at a lower rate, as `fit` says for the same arguments.
         """
         return FrameReader(self, video, info, tuple(wanted), check, began)
 
@@ -137,7 +139,7 @@ class FrameReader:
         self.store, self.video, self.info, self.wanted, self.check = store, video, info, wanted, check
         self._began = began
         self.stats = ReadStats()
-        self.fitted = fit(wanted, info, store.budget_bytes)
+        self.fitted = fit(wanted, info, store.video_bytes)
         self.folder = store.folder / info.sha256
         self._in_use = FileLock(self.folder / USE_LOCK, shared=True)
         self._pass: BackgroundPass | None = None

@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.errors import BadInput, Forbidden, Unauthenticated
-from shared.ledger import Base, Ledger, new_id
+from shared.ledger import Ledger
+from shared.tables import Base, new_id
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -1,145 +1,24 @@
 """The ledger: jobs and outcomes in a database, the truth about state. Every state change is a compare-and-set.
 
-SQLite in WAL mode on one machine, PostgreSQL by URL. Times (`_at`) are seconds since the epoch: they cross processes.
-Ticks are seconds of one kernel's clock (shared/clock.py): only processes of the `boot` beside them may compare them.
+SQLite in WAL mode on one machine, PostgreSQL by URL.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
-from filelock import FileLock, Timeout
-from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
-from shared.clock import seconds_since
-from shared.errors import BadInput, Infrastructure, QuotaExceeded
-from shared.migrations import HEAD
+from shared.database import as_infrastructure, connect, migrate
+from shared.errors import BadInput, QuotaExceeded
 from shared.schema import AnalyzerReport, JobState
-
-BUSY_SECONDS = 30
-KEPT_CONNECTIONS = 4
-MIGRATION_LOCK = 0x7265656C  # "reel": the advisory lock that PostgreSQL's migrations take
-OPEN_STATES: tuple[JobState, ...] = ("queued", "running")
-
-
-class Base(DeclarativeBase):
-    """Base of the tables."""
-
-    type_annotation_map = {dict[str, Any]: sa.JSON, list[str]: sa.JSON}  # noqa: RUF012  (SQLAlchemy's own pattern)
-
-
-class Job(Base):
-    """One analysis of one video."""
-
-    __tablename__ = "jobs"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    state: Mapped[str] = mapped_column(index=True)
-    level: Mapped[int] = mapped_column(default=-1)
-    deployment: Mapped[str]
-    profile: Mapped[str]
-    video_sha256: Mapped[str] = mapped_column(index=True)
-    source_name: Mapped[str | None]
-    media: Mapped[dict[str, Any]]
-    requested: Mapped[list[str]]
-    options: Mapped[dict[str, Any]]
-    plan: Mapped[dict[str, Any] | None]
-    priority: Mapped[int]
-    submitted_at: Mapped[float]
-    started_at: Mapped[float | None]
-    finished_at: Mapped[float | None]
-    deadline_at: Mapped[float] = mapped_column(index=True)
-    cancel_requested: Mapped[bool] = mapped_column(default=False)
-    fresh: Mapped[list[str] | None]
-    """Analyzers that run again whatever is in the cache, and with them what depends on them."""
-    rerun_of: Mapped[str | None]
-    owner: Mapped[str | None] = mapped_column(index=True)
-    """Id of the API key that submitted it; None where no key was needed."""
-    boot: Mapped[str | None]
-    submitted_ticks: Mapped[float | None]
-    """When it was submitted, and on which run of a kernel, by a clock that nobody sets (shared/clock.py)."""
-
-    @property
-    def age_seconds(self) -> float:
-        """Since it was submitted."""
-        return seconds_since(self.boot, self.submitted_ticks, self.submitted_at)
-
-    @property
-    def remaining_seconds(self) -> float:
-        """Until its deadline; below 0 after it."""
-        return self.deadline_at - self.submitted_at - self.age_seconds
-
-
-class Run(Base):
-    """One analyzer's run in a job and, once `status` is set, the outcome it ended in."""
-
-    __tablename__ = "outcomes"
-
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    analyzer: Mapped[str] = mapped_column(primary_key=True)
-    level: Mapped[int]
-    status: Mapped[str | None]
-    attempts: Mapped[int] = mapped_column(default=0)
-    """Starts of its work, whatever became of them."""
-    holder: Mapped[str | None]
-    """Name of the worker that works on it now."""
-    beat: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Changes every few seconds while its holder lives; nobody's clock is compared with another's."""
-    deaths: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Processes that ended in the middle of it."""
-    died_of: Mapped[str | None]
-    """What ended the last of them: a signal's name or an exit code."""
-    decode_passes: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Counted when they begin, so that those of killed attempts are in it."""
-    queued_at: Mapped[float | None]
-    started_at: Mapped[float | None]
-    finished_at: Mapped[float | None]
-    limit_at: Mapped[float | None]
-    fingerprint: Mapped[str | None] = mapped_column(index=True)
-    report: Mapped[dict[str, Any] | None]
-
-    @property
-    def outcome(self) -> AnalyzerReport:
-        """The report of a finished run."""
-        return AnalyzerReport.model_validate(self.report)
-
-
-class DeletedRuns(Base):
-    """Ended runs of one kind whose jobs were deleted: what is counted by runs never falls."""
-
-    __tablename__ = "deleted_runs"
-
-    analyzer: Mapped[str] = mapped_column(primary_key=True)
-    status: Mapped[str] = mapped_column(primary_key=True)
-    cached: Mapped[bool] = mapped_column(primary_key=True)
-    """Whether the cache answered."""
-    runs: Mapped[int]
-    seconds: Mapped[float]
-    """From start to end, summed."""
-
-
-class IdempotencyKey(Base):
-    """A caller's own name for a job, so that a repeated request finds the first one. Every owner has its own names."""
-
-    __tablename__ = "idempotency_keys"
-
-    owner: Mapped[str] = mapped_column(primary_key=True)
-    """The owner of its job; "" for none, since no part of a primary key is null."""
-    key: Mapped[str] = mapped_column(primary_key=True)
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"))
-    request_digest: Mapped[str | None]
-    """What was asked for, as the caller digests it; None when it does not."""
-    created_at: Mapped[float]
+from shared.tables import OPEN_STATES, Base, DeletedRuns, IdempotencyKey, Job, Run
 
 
 class Ending(NamedTuple):
@@ -182,24 +61,15 @@ _END = _OPEN_RUN.values(
 _END_ATTEMPT = _END.where(_RUNS.c.attempts == sa.bindparam("attempt"), _RUNS.c.holder.is_not(None))
 
 
-def new_id() -> str:
-    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time."""
-    value = int(time.time() * 1000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    digits = f"{value:032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
 class Ledger:
     """Jobs and runs in one database."""
 
     def __init__(self, url: str) -> None:
         """Raises BadInput (`bad_ledger_url`); no connection is made."""
         self.url = url
-        self._engines: dict[int, sa.Engine] = {}
+        self._engines: dict[tuple[int, bool], sa.Engine] = {}
         try:
-            self._engines[os.getpid()] = _engine(url)
+            self._engine()
         except (sa.exc.ArgumentError, ValueError) as error:
             raise BadInput(f"the ledger's URL is no database URL: {error}", code="bad_ledger_url") from error
         except ModuleNotFoundError as error:
@@ -210,7 +80,11 @@ class Ledger:
     @property
     def engine(self) -> sa.Engine:
         """The engine of this process. A parent's stays untouched: SQLite forbids to use or close its connections."""
-        return self._engines.get(os.getpid()) or self._engines.setdefault(os.getpid(), _engine(self.url))
+        return self._engine()
+
+    def _engine(self, *, durable: bool = False) -> sa.Engine:
+        which = os.getpid(), durable
+        return self._engines.get(which) or self._engines.setdefault(which, connect(self.url, durable=durable))
 
     def migrate(self) -> None:
         """Bring the tables to this version; several processes may call it at once.
@@ -218,27 +92,23 @@ class Ledger:
         Raises:
             Infrastructure: the database cannot be reached or written.
         """
-        with _migration_lock(self.engine.url), _as_infrastructure("opened"), self.engine.begin() as connection:
-            if _is_current(connection):
-                return
-            if connection.dialect.name == "postgresql":  # without it, two that create a table at once collide
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            _upgrade(connection)
+        migrate(self.engine)
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """A transaction: committed when the block ends well.
+    def session(self, *, durable: bool = False) -> Iterator[Session]:
+        """A transaction: committed when the block ends well; a `durable` one, on SQLite as well, for a power cut too.
 
         Raises:
             Infrastructure: the database cannot be reached or stays locked.
         """
-        with _as_infrastructure("used"), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        engine = self._engine(durable=durable)
+        with as_infrastructure("used"), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
         """A transaction without the session's bookkeeping, which costs more than a short statement does."""
-        with _as_infrastructure("used"), self.engine.begin() as connection:
+        with as_infrastructure("used"), self.engine.begin() as connection:
             yield connection
 
     # --- jobs ---
@@ -259,7 +129,7 @@ class Ledger:
             QuotaExceeded: its owner would have more than `open_jobs_limit` jobs open; nothing is stored.
         """
         try:
-            with self.session() as session:
+            with self.session(durable=True) as session:  # who reads that a job is accepted may rely on it
                 _lock_owner(session, job.owner)
                 session.add(job)
                 session.flush()
@@ -476,18 +346,6 @@ def _let_go(died_of: str | None) -> dict[str, Any]:
     return {"holder": None, "deaths": Run.deaths + 1, "died_of": died_of}
 
 
-@contextmanager
-def _as_infrastructure(verb: str) -> Iterator[None]:
-    """Turn what the database itself is to blame for into Infrastructure; a broken constraint is the caller's."""
-    try:
-        yield
-    except sa.exc.DatabaseError as error:
-        # the base class itself: a file that is no SQLite database
-        if type(error) not in {sa.exc.DatabaseError, sa.exc.OperationalError}:
-            raise
-        raise Infrastructure(f"the ledger cannot be {verb}: {error.orig}", code="ledger_unreachable") from error
-
-
 def ended_runs() -> sa.Select[str, str | None, bool, int, float | None]:
     """The columns of `DeletedRuns` of the runs in the ledger."""
     cached = sa.and_(Run.attempts == 0, Run.status == "ok")
@@ -528,55 +386,6 @@ def _check_quota(session: Session, owner: str | None, limit: int | None) -> None
         raise QuotaExceeded(f"{limit} jobs of this key are open already, which is all it may have at once")
 
 
-def _is_current(connection: sa.Connection) -> bool:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return False
-    return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD)
-
-
-def _upgrade(connection: sa.Connection, revision: str = "head") -> None:
-    from alembic import command  # slow to import and needed once in a ledger's life
-    from alembic.config import Config
-
-    config = Config()
-    with as_file(files("shared") / "migrations") as scripts:
-        config.set_main_option("script_location", str(scripts))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
 def _changed(session: Session, query: sa.Update | sa.Delete) -> bool:
     result = session.execute(query, execution_options={"synchronize_session": False})
     return bool(result.rowcount == 1)  # type: ignore[attr-defined]
-
-
-def _engine(url: str) -> sa.Engine:
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"connect_timeout": 5})
-    # opening SQLite takes longer than most queries; as many as there are threads, the idle ones of them kept
-    engine = sa.create_engine(url, pool_size=KEPT_CONNECTIONS, max_overflow=-1, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _tune_sqlite)
-    return engine
-
-
-def _tune_sqlite(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-@contextmanager
-def _migration_lock(url: sa.URL) -> Iterator[None]:
-    if url.get_backend_name() != "sqlite" or not url.database:
-        yield  # a server has locks of its own
-        return
-    folder = Path(url.database).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(os.fspath(Path(url.database).with_suffix(".lock")), timeout=BUSY_SECONDS):
-            yield
-    except Timeout as error:
-        message = f"another process has been migrating the ledger for {BUSY_SECONDS} s"
-        raise Infrastructure(message, code="ledger_busy") from error
-    except OSError as error:
-        raise Infrastructure(f"{folder} cannot be written: {error.strerror}", code="disk_error") from error

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from shared.ledger import OPEN_STATES, DeletedRuns, Job, Ledger, Run, ended_runs
+from shared.ledger import Ledger, ended_runs
 from shared.schema import AnalyzerReport
+from shared.tables import OPEN_STATES, DeletedRuns, Job, Run
 
 RECENT_JOBS = 50
 """Ended jobs whose receipts tell what an analyzer costs."""

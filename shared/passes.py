@@ -6,6 +6,7 @@ import atexit
 import logging
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +43,9 @@ def note_refusal(folder: Path, error: Exception) -> None:
     """Note that a video crashes its decoder or takes too much, so that no other process tries the same at once."""
     if isinstance(error, BadInput) and error.code in COSTLY:
         noted = _Noted(code=error.code, message=error.message, retryable=error.retryable)
-        (folder / REFUSED).write_text(noted.model_dump_json())
+        part = folder / f"{REFUSED}.{uuid.uuid4().hex}"
+        part.write_text(noted.model_dump_json())
+        part.replace(folder / REFUSED)
 
 
 def noted_refusal(folder: Path) -> BadInput | None:

@@ -99,7 +99,7 @@ def fit(wanted: Sequence[Rendition], info: MediaInfo, budget_bytes: int) -> Fit:
         chosen = {need: lowered if now == largest else now for need, now in chosen.items()}
     notes = tuple(
         f"{need.key} was read at {now.fps:.3g} frames per second: "
-        f"all of it would not fit the frame store's {budget_bytes / 2**30:.3g} GiB."
+        f"all of it would not fit the {budget_bytes / 2**30:.3g} GiB that frames of one video may take."
         for need, now in chosen.items()
         if isinstance(need, Frames) and isinstance(now, Frames) and need != now
     )

@@ -66,7 +66,8 @@ class Settings(BaseSettings):
         description="models that write: record the inner loop at warm-up; auto: on a GPU, in workers that stay",
     )
     pins_file: Path | None = Field(None, description="more pins of weights, or others for the same names")
-    frame_store_bytes: int = Field(8 << 30, ge=1 << 20, description="size at which old renditions are evicted")
+    frame_store_bytes: int = Field(32 << 30, ge=1 << 20, description="size at which old renditions are evicted")
+    video_frames_bytes: int = Field(8 << 30, ge=1 << 20, description="a video whose frames take more is read slower")
     preload_seconds: float = Field(900, gt=0, description="a worker that has not loaded its models by then gives up")
     deadline_seconds: float | None = Field(None, gt=0, description="a job's time; default: from the video's length")
     infer_personal_traits: bool = Field(default=True, description="false: no ages, no moods of faces and voices")

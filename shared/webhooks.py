@@ -21,10 +21,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.errors import Infrastructure
-from shared.ledger import OPEN_STATES, Base, Job, Ledger, new_id
+from shared.ledger import Ledger
 from shared.outgoing import web_url
 from shared.settings import Settings
 from shared.signing import read_secret, write_secret
+from shared.tables import OPEN_STATES, Base, Job, new_id
 
 PAUSES_SECONDS = (5, 30, 120, 600, 1800, 7200, 18_000, 36_000, 36_000)
 """Between the attempts, ten in all, over 29 hours; the specification asks for about a day, ever more slowly."""

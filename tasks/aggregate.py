@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from shared import traces
 from shared.events import Event
-from shared.ledger import OPEN_STATES, Job, Run
 from shared.log import logger
 from shared.schema import (
     AnalyzerReport,
@@ -21,6 +20,7 @@ from shared.schema import (
     Status,
 )
 from shared.storage import document_key
+from shared.tables import OPEN_STATES, Job, Run
 from tasks.celery import app
 from tasks.inputs import stored_outcome
 from tasks.node import events, ledger, storage

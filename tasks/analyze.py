@@ -23,7 +23,7 @@ from shared import traces
 from shared.errors import Cancelled, Infrastructure, ReelgraphError, Skipped, Unavailable
 from shared.events import Event
 from shared.frames import ReadStats
-from shared.ledger import Ending, Job, Run
+from shared.ledger import Ending
 from shared.log import logger
 from shared.renditions import Audio
 from shared.schema import (
@@ -40,6 +40,7 @@ from shared.schema import (
 from shared.settings import settings
 from shared.spans import without
 from shared.storage import cache_key, outcome_key, video_key
+from shared.tables import Job, Run
 from tasks import devices
 from tasks.celery import app
 from tasks.devices import DeviceLost

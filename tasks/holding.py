@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shared.errors import Infrastructure
-from shared.ledger import Run
 from shared.log import logger
+from shared.tables import Run
 from tasks.node import ledger
 
 BEAT_SECONDS = 3.0

@@ -48,7 +48,8 @@ def _hold_videos(engine: Engine, exclusive: bool) -> AbstractContextManager[None
 @cache
 def frame_store() -> FrameStore:
     """The frame store of the node."""
-    return FrameStore(settings().frames_folder, budget_bytes=settings().frame_store_bytes)
+    mine = settings()
+    return FrameStore(mine.frames_folder, budget_bytes=mine.frame_store_bytes, video_bytes=mine.video_frames_bytes)
 
 
 @cache

@@ -9,16 +9,16 @@ from shared import traces
 from shared.errors import ReelgraphError
 from shared.events import Event
 from shared.frames import Rendition, fit
-from shared.ledger import Job, Run
 from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
 from shared.storage import cache_key
+from shared.tables import Job, Run
 from tasks.analyze import announce
 from tasks.celery import app
 from tasks.deadline import Economy, Workload, economise
 from tasks.inputs import parse_outcome
-from tasks.node import events, ledger, storage
+from tasks.node import events, frame_store, ledger, storage
 from tasks.outcomes import staged
 from tasks.plan import Plan, Refused, fingerprint, measured, plan, refused, wanted
 from tasks.provenance import weights_digest
@@ -39,7 +39,7 @@ def prepare(job_id: str) -> None:
 def _prepare(job: Job) -> None:
     media = MediaInfo.model_validate(job.media)
     chosen = select(job.requested or None)
-    room = fit(wanted(chosen, job.profile, media), media, settings().frame_store_bytes)
+    room = fit(wanted(chosen, job.profile, media), media, frame_store().video_bytes)
     known = _Known(job, media, room.renditions)
     known.look_at(chosen)
     remaining = job.remaining_seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.groups import workers
-from shared.ledger import Job, Run
+from shared.tables import Job, Run
 from tasks.registry import analyzers
 
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from shared.clock import boot_id
 from shared.errors import ReelgraphError
-from shared.ledger import Job, Run
 from shared.log import logger
 from shared.settings import settings
 from shared.storage import video_key
+from shared.tables import Job, Run
 from tasks.aggregate import aggregate
 from tasks.analyze import analysis
 from tasks.celery import app

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shared.errors import BadInput
-from shared.ledger import Job
 from shared.listing import is_needed, needed_fingerprints
 from shared.storage import cache_key, job_key, video_key
+from shared.tables import Job
 from tasks.node import events, frame_store, ledger, storage
 
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 from shared.errors import BadInput
-from shared.ledger import Job
 from shared.listing import ended_before
+from shared.tables import Job
 from tasks.node import ledger
 from tasks.removal import remove
 

@@ -12,12 +12,12 @@ from kombu.exceptions import OperationalError
 from shared.errors import ReelgraphError, Unreachable, UrlRefused
 from shared.groups import CONTROL
 from shared.guard import Guard, networks
-from shared.ledger import Job
 from shared.log import logger
 from shared.outgoing import exchange, web_url
 from shared.schema import Frozen, JobState, Status
 from shared.settings import settings
 from shared.signing import sign
+from shared.tables import Job
 from shared.webhooks import ATTEMPTS, Webhook, Webhooks, secret_of
 from tasks.celery import PRIORITIES, app
 from tasks.node import ledger

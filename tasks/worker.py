@@ -27,9 +27,9 @@ from celery.worker.request import Request
 
 from shared import traces
 from shared.errors import BadInput, Infrastructure, ReelgraphError
-from shared.ledger import new_id
 from shared.log import logger
 from shared.settings import settings
+from shared.tables import new_id
 from tasks.aggregate import stopped_at_limit
 from tasks.celery import VISIBILITY_SECONDS, app
 from tasks.child import (

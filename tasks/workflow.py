@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 
 from shared.errors import Infrastructure
 from shared.groups import CONTROL
-from shared.ledger import Job
+from shared.tables import Job
 from tasks.aggregate import aggregate
 from tasks.analyze import analysis
 from tasks.celery import app

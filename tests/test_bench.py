@@ -5,8 +5,9 @@ from importlib import import_module
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from bench import compare, scaling
+from bench import compare, scaling, timeline
 from bench.__main__ import FAMILIES
 from bench.clips import drawn, repeated
 from bench.decode import bare_pass, everything
@@ -95,3 +96,19 @@ def test_the_bare_loop_makes_the_frames_that_the_pass_writes(tmp_path):
     with FrameStore(tmp_path / "frames", budget_bytes=1 << 30).open(video, info, needs) as reader:
         held = [len(batch.times) for need in needs if isinstance(need, Frames) for batch in reader.frames(need)]
     assert bare_pass(video, info, needs) == sum(held)
+
+
+def test_a_timeline_is_drawn_to_scale(tmp_path):
+    """A run's bar spans its seconds in its worker's lane, its reading part pale; a row that is not there is refused."""
+    lines = [["cut_analysis", "detect", 1.0, 3.0, 0.0, 1.0, 1.0], ["blip2_caption", "caption", 0.0, 1.0, 0.0, 0.0, 1.0]]
+    columns = ["analyzer", "worker", "start", "end", "wait", "read", "infer"]
+    results, picture = tmp_path / "results.jsonl", tmp_path / "timeline.png"
+    results.write_text(json.dumps({"row": "one.timeline", "detail": {"columns": columns, "lines": lines}}) + "\n")
+    said = CliRunner().invoke(timeline.main, [str(results), "one.timeline", str(picture), "--end", "4"])
+    assert said.exit_code == 0, said.output
+    scale = (timeline.WIDTH - timeline.LEFT - 20) / 4
+    lane = [Image.open(picture).getpixel((timeline.LEFT + scale * t, timeline.TOP + 8)) for t in (0.6, 1.7, 2.6, 3.6)]
+    pale, full, white = timeline.colour("cut_analysis", timeline.PALE), timeline.colour("cut_analysis"), (255, 255, 255)
+    assert lane == [white, pale, full, white]
+    refused = CliRunner().invoke(timeline.main, [str(results), "two.timeline", str(picture)])
+    assert (refused.exit_code, "has no row two.timeline" in refused.output) == (1, True)

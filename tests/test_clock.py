@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 
 from shared import clock
-from shared.ledger import Job
+from shared.tables import Job
 from tasks.beat import Steady, SteadyScheduler
 from tasks.celery import app
 from tasks.reconcile import Watch

@@ -228,6 +228,23 @@ def test_a_disk_that_is_full_at_once(tmp_path: Path) -> None:
         os.system(f"umount -l {small}")
 
 
+def test_old_frames_leave_a_disk_that_is_full(tmp_path: Path) -> None:
+    """On a file system smaller than the budget, the video of before makes room for the next one's frames."""
+    small, need = tmp_path / "small", Frames(None, None, "gray")
+    small.mkdir()
+    if os.system(f"mount -t tmpfs -o size=1m tmpfs {small} 2>/dev/null"):
+        pytest.skip("mounting is not allowed here")
+    try:
+        store = FrameStore(small, budget_bytes=GIB)
+        for name in "ab":
+            video = make_clip(tmp_path / f"{name}.mp4", frames=30 + ord(name) % 2)
+            with store.open(video, probe(video), (need,)) as reader:
+                assert sum(len(batch.times) for batch in reader.frames(need)) >= 30
+        assert [path.name for path in small.iterdir()] == [reader.info.sha256]
+    finally:
+        os.system(f"umount -l {small}")
+
+
 def test_memory_stays_bounded(tmp_path: Path, long_clip: tuple[Path, MediaInfo]) -> None:
     """Decoding and reading 280 MB of frames (mapped pages included) raises peak memory by less than 130 MiB."""
     video, info = long_clip

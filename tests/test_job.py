@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from shared.ledger import OPEN_STATES
+from shared.tables import OPEN_STATES
 from tasks.node import ledger
 from tests.support.jobs import openings, report, running, submit, wait
 from tests.support.moving import texture, write_video

@@ -9,6 +9,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,14 +18,15 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+import shared.database
 import shared.keys
-import shared.ledger
 import shared.webhooks
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
-from shared.ledger import Base, Job, Ledger, Run, new_id
+from shared.ledger import Ledger
 from shared.listing import tallies
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport
+from shared.tables import Base, Job, Run, new_id
 from tests.support.postgres import postgres
 
 RACERS = 8
@@ -161,14 +163,31 @@ def test_migrating_again_changes_nothing(ledger):
     assert ledger.job(job.id).id == job.id
 
 
+def test_a_job_that_is_accepted_outlives_a_power_cut(tmp_path):
+    """SQLite syncs its log before a new job is answered for, and not for the many small changes of runs."""
+    ledger, levels = Ledger(f"sqlite:///{tmp_path}/ledger.db"), []
+    ledger.migrate()
+
+    def note(connection):
+        levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+
+    sa.event.listen(sa.Engine, "commit", note)
+    try:
+        job = ledger.create(a_job())
+        ledger.cancel(job.id)
+    finally:
+        sa.event.remove(sa.Engine, "commit", note)
+    assert levels == [2, 1]  # FULL, NORMAL
+
+
 def test_a_ledger_of_before_the_keys_is_brought_forward(url):
     """Jobs and idempotency keys of the first version survive the migration and then belong to no key."""
     old = Ledger(url)
     if old.engine.dialect.name == "sqlite":
-        shared.ledger.Path(old.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(old.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     columns = "id, state, level, deployment, profile, video_sha256, media, requested, options, priority, submitted_at"
     with old.engine.begin() as connection:
-        shared.ledger._upgrade(connection, "0001")
+        shared.database._upgrade(connection, "0001")
         connection.execute(
             sa.text(
                 f"INSERT INTO jobs ({columns}, deadline_at, cancel_requested) VALUES"
@@ -186,10 +205,10 @@ def test_a_ledger_of_before_the_holds_is_brought_forward(url):
     """A run that was under way in the version before is held by nobody afterwards, and its attempts are kept."""
     old = Ledger(url)
     if old.engine.dialect.name == "sqlite":
-        shared.ledger.Path(old.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(old.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     columns = "id, state, level, deployment, profile, video_sha256, media, requested, options, priority, submitted_at"
     with old.engine.begin() as connection:
-        shared.ledger._upgrade(connection, "0004")
+        shared.database._upgrade(connection, "0004")
         connection.execute(
             sa.text(
                 f"INSERT INTO jobs ({columns}, deadline_at, cancel_requested) VALUES"
@@ -486,7 +505,7 @@ def test_a_locked_sqlite_is_waited_for(sqlite_ledger):
 
 def test_a_sqlite_locked_for_good_is_an_infrastructure_error(sqlite_ledger, monkeypatch):
     """A database that stays locked ends in an error that can be retried, not in a hang."""
-    monkeypatch.setattr(shared.ledger, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(shared.database, "BUSY_SECONDS", 0.2)
     impatient = Ledger(sqlite_ledger.url)
     job = impatient.create(a_job())
     with sqlite3.connect(sqlite_ledger.engine.url.database, isolation_level=None) as other:
@@ -500,8 +519,8 @@ def test_a_sqlite_locked_for_good_is_an_infrastructure_error(sqlite_ledger, monk
 
 def test_a_migration_that_hangs_elsewhere_is_not_waited_for_forever(tmp_path, monkeypatch):
     """Who cannot get the migration's lock says so."""
-    monkeypatch.setattr(shared.ledger, "BUSY_SECONDS", 0.2)
-    with shared.ledger.FileLock(tmp_path / "ledger.lock"), pytest.raises(Infrastructure, match="another process"):
+    monkeypatch.setattr(shared.database, "BUSY_SECONDS", 0.2)
+    with shared.database.FileLock(tmp_path / "ledger.lock"), pytest.raises(Infrastructure, match="another process"):
         Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}").migrate()
 
 

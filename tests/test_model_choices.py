@@ -12,9 +12,9 @@ from services.commands import models
 from services.commands.plan import loads
 from shared.errors import BadInput
 from shared.hub import LockedEntry, LockedFile, add_to_lock
-from shared.ledger import Run
 from shared.pins import load_pins
 from shared.schema import MediaInfo
+from shared.tables import Run
 from shared.weights import LOCK, PINS
 from tasks.analyze import Brief, Work
 from tasks.engines.kinds import KINDS

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from services.commands.plan import KEPT, loads, plan
 from shared.errors import BadInput
 from shared.groups import groups, workers
-from shared.ledger import Job, Run, new_id
 from shared.pins import load_pins
 from shared.schema import AnalyzerReport, Receipt
 from shared.settings import settings
+from shared.tables import Job, Run, new_id
 from shared.weights import PINS
 from tasks.devices import CONTEXT_MIB
 from tasks.loading import budget_mib

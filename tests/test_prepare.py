@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from shared.ledger import Job, new_id
 from shared.schema import AnalyzerReport, MediaInfo, Outcome, StreamInfo
 from shared.storage import cache_key, outcome_key
+from shared.tables import Job, new_id
 from tasks.aggregate import aggregate
 from tasks.inputs import stored_outcome
 from tasks.node import ledger, storage
@@ -207,10 +207,11 @@ def test_a_broken_cache_entry_is_made_anew(content):
 
 def test_a_small_frame_store_lowers_what_is_written(tmp_path):
     """When the frame store has no room for all that was asked, the plan asks for less and says so."""
-    with node(tmp_path / "small", frame_store_bytes=1 << 20):
-        _, plan, _ = prepared("cut_analysis", "face_detection", "object_detection", seconds=600.0)
-    assert plan.notes
-    assert any(key != rendition.key for key, rendition in plan.frames.items())
+    for room in ("frame_store_bytes", "video_frames_bytes"):
+        with node(tmp_path / room, **{room: 1 << 20}):
+            _, plan, _ = prepared("cut_analysis", "face_detection", "object_detection", seconds=600.0)
+        assert plan.notes
+        assert any(key != rendition.key for key, rendition in plan.frames.items())
 
 
 def test_a_late_job_is_still_planned():

@@ -64,6 +64,7 @@ def test_every_setting_reaches_a_child(monkeypatch):
         api_key="rg_k",
         pins_file=Path("/p q.toml"),
         frame_store_bytes=1 << 33,
+        video_frames_bytes=1 << 32,
         preload_seconds=1.5,
         deadline_seconds=2.25,
         infer_personal_traits=False,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from shared.eviction import USE_LOCK
-from shared.ledger import Job, new_id
 from shared.locks import FileLock
 from shared.storage import document_key, outcome_key, video_key
+from shared.tables import Job, new_id
 from tasks.node import frame_store, ledger, storage
 from tasks.sweep import sweep
 from tests.support.node import node

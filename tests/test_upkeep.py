@@ -6,10 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from services.cli import cli
-from shared.ledger import Job, Ledger, new_id
+from shared.ledger import Ledger
 from shared.migrations import HEAD
 from shared.settings import settings, use
 from shared.storage import document_key, video_key
+from shared.tables import Job, new_id
 from tasks.node import forget, ledger, storage
 
 DAY_SECONDS = 86_400

@@ -13,9 +13,10 @@ import shared.webhooks
 import tasks.webhook
 from services.submit import accept
 from shared.errors import BadInput, Unauthenticated, UrlRefused
-from shared.ledger import Ledger, Run
+from shared.ledger import Ledger
 from shared.settings import settings, use
 from shared.signing import sign, verify, write_secret
+from shared.tables import Run
 from shared.webhooks import ATTEMPTS, PAUSES_SECONDS, Webhooks, new_webhook, pause_seconds, secret_of
 from tasks.node import events, forget, ledger
 from tests.support.hosts import host, ok, redirect

@@ -15,8 +15,8 @@ from flask import Flask, Request, g, request
 
 from shared.errors import BadInput, Forbidden, Unauthenticated
 from shared.keys import ApiKey, Keys, Scope
-from shared.ledger import Job
 from shared.settings import settings
+from shared.tables import Job
 from tasks.node import ledger
 
 COOKIE = "reelgraph_key"

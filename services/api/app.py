@@ -29,9 +29,9 @@ from services.api import (
 )
 from services.api.answers import Invalid, JobView, Snapshot
 from shared.isolated import warm_up
-from shared.ledger import new_id
 from shared.log import configure_logging, logger
 from shared.settings import settings
+from shared.tables import new_id
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 API_PREFIX = "/v1/"

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.groups import CONTROL, workers
-from shared.ledger import Job, Run
 from shared.listing import open_before, realtime_factors, runs_of
 from shared.schema import MediaInfo
 from shared.settings import settings
+from shared.tables import Job, Run
 from tasks.node import ledger
 from tasks.plan import refused
 from tasks.registry import AnyAnalyzer, analyzers, select

@@ -19,9 +19,9 @@ from services.exports.registry import format_named
 from services.results import THUMBNAIL_WIDTH
 from shared.errors import BadInput
 from shared.isolated import thumbnail
-from shared.ledger import OPEN_STATES
 from shared.schema import Document, Frozen
 from shared.storage import document_key, video_key
+from shared.tables import OPEN_STATES
 from tasks.node import storage
 from tasks.registry import parse_document
 

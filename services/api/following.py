@@ -17,8 +17,8 @@ from services.api.answers import Reason, Snapshot
 from services.api.views import view
 from shared.errors import BadInput
 from shared.events import Event, Events
-from shared.ledger import OPEN_STATES, Job
 from shared.log import logger
+from shared.tables import OPEN_STATES, Job
 from tasks.node import events, ledger
 
 START = "0-0"

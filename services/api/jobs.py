@@ -26,11 +26,11 @@ from services.submit import DEFAULT_PRIORITY, Order, accept_arrived, again, queu
 from shared import traces
 from shared.errors import BadInput
 from shared.guard import Guard, networks
-from shared.ledger import OPEN_STATES, Job
 from shared.listing import page
 from shared.outgoing import web_url
 from shared.schema import Frozen, JobState
 from shared.settings import settings
+from shared.tables import OPEN_STATES, Job
 from tasks.aggregate import aggregate
 from tasks.node import ledger
 from tasks.registry import parse_options, select

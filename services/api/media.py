@@ -18,10 +18,10 @@ from services.api.jobs import JobPath
 from services.api.places import Places
 from shared.errors import BadInput
 from shared.isolated import thumbnail
-from shared.ledger import Job
 from shared.schema import Frozen, MediaInfo
 from shared.settings import settings
 from shared.storage import video_key
+from shared.tables import Job
 from tasks.node import storage
 
 MIMETYPES = {

@@ -9,7 +9,6 @@ from typing import Literal, cast
 
 from pydantic import Field, JsonValue
 
-from shared.ledger import OPEN_STATES, Job
 from shared.schema import (
     BaseTrack,
     Event,
@@ -23,6 +22,7 @@ from shared.schema import (
     Status,
     TrackedObject,
 )
+from shared.tables import OPEN_STATES, Job
 from tasks.inputs import stored_outcome
 from tasks.node import ledger, storage
 

@@ -12,9 +12,9 @@ from services.api.documentation import DOCUMENT, OUTCOME, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
 from services.api.moments import KINDS, Excerpt, Kind, excerpt
 from shared.errors import BadInput
-from shared.ledger import OPEN_STATES, Job
 from shared.schema import Frozen
 from shared.storage import document_key, outcome_key
+from shared.tables import OPEN_STATES, Job
 from tasks.node import ledger, storage
 
 api = blueprint("results", __name__, TAG_RESULTS, url_prefix="/v1/jobs")

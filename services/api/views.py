@@ -8,9 +8,9 @@ from typing import cast
 
 from services.api.answers import AnalyzerState, JobSummary, JobView
 from services.api.estimates import estimate_seconds, progress
-from shared.ledger import OPEN_STATES, Job, Run
 from shared.listing import ahead_of
 from shared.schema import AnalyzerReport, JobState, MediaInfo
+from shared.tables import OPEN_STATES, Job, Run
 from tasks.node import ledger
 from tasks.registry import select
 

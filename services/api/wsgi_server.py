@@ -29,9 +29,9 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from services.api.answers import PROBLEM_TYPE, Problem
-from shared.ledger import new_id
 from shared.log import configure_logging, logger
 from shared.settings import settings
+from shared.tables import new_id
 from shared.text import one_line
 
 REFUSALS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (

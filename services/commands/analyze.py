@@ -24,11 +24,11 @@ from services.submit import accept
 from shared.errors import BadInput, Infrastructure
 from shared.groups import workers
 from shared.isolated import probe
-from shared.ledger import OPEN_STATES, Job
 from shared.log import configure_logging
 from shared.schema import Document, OptionValue
 from shared.settings import settings, use
 from shared.storage import document_key
+from shared.tables import OPEN_STATES, Job
 from tasks.aggregate import aggregate
 from tasks.node import events, ledger, storage
 from tasks.registry import parse_document, parse_options, select

@@ -15,8 +15,8 @@ from gunicorn.workers.gthread import TConn
 from jsonschema import Draft202012Validator
 
 from services.api import wsgi_server
-from shared.ledger import Job
 from shared.schema import JobState
+from shared.tables import Job
 from tasks.node import events, ledger
 from tests.support.api import log_of, serving
 from tests.support.processes import eventually

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from services.api.estimates import progress
-from shared.ledger import Job, Run
+from shared.tables import Job, Run
 from tests.support.api import serving
 from tests.support.jobs import running
 from tests.support.processes import eventually

@@ -10,7 +10,7 @@ import signal
 import time
 
 from shared.errors import Infrastructure
-from shared.ledger import OPEN_STATES
+from shared.tables import OPEN_STATES
 from tasks.node import ledger
 from tests.chaos.api import api_killed
 from tests.chaos.broker import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.ledger import OPEN_STATES, Job
+from shared.tables import OPEN_STATES, Job
 from tasks.node import events, ledger
 from tests.chaos.site import DEADLINE_SECONDS, Site
 from tests.support.clips import click, make_clip

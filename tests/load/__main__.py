@@ -26,8 +26,8 @@ import redis
 from services.broker import find_server
 from services.leash import start
 from services.stack import Stack, local_stack
-from shared.ledger import Job
 from shared.settings import settings, use
+from shared.tables import Job
 from tasks.node import ledger
 from tests.load.clips import Clips
 from tests.load.measure import FEW_FILES, Held, Watch, trend

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ import psutil
 
 EVERY_SECONDS = 2.0
 MATTERS = 0.05
-"""Growth below this share of the mean is not told from noise; the issue asks the same of a worker's warm level."""
+"""Growth below this share of the mean is not told from noise."""
 ERRORS = 3.0
 """A slope within so many of its standard errors is none."""
 FEW_FILES = 8
@@ -80,14 +82,14 @@ class Watch:
 
     @contextmanager
     def looking(self) -> Iterator[Watch]:
-        """Look for as long as the block lasts."""
-        thread = threading.Thread(target=self._look, daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._ended.set()
-            thread.join()
+        """Look for as long as the block lasts. Raises what ended the looking early."""
+        with ThreadPoolExecutor(1) as pool:
+            looked = pool.submit(self._look)
+            try:
+                yield self
+            finally:
+                self._ended.set()
+            looked.result()
 
     def _look(self) -> None:
         while not self._ended.wait(EVERY_SECONDS):
@@ -133,7 +135,8 @@ def _open_files(process: psutil.Process) -> int:
 def size_mib(folder: Path) -> float:
     """What the files of a folder take on disk."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.lstat().st_blocks * 512
+    for here, _, names in os.walk(folder):  # what goes away meanwhile is passed over
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += (Path(here) / name).lstat().st_blocks * 512
     return total / (1 << 20)

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from services.broker import embedded_broker
-from shared.ledger import Job, new_id
 from shared.media import probe
 from shared.storage import outcome_key
+from shared.tables import Job, new_id
 from tasks.analyze import run
 from tasks.node import ledger, storage
 from tasks.prepare import prepare

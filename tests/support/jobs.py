@@ -12,9 +12,9 @@ from typing import Any
 
 from services.stack import Stack, local_stack
 from services.submit import accept
-from shared.ledger import OPEN_STATES, Job
 from shared.settings import settings, use
 from shared.storage import document_key
+from shared.tables import OPEN_STATES, Job
 from tasks.node import ledger, storage
 
 PROBE = Path(__file__).parent / "probe"
