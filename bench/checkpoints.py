@@ -234,7 +234,7 @@ def made_to_say(model: Any, tokens: Sequence[int], begins: int) -> None:
 def whisper_large_v3_turbo(folder: Path) -> None:
     """The sizes of openai/whisper-large-v3-turbo's config.json, with a small vocabulary in front of its times.
 
-    It says `SAID`: 22 words, as somebody does in eight seconds.
+    It says `SAID`: 22 words, at times that mean nothing.
     """
     import transformers as hub
 

@@ -24,7 +24,7 @@ COMMANDS = {
     "migrate": "Bring the ledger's tables to this version.",
     "models": "List, pull and verify model weights.",
     "overlay": "Draw what was found into frames of the video: contact sheets for the eye.",
-    "plan": "Pack the groups onto GPUs: layout, latency, throughput.",
+    "plan": "Pack the groups onto GPUs: layout, bounds of latency and throughput.",
     "prune": "Delete old jobs with all that was kept for them.",
     "render": "Write compose and Kubernetes manifests from groups.toml.",
     "schema": "Print the JSON Schema of the document.",

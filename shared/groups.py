@@ -25,7 +25,8 @@ class Group:
     worker: dict[str, list[str]]
     gpu: bool
     memory_mib: int
-    vram_mib: int | None = None
+    vram_mib: int | dict[str, int] | None = None
+    """GPU memory that one worker may use for this group, or worker's name to what that whole worker may use."""
     gpu_index: dict[str, int] = field(default_factory=dict)
     load_seconds: dict[str, float] = field(default_factory=dict)
     batch: bool = False
@@ -95,6 +96,35 @@ def planned_gpu(worker: str, queues: Iterable[str]) -> int | None:
         message = f"{', '.join(queues)}: these workers are planned on several GPUs: {there}; start each under its name"
         raise BadInput(f"{message}, `--name {next(iter(given))}@%h`, or choose with REELGRAPH_GPU", code="which_gpu")
     return next(iter(found), None)
+
+
+def planned_mib(worker: str, queues: Sequence[str]) -> int | None:
+    """GPU memory of a worker of these queues: what they declare each, and what is planned for whole workers.
+
+    A worker of no planned name gets what the smallest of its queues' workers has. None where a queue says nothing.
+
+    Raises:
+        BadInput: what is planned is for one worker that serves a group more.
+    """
+    parts, wholes = 0, dict[str, int]()
+    for queue in queues:
+        match groups()[queue].vram_mib:
+            case None:
+                return None
+            case int(mib):
+                parts += mib
+            case by_worker:
+                name = worker if worker in by_worker else min(by_worker, key=by_worker.__getitem__)
+                wholes[name] = by_worker[name]
+    for name in wholes:
+        planned = [one.name for one in groups().values() if isinstance(one.vram_mib, dict) and name in one.vram_mib]
+        if more := [one for one in planned if one not in queues]:
+            what = f"{', '.join(planned)} are planned as one worker that has memory for all of them together"
+            how = f"serve {', '.join(more)}, too (`--groups {','.join(planned)} --name {name}@%h`)"
+            raise BadInput(
+                f"{what}: {how}, or say what this one may use (REELGRAPH_GPU_MEMORY_MIB)", code="part_of_plan"
+            )
+    return parts + sum(wholes.values()) or None
 
 
 def visible_devices(gpu: int | None, exported: str | None) -> str:

@@ -257,7 +257,11 @@ class ErrorInfo(Frozen):
 
 
 class Receipt(Frozen):
-    """What one analyzer run cost. Seconds are wall clock; null where it was not measured."""
+    """What one analyzer run cost. Seconds are wall clock; null where it was not measured.
+
+    GPU memory is what torch's tensors take in the worker: CUDA's context, some 800 MiB more, and what CTranslate2
+    allocates are not in it.
+    """
 
     queue_seconds: float | None = None
     load_seconds: float | None = None

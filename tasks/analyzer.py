@@ -141,7 +141,7 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
     cost: ClassVar[float] = 0.05
     """Seconds of work per second of video on one CPU core, measured; orders the queue and sets time limits."""
     cost_in: ClassVar[dict[str, float]] = {}
-    """Profile to the seconds that its model there takes for a second of video, measured, instead of `cost`."""
+    """Profile to the seconds that it takes there for a second of video, measured, instead of `cost`."""
     value: ClassVar[int] = 2
     """What its result is worth beside others' where a deadline leaves no time for all: 1, 2, or ESSENTIAL, which no
     deadline leaves out. A judgement, not a measurement (docs/decisions.md, 71).

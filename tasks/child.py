@@ -24,6 +24,7 @@ PRELOAD_FAILED = 70  # EX_SOFTWARE of sysexits.h
 
 # how a worker tells its children, which fork shares memory with and spawn (macOS) does not
 QUEUES = "REELGRAPH_WORKER_QUEUES"
+NAME = "REELGRAPH_WORKER_NAME"
 START = "REELGRAPH_WORKER_START"
 
 log = logger(__name__)
@@ -65,7 +66,7 @@ def _preload(**_: object) -> None:
         queues = tuple(os.environ[QUEUES].split(","))
         if queues != (CONTROL,):
             warm_up()
-        unavailable = preload(queues)
+        unavailable = preload(queues, os.environ[NAME])
         part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
         part.write_text(json.dumps(unavailable), encoding="utf-8")
         part.replace(

@@ -18,6 +18,12 @@ LOST = ("CUDA error", "CUDA failed with error", "cuBLAS failed with status CUBLA
 """Torch's words for a failed GPU, then those of CTranslate2 (CUDA_CHECK and CUBLAS_CHECK in its src/cuda/utils.h)."""
 UNFIT = ("CUDA failed with error CUDA driver version is insufficient", "CUDA failed with error no kernel image")
 """What CTranslate2 says where it was built for another driver or GPU: others in the process go on."""
+CONTEXT_MIB = 805
+"""What a worker holds on a GPU beside its share, which bounds torch's tensors alone: CUDA's context and its libraries.
+
+Seven workers that had let go of their models held 6,734 - 1,103 MiB on an H100 by NVML (docs/performance.md). Of each
+at most 198 were torch's.
+"""
 RUNS_BEFORE_RECORDING = 3
 """As torch's documentation of CUDA graphs has it: libraries set themselves up in the first runs."""
 

@@ -24,6 +24,8 @@ class Load:
     """What each entry that it uses asks of a GPU."""
     estimate: float = 0.0
     """Seconds of this analyzer with its own weights: for comparing layouts where nothing was measured, never shown."""
+    after: tuple[str, ...] = ()
+    """The analyzers that must have ended before it begins."""
 
     def measured(self, precisions: Mapping[str, Number]) -> float | None:
         """Seconds with its models in these precisions; None where nobody has measured that."""
@@ -73,24 +75,23 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Workers, and what they bring: for a second of video, all workers warm and nothing queued."""
+    """Workers, and what they bring: for a second of video, all workers warm and nothing queued.
+
+    All figures are made of what each analyzer takes alone. The better ones hold if no worker hinders another and every
+    analyzer begins when those that it reads have ended; the worse ones if workers of one GPU take turns, so that what
+    an analyzer does on the CPU meanwhile blocks it, too, and levels wait for one another.
+    """
 
     workers: tuple[Worker, ...]
     least_latency: float
-    """Seconds until the last analyzer has ended, GPUs shared, levels one after another; without what is unmeasured."""
+    """Seconds until the last analyzer has ended, without what is unmeasured."""
     most_throughput: float
-    """Seconds of video that go through in a second, the busiest place always busy; without what is unmeasured."""
+    """Seconds of video that go through in a second, without what is unmeasured."""
+    most_latency: float | None
+    """None where not all of it was measured."""
+    least_throughput: float | None
+    """None where not all of it was measured."""
     unmeasured: tuple[str, ...] = ()
     """Analyzers whose seconds, as their models are placed, nobody has measured."""
     undeclared: tuple[str, ...] = ()
     """Entries whose memory nobody has declared: they may not fit."""
-
-    @property
-    def latency(self) -> float | None:
-        """Seconds until the last analyzer has ended; None where not all of it was measured."""
-        return None if self.unmeasured else self.least_latency
-
-    @property
-    def throughput(self) -> float | None:
-        """Seconds of video that go through in a second; None where not all of it was measured."""
-        return None if self.unmeasured else self.most_throughput

@@ -13,7 +13,7 @@ from functools import cache
 from threading import Lock
 
 from shared.errors import ReelgraphError, Unavailable
-from shared.groups import groups, planned_gpu, visible_devices, worker_of
+from shared.groups import groups, planned_gpu, planned_mib, visible_devices, worker_of
 from shared.log import logger
 from shared.schema import TrackSet
 from shared.settings import Precision, settings
@@ -80,6 +80,8 @@ _last_use = deque([time.monotonic()], maxlen=1)
 _ready: dict[str, Loaded | ReelgraphError] = {}
 _queues: list[str] = []
 """What this process serves."""
+_worker = deque([""], maxlen=1)
+"""The name of the worker that it belongs to."""
 _precisions: dict[str, dict[str, Number]] = {}
 """What the models of this process were given so that they fit together, by analyzer and entry."""
 
@@ -102,14 +104,17 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
     return known
 
 
-def preload(queues: tuple[str, ...]) -> dict[str, str]:
+def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, str]:
     """Load every analyzer of these queues; what cannot be loaded is remembered, logged and answered, with the reason.
+
+    The worker's name decides where `groups.toml` gives its copies different shares of their GPUs.
 
     Raises:
         NoDevice, OutOfDeviceMemory, DeviceLost: the GPU that these queues need is not there, too small, or fails; such
             a worker shall not start.
     """
     _queues.extend(queues)
+    _worker.append(worker)
     served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
     _agree(served)
     unavailable: dict[str, str] = {}
@@ -176,7 +181,7 @@ def devices_shown(worker: str, queues: Sequence[str]) -> str:
     """
     served = [queue for queue in queues if queue in groups() and on_gpu(queue)]
     if not served:
-        return ""  # a context that nobody needs takes half a GiB of the GPU
+        return ""  # a context that nobody needs takes most of a GiB of the GPU
     chosen = settings().gpu
     gpu = planned_gpu(worker_of(worker), served) if chosen is None else chosen
     return visible_devices(gpu, _exported())
@@ -196,11 +201,14 @@ def _exported() -> str | None:
     return os.environ.get(VISIBLE) if kept is None else json.loads(kept)
 
 
-def budget_mib(queues: Sequence[str]) -> int | None:
-    """GPU memory that a worker of these queues may use: as set, else what their groups declare; None for all of it."""
-    declared = [groups()[queue].vram_mib for queue in queues if on_gpu(queue)]
-    together = None if None in declared else sum(filter(None, declared))
-    return settings().gpu_memory_mib or together or None
+def budget_mib(worker: str, queues: Sequence[str]) -> int | None:
+    """GPU memory that a worker of these queues may use: as set, else as `groups.toml` has it; None for all of it.
+
+    Raises:
+        BadInput: it is to serve a part of what one worker is planned for.
+    """
+    served = [queue for queue in queues if queue in groups() and on_gpu(queue)]
+    return settings().gpu_memory_mib or planned_mib(worker_of(worker), served)
 
 
 def memory_bound_mib(queues: Sequence[str]) -> int | None:
@@ -220,7 +228,7 @@ def _engines() -> Engines:
 
 @cache
 def _gpu() -> Device:
-    return claim(budget_mib(_queues))
+    return claim(budget_mib(_worker[0], _queues))
 
 
 def _device_of(group: str) -> Device:

@@ -324,7 +324,9 @@ def agreed(demands: Mapping[str, Demand], room_mib: int | None) -> Mapping[str, 
     least = rungs[-1]
     sizes = ", ".join(f"{name} {demands[name].takes(one) or 0} ({one})" for name, one in least.precisions.items())
     what = f"the models take {least.vram_mib} MiB of GPU memory and this worker may use {room_mib}: {sizes}"
-    raise NoDevice(f"{what}; serve fewer groups, allow more memory, or see what `reelgraph plan` finds for your GPUs")
+    raise NoDevice(
+        f"{what}; allow more memory, serve fewer groups if there are several, or see what `reelgraph plan` finds"
+    )
 
 
 def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device, *, on_cpu: Number = "fp32") -> Number:

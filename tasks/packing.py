@@ -16,12 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from tasks.devices import NoDevice
+from tasks.devices import CONTEXT_MIB, NoDevice
 from tasks.layout import Groups, Layout, Load, Placed, Worker
 from tasks.models import Number, Rung, ladder
 
-CONTEXT_MIB = 600
-"""What a process with torch takes on a GPU before its first tensor: 520 MiB were seen on an H200 by NVML."""
 MOST_SHARING = 8
 """Of more groups than that none share a worker: there are 4,140 ways for 8 to share, and 21,147 for 9."""
 
@@ -141,7 +139,7 @@ def _refusal(on_gpu: Mapping[str, Sequence[Load]], gpus: int, memory_mib: int) -
             return NoDevice(f"{what}, and {memory_mib} MiB of a GPU can be used")
     sizes = ", ".join(f"{group} {need_mib}" for group, need_mib in least.items())
     together = _rungs(_of(on_gpu, tuple(on_gpu)))[-1].vram_mib + CONTEXT_MIB
-    each = f"{gpus} GPUs of which {memory_mib} MiB can be used"
+    each = f"{gpus} GPU{'s' if gpus > 1 else ''} of which {memory_mib} MiB can be used"
     message = f"there is no layout on {each}, for the groups take at least, in MiB: {sizes}"
     return NoDevice(f"{message}; all of them in one worker {together}")
 
@@ -232,7 +230,7 @@ def _busiest(cards: Sequence[Card], copies: Mapping[Groups, int], beside: Sequen
 
 
 def _latency(cards: Sequence[Card], beside: Sequence[_Way]) -> float:
-    """Level by level: the busiest worker, or the busiest GPU, since workers of one GPU take turns on it."""
+    """Level by level: the busiest worker, or the busiest GPU, as if its workers took turns on it."""
     levels = {level for way in (*beside, *(way for card in cards for way in card)) for level in way.by_level}
     total = 0.0
     for level in levels:
@@ -284,11 +282,13 @@ def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -
     cards: dict[int, Card] = {}
     beside: list[_Way] = []
     unmeasured: list[str] = []
+    all_known: list[Load] = []
     for groups, worker in first.items():
         members = _of(loads, groups)
         precisions = {model.entry: model.precision for model in worker.models}
         unmeasured += [load.analyzer for load in members if load.measured(precisions) is None]
         known = [replace(load, seconds=load.measured(precisions), estimate=0.0) for load in members]
+        all_known += known
         way = _way(groups, Rung(precisions, 0, 0), known)
         if worker.gpu is None:
             beside.append(way)
@@ -296,10 +296,23 @@ def _described(workers: Sequence[Worker], loads: Mapping[str, Sequence[Load]]) -
             cards[worker.gpu] = (*cards.get(worker.gpu, ()), way)
     copies = {groups: sum(worker.groups == groups for worker in workers) for groups in first}
     busiest = _busiest(list(cards.values()), copies, beside)
+    unhindered = max(
+        way.busy / copies[way.groups] for way in (*beside, *(way for card in cards.values() for way in card))
+    )
     return Layout(
         workers=tuple(workers),
-        least_latency=_latency(list(cards.values()), beside),
-        most_throughput=1 / busiest if busiest else 0.0,
+        least_latency=max(unhindered, _longest_chain(all_known)),
+        most_throughput=1 / unhindered if unhindered else 0.0,
+        most_latency=None if unmeasured else _latency(list(cards.values()), beside),
+        least_throughput=None if unmeasured or not busiest else 1 / busiest,
         unmeasured=tuple(sorted(unmeasured)),
         undeclared=tuple(sorted({m.entry for worker in workers for m in worker.models if m.vram_mib is None})),
     )
+
+
+def _longest_chain(known: Sequence[Load]) -> float:
+    """Seconds of the analyzers that wait for one another longest."""
+    ended: dict[str, float] = {}
+    for load in sorted(known, key=lambda load: load.level):
+        ended[load.analyzer] = max((ended[name] for name in load.after), default=0.0) + load.at_least({})
+    return max(ended.values(), default=0.0)

@@ -33,6 +33,7 @@ from shared.tables import new_id
 from tasks.aggregate import stopped_at_limit
 from tasks.celery import VISIBILITY_SECONDS, app
 from tasks.child import (
+    NAME,
     PRELOAD_FAILED,
     QUEUES,
     START,
@@ -41,7 +42,7 @@ from tasks.child import (
     run_folder,
     unload_mark,
 )
-from tasks.loading import memory_bound_mib, show_devices
+from tasks.loading import budget_mib, memory_bound_mib, show_devices
 from tasks.node import ledger
 from tasks.registry import analyzers, check_models, task_name
 
@@ -116,11 +117,12 @@ def _set_up(instance: Any, **_: object) -> None:
     try:
         check_models(settings().profile)
         show_devices(instance.hostname, queues)
+        budget_mib(instance.hostname, queues)  # refused here, before a child loads
     except BadInput as error:
         log.critical("not_started", worker=instance.hostname, reason=error.message)
         raise SystemExit(BAD_SETTINGS) from error
     os.environ.update(OFFLINE)
-    os.environ[QUEUES] = ",".join(queues)
+    os.environ[QUEUES], os.environ[NAME] = ",".join(queues), instance.hostname
     os.environ[START] = new_id()
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
     ledger().leave(instance.hostname, died_of="the end of its worker")

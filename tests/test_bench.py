@@ -73,17 +73,17 @@ def test_what_is_no_result_file_is_refused(tmp_path):
 def test_the_simulation_waits_as_queueing_theory_says():
     """One worker, jobs at random, constant work: the mean wait is that of an M/D/1 queue (Pollaczek-Khinchine)."""
     seconds, busy = 1.0, 0.6
-    cluster = scaling.Cluster({"g": 1}, level_seconds=0.0)
-    cluster.run(((scaling.Piece("g", seconds),),), scaling.poisson(busy / seconds, 20_000))
+    cluster = scaling.Cluster({"g": 1}, begin_seconds=0.0)
+    cluster.run((scaling.Piece("one", "g", seconds),), scaling.poisson(busy / seconds, 20_000))
     waited = sum(took - seconds for _, took in cluster.latencies) / len(cluster.latencies)
     assert waited == pytest.approx(busy * seconds / (2 * (1 - busy)), rel=0.1)
 
 
-def test_levels_wait_for_their_slowest_piece():
-    """Alone on enough workers, a job takes the sum of the longest piece of each level and of the steps between."""
-    work = ((scaling.Piece("a", 2.0), scaling.Piece("b", 1.0)), (scaling.Piece("b", 0.5),))
-    cluster = scaling.Cluster({"a": 1, "b": 1}, level_seconds=0.25)
-    cluster.run(work, [0.0])
+def test_a_piece_waits_for_what_it_reads_alone():
+    """Alone on enough workers, a job takes its longest chain of pieces and the steps before each of them."""
+    first, read = scaling.Piece("first", "a", 2.0), scaling.Piece("read", "b", 1.0)
+    cluster = scaling.Cluster({"a": 1, "b": 1}, begin_seconds=0.25)
+    cluster.run((first, read, scaling.Piece("reads", "b", 1.5, after=("read",))), [0.0])
     assert cluster.latencies == [(0.0, 3.0)]
 
 

@@ -37,7 +37,7 @@ def test_too_little_memory_is_one_sentence():
         agreed({"large": Demand("auto", LARGE), "small": Demand("auto", SMALL)}, 6_000)
     assert caught.value.message == (
         "the models take 6500 MiB of GPU memory and this worker may use 6000: large 6000 (nf4), small 500 (nf4); "
-        "serve fewer groups, allow more memory, or see what `reelgraph plan` finds for your GPUs"
+        "allow more memory, serve fewer groups if there are several, or see what `reelgraph plan` finds"
     )
 
 

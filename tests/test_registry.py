@@ -343,3 +343,8 @@ def test_the_published_schema_is_fresh():
     """docs/document.schema.json is what `reelgraph schema` prints."""
     printed = CliRunner().invoke(cli, ["schema"], catch_exceptions=False).stdout
     assert SCHEMA.read_text(encoding="utf-8") == printed, "stale: reelgraph schema > docs/document.schema.json"
+
+
+def test_the_schema_says_whose_gpu_memory_receipts_count():
+    """A reader of `peak_gpu_mib` learns that a process takes more of the GPU than torch's tensors."""
+    assert "torch's tensors" in document_schema()["$defs"]["Receipt"]["description"]

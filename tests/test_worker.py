@@ -22,6 +22,7 @@ import redis
 from celery.worker import state
 
 from services.leash import start
+from shared.groups import node_name
 from shared.settings import settings
 from tasks.celery import app
 from tasks.node import ledger
@@ -69,7 +70,7 @@ def worker(stack, name, **environment):
 
 def node(name):
     """What a worker for the light queue is called."""
-    return f"{name}:light@{settings().deployment}"
+    return f"{node_name(name, ('light',))}@{settings().deployment}"
 
 
 def mark(name):

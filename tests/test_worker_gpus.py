@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from services.commands.worker import worker
 from shared.errors import BadInput
 from shared.groups import groups
 from tasks.child import QUEUES, START, run_folder
-from tasks.loading import EXPORTED, VISIBLE, devices_shown, show_devices
+from tasks.loading import EXPORTED, VISIBLE, budget_mib, devices_shown, show_devices
 from tasks.registry import analyzers
 from tasks.worker import _say_ready
 from tests.support.node import node
@@ -53,15 +54,25 @@ memory_mib = 1
 
 
 @pytest.fixture
-def planned(tmp_path, monkeypatch):
-    """A node whose groups file puts groups on GPUs; call it with more settings."""
+def planned_as(tmp_path, monkeypatch):
+    """Call it with a groups file and more settings: the node of the gpu profile has them from then on."""
     file = tmp_path / "groups.toml"
-    file.write_text(PLANNED)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with ExitStack() as stack:
+
+        def use(text, **more):
+            file.write_text(text)
+            groups.cache_clear()
+            stack.enter_context(node(tmp_path / f"data{len(more)}", profile="gpu", groups_file=file, **more))
+
+        yield use
     groups.cache_clear()
-    with node(tmp_path / "data", profile="gpu", groups_file=file):
-        yield
-    groups.cache_clear()
+
+
+@pytest.fixture
+def planned(planned_as):
+    """A node whose groups file puts groups on GPUs."""
+    planned_as(PLANNED)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +163,78 @@ def test_a_worker_whose_analyzers_all_failed_is_ready_for_nothing(tmp_path, monk
     assert [one["event"] for one in said] == ["ready_for_nothing", "ready"]
     assert "answers `unavailable` to every job; blip2_caption. blip2_caption: its file is missing" in said[0]["reason"]
     assert (said[1]["analyzers"], said[1]["unavailable"]) == (["blip2_caption"], [])
+
+
+SHARING = """
+[detect]
+purpose = "p"
+worker = { gpu = ["detect-light"] }
+gpu = true
+memory_mib = 1
+vram_mib = { detect-light = 9000 }
+
+[light]
+purpose = "p"
+worker = { gpu = ["detect-light"] }
+gpu = true
+memory_mib = 1
+vram_mib = { detect-light = 9000 }
+
+[vlm]
+purpose = "p"
+worker = { gpu = ["vlm", "vlm-1"] }
+gpu = true
+memory_mib = 1
+vram_mib = { vlm = 24000, vlm-1 = 78000 }
+
+[people]
+purpose = "p"
+worker = { gpu = ["people"] }
+gpu = true
+memory_mib = 1
+vram_mib = 4000
+
+[control]
+purpose = "p"
+worker = { gpu = ["control"] }
+gpu = false
+memory_mib = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "queues", "mib"),
+    [
+        ("detect-light@host", ["detect", "light"], 9000),
+        ("light-detect-pid4711@host", ["light", "detect"], 9000),
+        ("vlm@host", ["vlm"], 24000),
+        ("vlm-1=vlm@host", ["vlm"], 78000),
+        ("vlm-pid4711@host", ["vlm"], 24000),
+        ("mine@host", ["vlm", "people", "control"], 28000),
+        ("control@host", ["control"], None),
+    ],
+)
+def test_a_worker_has_the_share_that_was_planned_for_it(planned_as, name, queues, mib):
+    """By its name, copies of a worker each their own; under no planned name the least of them; groups add up."""
+    planned_as(SHARING)
+    assert budget_mib(name, queues) == mib
+
+
+def test_a_part_of_a_planned_worker_is_refused_or_told_its_share(planned_as, monkeypatch):
+    """Memory is planned for both groups together: one alone starts when it is said what it may use, and the sentence
+    says both ways out, in the command, too.
+    """
+    planned_as(SHARING, broker_url="redis://localhost:1/0")
+    both = (
+        r"detect, light are planned as one worker .*: serve light, too \(`--groups detect,light --name detect-light@%h`"
+    )
+    with pytest.raises(BadInput, match=both + r".*REELGRAPH_GPU_MEMORY_MIB"):
+        budget_mib("mine@host", ["detect"])
+    monkeypatch.setattr("services.commands.worker.os.execv", lambda *argv: pytest.fail(f"started {argv}"))
+    done = CliRunner().invoke(worker, ["--groups", "detect"], standalone_mode=False)
+    assert isinstance(done.exception, BadInput)
+    planned_as(SHARING, gpu_memory_mib=7000)
+    assert budget_mib("mine@host", ["detect"]) == 7000
 
 
 def test_the_command_refuses_before_celery_starts(planned, monkeypatch):

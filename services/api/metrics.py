@@ -97,6 +97,11 @@ def _of_ledger() -> Iterator[Metric]:
     yield from (runs, seconds, hits)
 
 
+USED_BY_ALL = (
+    "Memory in use by all processes, contexts included, and the driver (NVML); receipts count torch's tensors alone."
+)
+
+
 def _of_gpus() -> Iterator[Metric]:
     """Memory and use of this machine's NVIDIA GPUs; nothing where NVML or a GPU is missing."""
     with suppress(ImportError):
@@ -106,7 +111,7 @@ def _of_gpus() -> Iterator[Metric]:
             pynvml.nvmlInit()
         except pynvml.NVMLError:
             return
-        used = GaugeMetricFamily("reelgraph_gpu_memory_used_bytes", "Memory in use.", labels=["gpu"])
+        used = GaugeMetricFamily("reelgraph_gpu_memory_used_bytes", USED_BY_ALL, labels=["gpu"])
         total = GaugeMetricFamily("reelgraph_gpu_memory_total_bytes", "Memory there is.", labels=["gpu"])
         busy = GaugeMetricFamily("reelgraph_gpu_utilization_ratio", "Share of time at work.", labels=["gpu"])
         try:

@@ -18,20 +18,30 @@ from shared.errors import BadInput
 from shared.groups import groups
 from shared.listing import realtime_factors_by_model
 from shared.settings import settings
-from tasks.layout import Layout, Load, Placed, Worker
+from tasks.devices import CONTEXT_MIB
+from tasks.layout import Layout, Load, Placed
 from tasks.models import Number, demand
 from tasks.node import ledger, weights
 from tasks.packing import pack
 from tasks.provenance import weights_digest
-from tasks.registry import AnyAnalyzer, analyzers, check_models, levels, used_entries
+from tasks.registry import AnyAnalyzer, analyzers, check_models, dependencies, levels, used_entries
 
 PROFILE = "gpu"
 
-UNITS = {"MIB": 1, "GIB": 1024, "M": 1, "G": 1024, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20}
+BINARY_UNITS = {"MIB": 1, "M": 1, "GIB": 1 << 10, "G": 1 << 10, "TIB": 1 << 20, "T": 1 << 20}
+UNITS = BINARY_UNITS | {"MB": 1e6 / 2**20, "GB": 1e9 / 2**20, "TB": 1e12 / 2**20}
 SMALLEST_MIB, LARGEST_MIB = 1024, 1 << 20
 """What is taken for the memory of a GPU: the largest of 2026 have 288 GB."""
 KEPT = 0.97
-"""Part of a GPU's memory that is planned with; the driver keeps some."""
+"""Part of a GPU's memory that is planned with: makers round up, and the driver keeps some.
+
+An H100 of 80 GB has 81,559 MiB (nvidia-smi). Before the first worker 1,103 were in use, a context of the bench's maybe
+among them (docs/performance.md): at least 98.2 % of 80 GiB were left for workers.
+"""
+BOUNDS = (
+    "these are bounds, from what each analyzer takes alone: the better ones if no worker hinders another, "
+    "the worse ones if workers of a GPU take turns and levels wait for one another"
+)
 
 
 def _memory(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
@@ -55,23 +65,31 @@ def _memory(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 @click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Write the layout as a groups.toml.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_json: bool) -> None:
-    """Pack the groups of the gpu profile onto GPUs: workers, precisions, memory, expected latency and throughput.
+    """Pack the groups of the gpu profile onto GPUs: workers, precisions, memory, bounds of latency and throughput.
 
     Of all layouts that fit, the one whose models are nearest to their best precision; of these the one with most worker
     processes (groups share one only where that saves the memory that is missing), then the one that lets most video
     through. Memory comes from weights.toml, measured or derived; seconds from the analyzers, as measured in bf16 with
     their own weights, or from receipts. What nobody has measured is said. Use a written file with
     REELGRAPH_GROUPS_FILE.
+
+    Latency and throughput are bounds. Both sum up what each analyzer takes alone: at best no worker hinders another, at
+    worst the workers of a GPU take turns and levels wait for one another. What was measured on one H100 lies between
+    them (docs/scaling.md).
     """
     check_models(PROFILE)
-    layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=int(memory_mib * KEPT))
+    usable_mib = int(memory_mib * KEPT)
+    layout = pack(loads(measured_seconds() if receipts else {}), gpus=gpus, gpu_memory_mib=usable_mib)
     if write is not None:
         _write(layout, write)
     if as_json:
-        both = {"latency": layout.latency, "throughput": layout.throughput}
-        click.echo(json.dumps({**asdict(layout), **both}, indent=2))
+        click.echo(json.dumps(asdict(layout), indent=2))
         return
     _show(layout)
+    click.echo(
+        f"planned with {usable_mib} of {memory_mib} MiB a GPU, as the driver keeps some; "
+        f"beside its MiB every worker holds {CONTEXT_MIB} for CUDA itself"
+    )
     if write is not None:
         click.echo(f"written to {write}; use it with REELGRAPH_GROUPS_FILE={write}")
 
@@ -95,6 +113,7 @@ def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
                     seconds,
                     models,
                     estimate=one.seconds_per_second(PROFILE),
+                    after=dependencies(one),
                 )
             )
     return found
@@ -145,16 +164,10 @@ def as_toml(layout: Layout) -> str:
         lines += [f"most_workers = {group.most_workers}"]
         places = {worker.name: worker.gpu for worker in mine if worker.gpu is not None}
         if places:
-            lines += [f"vram_mib = {min(_part(worker, group.name) for worker in mine)}"]
+            lines += [f"vram_mib = {_table({worker.name: worker.vram_mib for worker in mine})}"]
             lines += [f"gpu_index = {_table(places)}"]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
-
-
-def _part(worker: Worker, group: str) -> int:
-    """MiB that stand at one of a worker's groups: a worker may use what its groups have together."""
-    each, more = divmod(worker.vram_mib, len(worker.groups))
-    return each + more if group == worker.groups[0] else each
 
 
 def _table(values: Mapping[str, object]) -> str:
@@ -171,14 +184,16 @@ def _show(layout: Layout) -> None:
     # nothing is folded in a pipe
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table, highlight=False)
-    least, most = ("at least ", "at most ") if layout.unmeasured else ("", "")
-    click.echo(f"latency: {least}{layout.least_latency:.2f} s for a second of video, all workers warm and idle before")
-    click.echo(f"throughput: {most}{layout.most_throughput:.2f} s of video a second, all options at their defaults")
+    latency, throughput = f"at least {layout.least_latency:.2f}", f"at most {layout.most_throughput:.2f}"
+    if layout.most_latency is not None and layout.least_throughput is not None:
+        latency = f"{layout.least_latency:.2f} to {layout.most_latency:.2f}"
+        throughput = f"{layout.least_throughput:.2f} to {layout.most_throughput:.2f}"
+    click.echo(f"latency: {latency} s for a second of video, all workers warm and idle before")
+    click.echo(f"throughput: {throughput} s of video a second, all options at their defaults")
+    click.echo(BOUNDS)
     if layout.unmeasured:
         missing = ", ".join(layout.unmeasured)
-        click.echo(
-            f"these are bounds without what nobody has measured with these models in these precisions: {missing}"
-        )
+        click.echo(f"nothing is counted for what nobody has measured with these models in these precisions: {missing}")
     for worker in layout.workers:
         if len(worker.groups) > 1:
             click.echo(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.errors import BadInput
-from shared.groups import CONTROL, Group, groups, node_name, planned_gpu, workers
+from shared.groups import CONTROL, groups, node_name, planned_gpu, planned_mib, workers
 from tasks.celery import PRIORITIES, app
+from tasks.devices import CONTEXT_MIB
 from tasks.plan import GRACE_SECONDS
 
 PARENT_MIB = 512
@@ -69,9 +69,9 @@ class WorkerSpec:
 
     @property
     def mig_slice(self) -> str:
-        """The smallest MIG profile with room for what its models may use."""
+        """The smallest MIG profile with room for what its models may use and for CUDA itself."""
         for name, room_mib in MIG_SLICES:
-            if self.vram_mib is not None and self.vram_mib <= room_mib:
+            if self.vram_mib is not None and self.vram_mib + CONTEXT_MIB <= room_mib:
                 return name
         return MIG_SLICES[-1][0]
 
@@ -93,7 +93,7 @@ def worker_specs(profile: str) -> tuple[WorkerSpec, ...]:
 def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:
     served = [groups()[queue] for queue in queues]
     gpu = profile == "gpu" and any(group.gpu for group in served)
-    vram_mib = _vram_mib(served) if gpu else None
+    vram_mib = planned_mib(name, [group.name for group in served if group.gpu]) if gpu else None
     controls = CONTROL in queues
     return WorkerSpec(
         name=name,
@@ -108,8 +108,3 @@ def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:
         least=0 if all(group.batch for group in served) else 1,
         most=1 if controls else max(group.most_workers for group in served),
     )
-
-
-def _vram_mib(served: Iterable[Group]) -> int | None:
-    declared = [group.vram_mib for group in served if group.gpu]
-    return None if None in declared else sum(filter(None, declared))

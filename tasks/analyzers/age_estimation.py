@@ -96,6 +96,8 @@ class AgeEstimation(Analyzer[AgeOptions, AgeTracks]):
     requires = ("face_detection",)
     weights: ClassVar[dict[str, str]] = {"local": "apparent-age", "gpu": "apparent-age"}
     cost = 0.03
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.018}
+    """On the 16 cores beside an H100: 0.18 s for ten seconds of video (docs/performance.md)."""
     value = 1
     infers_personal_traits = True
 

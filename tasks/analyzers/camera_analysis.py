@@ -123,6 +123,8 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     requires: ClassVar[tuple[str, ...]] = ("cut_analysis",)
     cost: ClassVar[float] = 0.05
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.039}
+    """On the 16 cores beside an H100: 0.39 s for ten seconds of video (docs/performance.md)."""
 
     def load(self, model: ModelContext) -> None:
         """Import OpenCV."""

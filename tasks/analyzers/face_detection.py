@@ -68,6 +68,8 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
     uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-face", "gpu": "mediapipe-face"}
     cost = 0.02
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.023}
+    """On the 16 cores beside an H100: 0.23 s for ten seconds of video (docs/performance.md)."""
     value = ESSENTIAL
 
     def load(self, model: ModelContext) -> None:

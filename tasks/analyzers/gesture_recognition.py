@@ -128,6 +128,8 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     uses = ("cut_analysis",)
     weights: ClassVar[dict[str, str]] = {"local": "mediapipe-hands", "gpu": "mediapipe-hands"}
     cost = 0.06
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.065}
+    """On the 16 cores beside an H100: 0.65 s for ten seconds of video (docs/performance.md)."""
     value = 1
 
     def load(self, model: ModelContext) -> None:

@@ -49,8 +49,8 @@ class SpeechEmotion(Analyzer[EmotionOptions, Emotions]):
     requires = ("speech_transcription",)
     weights: ClassVar[dict[str, str]] = {"gpu": "wav2vec2-emotion"}
     cost = 0.1
-    cost_in = {"gpu": 0.006}
-    """With speech all the time: 0.045 s on an H100 for the bench's sentence of eight seconds (docs/performance.md)."""
+    cost_in = {"gpu": 0.0045}
+    """0.045 s on an H100 for a clip of ten seconds with speech in most of it (docs/performance.md)."""
     value = 1
     infers_personal_traits = True
 

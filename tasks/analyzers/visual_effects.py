@@ -96,6 +96,8 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
     requires: ClassVar[tuple[str, ...]] = ("cut_analysis",)
     cost: ClassVar[float] = 0.07
+    cost_in: ClassVar[dict[str, float]] = {"gpu": 0.037}
+    """On the 16 cores beside an H100: 0.37 s for ten seconds of video (docs/performance.md)."""
 
     def load(self, model: ModelContext) -> None:
         """Import OpenCV."""

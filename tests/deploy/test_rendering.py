@@ -91,6 +91,13 @@ def test_a_new_group_is_one_entry(other_groups):
         assert "depth" in rendered()[path], path
 
 
+def test_a_slice_has_room_for_cuda_itself(other_groups):
+    """A share that fills a slice to the last but one MiB takes the next larger one: the context is beside the share."""
+    other_groups((ROOT / "shared" / "groups.toml").read_text().replace("vram_mib = 12000", "vram_mib = 9727"))
+    (caption,) = (one for one in worker_specs("gpu") if one.name == "caption")
+    assert caption.mig_slice == "2g.20gb"
+
+
 def test_a_load_that_the_probe_would_not_wait_for_is_refused(other_groups):
     """A group that takes over half of the startup probe's time to load is an error of rendering, not of the night."""
     text = (ROOT / "shared" / "groups.toml").read_text()

@@ -101,7 +101,7 @@ function ReportRow(props: { report: Report; longest: number; rerun: (names: read
     receipt.queue_seconds !== null && `waited ${lasting(receipt.queue_seconds)}`,
     receipt.realtime_factor !== null && `${number(receipt.realtime_factor)} × its length`,
     receipt.peak_rss_mib !== null && `${number(receipt.peak_rss_mib)} MiB`,
-    receipt.peak_gpu_mib !== null && `${number(receipt.peak_gpu_mib)} MiB GPU`,
+    receipt.peak_gpu_mib !== null && `${number(receipt.peak_gpu_mib)} MiB of tensors on the GPU`,
     receipt.device && `${receipt.device}${receipt.precision ? `, ${receipt.precision}` : ""}`,
     ...(receipt.notes ?? []),
     receipt.attempts > 1 && `${receipt.attempts} attempts`,
