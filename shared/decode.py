@@ -108,7 +108,7 @@ class _Pass:
                 elif isinstance(frame, AudioFrame) and sounds:
                     sounds.add(frame, self.clocks["audio"].place(frame, frame.samples / frame.sample_rate))
             if pictures:
-                pictures.commit()
+                pictures.finish(self.clocks["video"].end_seconds)
                 for track in pictures.tracks:
                     self._complete(track.need, "video", track.writer.count)
             if sounds:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -97,6 +98,16 @@ def test_reordered_pictures_stay_with_the_sound(ending: str, tmp_path: Path) -> 
     assert len(frames) == 30
     assert clicks_in(reader.audio(SOUND), SOUND) == pytest.approx([frames[10]], abs=0.025)
     assert reader.info.duration_seconds == pytest.approx(3, abs=0.3 if ending == "avi" else 0.1)
+
+
+@pytest.mark.parametrize(("stamps", "fps", "vfr"), [(phone_stamps(120), 27.3, True), (range(400), 1000, False)])
+def test_a_transport_streams_rate_is_that_of_its_frames(
+    stamps: list[int], fps: float, vfr: bool, tmp_path: Path
+) -> None:
+    """Where FFmpeg guesses the rate of a clock's ticks, the rate is the mean of the frames, constant or not."""
+    info = probe(make_clip(tmp_path / "a.ts", frames=len(stamps), fps=1000, pts_ms=list(stamps)))
+    assert float(Fraction(info.fps or "0")) == pytest.approx(fps, rel=0.01)
+    assert info.vfr is vfr
 
 
 @pytest.mark.parametrize("later", [-0.5, -1000.0, WRAP_SECONDS - 1.5, WRAP_SECONDS - 0.05, 2 * WRAP_SECONDS - 1.5])
