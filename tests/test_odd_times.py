@@ -241,6 +241,45 @@ def test_pictures_that_an_mp4_lost_are_in_no_span(encoder: dict[str, str] | None
 
 
 @pytest.mark.parametrize(
+    ("ending", "codec", "encoder"),
+    [
+        ("ts", "libx264", None),
+        ("mkv", "libx264", None),
+        ("mkv", "libx264", B_FRAMES),
+        ("flv", "libx264", None),
+        ("mpg", "mpeg2video", {"qmin": "1", "qmax": "2"}),
+    ],
+)
+def test_pictures_that_were_lost_are_in_no_span(
+    ending: str, codec: str, encoder: dict[str, str] | None, tmp_path: Path
+) -> None:
+    """With zeros in its middle third, a file shows and has analysed two stretches, with a hole of a third between."""
+    path = tmp_path / f"a.{ending}"
+    data = make_clip(path, frames=150, fps=25, picture=noisy, codec=codec, encoder=encoder).read_bytes()
+    third = len(data) // 3
+    path.write_bytes(data[:third] + bytes(third) + data[2 * third :])
+    reader = opened(path, ALL)
+    times = np.concatenate([part.times for part in reader.frames(ALL)])
+    hole = int(np.diff(times).argmax())
+    before, after = reader.shown(ALL)
+    assert before == (0.0, pytest.approx(times[hole], abs=0.06))
+    assert after == (pytest.approx(times[hole + 1], abs=0.001), pytest.approx(6, abs=0.1))
+    assert after[0] - before[1] > 1.5
+    assert reader.stats.spans == [before, after]
+
+
+def test_a_pause_is_no_hole(tmp_path: Path) -> None:
+    """Two seconds without a new picture in a whole transport stream, or Matroska, with B-frames too, part no span."""
+    stamps = [*range(0, 2000, 40), *range(4000, 6000, 40)]
+    for ending, codec, encoder in (("ts", "libx264", None), ("mkv", "libx264", B_FRAMES), ("mkv", "libx264", None)):
+        (folder := tmp_path / f"{ending}-{bool(encoder)}").mkdir()
+        clip = make_clip(
+            folder / f"a.{ending}", frames=100, fps=25, pts_ms=stamps, picture=noisy, codec=codec, encoder=encoder
+        )
+        assert len(opened(clip, ALL).shown(ALL)) == 1
+
+
+@pytest.mark.parametrize(
     ("ending", "codec", "encoder"), [("ts", "libx264", None), ("mpg", "mpeg2video", {"qmin": "1", "qmax": "2"})]
 )
 def test_sound_that_begins_in_mid_file_is_left_out(
