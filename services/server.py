@@ -25,8 +25,8 @@ DEPLOYMENT = "serve"
 """One name for every start over a data folder: what a start before has left open goes on."""
 
 PROCESSES = 2
-THREADS = 64
-"""A process: each follower of events holds one, `api_followers` of them at most."""
+THREADS = 96
+"""A process: followers of events, downloads, pictures and slow uploads hold 88 at most (decision 95)."""
 
 NICENESS = 10
 """Of the workers that analyse: on a machine with all cores busy, a request does not wait behind them (decision 62)."""

@@ -19,9 +19,10 @@ from flask import Flask, Response, request, url_for
 from pydantic import Field
 from werkzeug.exceptions import ClientDisconnected
 
-from services.api.access import caller
-from services.api.arriving import paced, too_large
+from services.api.access import caller, holder
+from services.api.arriving import too_large
 from services.api.documentation import TAG_UPLOADS, TUS_CHUNK_BODY, TUS_CREATED, TUS_WRITTEN, blueprint
+from services.api.pace import paced
 from services.api.parts import Part, Parts, is_idle
 from services.api.tracing import Environ, StartResponse, Wsgi
 from shared.digests import sha256_of
@@ -178,7 +179,7 @@ def _append(part: Part, room: int, expected: tuple[str, bytes] | None) -> None:
     """Write the body to the end; with a checksum, all of it or nothing."""
     request.max_content_length = room + CHUNK_BYTES  # the exact end is looked at below
     digest = hashlib.new(expected[0], usedforsecurity=False) if expected else None
-    with _parts().appending(part) as file, paced(request.content_length or room):
+    with _parts().appending(part) as file, paced(holder()):
         try:
             while chunk := request.stream.read(CHUNK_BYTES):
                 room -= len(chunk)
