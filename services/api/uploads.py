@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from services.api.access import caller, holder
 from services.api.arriving import too_large
 from services.api.documentation import TAG_UPLOADS, TUS_CHUNK_BODY, TUS_CREATED, TUS_WRITTEN, blueprint
 from services.api.pace import paced
-from services.api.parts import Part, Parts, is_idle
+from services.api.parts import Part, Parts
 from services.api.tracing import Environ, StartResponse, Wsgi
 from shared.digests import sha256_of
 from shared.errors import BadInput
@@ -204,7 +205,7 @@ def _parts() -> Parts:
 
 def _part(upload_id: str) -> Part:
     part = _parts().find(upload_id)
-    if part is None or is_idle(part) or not caller().sees(part.owner):
+    if part is None or not caller().sees(part.owner) or time.time() > _parts().expires_at(part):
         raise BadInput(f"there is no upload {upload_id}", code="unknown_upload")
     return part
 
@@ -245,6 +246,6 @@ def _checksum() -> tuple[str, bytes] | None:
 
 def _expiring(response: Response, part: Part) -> Response:
     if _parts().offset(part) < part.length:
-        expires = datetime.fromtimestamp(part.expires_at, UTC)
+        expires = datetime.fromtimestamp(_parts().expires_at(part), UTC)
         response.headers["Upload-Expires"] = format_datetime(expires, usegmt=True)
     return response

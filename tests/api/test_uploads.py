@@ -2,16 +2,19 @@
 
 import base64
 import hashlib
+import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from email.utils import parsedate_to_datetime
 
 import pytest
 
 from services.api.pace import SLOW_OF_ONE
 from services.server import PROCESSES, THREADS
 from shared.keys import Keys
+from shared.settings import settings
 from tasks.node import ledger, storage
 from tests.support.api import BOUNDARY, form, serving
 
@@ -137,6 +140,22 @@ def test_an_upload_belongs_to_its_key_and_expires(stack):
         assert api.with_key(one).call("HEAD", place, **TUS).status == 404
         begin(api.with_key(one), 4)
         assert not list(storage().incoming().glob(f"*{place.rpartition('/')[2]}*"))
+
+
+def test_an_upload_that_goes_on_stays(api):
+    """What comes moves the time at which an upload is removed: it has its hours again from the last byte on."""
+    place = begin(api, 4)
+    data = storage().incoming() / f"upload-{place.rpartition('/')[2]}" / "data"
+    hours = settings().upload_hours * 3600
+
+    def left(answer):
+        return parsedate_to_datetime(answer.headers["upload-expires"]).timestamp() - time.time()
+
+    os.utime(data, (time.time() - hours + 600,) * 2)
+    assert left(api.call("HEAD", place, **TUS)) < 601
+    assert left(api.call("PATCH", place, b"12", Upload_Offset="0", **CHUNK)) > hours - 600
+    os.utime(data, (time.time() - hours - 1,) * 2)
+    assert api.call("PATCH", place, b"34", Upload_Offset="2", **CHUNK).refusal == (404, "unknown_upload")
 
 
 @pytest.fixture(scope="module")
