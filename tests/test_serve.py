@@ -23,6 +23,7 @@ from tests.support.project import ROOT
 
 MAIN = "from services.cli import main; main()"
 UP_SECONDS = 120
+BROKERS = ("valkey-server", "redis-server")
 
 
 def command(data, *options):
@@ -117,6 +118,29 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
         assert eventually(lambda: not any(map(alive, started)), 60)
     finally:
         again.kill()
+
+
+@pytest.mark.slow
+def test_a_broker_that_dies_is_started_again(served, tmp_path):
+    """A killed broker is back, which is logged, and a job goes through."""
+    process, client, _ = served
+    (pid,) = brokers(process)
+    os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: brokers(process) not in ([], [pid]) and answers(client), 60)
+    job = client.hand_in(write_video(tmp_path / "clip.mp4", [texture(6, 120, 160)] * 60), analyzers="color_analysis")
+    assert client.wait(job.json["id"], UP_SECONDS)["state"] == "completed"
+    process.send_signal(signal.SIGINT)
+    assert "broker_restarted" in process.communicate(timeout=60)[0]
+
+
+def brokers(process):
+    """The brokers of a command that run: process ids."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for one in psutil.Process(process.pid).children(recursive=True):
+            if one.name() in BROKERS and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one.pid)
+    return found
 
 
 def test_other_addresses_need_a_key(tmp_path):
