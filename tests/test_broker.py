@@ -76,14 +76,14 @@ def test_a_server_that_dies_comes_back_with_what_it_had(tmp_path: Path) -> None:
             client.config_set("appendfsync", "always")
             client.set("kept", "yes")
         for _ in range(RESTARTS):
-            first = broker.pid
-            os.kill(broker.pid, signal.SIGKILL)
-            assert eventually(lambda: broker.check() or broker.pid != first, 60)
+            killed = broker.pid
+            os.kill(killed, signal.SIGKILL)
+            assert eventually(lambda killed=killed: broker.check() or broker.pid != killed, 60)
             with redis.Redis.from_url(broker.url) as client:
                 assert client.get("kept") == b"yes"
         os.kill(broker.pid, signal.SIGKILL)
         with pytest.raises(Infrastructure, match="keeps dying: it ended with exit code -9") as caught:
-            eventually(lambda: broker.check(), 60)
+            eventually(broker.check, 60)
         assert caught.value.code == "broker_died"
 
 

@@ -1,7 +1,7 @@
 """Bodies of requests in time: who sends too slowly is ended, and of those who send slowly only so many hold a thread.
 
-A read that waits for a slow sender cannot be told to stop. So a server's own loop looks at all bodies under way, and closes
-the reading half of a connection; the answer still goes out.
+A read that waits for a slow sender cannot be told to stop. So a server's own loop looks at all bodies under way, and
+closes the reading half of a connection; the answer still goes out.
 """
 
 from __future__ import annotations

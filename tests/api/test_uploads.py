@@ -220,7 +220,7 @@ def test_a_slow_upload_is_ended(strict, path, kind, drip):
 
 
 def test_a_long_body_is_no_licence_to_trickle(stack):
-    """A byte now and then of a body that is announced as huge, whole or in chunks, is ended as soon as of a small one."""
+    """A byte now and then of a body that is announced as huge, whole or in chunks, is ended as of a small one."""
     kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
     lengths = (f"Content-Length: {1 << 30}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n")
     with serving(stack, upload_grace_seconds=1, upload_bytes_per_second=1 << 10) as api:
