@@ -186,10 +186,13 @@ def parse_form() -> None:
 
 
 def arrived_video() -> tuple[ArrivingFile, str]:
-    """The form's video and the name its sender gave it. Raises BadInput (`no_file`, `too_large`)."""
-    sent = request.files.get("video")
-    if sent is None:
+    """The form's video and the name its sender gave it. Raises BadInput (`no_file`, `several_files`, `too_large`)."""
+    several = request.files.getlist("video")
+    if not several:
         raise BadInput("the form has no file `video`", code="no_file")
+    if len(several) > 1:
+        raise BadInput(f"the form has {len(several)} files `video`; hand them in one by one", code="several_files")
+    (sent,) = several
     file = cast("ArrivingFile", sent.stream)
     size = file.path.stat().st_size
     if size > settings().max_upload_bytes:

@@ -179,6 +179,14 @@ def test_a_video_that_is_too_large_is_refused(strict):
     assert list(storage().incoming().glob("*.part")) == []
 
 
+def test_two_videos_in_one_form_are_refused(api, video):
+    """Which of two files `video` was meant is not guessed."""
+    one = form(video.read_bytes())
+    both = one.replace(f"--{BOUNDARY}--".encode(), one)
+    headers = {"Content_Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    assert api.call("POST", "/v1/jobs", both, **headers).refusal == (422, "several_files")
+
+
 def test_a_video_that_is_too_long_is_refused(strict, tmp_path):
     """A video longer than allowed is refused before any analyzer sees it."""
     from tests.support.moving import texture, write_video
