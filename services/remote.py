@@ -16,7 +16,7 @@ from services.cli import COMPLETED, INFRASTRUCTURE, WITH_ERRORS
 from services.client import Client, Wishes
 from services.display import Display, display
 from services.results import THUMBNAIL_WIDTH, folders_of, unwritten
-from shared.errors import ReelgraphError
+from shared.errors import ReelgraphError, Unauthenticated
 from shared.events import Event
 from shared.log import configure_logging
 from shared.schema import Document, track_length
@@ -45,7 +45,7 @@ def run_remotely(url: str, videos: Sequence[str], out: Path, wishes: Wishes, *, 
     out.mkdir(parents=True, exist_ok=True)
     named = [_path(video) for video in videos]
     with display() as screen, Client(url, key=settings().api_key) as client:
-        client.check()  # before a long upload
+        _check_key(client)  # before a long upload
         jobs: list[JobView] = []
         try:
             for number, folder in enumerate(folders_of(named, out)):
@@ -64,6 +64,17 @@ def run_remotely(url: str, videos: Sequence[str], out: Path, wishes: Wishes, *, 
             _abandon(client, jobs)
             raise
     return worst
+
+
+def _check_key(client: Client) -> None:
+    """Raises Unauthenticated with what to do about it on this side."""
+    try:
+        client.check()
+    except Unauthenticated as error:
+        todo = (
+            "it refuses the key in REELGRAPH_API_KEY" if settings().api_key else "set REELGRAPH_API_KEY to a key of it"
+        )
+        raise Unauthenticated(f"{client.url} needs an API key: {todo}", code=error.code) from error
 
 
 def _path(video: str) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
+import socket
 import sys
 import tempfile
 import time
@@ -25,8 +27,8 @@ DEPLOYMENT = "serve"
 """One name for every start over a data folder: what a start before has left open goes on."""
 
 PROCESSES = 2
-THREADS = 64
-"""A process: each follower of events holds one, `api_followers` of them at most."""
+THREADS = 96
+"""A process: followers of events, downloads, pictures and slow uploads hold 88 at most (decision 95)."""
 
 NICENESS = 10
 """Of the workers that analyse: on a machine with all cores busy, a request does not wait behind them (decision 62)."""
@@ -79,19 +81,22 @@ class Service:
 
 
 @contextmanager
-def service(host: str, port: int, *, with_flower: bool = True) -> Iterator[Service]:
+def service(host: str, port: int, *, with_flower: bool = True, data: Path | None = None) -> Iterator[Service]:
     """Everything, until the block ends. Another address than loopback needs a key to exist.
+
+    `data`: the folder that the command named, for advice; the settings have it already.
 
     Raises:
         BadInput: nobody could use it, or everybody could (`no_key`); the data folder is served already (`served`).
-        Infrastructure: the broker or the server does not start.
+        Infrastructure: the broker or the server does not start; the port is taken (`port_taken`).
     """
     is_private = is_loopback(host)
     if not is_private and not Keys(ledger()).any():
-        message = f"{host} can be reached by others, and there is no API key; make one: reelgraph keys create NAME"
-        raise BadInput(message, code="no_key")
+        make = "reelgraph keys create NAME" + (f" --data {shlex.quote(os.fspath(data))}" if data else "")
+        raise BadInput(f"{host} can be reached by others, and there is no API key; make one: {make}", code="no_key")
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings().data_dir))
+        _check_port(host, port)
         before = settings()
         stack.callback(use, before)
         sockets = Path(
@@ -118,6 +123,18 @@ def _only_one(data: Path) -> Iterator[None]:
         raise BadInput(f"another `reelgraph serve` runs over {data}", code="served")
     with lock:
         yield
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raises Infrastructure (`port_taken`) where the server could not listen: another one may answer there."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        message = f"{host}, port {port}, cannot be listened on: {error.strerror}; --host and --port name another"
+        raise Infrastructure(message, code="port_taken", retryable=False) from error
 
 
 def start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:

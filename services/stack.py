@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.broker import embedded_broker
+from services.broker import Broker, embedded_broker
 from services.leash import Leashed, start, stop_all
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, node_name, workers
@@ -56,6 +56,7 @@ class Stack:
     run_id: str
     settings: Settings
     logs: Path
+    broker: Broker
     workers: list[LocalWorker] = field(default_factory=list)
     niceness: int = 0
     """Of the workers that analyse: what answers people goes first."""
@@ -73,11 +74,12 @@ class Stack:
         return worker
 
     def check(self) -> None:
-        """Start workers again that have died.
+        """Start workers again that have died, and a broker of this command's own.
 
         Raises:
             Infrastructure: one keeps dying; the message ends with its last words.
         """
+        self.broker.check()
         for worker in self.workers:
             if worker.process.poll() is None:
                 continue
@@ -187,7 +189,7 @@ def local_stack(
         (logs / "tmp").mkdir(parents=True, exist_ok=True)
         for old in sorted(logs.parent.iterdir())[:-KEPT_LOGS]:  # run ids sort by time
             shutil.rmtree(old, ignore_errors=True)
-        running = Stack(run_id, chosen, logs, niceness=niceness)
+        running = Stack(run_id, chosen, logs, broker, niceness=niceness)
         stack.callback(running.stop)
         for name, queues in wanted.items():
             running.start_worker(name, queues)

@@ -14,6 +14,8 @@ from shared.schema import AnalyzerReport, JobState
 
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 24 * 3600
+KEEP_ENDED_SECONDS = 300
+"""Of a job that has ended: who was cut off resumes within it, and is told the job as it ended after it."""
 SILENT_SECONDS = 5.0  # a server that does not answer costs each try its timeout, and an analyzer has events to tell
 
 log = logger(__name__)
@@ -56,7 +58,10 @@ class Events:
         try:
             pipe = self.client.pipeline(transaction=False)
             pipe.xadd(key, {"event": event.model_dump_json(exclude_none=True)}, maxlen=KEEP_EVENTS, approximate=True)
-            pipe.expire(key, KEEP_SECONDS)
+            if event.type == "closed":
+                pipe.expire(key, KEEP_ENDED_SECONDS)
+            else:
+                pipe.expire(key, KEEP_SECONDS, nx=True)  # what comes after the end keeps nothing longer
             pipe.execute()
         except redis.RedisError as error:
             self._silent_until = time.monotonic() + SILENT_SECONDS

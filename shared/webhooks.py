@@ -28,7 +28,7 @@ from shared.signing import read_secret, write_secret
 from shared.tables import OPEN_STATES, Base, Job, new_id
 
 PAUSES_SECONDS = (5, 30, 120, 600, 1800, 7200, 18_000, 36_000, 36_000)
-"""Between the attempts, ten in all, over 29 hours; the specification asks for about a day, ever more slowly."""
+"""Between the attempts, ten in all, over 28 hours; the specification asks for about a day, ever more slowly."""
 ATTEMPTS = len(PAUSES_SECONDS) + 1
 JITTER = 0.2
 """Each pause is longer or shorter by up to this fraction: receivers that were down together are not met together."""

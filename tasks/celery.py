@@ -139,6 +139,12 @@ def _send_traces(**_: object) -> None:
     traces.flush()
 
 
+@signals.celeryd_init.connect
+def _configure_logging_soon(**_: object) -> None:
+    """Before Celery warns of what it finds: it configures logging only after that."""
+    configure_logging("INFO", json=settings().log_json)
+
+
 @signals.setup_logging.connect
 def _configure_logging(loglevel: int | str = "INFO", **_: object) -> None:
     level = loglevel if isinstance(loglevel, str) else min(loglevel, logging.INFO)  # Celery's default hides what we say

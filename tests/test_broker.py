@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from services import broker as module
-from services.broker import check, embedded_broker, find_server, hide_password
+from services.broker import RESTARTS, check, embedded_broker, find_server, hide_password
 from shared.errors import Infrastructure
 from tests.support.processes import alive, eventually
 
@@ -67,6 +67,24 @@ def test_server_is_durable_private_and_gone_afterwards(tmp_path: Path) -> None:
         assert alive(broker.pid)
     assert not alive(broker.pid)
     assert not broker.folder.exists()
+
+
+def test_a_server_that_dies_comes_back_with_what_it_had(tmp_path: Path) -> None:
+    """A killed server is started again under the same address over its file; one that keeps dying is given up."""
+    with embedded_broker(tmp_path) as broker:
+        with redis.Redis.from_url(broker.url) as client:
+            client.config_set("appendfsync", "always")
+            client.set("kept", "yes")
+        for _ in range(RESTARTS):
+            killed = broker.pid
+            os.kill(killed, signal.SIGKILL)
+            assert eventually(lambda killed=killed: broker.check() or broker.pid != killed, 60)
+            with redis.Redis.from_url(broker.url) as client:
+                assert client.get("kept") == b"yes"
+        os.kill(broker.pid, signal.SIGKILL)
+        with pytest.raises(Infrastructure, match="keeps dying: it ended with exit code -9") as caught:
+            eventually(broker.check, 60)
+        assert caught.value.code == "broker_died"
 
 
 def test_password_guards_and_never_shows(tmp_path: Path) -> None:
@@ -148,7 +166,7 @@ def test_server_in_path_comes_before_the_wheel(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", f"{mine.parent}:{os.environ['PATH']}")
     assert find_server() == ("path", mine)
     with embedded_broker(tmp_path) as broker:
-        assert (broker.kind, broker.server) == ("path", mine)
+        assert (broker.kind, broker.own.program) == ("path", mine)
 
     monkeypatch.setenv("PATH", str(tmp_path))
     kind, binary = find_server()

@@ -164,6 +164,18 @@ def test_speed_is_the_cameras_and_movement_that_of_all(camera: CameraAnalysis, t
     assert np.isnan(movement[[14, 29, 30, 40]]).all()
 
 
+def test_what_has_a_value_was_looked_at(camera: CameraAnalysis, tmp_path: Path) -> None:
+    """Where the camera's motion is not named but things' movement is measured, that time counts as looked at."""
+    strip, speeds = texture(5, H, W // 6), (3, -2, 1, -3, 2, -1)
+    frames = [np.hstack([np.roll(strip, speed * index, axis=0) for speed in speeds]) for index in range(45)]
+    found = look(camera, film(path("static", 45)) + frames, tmp_path, 1.5)
+    assert [one.motion for one in found.motion.items] == ["static"]
+    assert sum(value is not None for value in found.movement.values) > 20
+    for track in (found.speed, found.movement):
+        middles = [(index + 0.5) * track.dt for index, value in enumerate(track.values) if value is not None]
+        assert all(any(start <= middle <= end for start, end in found.analysed) for middle in middles)
+
+
 def test_confidence_is_the_measured_share_of_points(camera: CameraAnalysis, tmp_path: Path) -> None:
     """All points of a rigid scene agree; a moving object lowers the share by about its area."""
     rigid = look(camera, film(path("static", 45)), tmp_path).motion.items[0].confidence

@@ -9,11 +9,13 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import click
 import numpy as np
 import psutil
 import pytest
 
 from services import results
+from services.cli import COMMANDS, cli
 from shared.errors import Infrastructure
 from shared.groups import groups
 from tasks.registry import analyzers, document_schema
@@ -241,6 +243,24 @@ def test_help_teaches(reelgraph):
         ended = reelgraph(*arguments, "--help")
         assert ended.returncode == 0
         assert "Usage: reelgraph" in ended.stdout
+
+
+def test_no_help_shows_its_own_marks():
+    """No command, and no command of a command, shows click's mark for unwrapped paragraphs; their lines stay apart."""
+
+    def helps(command, context):
+        yield command.get_help(context)
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                yield from helps(inner, click.Context(inner, info_name=name, parent=context))
+
+    texts = list(helps(cli, click.Context(cli, info_name="reelgraph")))
+    assert len(texts) > len(COMMANDS)
+    for text in texts:
+        assert "\\b" not in text
+        assert "\b" not in text
+        assert "Examples:" not in text or text.split("Examples:")[1].startswith("\n")
 
 
 def test_a_terminal_shows_one_row_an_analyzer(video, environment, tmp_path):

@@ -54,8 +54,11 @@ def test_the_log_names_job_and_analyzer(stack, video):
 
 
 def test_workers_log_json_where_it_is_asked_for():
-    """With REELGRAPH_LOG_JSON each line of a worker's log is an object, Celery's own lines, too."""
-    code = "import logging, tasks.celery as c; c._configure_logging(); logging.getLogger('celery').warning('hi')"
+    """With REELGRAPH_LOG_JSON each line of a worker's log is an object, Celery's own and Python's warnings, too."""
+    code = (
+        "import logging, warnings, tasks.celery; from celery import signals\n"
+        "signals.celeryd_init.send(None); warnings.warn('root'); signals.setup_logging.send(None); logging.error('hi')"
+    )
     said = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "REELGRAPH_LOG_JSON": "true"},
@@ -64,7 +67,9 @@ def test_workers_log_json_where_it_is_asked_for():
         timeout=60,
         check=True,
     )
-    assert json.loads(said.stderr.splitlines()[-1])["event"] == "hi"
+    warned, hi = map(json.loads, said.stderr.splitlines())
+    assert "UserWarning: root" in warned["event"]
+    assert hi["event"] == "hi"
 
 
 def test_an_analyzer_begins_when_its_own_inputs_have_ended(stack, video, tmp_path):

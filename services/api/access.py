@@ -24,6 +24,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/"})
 SESSION = "/v1/session"
 """Any key may say that it is there."""
+STRANGERS = "strangers"
 OPEN_PREFIXES = ("/docs", "/assets/")
 ADMIN_PREFIXES = ("/metrics", "/flower")
 
@@ -65,6 +66,12 @@ def caller() -> Caller:
     if found is None:
         raise Unauthenticated("this needs an API key: send `Authorization: Bearer TOKEN`", code="no_key")
     return found
+
+
+def holder() -> str | None:
+    """For whom what the request holds is counted: its key, all strangers as one, None for who needs no key."""
+    found: Caller | None = g.get("caller")
+    return STRANGERS if found is None else found.owner
 
 
 def visible_job(job_id: str) -> Job:

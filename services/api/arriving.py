@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
@@ -19,7 +15,9 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import BadRequest
 from werkzeug.formparser import FormDataParser, MultiPartParser
 
-from shared.errors import BadInput, ReelgraphError
+from services.api.access import holder
+from services.api.pace import paced
+from shared.errors import BadInput
 from shared.settings import settings
 from shared.storage import disk_trouble
 from tasks.node import storage
@@ -142,13 +140,6 @@ class Json(DefaultJSONProvider):
             raise ValueError("it is nested too deeply") from error
 
 
-class UploadTooSlow(ReelgraphError):
-    """The sender took longer than the length of what it sends allows."""
-
-    code = "upload_too_slow"
-    retryable = True
-
-
 def register(app: Flask) -> None:
     """Let an app take videos."""
     app.request_class = ArrivingRequest
@@ -169,14 +160,14 @@ def receive() -> None:
     Raises:
         BadRequest: JSON was announced, and it is none.
         RequestEntityTooLarge: it is larger than anything but a video may be.
-        UploadTooSlow: it took too long.
+        UploadTooSlow, QuotaExceeded, Infrastructure: as `paced`.
     """
     is_form = request.endpoint == "jobs.create" and request.mimetype == "multipart/form-data"
     has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
     if request.endpoint is None or request.endpoint in LARGE_BODIES or is_form:
         return
     if has_body:
-        with paced(min(request.content_length or FIELDS_BYTES, FIELDS_BYTES)):
+        with paced(holder()):
             request.get_data()
     if request.endpoint in JSON_BODIES and request.is_json:
         request.get_json()
@@ -187,19 +178,21 @@ def parse_form() -> None:
 
     Raises:
         RequestEntityTooLarge: it is larger than a video may be.
-        UploadTooSlow: it took too long.
+        UploadTooSlow, QuotaExceeded, Infrastructure: as `paced`.
     """
-    most = settings().max_upload_bytes + FIELDS_BYTES
-    request.max_content_length = most
-    with paced(request.content_length or most):
+    request.max_content_length = settings().max_upload_bytes + FIELDS_BYTES
+    with paced(holder()):
         _ = request.files
 
 
 def arrived_video() -> tuple[ArrivingFile, str]:
-    """The form's video and the name its sender gave it. Raises BadInput (`no_file`, `too_large`)."""
-    sent = request.files.get("video")
-    if sent is None:
+    """The form's video and the name its sender gave it. Raises BadInput (`no_file`, `several_files`, `too_large`)."""
+    several = request.files.getlist("video")
+    if not several:
         raise BadInput("the form has no file `video`", code="no_file")
+    if len(several) > 1:
+        raise BadInput(f"the form has {len(several)} files `video`; hand them in one by one", code="several_files")
+    (sent,) = several
     file = cast("ArrivingFile", sent.stream)
     size = file.path.stat().st_size
     if size > settings().max_upload_bytes:
@@ -211,44 +204,3 @@ def too_large(size: int) -> BadInput:
     """The refusal of a video of that many bytes."""
     most = settings().max_upload_bytes
     return BadInput(f"{size} bytes are more than the {most} bytes that a video may have", code="too_large")
-
-
-@contextmanager
-def paced(length: int) -> Iterator[None]:
-    """Read `length` bytes of the request in the block, in time.
-
-    A timer closes the reading half of the connection, because a read that waits for a slow sender cannot be told to
-    stop otherwise; the answer still goes out.
-
-    Raises:
-        UploadTooSlow: the time was over before the block was.
-    """
-    connection = request.environ.get("gunicorn.socket")
-    if not isinstance(connection, socket.socket):
-        yield
-        return
-    late = threading.Event()
-
-    def stop() -> None:
-        late.set()
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RD)
-
-    seconds = settings().upload_grace_seconds + length / settings().upload_bytes_per_second
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if late.is_set():
-            raise UploadTooSlow(_late(seconds)) from error
-        raise
-    finally:
-        timer.cancel()
-    if late.is_set():
-        raise UploadTooSlow(_late(seconds))
-
-
-def _late(seconds: float) -> str:
-    return f"the body of the request was not complete after {seconds:.0f} s"

@@ -59,8 +59,11 @@ def progress(job: Job, runs: Mapping[str, Run]) -> float:
 def estimate_seconds(job: Job, runs: Mapping[str, Run]) -> float | None:
     """Seconds until an open job is done: work left in it and before it, shared by the workers that analyse.
 
-    None when an analyzer that has to run has no receipt yet, or when the work takes longer than receipts say.
+    None when an analyzer that has to run has no receipt yet, or when the work takes longer than receipts say, and until
+    the job is planned: what the cache answers is not known before.
     """
+    if not runs:
+        return None
     remaining = _remaining(job, runs)
     if remaining is None:
         return None

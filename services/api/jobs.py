@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
 
+import structlog
 from flask import Response, request, url_for
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -136,7 +137,7 @@ class Rerun(Frozen):
 class ListQuery(Frozen):
     """Which jobs."""
 
-    state: JobState | Literal["open", "ended"] | None = None
+    state: Literal[JobState, "open", "ended"] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: str | None = Field(None, max_length=100, description="`next` of the page before")
 
@@ -215,6 +216,7 @@ def accepted(job: Job, is_new: bool) -> Response:  # noqa: FBT001  (as `submit.n
     Should this process end in between, the reconciler queues it.
     """
     traces.current().note(job=job.id)
+    structlog.contextvars.bind_contextvars(job=job.id)
     response = _json(view(job), status=202)
     response.headers["Location"] = url_for("jobs.show", job_id=job.id)
     if is_new:

@@ -32,7 +32,6 @@ class Part(Frozen):
     metadata: str = ""
     """As its sender wrote it."""
     length: int
-    expires_at: float
 
 
 class Appending:
@@ -63,8 +62,7 @@ class Parts:
         Raises:
             Infrastructure: the disk cannot be written.
         """
-        expires = time.time() + settings().upload_hours * SECONDS_PER_HOUR
-        part = Part(id=uuid4().hex, owner=owner, name=name, metadata=metadata, length=length, expires_at=expires)
+        part = Part(id=uuid4().hex, owner=owner, name=name, metadata=metadata, length=length)
         try:
             self._folder(part.id).mkdir()
             self.data(part).touch()
@@ -88,6 +86,17 @@ class Parts:
         """How many bytes are here. Raises BadInput (`unknown_upload`) when it was removed meanwhile."""
         try:
             return self.data(part).stat().st_size
+        except FileNotFoundError as error:
+            raise BadInput(f"there is no upload {part.id}", code="unknown_upload") from error
+
+    def expires_at(self, part: Part) -> float:
+        """When it is removed unless it goes on until then: its time counts from the last byte.
+
+        Raises:
+            BadInput: it was removed meanwhile (`unknown_upload`).
+        """
+        try:
+            return self.data(part).stat().st_mtime + settings().upload_hours * SECONDS_PER_HOUR
         except FileNotFoundError as error:
             raise BadInput(f"there is no upload {part.id}", code="unknown_upload") from error
 
@@ -122,8 +131,9 @@ class Parts:
         oldest = time.time() - settings().upload_hours * SECONDS_PER_HOUR
         for path in self.folder.glob(f"{PREFIX}*"):
             part = self.find(path.name.removeprefix(PREFIX))
-            if part is not None and is_idle(part):
-                self.remove(part)
+            with suppress(BadInput):  # another request has removed it just now
+                if part is not None and time.time() > self.expires_at(part):
+                    self.remove(part)
         for path in self.folder.glob("*.part"):
             with suppress(FileNotFoundError):  # its request has ended just now
                 if path.stat().st_mtime < oldest:
@@ -131,8 +141,3 @@ class Parts:
 
     def _folder(self, upload_id: str) -> Path:
         return self.folder / f"{PREFIX}{upload_id}"
-
-
-def is_idle(part: Part) -> bool:
-    """Whether its time is over."""
-    return time.time() > part.expires_at

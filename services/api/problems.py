@@ -169,10 +169,12 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     code = CODE_OF_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
     detail = "the request ended before its body did" if isinstance(error, ClientDisconnected) else error.description
+    if status == 429:
+        detail = f"this key has asked as often as it may, {error.description}"
     headers = {name: value for name, value in error.get_headers(request.environ) if name != "Content-Type"}
     if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
         headers["Content-Range"] = f"bytes */{error.length}"
-    return answer(status, code, one_line(detail or HTTPStatus(status).phrase), headers=headers)
+    return answer(status, code, one_line(detail or HTTPStatus(status).phrase), retryable=status == 429, headers=headers)
 
 
 def _broken_body(_error: Exception) -> Response:

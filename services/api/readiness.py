@@ -26,6 +26,8 @@ from tasks.node import ledger, storage
 DEADLINE_SECONDS = 1.8
 """For all of it; with the answer's own way it stays under 2 s."""
 
+SILENT = "it does not answer in time"
+
 log = logger(__name__)
 
 
@@ -33,7 +35,7 @@ class Readiness(Frozen):
     """Whether this process can serve, and what each thing it stands on says: `ok` or why not."""
 
     ready: bool
-    checks: dict[str, str] = Field(description="`ok`, or in a word what is wrong")
+    checks: dict[str, str] = Field(description="`ok`, or what is wrong")
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class _Check:
         """The thread that asks: a new one, or the one that still hangs."""
         with self.lock:
             if self.thread is None or not self.thread.is_alive():
-                self.said = "no answer"
+                self.said = SILENT
                 self.thread = threading.Thread(target=self._run, daemon=True)
                 self.thread.start()
             return self.thread
@@ -59,9 +61,26 @@ class _Check:
             self.ask()
         except (Infrastructure, OSError, redis.RedisError, sa.exc.SQLAlchemyError) as error:
             log.warning("not_ready", error=str(error))
-            self.said = type(error).__name__  # the message may hold addresses, and this answer is for everybody
+            self.said = _said(error)
         else:
             self.said = "ok"
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, for everybody: the error's own words may hold addresses, they are in the log."""
+    match error:
+        case redis.AuthenticationError():
+            return "it refuses the user name or password"
+        case TimeoutError() | redis.TimeoutError():
+            return SILENT
+        case redis.ConnectionError():
+            return "it cannot be reached"
+        case Infrastructure():
+            return f"it does not work ({error.code})"
+        case OSError():
+            return "it cannot be read or written"
+        case _:
+            return "it answers with an error"
 
 
 def _ask_broker() -> None:
@@ -89,5 +108,5 @@ def readiness() -> Readiness:
     threads = {name: check.begin() for name, check in _checks.items()}
     for thread in threads.values():
         thread.join(max(0.0, give_up - time.monotonic()))
-    said = {name: "no answer" if thread.is_alive() else _checks[name].said for name, thread in threads.items()}
+    said = {name: SILENT if thread.is_alive() else _checks[name].said for name, thread in threads.items()}
     return Readiness(ready=all(word == "ok" for word in said.values()), checks=said)

@@ -16,6 +16,7 @@ from shared.schema import Frozen
 from shared.storage import document_key, outcome_key
 from shared.tables import OPEN_STATES, Job
 from tasks.node import ledger, storage
+from tasks.registry import select
 
 api = blueprint("results", __name__, TAG_RESULTS, url_prefix="/v1/jobs")
 
@@ -74,9 +75,11 @@ def outcome(path: AnalyzerPath) -> Response:
     """What one analyzer of a job found, as soon as it has ended."""
     job = visible_job(path.job_id)
     run = ledger().runs(job.id).get(path.name)
-    if run is None and not (job.state == "queued" and path.name in job.requested):
+    if run is None and job.state == "queued" and path.name in {one.name for one in select(job.requested or None)}:
+        raise BadInput(f"{path.name} has not begun: job {job.id} is not planned yet", code="analyzer_open")
+    if run is None:
         raise BadInput(f"job {job.id} has no analyzer {path.name}", code="unknown_outcome")
-    if run is None or run.status is None:
+    if run.status is None:
         raise BadInput(f"{path.name} has not ended", code="analyzer_open")
     return _stored(outcome_key(job.id, path.name), job)
 

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,10 +20,11 @@ from flask import Flask, Response, request, url_for
 from pydantic import Field
 from werkzeug.exceptions import ClientDisconnected
 
-from services.api.access import caller
-from services.api.arriving import paced, too_large
+from services.api.access import caller, holder
+from services.api.arriving import too_large
 from services.api.documentation import TAG_UPLOADS, TUS_CHUNK_BODY, TUS_CREATED, TUS_WRITTEN, blueprint
-from services.api.parts import Part, Parts, is_idle
+from services.api.pace import paced
+from services.api.parts import Part, Parts
 from services.api.tracing import Environ, StartResponse, Wsgi
 from shared.digests import sha256_of
 from shared.errors import BadInput
@@ -178,7 +180,7 @@ def _append(part: Part, room: int, expected: tuple[str, bytes] | None) -> None:
     """Write the body to the end; with a checksum, all of it or nothing."""
     request.max_content_length = room + CHUNK_BYTES  # the exact end is looked at below
     digest = hashlib.new(expected[0], usedforsecurity=False) if expected else None
-    with _parts().appending(part) as file, paced(request.content_length or room):
+    with _parts().appending(part) as file, paced(holder()):
         try:
             while chunk := request.stream.read(CHUNK_BYTES):
                 room -= len(chunk)
@@ -203,7 +205,7 @@ def _parts() -> Parts:
 
 def _part(upload_id: str) -> Part:
     part = _parts().find(upload_id)
-    if part is None or is_idle(part) or not caller().sees(part.owner):
+    if part is None or not caller().sees(part.owner) or time.time() > _parts().expires_at(part):
         raise BadInput(f"there is no upload {upload_id}", code="unknown_upload")
     return part
 
@@ -244,6 +246,6 @@ def _checksum() -> tuple[str, bytes] | None:
 
 def _expiring(response: Response, part: Part) -> Response:
     if _parts().offset(part) < part.length:
-        expires = datetime.fromtimestamp(part.expires_at, UTC)
+        expires = datetime.fromtimestamp(_parts().expires_at(part), UTC)
         response.headers["Upload-Expires"] = format_datetime(expires, usegmt=True)
     return response

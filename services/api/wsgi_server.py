@@ -29,6 +29,7 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from services.api.answers import PROBLEM_TYPE, Problem
+from services.api.pace import CountedSocket, look, sending
 from shared.log import configure_logging, logger
 from shared.settings import settings
 from shared.tables import new_id
@@ -79,13 +80,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             structlog.contextvars.clear_contextvars()
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        """Ask the app: the head is here."""
+        """Ask the app: the head is here. What is read from now on is counted."""
         self._heads.pop(conn, None)
+        counted = CountedSocket(conn.sock)
+        req.unreader.sock = counted
+        sending.set(counted)
         return super().handle_request(req, conn)
 
     def murder_pending(self) -> None:
-        """What gunicorn calls once a second to end idle connections: end those whose heads are late as well."""
+        """What gunicorn calls once a second to end idle connections: end what comes too slowly as well."""
         super().murder_pending()
+        look()
         for conn, began in self._heads.copy().items():
             if time.monotonic() - began > HEAD_SECONDS:
                 with suppress(OSError):  # it is closed already

@@ -78,7 +78,7 @@ def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
     server: str | None,
     as_json: bool,  # noqa: FBT001  (click passes options by name)
 ) -> int:
-    r"""Analyze videos: every analyzer looks at each one side by side.
+    """Analyze videos: every analyzer looks at each one side by side.
 
     Each video gets a folder in --out with result.json (the document) and report.html. What an earlier run in the same
     data folder has found already is not computed again.
@@ -89,7 +89,7 @@ def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
       reelgraph analyze *.mp4 --analyzers cut_analysis,text_overlay --out results
       reelgraph analyze talk.mp4 --option object_detection.threshold=0.6
       reelgraph analyze reel.mp4 --server http://127.0.0.1:8000
-    """
+    """  # noqa: D301  (click's own mark for a paragraph that is not wrapped)
     requested = [name.strip() for name in names.split(",") if name.strip()] if names is not None else []
     if names is not None and not requested:
         raise BadInput(f"--analyzers {names!r} names no analyzer; leave it out for all of them", code="bad_option")

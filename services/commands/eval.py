@@ -37,7 +37,7 @@ VALUE_WIDTH, GOAL_WIDTH, HOLDS_WIDTH = 14, 13, 5
 def eval_(  # click passes options by name
     *, names: str | None, rounds: int, media: Path | None, packaged: bool, as_json: bool
 ) -> int:
-    r"""Judge the analyzers by what is known to be true, and print the figures.
+    """Judge the analyzers by what is known to be true, and print the figures.
 
     Clips are made on the spot, about three minutes of work on two cores; --rounds 1 is the short run that the tests
     hold as a bound. With --media, videos are judged too, by what truth.json says of them; with --packaged, clips out of
@@ -50,7 +50,7 @@ def eval_(  # click passes options by name
       reelgraph eval --rounds 1 --analyzers visual_effects,sound_effects
       reelgraph eval --packaged --rounds 1
       reelgraph demo --compose-only --out sample && reelgraph eval --media sample
-    """
+    """  # noqa: D301  (click's own mark for a paragraph that is not wrapped)
     chosen = [name.strip() for name in names.split(",") if name.strip()] if names else None
     videos = {} if media is None else truths(media)  # refuses a folder without truth before anything is measured
     known = sorted({*CHECKS, *UNJUDGED})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import click
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.keys import SCOPES, ApiKey, Keys, Scope
-from shared.settings import settings
+from shared.settings import settings, use
 from shared.webhooks import secret_of
 from tasks.node import ledger
 
@@ -21,12 +22,27 @@ PIPE_WIDTH = 10_000
 at_least_one = click.IntRange(min=1)
 
 
+def _over(_context: click.Context, _option: click.Parameter, data: Path | None) -> None:
+    if data is not None:
+        use(settings().model_copy(update={"data_dir": data.absolute()}))
+
+
+in_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=_over,
+    expose_value=False,
+    help="Data folder whose ledger holds the keys, as of `reelgraph serve`.",
+)
+
+
 @click.group()
 def keys() -> None:
-    """Create, list and revoke API keys. They lie in the ledger, REELGRAPH_LEDGER_URL."""
+    """Create, list and revoke API keys. They lie in the ledger: of --data, or REELGRAPH_LEDGER_URL."""
 
 
 @keys.command()
+@in_data
 @click.argument("name")
 @click.option(
     "--scope",
@@ -35,7 +51,8 @@ def keys() -> None:
     default=("read", "write"),
     show_default=True,
     type=click.Choice(SCOPES),
-    help="What the key may do; give it once per scope. admin may do all.",
+    help="What the key may do; give it once per scope. admin does all of it, for jobs of its own and of no key, and "
+    "sees /metrics and /flower; jobs of other keys stay hidden.",
 )
 @click.option("--requests-per-minute", type=at_least_one, help="How often it may ask.  [default: no limit]")
 @click.option("--concurrent-jobs", type=at_least_one, help="How many of its jobs may be open.  [default: no limit]")
@@ -52,6 +69,7 @@ def create(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, 
 
 
 @keys.command("list")
+@in_data
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_keys(*, as_json: bool) -> None:
     """Show every key: prefix, name, scopes, limits, when it was made, last used and revoked. No tokens."""
@@ -74,6 +92,7 @@ def list_keys(*, as_json: bool) -> None:
 
 
 @keys.command()
+@in_data
 @click.argument("prefix")
 def revoke(prefix: str) -> None:
     """Make the key with this PREFIX useless at once. Its jobs stay."""
@@ -82,6 +101,7 @@ def revoke(prefix: str) -> None:
 
 
 @keys.command("webhook-secret")
+@in_data
 @click.argument("prefix", required=False)
 def webhook_secret(prefix: str | None) -> None:
     """Print the secret that signs webhooks of the key with this PREFIX; without one, of jobs that no key submitted."""

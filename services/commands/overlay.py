@@ -38,7 +38,7 @@ def overlay(  # noqa: PLR0913  (click passes options by name)
     columns: int,
     rows: int,
 ) -> None:
-    r"""Draw what the analyzers found into frames of the video: contact sheets that an eye can judge.
+    """Draw what the analyzers found into frames of the video: contact sheets that an eye can judge.
 
     DOCUMENT is a result.json of `reelgraph analyze`. Boxes, points, texts and masks lie in the frames, everything else
     that is said of the moment stands below them. Sheets are PNG files named by the second at which they begin.
@@ -47,7 +47,7 @@ def overlay(  # noqa: PLR0913  (click passes options by name)
     Examples:
       reelgraph overlay results/reel/result.json reel.mp4 --out sheets
       reelgraph overlay results/reel/result.json reel.mp4 --out sheets --only body_pose --every 0.25 --end 4
-    """
+    """  # noqa: D301  (click's own mark for a paragraph that is not wrapped)
     document = read(source)
     if sha256_of(video) != document.media.sha256:
         raise BadInput(f"{video}: this is not the video that the document is about", code="bad_option")

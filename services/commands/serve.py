@@ -27,22 +27,23 @@ from shared.settings import settings, use
     "--flower/--no-flower", "with_flower", default=True, show_default=True, help="Show Celery's work at /flower."
 )
 def serve(host: str, port: int, data: Path | None, profile: str | None, *, with_flower: bool) -> int:
-    r"""Run broker, workers, API and page until Ctrl-C. One command, one machine.
+    """Run broker, workers, API and page until Ctrl-C. One command, one machine.
 
     \b
     Examples:
       reelgraph serve
       reelgraph keys create phone && reelgraph serve --host 0.0.0.0
-    """
+    """  # noqa: D301  (click's own mark for a paragraph that is not wrapped)
     changed = {"profile": profile, "data_dir": data.absolute() if data else None}
     use(settings().model_copy(update={key: value for key, value in changed.items() if value is not None}))
     workers(settings().profile)  # refuses a profile that does not exist
     configure_logging("WARNING")
     with interruptible():
         try:
-            with service(host, port, with_flower=with_flower) as running:
+            with service(host, port, with_flower=with_flower, data=data) as running:
                 running.wait_up()
-                click.echo(f"Reelgraph is at {running.url} (API: /docs, workers: /flower). Logs: {running.stack.logs}")
+                workers_at = ", workers: /flower" if with_flower else ""
+                click.echo(f"Reelgraph is at {running.url} (API: /docs{workers_at}). Logs: {running.stack.logs}")
                 running.stack.wait_ready(settings().preload_seconds, check=running.check)
                 click.echo("The workers have loaded their models. Ctrl-C ends everything.")
                 while True:

@@ -69,6 +69,10 @@ SHORTEST_SECONDS = 0.35
 """Shorter runs of a label, or of not knowing, are given to the longer neighbour."""
 
 
+TOUCH = 0.001
+"""Seconds: times of shots, and so of segments, are rounded to a millisecond, those of frames are not."""
+
+
 class CameraOptions(Options):
     """When motion counts. All in shares of the short side per second, meant over the picture."""
 
@@ -77,7 +81,8 @@ class CameraOptions(Options):
 
 
 class CameraTracks(TrackSet):
-    """`motion`: how the camera moved; spans in which it could not be told are missing here and in `analysed`.
+    """`motion`: how the camera moved; spans in which it could not be told are missing. `analysed` covers every span in
+    which there is a segment or a value of a series.
 
     Directions are the camera's: `pan_right` turns it right (the picture's content moves left), `tilt_up` turns it up
     (content moves down), `zoom_in` makes content larger. `confidence` is the mean share of the picture's textured
@@ -120,7 +125,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -156,7 +161,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
                 )
         everything = [step for _, step in pairs]
         return CameraTracks(
-            analysed=joined(items),
+            analysed=seen(items, everything),
             motion=SegmentTrack[CameraMotion](method="measurement", items=tuple(items)),
             speed=series(everything, [step.speed for step in everything]),
             movement=series(everything, [step.movement for step in everything]),
@@ -403,12 +408,13 @@ def agreement(steps: Sequence[Step]) -> float:
     return float(np.mean([step.agreement for step in steps if step.velocity is not None]))
 
 
-def joined(items: Sequence[CameraMotion]) -> tuple[Span, ...]:
-    """Join the segments' spans where they touch."""
+def seen(items: Sequence[CameraMotion], steps: Sequence[Step]) -> tuple[Span, ...]:
+    """The spans of the segments and of the steps with a value in a series, joined where they touch, ordered by time."""
+    told = [(step.start, step.end) for step in steps if step.velocity is not None or step.movement is not None]
     spans: list[Span] = []
-    for item in items:
-        if spans and item.start <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], item.end)
+    for start, end in sorted([*told, *((item.start, item.end) for item in items)]):
+        if spans and start <= spans[-1][1] + TOUCH:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
-            spans.append((item.start, item.end))
+            spans.append((start, end))
     return tuple(spans)

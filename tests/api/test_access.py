@@ -98,6 +98,8 @@ def test_a_key_asks_as_often_as_it_may(locked):
     assert [one.status for one in answers] == [200] * 5 + [429] * 2
     assert answers[-1].refusal == (429, "rate_limited")
     assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+    assert answers[-1].json["retryable"] is True
+    assert answers[-1].json["detail"] == "this key has asked as often as it may, 5 per 1 minute"
     assert locked.with_key(token()).get("/v1/jobs").status == 200
 
 

@@ -105,6 +105,8 @@ def test_refusals_are_the_services_own_errors(client, api, stack, video, tmp_pat
         with Client(f"http://127.0.0.1:{keyed.port}", key="x") as liar, pytest.raises(Unauthenticated) as refused:
             liar.submit(video)
         assert refused.value.code == "bad_key"
+        said = command(video, "--server", f"http://127.0.0.1:{keyed.port}", REELGRAPH_API_KEY="").stderr
+        assert said.strip().endswith("needs an API key: set REELGRAPH_API_KEY to a key of it")
 
 
 def test_a_service_that_is_not_there_is_said_to_be_so():

@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from services.api.problems import CODE_OF_STATUS, STATUS_OF_CODE
+from services.api.wsgi_server import REFUSALS
 from shared.storage import cache_key, job_key, video_key
 from tasks.node import ledger, storage
 from tests.support.api import BOUNDARY
+from tests.support.project import ROOT
 
 SLOW = json.dumps({"misbehaving": {"sleep": 60}})
 
@@ -260,3 +264,23 @@ def test_fifty_lists_at_once_have_no_error(api):
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: api.get("/v1/jobs").status, range(50)))
     assert answers == [200] * 50
+
+
+def test_a_state_that_is_none_is_told_with_all_that_are(api):
+    """The refusal names the field as it is asked for, and every state, `open` and `ended` too."""
+    refused = api.get("/v1/jobs?state=weird")
+    assert refused.refusal == (422, "invalid_request")
+    (error,) = refused.json["errors"]
+    assert error["field"] == "state"
+    for state in ("queued", "completed_with_errors", "open", "ended"):
+        assert f"'{state}'" in error["message"]
+
+
+def test_every_code_of_the_api_is_in_its_table():
+    """What `services/api` raises by name stands in the table of errors in docs/api.md."""
+    table = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").partition("## Errors")[2].partition("\n## ")[0]
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "services" / "api").glob("*.py"))
+    codes = {*re.findall(r'code="(\w+)"', sources), *STATUS_OF_CODE, *CODE_OF_STATUS.values()}
+    codes |= {code for _, _, code in REFUSALS}
+    assert len(codes) > 30
+    assert sorted(code for code in codes if f"`{code}`" not in table) == []

@@ -92,7 +92,11 @@ def test_the_estimate_is_what_it_takes(busy_stack, video):
     with serving(busy_stack) as api, cancelled(api) as jobs:  # a new server: receipts are read anew every ten seconds
         jobs += [hand_in(api, video, 3.1 + number / 1000) for number in range(2 * WORKERS)]
         began = time.monotonic()
-        fourth, third = (api.get(f"/v1/jobs/{job}").json["eta_seconds"] for job in jobs[: -WORKERS - 1 : -1])
+        foretold = []
+        for job in jobs[: -WORKERS - 1 : -1]:  # nothing is foretold before the job is planned
+            assert eventually(lambda job=job: api.get(f"/v1/jobs/{job}").json["eta_seconds"] is not None, 60)
+            foretold.append(api.get(f"/v1/jobs/{job}").json["eta_seconds"])
+        fourth, third = foretold
         assert api.wait(jobs[-1])["state"] == "completed"
         took = time.monotonic() - began
     assert took / 3 < fourth < took * 3

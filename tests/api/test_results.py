@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import wave
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from PIL import Image
 
 from services.exports.registry import formats
+from services.submit import Order, accept_arrived
+from shared.digests import sha256_of
+from tasks.node import storage
 from tests.support.clips import make_clip, number_of
 
 
@@ -181,3 +185,15 @@ def test_what_has_ended_so_far_is_there(api, tmp_path):
     assert ([one["analyzer"] for one in found["analyzers"]], found["waiting"]) == (["color_analysis"], ["misbehaving"])
     assert api.get(f"/v1/jobs/{job_id}/analyzers/no_such").refusal == (404, "unknown_outcome")
     api.call("POST", f"/v1/jobs/{job_id}/cancel")
+
+
+def test_before_its_plan_a_job_has_outcomes_to_come_and_no_estimate(api, video):
+    """Of a job that nobody has planned, an analyzer has not ended, what is none is unknown, and no end is foretold."""
+    arrived = storage().incoming() / "unplanned.part"
+    shutil.copy(video, arrived)
+    job, _ = accept_arrived(arrived, sha256_of(arrived), "clip.mp4", Order())  # noted, and queued by nobody yet
+    outcomes = f"/v1/jobs/{job.id}/analyzers"
+    assert api.get(f"{outcomes}/color_analysis").refusal == (409, "analyzer_open")
+    assert api.get(f"{outcomes}/no_such").refusal == (404, "unknown_outcome")
+    assert api.get(f"/v1/jobs/{job.id}").json["eta_seconds"] is None
+    api.call("POST", f"/v1/jobs/{job.id}/cancel")

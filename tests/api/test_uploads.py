@@ -2,12 +2,19 @@
 
 import base64
 import hashlib
+import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from email.utils import parsedate_to_datetime
 
 import pytest
 
+from services.api.pace import SLOW_OF_ONE
+from services.server import PROCESSES, THREADS
 from shared.keys import Keys
+from shared.settings import settings
 from tasks.node import ledger, storage
 from tests.support.api import BOUNDARY, form, serving
 
@@ -135,6 +142,22 @@ def test_an_upload_belongs_to_its_key_and_expires(stack):
         assert not list(storage().incoming().glob(f"*{place.rpartition('/')[2]}*"))
 
 
+def test_an_upload_that_goes_on_stays(api):
+    """What comes moves the time at which an upload is removed: it has its hours again from the last byte on."""
+    place = begin(api, 4)
+    data = storage().incoming() / f"upload-{place.rpartition('/')[2]}" / "data"
+    hours = settings().upload_hours * 3600
+
+    def left(answer):
+        return parsedate_to_datetime(answer.headers["upload-expires"]).timestamp() - time.time()
+
+    os.utime(data, (time.time() - hours + 600,) * 2)
+    assert left(api.call("HEAD", place, **TUS)) < 601
+    assert left(api.call("PATCH", place, b"12", Upload_Offset="0", **CHUNK)) > hours - 600
+    os.utime(data, (time.time() - hours - 1,) * 2)
+    assert api.call("PATCH", place, b"34", Upload_Offset="2", **CHUNK).refusal == (404, "unknown_upload")
+
+
 @pytest.fixture(scope="module")
 def strict(stack):
     """A server that takes 1 MB at most, 20 s of video, and waits a second for slow senders."""
@@ -154,6 +177,14 @@ def test_a_video_that_is_too_large_is_refused(strict):
     pieces = (far_too_much[at : at + 65_536] for at in range(0, len(far_too_much), 65_536))
     assert strict.call("POST", "/v1/jobs", pieces, **headers).refusal == (413, "too_large")
     assert list(storage().incoming().glob("*.part")) == []
+
+
+def test_two_videos_in_one_form_are_refused(api, video):
+    """Which of two files `video` was meant is not guessed."""
+    one = form(video.read_bytes())
+    both = one.replace(f"--{BOUNDARY}--".encode(), one)
+    headers = {"Content_Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    assert api.call("POST", "/v1/jobs", both, **headers).refusal == (422, "several_files")
 
 
 def test_a_video_that_is_too_long_is_refused(strict, tmp_path):
@@ -194,3 +225,61 @@ def test_a_slow_upload_is_ended(strict, path, kind, drip):
     assert b"408" in answer.splitlines()[0]
     time.sleep(0.2)
     assert list(storage().incoming().glob("*.part")) == []
+
+
+def test_a_long_body_is_no_licence_to_trickle(stack):
+    """A byte now and then of a body that is announced as huge, whole or in chunks, is ended as of a small one."""
+    kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+    lengths = (f"Content-Length: {1 << 30}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n")
+    with serving(stack, upload_grace_seconds=1, upload_bytes_per_second=1 << 10) as api:
+        for length in lengths:
+            head = f"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\n{kind}\r\n{length}"
+            with socket.create_connection(("127.0.0.1", api.port)) as connection:
+                connection.sendall(head.encode())
+                assert "upload_too_slow" in trickled(connection, "chunked" in length)
+
+
+def trickled(connection, is_chunked):
+    """What a server says to who sends a byte each tenth of a second."""
+    connection.settimeout(0.1)
+    answer = b""
+    give_up = time.monotonic() + 30
+    while b'"code"' not in answer:
+        assert time.monotonic() < give_up, answer
+        try:
+            answer += connection.recv(4096)
+        except TimeoutError:
+            with suppress(ConnectionError):
+                connection.sendall(b"1\r\nx\r\n" if is_chunked else b"x")
+    return answer.decode()
+
+
+def test_slow_uploads_of_one_key_leave_threads_for_all_else(stack, video):
+    """More slow uploads of one key than there are threads: most are refused, and another key hands in all at once."""
+    one, two = (Keys(ledger()).create(name, ["read", "write"]).token for name in ("slow", "quick"))
+    head = (
+        f"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {one}\r\nContent-Length: {1 << 30}\r\n"
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
+    )
+    with serving(stack, require_keys=True) as api, ExitStack() as open_:
+        connections = []
+        for _ in range(PROCESSES * THREADS + 8):
+            connection = open_.enter_context(socket.create_connection(("127.0.0.1", api.port)))
+            connection.sendall(head.encode())
+            connections.append(connection)
+        quick = api.with_key(two)
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(lambda _: quick.hand_in(video, analyzers="misbehaving").status, range(40)))
+        assert answers == [202] * 40
+        held = PROCESSES * SLOW_OF_ONE
+        give_up = time.monotonic() + 60
+        while len(waiting := [one for one in connections if b"too_many_uploads" not in said(one)]) > held:
+            assert time.monotonic() < give_up, len(waiting)
+            connections = waiting
+
+
+def said(connection):
+    """What has come by now; it stays there to be read."""
+    with suppress(BlockingIOError):
+        return connection.recv(4096, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    return b""

@@ -1,17 +1,23 @@
 """The page over real workers with real models, in a real browser, with an analysed reel."""
 
+import os
+import sys
+import tempfile
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.demo import PINS, Assets, compose_sample
+from services.leash import start
 from shared.settings import settings
 from shared.weights import Weights
 from tests.support.api import Client, serving
 from tests.support.browser import chromium, opened, until
 from tests.support.jobs import running
+from tests.support.processes import eventually
 from tests.support.real import real_clip
 
 
@@ -36,9 +42,24 @@ def stack(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def client(stack):
-    """A server that needs no key."""
-    with serving(stack) as client:
+def flower(stack):
+    """The socket of a Flower beside the workers."""
+    with tempfile.TemporaryDirectory(prefix="reelgraph-") as folder:  # a path of 107 bytes at most
+        socket = Path(folder) / "flower"
+        argv = [sys.executable, "-m", "services.cli", "flower", "--socket", str(socket)]
+        with (stack.logs / "flower.log").open("ab") as output:
+            process = start(argv, env={**os.environ, **stack.settings.environment()}, stdout=output)
+        try:
+            yield socket
+        finally:
+            process.stop()
+
+
+@pytest.fixture(scope="package")
+def client(stack, flower):
+    """A server that needs no key, with everything that `reelgraph serve` has."""
+    with serving(stack, flower_socket=flower) as client:
+        assert eventually(lambda: client.get("/flower/healthcheck").status == HTTPStatus.OK, 60)
         yield client
 
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Segment, Series, Track } from "../src/api/types";
-import { holes, lanes, MAX_ROWS, place, summarised } from "../src/timeline/lanes";
+import { holes, lanes, looked, MAX_ROWS, place, summarised } from "../src/timeline/lanes";
 
 const segment = (id: string, start: number, end: number): Segment => ({ id, start, end, confidence: null, evidence: [] });
 
@@ -23,6 +23,18 @@ test("what nobody looked at is a hole", () => {
   assert.deepEqual(holes([[0, 12]], 12), []);
   assert.deepEqual(holes([], 12), [[0, 12]]);
   assert.deepEqual(holes([[0, 11.98]], 12), [], "less than two frames are none");
+});
+
+test("it is said for how much of the video somebody looked, where that is not all of it", () => {
+  assert.equal(looked([], 12), "");
+  assert.equal(looked([[0, 10.6]], 12), "looked at 1.4 s of 12 s");
+  assert.equal(looked([[0, 12]], 12), "did not look");
+});
+
+test("where a series has values somebody looked", () => {
+  const series = { id: "a/speed", analyzer: "a", kind: "series", t0: 0, dt: 1, unit: "1", values: [null, 1, 2, null, null, 3] };
+  const [group] = lanes([series as unknown as Track], new Map(), new Map(), [], 8);
+  assert.deepEqual(group?.lanes[0]?.holes, [[0, 1], [3, 5], [6, 8]]);
 });
 
 test("every track but scalars has its lane, in the order of the groups; unknown ones come last", () => {

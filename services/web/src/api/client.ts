@@ -70,11 +70,13 @@ async function refusal(response: Response): Promise<Refusal> {
   return new Refusal(response.status, problem.code ?? "unknown", problem.detail ?? problem.title ?? plain);
 }
 
-/** What to tell a person about anything that was thrown. */
-export function reason(error: unknown): string {
-  if (error instanceof TypeError) return "The server cannot be reached.";
-  const message = error instanceof Error ? error.message : String(error);
-  return message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");
+/** What to tell a person about anything that was thrown, after the name of what it is about, where one is given. */
+export function reason(error: unknown, about = ""): string {
+  const told = error instanceof Error ? error.message : String(error);
+  const message = error instanceof TypeError ? "the server cannot be reached" : told;
+  const whole = message + (/[.!?]$/.test(message) ? "" : ".");
+  if (about) return whole.startsWith(`${about}: `) ? whole : `${about}: ${whole}`;
+  return whole.charAt(0).toUpperCase() + whole.slice(1);
 }
 
 /** Addresses that elements load by themselves. */

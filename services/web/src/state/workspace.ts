@@ -14,6 +14,8 @@ export class Workspace {
   readonly player: Player;
   readonly view = signal<View>({ start: 0, end: 1 });
   readonly query = signal("");
+  /** The panel beside the player that is open. */
+  readonly panel = signal("insights");
   /** The selected item as `analyzer/track/item`, the way evidence cites it. */
   readonly selected = signal<string | null>(null);
 

@@ -1,6 +1,7 @@
 /** Lanes of the timeline: one a track, its items in rows so that none covers another. */
 import type { Item, Report, Series, Track } from "../api/types";
 import { span } from "../document/items";
+import { lasting } from "../text/words";
 
 /** An item with its place: half-open span in seconds and row from 0. */
 export interface Placed {
@@ -17,7 +18,7 @@ export interface Lane {
   readonly track: Track;
   readonly placed: readonly Placed[];
   readonly rows: number;
-  /** Spans in seconds that nobody looked at. */
+  /** Spans in seconds that nobody looked at: neither analysed nor, of a series, measured. */
   readonly holes: readonly (readonly [number, number])[];
 }
 
@@ -28,6 +29,7 @@ export interface LaneGroup {
 
 export const MAX_ROWS = 6;
 export const OTHER = "other";
+export const NOT_LOOKED = "did not look";
 
 /** Rows from above, each item in the first that is free; beyond the last row they share it. */
 export function place(items: readonly Item[]): Placed[] {
@@ -57,6 +59,27 @@ export function holes(analysed: Report["analysed"], duration: number): (readonly
   return found;
 }
 
+/** Where a series has values, as spans in seconds. */
+function measured(track: Series): Report["analysed"] {
+  const found: [number, number][] = [];
+  track.values.forEach((value, index) => {
+    if (value === null) return;
+    const [start, end] = [track.t0 + index * track.dt, track.t0 + (index + 1) * track.dt];
+    const last = found.at(-1);
+    if (last && last[1] > start - track.dt / 2) last[1] = end;
+    else found.push([start, end]);
+  });
+  return found;
+}
+
+/** For how much of the video somebody looked, where it is not all of it. */
+export function looked(without: Lane["holes"], duration: number): string {
+  const missed = without.reduce((sum, [start, end]) => sum + end - start, 0);
+  if (missed === 0) return "";
+  const seen = duration - missed;
+  return seen > 0.005 ? `looked at ${lasting(seen)} of ${lasting(duration)}` : NOT_LOOKED;
+}
+
 /** All lanes, by group in the order of `groups`; groups that it does not name come last. */
 export function lanes(
   tracks: readonly Track[],
@@ -80,6 +103,7 @@ function lane(
   const analyzer = track.analyzer ?? "";
   const placed = track.kind === "series" ? [] : track.kind === "event" ? inOneRow(track.items) : place(track.items);
   const analysed = reports.get(analyzer)?.analysed ?? [];
+  const seen = track.kind === "series" ? [...analysed, ...measured(track)] : analysed;
   return {
     id: track.id ?? "",
     analyzer,
@@ -87,7 +111,7 @@ function lane(
     track,
     placed,
     rows: placed.reduce((most, one) => Math.max(most, one.row + 1), 1),
-    holes: holes(analysed, duration),
+    holes: holes(seen, duration),
   };
 }
 

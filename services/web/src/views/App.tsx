@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { call, reason, Refusal } from "../api/client";
+import { session } from "../state/access";
 import { loadCatalogue } from "../state/catalogue";
 import { route } from "../state/route";
 import { Home } from "./Home";
@@ -14,6 +15,7 @@ export function App() {
   const [access, setAccess] = useState<Access>("unknown");
   const enter = () => {
     call("get", "/v1/session")
+      .then((who) => (session.value = who))
       .then(loadCatalogue)
       .then(() => setAccess("open"))
       .catch((error: unknown) =>

@@ -12,7 +12,7 @@ const FORMATS = [
   ["edl", "EDL", "cuts, for editors"],
   ["otio", "OpenTimelineIO", "cuts and markers"],
   ["eaf", "ELAN", "tiers to annotate"],
-  ["coco", "COCO", "boxes and masks"],
+  ["coco", "COCO", "boxes, by frame"],
   ["html", "Report", "one page to keep or print"],
 ] as const;
 

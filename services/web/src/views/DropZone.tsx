@@ -30,7 +30,7 @@ export function DropZone() {
     setProgress({ name: file.name, sent: 0, total: file.size, sending });
     sending.done
       .then((job) => openJob(job.id))
-      .catch((error: unknown) => setProblem(`${file.name}: ${reason(error)}`))
+      .catch((error: unknown) => setProblem(reason(error, file.name)))
       .finally(() => setProgress(null));
   };
   const fetchAddress = (event: SubmitEvent) => {

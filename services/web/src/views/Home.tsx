@@ -1,10 +1,13 @@
+import { useEffect } from "preact/hooks";
 import { ThemeSwitch, Brand } from "./Brand";
 import { JobList } from "./JobList";
 import { DropZone } from "./DropZone";
 import { analyzers } from "../state/catalogue";
+import { askForWorkers, showsWorkers } from "../state/access";
 
 /** Drop a video, or open one of the jobs. */
 export function Home() {
+  useEffect(() => void askForWorkers(), []);
   const all = analyzers.value.length;
   const able = analyzers.value.filter((one) => one.available).length;
   return (
@@ -13,7 +16,7 @@ export function Home() {
         <Brand />
         <nav class="links" aria-label="Service">
           <a href="/docs">API</a>
-          <a href="/flower">Workers</a>
+          {showsWorkers.value && <a href="/flower/">Workers</a>}
         </nav>
         <ThemeSwitch />
       </header>

@@ -23,6 +23,7 @@ const PATHS = {
   chevron: "M9 6l6 6-6 6",
   check: "M5 12.5l4.5 4.5L19 7",
   cross: "M7 7l10 10M17 7L7 17",
+  alert: "M12 5v9M12 18.5h.01",
   dots: "M6 12h.01M12 12h.01M18 12h.01",
   again: "M19 12a7 7 0 11-2-5M19 4v4h-4",
   trash: "M5 7h14M9 7V4h6v3M7 7l1 13h8l1-13",

@@ -1,6 +1,6 @@
 import { address } from "../api/client";
-import type { Followed, ScalarTrack, TrackOf } from "../api/types";
-import { covered, headline, when } from "../document/items";
+import type { Followed, ScalarTrack, Track, TrackOf } from "../api/types";
+import { covered, headline, size, trackName, when } from "../document/items";
 import { groupOf } from "../state/catalogue";
 import { useWorkspace, type Workspace } from "../state/workspace";
 import { clock, lasting, measure, number, plain, title } from "../text/words";
@@ -13,12 +13,49 @@ const AROUND = 1.5;
 
 /** The video in short: what agrees or not, who and what is seen when, and its numbers. */
 export function Insights() {
+  const { store } = useWorkspace();
+  if (!store.tracks.value.some(isInsight)) return <NoInsights />;
   return (
     <div class="insights">
       <Findings />
       <Faces />
       <Things />
       <Numbers />
+    </div>
+  );
+}
+
+function isNumbers(track: Track): track is ScalarTrack {
+  return track.kind === "scalar";
+}
+
+/** Whether a track shows here: things are said here to be missing, too. */
+function isInsight(track: Track): boolean {
+  if (isNumbers(track) || track.id === "object_detection/objects") return true;
+  return (track.id === "face_detection/faces" || track.id === "cross_analyzer_intelligence/findings") && size(track) > 0;
+}
+
+/** Why there is nothing here, and where the reasons are. */
+function NoInsights() {
+  const { store, panel } = useWorkspace();
+  if (store.isOpen.value) return <p class="soft">Insights show up as analyzers finish.</p>;
+  const reports = [...store.reports.value.values()];
+  const ended = [...new Set(reports.map((one) => one.status))].map(
+    (status) => `${reports.filter((one) => one.status === status).length} ${status === "timeout" ? "timed out" : status}`,
+  );
+  const hasTracks = store.tracks.value.length > 0;
+  return (
+    <div class="nothing-here">
+      <p>
+        {hasTracks
+          ? "No analyzer gave faces, things or numbers. What there is stands in the timeline."
+          : `No analyzer gave a result: ${ended.join(", ")}.`}
+      </p>
+      <p class="actions">
+        <button class="button small" onClick={() => (panel.value = "analyzers")}>
+          {hasTracks ? "How each analyzer fared" : "Why, analyzer by analyzer"}
+        </button>
+      </p>
     </div>
   );
 }
@@ -165,29 +202,44 @@ function Presence({ spans }: { spans: readonly (readonly [number, number])[] }) 
 
 function Numbers() {
   const { store } = useWorkspace();
-  const tracks = store.tracks.value.filter((track): track is ScalarTrack => track.kind === "scalar");
-  if (tracks.length === 0) return store.isOpen.value ? <p class="soft">Insights show up as analyzers finish.</p> : null;
+  const tracks = store.tracks.value.filter(isNumbers);
+  if (tracks.length === 0) return null;
+  const analyzers = [...new Set(tracks.map((track) => track.analyzer ?? ""))];
   return (
     <section aria-labelledby="numbers-title">
       <h3 id="numbers-title">Numbers</h3>
       <div class="numbers">
-        {tracks.map((track) => (
-          <div key={track.id} class={`g-${groupOf.value.get(track.analyzer ?? "") ?? "other"}`}>
+        {analyzers.map((analyzer) => (
+          <div key={analyzer} class={`g-${groupOf.value.get(analyzer) ?? "other"}`}>
             <h4>
               <i class="dot" />
-              {title(track.analyzer ?? "")}
+              {title(analyzer)}
             </h4>
-            <dl>
-              {track.items.map((item) => (
-                <div key={item.id}>
-                  <dt>{plain(item.name)}</dt>
-                  <dd class={item.value === null ? "soft" : "num"}>{measure(item.value, item.unit)}</dd>
-                </div>
+            {tracks
+              .filter((track) => track.analyzer === analyzer)
+              .map((track, _, own) => (
+                <NumberList key={track.id} track={track} isNamed={own.length > 1} />
               ))}
-            </dl>
           </div>
         ))}
       </div>
     </section>
+  );
+}
+
+/** Numbers of one track, under its name where its analyzer has several. */
+function NumberList({ track, isNamed }: { track: ScalarTrack; isNamed: boolean }) {
+  return (
+    <>
+      {isNamed && <h5 class="soft small">{trackName(track)}</h5>}
+      <dl>
+        {track.items.map((item) => (
+          <div key={item.id}>
+            <dt>{plain(item.name)}</dt>
+            <dd class={item.value === null ? "soft" : "num"}>{measure(item.value, item.unit)}</dd>
+          </div>
+        ))}
+      </dl>
+    </>
   );
 }

@@ -6,7 +6,7 @@ import { palette } from "../state/choices";
 import { citation, useWorkspace } from "../state/workspace";
 import { count, measure, plain } from "../text/words";
 import { coloursOf, drawLane, laneHeight } from "../timeline/draw";
-import type { Lane } from "../timeline/lanes";
+import { looked, NOT_LOOKED, type Lane } from "../timeline/lanes";
 import type { View } from "../timeline/view";
 import { Chart } from "./Chart";
 import { prepared } from "./drawing";
@@ -34,16 +34,25 @@ export function LaneRow({ lane, view, width }: { lane: Lane; view: View; width: 
         </span>
       </button>
       <div class="plot">
-        {many ? (
-          <LaneCanvas lane={lane} view={view} width={width} />
-        ) : (
-          <p class="nothing soft small">{lane.track.kind === "series" ? "nothing could be measured" : "looked, found none"}</p>
-        )}
+        <LaneCanvas lane={lane} view={view} width={width} />
+        {many === 0 && <Nothing lane={lane} />}
       </div>
       <div class="lane-list scrolls" id={id} hidden={!isOpen}>
         {isOpen && (lane.track.kind === "series" ? <Chart track={lane.track} /> : <Items lane={lane} />)}
       </div>
     </li>
+  );
+}
+
+/** Why a lane is empty: nothing found, or nobody looked. */
+function Nothing({ lane }: { lane: Lane }) {
+  const { duration } = useWorkspace().player;
+  const part = looked(lane.holes, duration);
+  const outcome = lane.track.kind === "series" ? "nothing could be measured" : "found none";
+  return (
+    <p class="nothing soft small">
+      <span>{part === "" ? `looked, ${outcome}` : part === NOT_LOOKED ? part : `${part}, ${outcome} there`}</span>
+    </p>
   );
 }
 

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-/** Something that a button opens, and Escape or a click elsewhere closes. */
+/** Something that a button opens, and Escape, a link of it or a click elsewhere closes. */
 export function Menu({ label, children }: { label: ComponentChildren; children: ComponentChildren }) {
   const details = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
@@ -19,10 +19,17 @@ export function Menu({ label, children }: { label: ComponentChildren; children: 
       removeEventListener("keydown", shut);
     };
   }, []);
+  const chosen = (event: MouseEvent) => {
+    if (!(event.target as Element).closest("a") || !details.current) return;
+    details.current.querySelector("summary")?.focus();
+    details.current.open = false;
+  };
   return (
     <details class="menu" ref={details}>
       <summary class="button">{label}</summary>
-      <div class="menu-body">{children}</div>
+      <div class="menu-body" onClick={chosen}>
+        {children}
+      </div>
     </details>
   );
 }

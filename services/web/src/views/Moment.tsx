@@ -47,9 +47,10 @@ export function Moment() {
   const { excerpt, problem } = useExcerpt(workspace);
   if (problem) return <p class="bad">{problem}</p>;
   if (!excerpt) return <p class="soft">…</p>;
-  const speaking = excerpt.analyzers.filter((one) => one.tracks.length > 0);
-  const silent = excerpt.analyzers.filter((one) => one.tracks.length === 0 && one.looked);
-  const blind = excerpt.analyzers.filter((one) => !one.looked && one.status !== "unavailable");
+  const said = excerpt.analyzers.map(heard);
+  const speaking = said.filter((one) => one.tracks.length > 0);
+  const silent = said.filter((one) => one.tracks.length === 0 && one.looked);
+  const blind = said.filter((one) => one.tracks.length === 0 && !one.looked);
   const groups = [...groupNames.value, "other"].flatMap((name) => {
     const members = speaking.filter((one) => (groupOf.value.get(one.analyzer) ?? "other") === name);
     return members.length ? [{ name, members }] : [];
@@ -77,6 +78,12 @@ export function Moment() {
       <Names label="Still at work" names={excerpt.waiting} />
     </div>
   );
+}
+
+/** Where nobody looked, a series without a value says nothing; where somebody did, that it could not be measured. */
+function heard(one: Said): Said {
+  if (one.looked) return one;
+  return { ...one, tracks: one.tracks.filter(({ series }) => !series || series.values.some((value) => value !== null)) };
 }
 
 function trackOf(id: string): string {

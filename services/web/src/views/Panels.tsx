@@ -1,5 +1,5 @@
 import type { ComponentType } from "preact";
-import { useState } from "preact/hooks";
+import { useWorkspace } from "../state/workspace";
 import { Analyzers } from "./Analyzers";
 import { Charts } from "./Charts";
 import { Insights } from "./Insights";
@@ -27,15 +27,15 @@ const WIDE = "(min-width: 84rem)";
 /** Beside the player: what is said, shown and measured. On wide screens the moment has a column of its own. */
 export function Panels() {
   const isWide = useMedia(WIDE);
-  const [chosen, setChosen] = useState("insights");
+  const { panel } = useWorkspace();
   const tabs = isWide ? TABS.slice(1) : TABS;
-  const open = tabs.find(({ name }) => name === chosen) ?? tabs[0];
+  const open = tabs.find(({ name }) => name === panel.value) ?? tabs[0];
   if (!open) return null;
   const keys = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     const next = tabs[(tabs.indexOf(open) + step + tabs.length) % tabs.length] ?? open;
-    setChosen(next.name);
+    panel.value = next.name;
     document.getElementById(`tab-${next.name}`)?.focus();
     event.preventDefault();
   };
@@ -54,7 +54,7 @@ export function Panels() {
               aria-selected={name === open.name}
               aria-controls="panel"
               tabIndex={name === open.name ? 0 : -1}
-              onClick={() => setChosen(name)}
+              onClick={() => (panel.value = name)}
             >
               {label}
             </button>

@@ -11,6 +11,8 @@ const TITLES: Readonly<Record<Where, string>> = {
   noted: "Noted",
 };
 const MOST_SHOWN = 100;
+/** Where hits lie over the video (style/job.css), so that they must go for it to be seen. */
+const COVERS_VIDEO = "(max-width: 63.99rem)";
 
 /** Search in this video; a hit leads to its moment. */
 export function SearchBox() {
@@ -35,6 +37,9 @@ export function SearchBox() {
   const left = (event: FocusEvent) => {
     if (!box.current?.contains(event.relatedTarget as Node | null)) setIsOpen(false);
   };
+  const gone = () => {
+    if (matchMedia(COVERS_VIDEO).matches) setIsOpen(false);
+  };
   return (
     <div class="search" role="search" ref={box} onKeyDown={keys} onFocusOut={left}>
       <Icon name="search" />
@@ -58,10 +63,10 @@ export function SearchBox() {
         </p>
       )}
       {isOpen && query && (
-        <div class="results">
+        <div class="results" tabIndex={-1}>
           {hits.length === 0 && <p class="soft">Nothing found for “{query}”.</p>}
           {(["said", "shown", "seen", "noted"] as const).map((where) => (
-            <Hits key={where} where={where} hits={hits.filter((hit) => hit.where === where)} />
+            <Hits key={where} where={where} hits={hits.filter((hit) => hit.where === where)} onGo={gone} />
           ))}
         </div>
       )}
@@ -69,7 +74,7 @@ export function SearchBox() {
   );
 }
 
-function Hits({ where, hits }: { where: Where; hits: readonly Hit[] }) {
+function Hits({ where, hits, onGo }: { where: Where; hits: readonly Hit[]; onGo: () => void }) {
   const workspace = useWorkspace();
   if (hits.length === 0) return null;
   return (
@@ -80,7 +85,7 @@ function Hits({ where, hits }: { where: Where; hits: readonly Hit[] }) {
       <ul>
         {hits.slice(0, MOST_SHOWN).map((hit) => (
           <li key={`${hit.track}/${hit.item}/${hit.from}`}>
-            <button class="hit" onClick={() => workspace.go(hit.t, `${hit.track}/${hit.item}`)}>
+            <button class="hit" onClick={() => (workspace.go(hit.t, `${hit.track}/${hit.item}`), onGo())}>
               <time class="num">{clock(hit.t)}</time>
               <span class="said">
                 {hit.text.slice(0, hit.from)}

@@ -7,8 +7,8 @@ type State = JobView["state"] | Status;
 const LOOKS: Readonly<Record<State, readonly [IconName, string]>> = {
   ok: ["check", "good"],
   completed: ["check", "good"],
-  completed_with_errors: ["dots", "warn"],
-  partial: ["dots", "warn"],
+  completed_with_errors: ["alert", "warn"],
+  partial: ["alert", "warn"],
   timeout: ["cross", "warn"],
   running: ["dots", "busy"],
   queued: ["dots", "idle"],

@@ -1,0 +1,76 @@
+"""The page on screens of all sizes: nothing lies over what is to be tapped, and nothing is cut off."""
+
+import pysubs2
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.browser import opened, settled
+
+pytestmark = [pytest.mark.weights, pytest.mark.slow]
+
+COVERED = """(names) => [...document.querySelectorAll(names)].filter((one) => {
+  one.scrollIntoView({ block: "nearest" });
+  const { left, right, top, bottom } = one.getBoundingClientRect();
+  const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+  return left < 0 || right > innerWidth || !one.contains(hit);
+}).map((one) => one.textContent)"""
+"""What of the named elements sticks out of the screen, or has something over its middle."""
+
+LANDSCAPE, PORTRAIT = 16 / 9, 9 / 16
+CUT_OFF = """() => {
+  document.querySelector(".tabs").scrollIntoView({ block: "center" });
+  const panel = document.querySelector(".panels").getBoundingClientRect();
+  return [...document.querySelectorAll("[role=tab]")].filter((tab) => {
+    const { left, right, top, bottom } = tab.getBoundingClientRect();
+    const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    return left < panel.left || right > panel.right || !tab.contains(hit);
+  }).map((tab) => tab.textContent);
+}"""
+DANGLING = """() => {
+  const facts = [...document.querySelectorAll(".facts li")].filter((fact) => fact.offsetParent);
+  const ends = facts.filter((fact, index) => facts[index + 1]?.offsetTop !== fact.offsetTop);
+  return ends.filter((fact) => getComputedStyle(fact, "::after").content.includes("·")).map((fact) => fact.textContent);
+}"""
+
+
+def shown(page: Page, job: str) -> None:
+    """Open a job and wait for its timeline."""
+    page.goto(f"/#/jobs/{job}")
+    page.locator("[data-lane='cut_analysis/shots']").wait_for()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_takes_subtitles_home_and_finds_words(browser, analysed, width):
+    """On a phone every download and every hit of a search can be tapped: the SRT comes as a file, a hit leads to its
+    moment and gives the video free.
+    """
+    with opened(browser, analysed.site, width=width, touch=True) as (page, seen):
+        shown(page, analysed.job)
+        page.locator(".menu summary").tap()
+        assert page.evaluate(COVERED, ".downloads a") == []
+        with page.expect_download() as download:
+            page.get_by_role("link", name="SRT what is said").tap()
+        assert len(pysubs2.load(str(download.value.path())).events) > 0
+        page.get_by_label("Search in this video").tap()
+        page.get_by_label("Search in this video").fill("o")
+        page.locator(".hit").first.wait_for()
+        assert page.evaluate(COVERED, ".hit") == []
+        line = analysed.track("speech_transcription/segments")["items"][-1]
+        page.get_by_label("Search in this video").fill(line["text"].strip())
+        page.locator(".hit").first.tap()
+        assert settled(page) == pytest.approx(line["words"][0]["start"], abs=0.002)
+        expect(page.locator(".results")).to_have_count(0)
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("aspect", [LANDSCAPE, PORTRAIT], ids=["landscape", "portrait"])
+def test_every_tab_is_whole(browser, analysed, aspect):
+    """From phone to television no tab is cut off, and no line of facts about the video ends in a separator."""
+    with opened(browser, analysed.site) as (page, _):
+        shown(page, analysed.job)
+        page.evaluate("aspect => document.querySelector('.work').style.setProperty('--aspect', aspect)", str(aspect))
+        for width in (320, 390, 768, 1024, 1344, 1366, 1440, 1920):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate(CUT_OFF) == [], width
+            assert page.evaluate(DANGLING) == [], width
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
