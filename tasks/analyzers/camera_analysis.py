@@ -125,7 +125,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
