@@ -12,16 +12,21 @@ from shared.errors import Infrastructure
 from shared.isolated import thumbnail
 from shared.schema import Document
 from shared.storage import video_key
+from shared.text import one_line
 from tasks.node import storage
 
 THUMBNAIL_WIDTH = 240
 
 
 def folders_of(videos: Sequence[Path], out: Path) -> tuple[Path, ...]:
-    """A folder for each video, named after it; later ones of the same name are numbered."""
+    r"""A folder for each video, named after it; later ones of the same name are numbered.
+
+    What cannot be shown is escaped as in messages, and a backslash doubled, so that no two names become one.
+    """
     folders: list[Path] = []
     for video in videos:
         stem = video.stem if video.stem.strip(".") else "video"  # ".." would be another folder
+        stem = one_line(stem.replace("\\", "\\\\"))
         names = (f"{stem}{suffix}" for suffix in chain([""], (f"-{n}" for n in count(2))))
         folders.append(next(out / name for name in names if out / name not in folders))
     return tuple(folders)

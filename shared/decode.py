@@ -33,6 +33,12 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FRAME_THREADS_PIXELS = 7680 * 4320
 """Decoders of larger pictures work on one at a time: with frame threads each core would hold some of them."""
 
+IN_ORDER = {"mpegts", "mpeg", "matroska,webm"}
+"""Formats whose packets stand in the file in the order in which they are read, and that pass over damage silently."""
+
+PASSED_OVER_BYTES = 65_536
+"""So much between two packets, where all streams are read, is no packet's: damage."""
+
 STARTS_ANYWHERE = {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"}
 """FFmpeg's decoders that deliver pictures from a stream's middle on; the others wait for a key frame."""
 
@@ -60,24 +66,40 @@ def decode_pass(
 class _Expected:
     """Pictures that were sent to the decoder and have not come back, by their timestamps.
 
-    What a decoder reports as broken, it reports long before the picture behind the gap, and some it drops silently.
+    What a decoder reports as broken, it reports long before the picture behind the gap, and some it drops silently; so
+    does a demuxer with what it cannot read. `told`: where packets stand in the file tells what was passed over.
     """
 
-    def __init__(self) -> None:
-        self._stamps: set[int] = set()
+    def __init__(self, *, told: bool) -> None:
+        self._stamps: dict[int, int] = {}
+        self._told, self._read_to = told, 0
+        self._breaks = self._seen = 0
+
+    def break_off(self) -> None:
+        """Note that the container could not be read here: what is sent from now on comes after a break."""
+        self._breaks += 1
 
     def send(self, packet: Packet[Stream]) -> None:
-        """Note a packet of pictures; what an edit list leaves out is not expected."""
+        """Note a packet; of pictures, what an edit list leaves out is not expected."""
+        if self._told and packet.size and packet.pos is not None:
+            self._breaks += bool(self._read_to and packet.pos - self._read_to > PASSED_OVER_BYTES)
+            self._read_to = max(self._read_to, packet.pos + packet.size)
         if packet.stream.type == "video" and packet.size and packet.pts is not None and not packet.is_discard:
-            self._stamps.add(packet.pts)
+            self._stamps[packet.pts] = self._breaks
 
     def misses_before(self, frame: VideoFrame) -> bool:
-        """Whether a picture that should be shown before this one has not come; it is not waited for any longer."""
+        """Whether a picture that should be shown before this one has not come, or the file was broken before it.
+
+        It is not waited for any longer.
+        """
         if frame.pts is None:
             return False
-        late = {stamp for stamp in self._stamps if stamp < frame.pts}
-        self._stamps -= late | {frame.pts}
-        return bool(late)
+        breaks = self._stamps.pop(frame.pts, self._seen)
+        broken, self._seen = breaks > self._seen, max(self._seen, breaks)
+        late = [stamp for stamp in self._stamps if stamp < frame.pts]
+        for stamp in late:
+            del self._stamps[stamp]
+        return broken or bool(late)
 
 
 class _Pass:
@@ -89,6 +111,7 @@ class _Pass:
         self.frames = [need for need in missing if isinstance(need, Frames)] if self.video else []
         self.sounds = [need for need in missing if isinstance(need, Audio)] if self.audio else []
         self.corrupt = {"video": 0, "audio": 0}
+        self.expected = _Expected(told=False)
         step = 1 / float(Fraction(info.fps)) if info.fps else 1 / DEFAULT_FPS
         timeline = Timeline(
             start_seconds=info.start_seconds, duration_seconds=info.duration_seconds, restarts=restarts(container)
@@ -108,7 +131,7 @@ class _Pass:
                 elif isinstance(frame, AudioFrame) and sounds:
                     sounds.add(frame, self.clocks["audio"].place(frame, frame.samples / frame.sample_rate))
             if pictures:
-                pictures.commit()
+                pictures.finish(self.clocks["video"].end_seconds)
                 for track in pictures.tracks:
                     self._complete(track.need, "video", track.writer.count)
             if sounds:
@@ -125,7 +148,8 @@ class _Pass:
         if self.audio and self.sounds:
             streams.append(self.audio)
         restamp = Restamp(self.container)
-        expected = _Expected()
+        told = len(streams) == len(self.container.streams) and self.container.format.name in IN_ORDER
+        self.expected = expected = _Expected(told=told)
         for packet in packets(self.container, streams, lost=partial(self._lose_all, streams)):
             check()
             expected.send(packet)
@@ -143,6 +167,7 @@ class _Pass:
                 self._lose(packet.stream.type)
 
     def _lose_all(self, streams: Sequence[Stream]) -> None:
+        self.expected.break_off()
         for stream in streams:
             self._lose(stream.type)
 

@@ -237,6 +237,8 @@ class FrameReader:
             yield self._batch(need, first, kept_times, kept_frames)
         elif number == 0:
             raise self._undecodable()
+        if (end := ending(self.folder / need.key)) is not None:  # how long the last picture is held is known now
+            self._add_spans(need, [(first, end.end_seconds)], end)
 
     def _batch(
         self, need: Frames, first: float, times: list[NDArray[np.float64]], frames: list[NDArray[np.uint8]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,7 @@ class _Track:
     need: Frames
     writer: WindowWriter
     last_bucket: int = -1
+    last_kept: float = -1.0
 
     def keeps(self, time: float) -> bool:
         """Whether this frame is the first of its 1/fps second, and not written by an earlier pass."""
@@ -48,7 +49,13 @@ class _Track:
             if bucket <= self.last_bucket:
                 return False
             self.last_bucket = bucket
+        self.last_kept = time
         return time > self.writer.last_time
+
+    def lacks(self, time: float, until: float) -> bool:
+        """Whether the last frame, shown for longer than 1/fps second, was left out."""
+        left_out = time > max(self.last_kept, self.writer.last_time)
+        return left_out and self.need.fps is not None and until - time > 1 / self.need.fps
 
 
 @dataclass(slots=True)
@@ -61,8 +68,9 @@ class _Shape:
 
 
 class PictureWriter:
-    """Writes all frame renditions of one pass. Frames must come with strictly increasing times.
+    """Writes all frame renditions of one pass. Frames must come with strictly increasing times; `finish` ends it.
 
+    A picture that is held for longer than a rendition's 1/fps second is in it, whatever came before it in that second.
     A frame is converted only when a rendition keeps it, once per size and colour. At most two frames per thread wait,
     fewer of very large ones.
     """
@@ -79,6 +87,7 @@ class PictureWriter:
             self._shapes.setdefault((size, need.format), _Shape(size, need.format)).tracks.append(track)
             self.tracks.append(track)
         self._edge = SHORTEST_WINDOW_SECONDS
+        self._last: VideoFrame | None = None
         self._last_time = -1e-9
         self._pending: deque[Future[None]] = deque()
         self._local = threading.local()
@@ -91,14 +100,28 @@ class PictureWriter:
         """Take one source frame; one that does not come after the frame before it (or before 0 s) is left out."""
         if time <= self._last_time:
             return
-        self._last_time = time
+        self._write_held(time)
+        self._last, self._last_time = frame, time
         if time >= self._edge:
             self.commit()
             while time >= self._edge:
                 self._edge += min(LONGEST_WINDOW_SECONDS, max(SHORTEST_WINDOW_SECONDS, self._edge / 2))
+        self._write(frame, time, lambda track: track.keeps(time))
+
+    def finish(self, end_seconds: float) -> None:
+        """Take note that the last frame is shown until then, and commit."""
+        self._write_held(end_seconds)
+        self.commit()
+
+    def _write_held(self, until: float) -> None:
+        """Write the frame before, which is shown until then, where it was left out and is shown for long."""
+        if self._last is not None:
+            self._write(self._last, self._last_time, lambda track: track.lacks(self._last_time, until))
+
+    def _write(self, frame: VideoFrame, time: float, wants: Callable[[_Track], bool]) -> None:
         work: list[tuple[_Shape, list[Place]]] = []
         for shape in self._shapes.values():
-            places = [track.writer.place(time) for track in shape.tracks if track.keeps(time)]
+            places = [track.writer.place(time) for track in shape.tracks if wants(track)]
             if places:
                 work.append((shape, places))
         if work:

@@ -16,7 +16,11 @@ VARIABLE_SHARE = 0.01
 """More frame distances than this share off the median by over 1 %, one tick and 1 ms: the rate is variable."""
 
 TICK_RATE_FACTOR = 4
-"""A header rate so much above the packets' is that of a clock's ticks (AVI), not of frames."""
+"""A header rate so much above the packets' is that of a clock's ticks (AVI), not of frames. Where there is no average
+(MPEG-TS of uneven or very many frames), FFmpeg's guess may be one: 2000 for 27 frames a second."""
+
+HELD_FACTOR = 1.5
+"""A last picture that is shown for so much longer than the others is held: the rate is variable."""
 
 
 def frame_rate(
@@ -29,7 +33,7 @@ def frame_rate(
     """
     if len(stamps) < 2 or len(stamps) <= len(lengths) / 2:
         return _rate_of_lengths(video, lengths), None
-    return _rate_of_times(video, sorted(set(stamps)))
+    return _rate_of_times(video, sorted(set(stamps)), lengths)
 
 
 def _rate_of_lengths(video: VideoStream, lengths: Sequence[int]) -> Fraction | None:
@@ -40,7 +44,9 @@ def _rate_of_lengths(video: VideoStream, lengths: Sequence[int]) -> Fraction | N
     return (1 / (Fraction(statistics.median(known)) * video.time_base)).limit_denominator(1001)
 
 
-def _rate_of_times(video: VideoStream, stamps: list[int]) -> tuple[Fraction | None, bool | None]:
+def _rate_of_times(
+    video: VideoStream, stamps: list[int], lengths: Sequence[int]
+) -> tuple[Fraction | None, bool | None]:
     """Frames per second, and whether their distance varies: among the first packets, or between those and the header's
     average over the whole stream.
     """
@@ -55,9 +61,16 @@ def _rate_of_times(video: VideoStream, stamps: list[int]) -> tuple[Fraction | No
     allowed = max(1.0, 0.00101 / float(video.time_base), 0.01 * median)
     off = sum(abs(gap - median) > allowed for gap in gaps)
     mean_seconds = float(statistics.fmean(gaps) * video.time_base)
-    if average and float(average) * mean_seconds > TICK_RATE_FACTOR:
-        return Fraction(1 / mean_seconds).limit_denominator(1001), off / len(gaps) > VARIABLE_SHARE
-    vfr = off / len(gaps) > VARIABLE_SHARE or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
+    held = len(lengths) <= SCANNED_PACKETS and lengths[-1] > max(HELD_FACTOR * median, median + allowed)
+    if not average or float(average) * mean_seconds > TICK_RATE_FACTOR:
+        near = guessed if guessed and abs(float(guessed) * mean_seconds - 1) <= VARIABLE_SHARE else None
+        mean = Fraction(1 / mean_seconds).limit_denominator(1001)
+        return near or mean, held or off / len(gaps) > VARIABLE_SHARE
+    vfr = (
+        held
+        or off / len(gaps) > VARIABLE_SHARE
+        or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
+    )
     if not vfr and average and guessed and abs(guessed / average - 1) <= VARIABLE_SHARE:
         return guessed, vfr
     return average or guessed, vfr

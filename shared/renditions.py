@@ -21,8 +21,9 @@ LOWEST_FPS = 1 / 16
 class Frames:
     """A rendition of the pictures.
 
-    `fps` None keeps every frame; else the first frame of each 1/fps second. `short_side` in pixels (never enlarged;
-    None keeps the size). Rotation and pixel shape are applied. Gray is full-range luma, 0..255.
+    `fps` None keeps every frame; else the first frame of each 1/fps second, and what is held for longer than that.
+    `short_side` in pixels (never enlarged; None keeps the size). Rotation and pixel shape are applied. Gray is
+    full-range luma, 0..255.
     """
 
     fps: float | None = None

@@ -66,12 +66,16 @@ def blur(gray: NDArray[np.uint8], part: Mask) -> float | None:
     Crete, Dolmiere, Ladret and Nicolas, The Blur Effect: Perception and Estimation with a New No-Reference Perceptual
     Blur Metric, 2007: what is blurred already changes little. The larger of both directions.
 
+    A picture that is nowhere longer than the filter shows it nothing but its own mirror: None, too.
+
     Neighbouring means of 9 pixels differ by a ninth of the difference of the pixels that only one of them has, so
     everything is counted in ninths of a level, exactly.
     """
     import cv2
 
     margin, inside = BLUR_PIXELS // 2, part.view(np.uint8)
+    if max(gray.shape) <= BLUR_PIXELS:
+        return None
     found = []
     for pick, border in ((_rows, (margin, margin, 0, 0)), (_columns, (0, 0, margin, margin))):
         around = np.asarray(cv2.copyMakeBorder(gray, *border, cv2.BORDER_REFLECT_101), np.uint8)

@@ -134,7 +134,8 @@ def link(
     """Objects ordered by their first box. Times of sightings and of `cuts`, where a new shot begins, must rise.
 
     An object is taken to last one sampling `interval` past its last box, longer where the video has fewer frames, but
-    not past the next frame that was looked at, the next cut, or the `duration` of the pictures; all in seconds.
+    not past the next frame that was looked at, the next cut, or the `duration` of the pictures; all in seconds. What is
+    in the last frame is there until the pictures end: that frame may be held.
     """
     times = [sighting.t for sighting in sightings]
     interval = sampled_every(times, interval)
@@ -144,8 +145,7 @@ def link(
     for path in _paths(sightings, shots, rules):
         if len(path.steps) >= min(rules.min_boxes, sum(frames[shot] for shot in path.shots)):
             last = path.steps[-1].frame
-            bounds = (duration, *times[last + 1 : last + 2], *cuts[shots[last] : shots[last] + 1])
-            end = max(times[last], min(times[last] + interval, *bounds))
+            end = min([lasts_until(times, last, interval, duration), *cuts[shots[last] : shots[last] + 1]])
             boxes, scores = np.stack(path.boxes), np.array(path.scores)
             tracklets.append(
                 Tracklet(path.label, path.times[0], end, tuple(path.times), boxes, scores, tuple(path.steps))
@@ -158,6 +158,13 @@ def sampled_every(times: Sequence[float], interval: float) -> float:
     steps = np.sort(np.diff(times))
     usual = float(steps[(len(steps) - 1) // 2]) if len(steps) else np.inf
     return usual if usual > SLOWER * interval else interval
+
+
+def lasts_until(times: Sequence[float], last: int, interval: float, duration: float) -> float:
+    """When what was seen last in the frame of that index ends, as `link` says, cuts left aside."""
+    if last == len(times) - 1:
+        return max(times[last], duration)
+    return max(times[last], min(times[last] + interval, times[last + 1], duration))
 
 
 def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObject, Floats]]:

@@ -141,6 +141,12 @@ def test_blur_is_that_of_the_part(noise):
     assert sides[0] < 0.15 < 0.4 < sides[1]
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (7, 9)])
+def test_a_picture_smaller_than_the_filter_has_no_blur(noise, shape):
+    """Of a few pixels nothing is said of blur: the measure would see their mirror and give a ninth of anything."""
+    assert blur(noise[: shape[0], : shape[1], 0], np.ones(shape, bool)) is None
+
+
 @pytest.mark.parametrize("level", [0, 90])
 def test_a_flat_background_has_no_blur(level):
     """One colour has nothing that could be sharp or blurred: null."""

@@ -25,6 +25,8 @@ LOCAL = {name: one for name, one in analyzers().items() if not one.weights or "l
 COUNTS = {"id", "evidence", "frames", "looked_for"}
 """Fields that say how an item came about, not what is in the video."""
 RATE = 48_000
+GRAINY = {"preset": "veryfast", "crf": "23"}
+"""What keeps a little of the grain, and makes it stand still for a while."""
 
 Claims = dict[str, list[object]]
 
@@ -37,6 +39,15 @@ class Clip:
     level: int
     sound: Callable[[int], np.ndarray] | None
     true: Claims | set[str]
+    grain: float = 0.0
+    """Standard deviation of normal noise on it, in levels."""
+
+    def picture(self, number: int, width: int, height: int) -> np.ndarray:
+        """The frame of a number."""
+        if not self.grain:
+            return plain(self.level)(number, width, height)
+        levels = np.random.default_rng(number).normal(self.level, self.grain, (height, width, 1))
+        return np.repeat(np.clip(np.round(levels), 0, 255).astype(np.uint8), 3, axis=2)
 
 
 def silence(seconds: int) -> np.ndarray:
@@ -81,6 +92,25 @@ CLIPS = {
     "black, no sound": Clip(4, 0, None, black(4)),
     "black, silent": Clip(4, 0, silence, black(4) | silent(4)),
     "one second, black, silent": Clip(1, 0, silence, black(1) | silent(1)),
+    # measures of light alone: the grain is no motion, nobody, no text, no cut
+    "black with grain": Clip(
+        4,
+        2,
+        None,
+        {
+            "background_segmentation/backgrounds",
+            "color_analysis/brightness",
+            "color_analysis/contrast",
+            "color_analysis/palette",
+            "composition_analysis/shots",
+            "content_quality/overall",
+            "content_quality/shots",
+            "cut_analysis/shots",
+            "scene_segmentation/scenes",
+            "temporal_flow/phases",
+        },
+        grain=3,
+    ),
     # measures of light and of noise; no tempo, no pitch, no range, no words, nothing seen and nothing that moves
     "one second, grey, hiss": Clip(
         1,
@@ -134,7 +164,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str,
             frames=20 * clip.seconds,
             fps=20,
             size=(320, 240),
-            picture=plain(clip.level),
+            picture=clip.picture,
+            encoder=GRAINY if clip.grain else None,
             sound=sound,
         )
         return look(Path(video), folder / "frames", tuple(LOCAL))

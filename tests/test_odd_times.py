@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -97,6 +98,16 @@ def test_reordered_pictures_stay_with_the_sound(ending: str, tmp_path: Path) -> 
     assert len(frames) == 30
     assert clicks_in(reader.audio(SOUND), SOUND) == pytest.approx([frames[10]], abs=0.025)
     assert reader.info.duration_seconds == pytest.approx(3, abs=0.3 if ending == "avi" else 0.1)
+
+
+@pytest.mark.parametrize(("stamps", "fps", "vfr"), [(phone_stamps(120), 27.3, True), (range(400), 1000, False)])
+def test_a_transport_streams_rate_is_that_of_its_frames(
+    stamps: list[int], fps: float, vfr: bool, tmp_path: Path
+) -> None:
+    """Where FFmpeg guesses the rate of a clock's ticks, the rate is the mean of the frames, constant or not."""
+    info = probe(make_clip(tmp_path / "a.ts", frames=len(stamps), fps=1000, pts_ms=list(stamps)))
+    assert float(Fraction(info.fps or "0")) == pytest.approx(fps, rel=0.01)
+    assert info.vfr is vfr
 
 
 @pytest.mark.parametrize("later", [-0.5, -1000.0, WRAP_SECONDS - 1.5, WRAP_SECONDS - 0.05, 2 * WRAP_SECONDS - 1.5])
@@ -227,6 +238,45 @@ def test_pictures_that_an_mp4_lost_are_in_no_span(encoder: dict[str, str] | None
     shown = {number for number in range(60) if any(start <= number / 10 + 0.05 < end for start, end in spans)}
     assert 10 < len(delivered) < 50
     assert shown == delivered
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "encoder"),
+    [
+        ("ts", "libx264", None),
+        ("mkv", "libx264", None),
+        ("mkv", "libx264", B_FRAMES),
+        ("flv", "libx264", None),
+        ("mpg", "mpeg2video", {"qmin": "1", "qmax": "2"}),
+    ],
+)
+def test_pictures_that_were_lost_are_in_no_span(
+    ending: str, codec: str, encoder: dict[str, str] | None, tmp_path: Path
+) -> None:
+    """With zeros in its middle third, a file shows and has analysed two stretches, with a hole of a third between."""
+    path = tmp_path / f"a.{ending}"
+    data = make_clip(path, frames=150, fps=25, picture=noisy, codec=codec, encoder=encoder).read_bytes()
+    third = len(data) // 3
+    path.write_bytes(data[:third] + bytes(third) + data[2 * third :])
+    reader = opened(path, ALL)
+    times = np.concatenate([part.times for part in reader.frames(ALL)])
+    hole = int(np.diff(times).argmax())
+    before, after = reader.shown(ALL)
+    assert before == (0.0, pytest.approx(times[hole], abs=0.06))
+    assert after == (pytest.approx(times[hole + 1], abs=0.001), pytest.approx(6, abs=0.1))
+    assert after[0] - before[1] > 1.5
+    assert reader.stats.spans == [before, after]
+
+
+def test_a_pause_is_no_hole(tmp_path: Path) -> None:
+    """Two seconds without a new picture in a whole transport stream, or Matroska, with B-frames too, part no span."""
+    stamps = [*range(0, 2000, 40), *range(4000, 6000, 40)]
+    for ending, codec, encoder in (("ts", "libx264", None), ("mkv", "libx264", B_FRAMES), ("mkv", "libx264", None)):
+        (folder := tmp_path / f"{ending}-{bool(encoder)}").mkdir()
+        clip = make_clip(
+            folder / f"a.{ending}", frames=100, fps=25, pts_ms=stamps, picture=noisy, codec=codec, encoder=encoder
+        )
+        assert len(opened(clip, ALL).shown(ALL)) == 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ def box(x, score=0.9, label=0, width=0.2):
     return (x, 0.4, x + width, 0.6, score, label)
 
 
-def linked(sightings, rules=RULES, interval=0.25, duration=100.0, cuts=()):
+def linked(sightings, rules=RULES, interval=0.25, duration=None, cuts=()):
+    duration = duration or (sightings[-1].t + interval if sightings else 0.0)
     return link(sightings, rules, interval=interval, duration=duration, cuts=cuts)
 
 
@@ -123,7 +124,7 @@ def test_flickers_are_dropped_unless_there_is_one_frame_only():
         ((0.0, 0.25), 1, 0.4, 0.4),
         ((0.0, 0.25), 1, 0.2, 0.25),
         ((0.0, 1.0, 2.0), 2, 3.0, 3.0),
-        ((0.0, 1.0, 2.0), 2, 9.0, 3.0),
+        ((0.0, 1.0, 2.0), 2, 9.0, 9.0),
         ((0.0,), 0, 2.0, 2.0),
     ],
     ids=[
@@ -133,7 +134,7 @@ def test_flickers_are_dropped_unless_there_is_one_frame_only():
         "the end",
         "a header that says less",
         "1 fps",
-        "longer sound",
+        "a held picture",
         "one frame",
     ],
 )

@@ -6,7 +6,7 @@ import json
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from shared.settings import settings
 from tasks.analyzer import Options
@@ -64,7 +64,8 @@ def _tracks(analyzer: AnyAnalyzer) -> list[str]:
 
 
 def _list(chosen: list[AnyAnalyzer]) -> None:
-    table = Table("analyzer", "group", "finds", f"in {settings().profile}")
+    name = Column("analyzer", min_width=max((len(one.name) for one in chosen), default=0))  # a name is typed again
+    table = Table(name, "group", "finds", f"in {settings().profile}")
     for one in chosen:
         table.add_row(one.name, one.group, one.summary, _answer(one))
     Console().print(table)

@@ -58,7 +58,7 @@ def cut_list(document: Document) -> CutList:
         clips = (Clip(WHOLE, 0.0, document.media.duration_seconds),)
         notes.insert(0, "shots are not known: one clip is all of the video")
     if document.media.vfr:
-        notes.append(f"variable frame rate: frames are counted at {document.media.fps} fps, their mean")
+        notes.append(f"variable frame rate: frames are counted at {document.media.fps} fps")
     markers = sorted(_markers(document), key=lambda marker: (marker.start, marker.kind))
     return CutList(clips, tuple(markers), tuple(notes))
 

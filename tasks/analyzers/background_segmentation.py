@@ -138,7 +138,7 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     """Segments every sampled frame; the background is measured around the masks."""
 
     name = "background_segmentation"
-    version = 4
+    version = 5
     group = "segment"
     summary = "Share of people, masks, background colour and blur (MediaPipe), and on a GPU its classes (ADE20K)"
     needs = (FRAMES,)

@@ -26,7 +26,7 @@ from tasks.boxes import Picture, as_document_box, groups_of_one, pictures
 from tasks.engines.body_finders import BODY_FINDERS
 from tasks.engines.poses import POINTS, Asked, BodyFinder, Found, Place
 from tasks.shots import cuts, shown_until
-from tasks.tracking import LinkRules, Sighting, Step, Tracklet, link, sampled_every, there
+from tasks.tracking import LinkRules, Sighting, Step, Tracklet, lasts_until, link, sampled_every, there
 
 SAMPLES_PER_SECOND = 4
 FRAMES = Frames(fps=SAMPLES_PER_SECOND, short_side=640, colour="rgb")
@@ -79,7 +79,7 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
     """Finds bodies in every sampled frame and links them over time."""
 
     name = "body_pose"
-    version = 4
+    version = 5
     group = "people"
     summary = "Body landmarks of each person, followed over time (BlazePose: 33; ViTPose on a GPU: 17)"
     needs = (FRAMES,)
@@ -161,7 +161,7 @@ def gathered(
     tracklets = []
     for one in steps.values():
         last = one[-1].frame
-        end = max(times[last], min(times[last] + interval, duration, *times[last + 1 : last + 2]))
+        end = lasts_until(times, last, interval, duration)
         boxes = np.stack([sightings[step.frame].boxes[step.row] for step in one])
         scores = np.array([sightings[step.frame].scores[step.row] for step in one])
         seen = tuple(times[step.frame] for step in one)

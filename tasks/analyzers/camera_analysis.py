@@ -40,6 +40,9 @@ CORNER_STRENGTH, CORNER_DISTANCE, WINDOW = 5e-6, 5, 15
 """Least corner strength (smaller eigenvalue of the gradient matrix: Shi and Tomasi, Good Features to Track, 1994; below
 white noise of 2 levels, 2e-5: what noise makes is not found again), side in pixels of the patch in which a corner is
 the strongest, and of the one tracked."""
+LEAST_RANGE, GRAIN = 24, 9
+"""A picture whose levels of 0..255, grain averaged out over so many pixels, span less shows nothing that could move:
+black with grain spans 4, with a weak glow 20. What a codec makes of grain stands still for seconds."""
 RETURN_PIXELS = 0.5
 """A point counts when tracking it forth and back ends where it began (Kalal et al., Forward-Backward Error, 2010)."""
 INLIER_PIXELS, CHAIN_PIXELS = 0.7, 1.5
@@ -122,7 +125,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -235,9 +238,11 @@ def follow(chain: Sequence[tuple[float, Picture]]) -> list[Step]:
 
 
 def corners(picture: Picture) -> Points:
-    """Corners worth tracking, float32 `(n, 2)` x and y in pixels, the strongest of each cell."""
+    """Corners worth tracking, float32 `(n, 2)` x and y in pixels, the strongest of each cell; none of mere grain."""
     import cv2
 
+    if np.ptp(cv2.blur(picture, (GRAIN, GRAIN))) < LEAST_RANGE:
+        return np.zeros((0, 2), np.float32)
     strength = cv2.cornerMinEigenVal(picture, 3)
     strongest = cv2.dilate(strength, np.ones((CORNER_DISTANCE, CORNER_DISTANCE), np.uint8))
     rows, columns = np.nonzero((strength == strongest) & (strength > CORNER_STRENGTH))

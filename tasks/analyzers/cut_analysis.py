@@ -67,15 +67,15 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     PySceneDetect's AdaptiveDetector compares HSV with the frame before and asks for a score 3 times the mean of the
     four frames around. What it misses, two places of like colours and cuts in fast motion, shows in how much of the
     picture optical flow (DIS: Kroeger et al., ECCV 2016) cannot bring over from the frame before; and pages, mostly the
-    same white, in edges that are replaced while all else is still. Wipes are not found. Times are the frames' own
-    timestamps.
+    same white, in edges that are replaced while all else is still. A caption or bar laid on a picture is no cut. Wipes
+    are not found. Times are the frames' own timestamps.
 
     In the gpu profile TransNetV2, where its weights are, judges instead: what it marks for longer than a cut is a
     dissolve, wipes too, unless a fade is there.
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = (
         "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"

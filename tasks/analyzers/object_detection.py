@@ -45,7 +45,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     """Finds objects in every sampled frame and links them over time."""
 
     name = "object_detection"
-    version = 4
+    version = 5
     group = "detect"
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet; RT-DETRv2, D-FINE or mmdet on a GPU)"
     needs = (SMALL,)

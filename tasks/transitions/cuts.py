@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.transitions.overlaid import overlaid
 from tasks.transitions.pictures import MIN_CHANGE, Look, small, unexplained
 from tasks.transitions.signals import (
     FLASH_SECONDS,
@@ -61,6 +62,8 @@ def _around(values: NDArray[np.float64], index: int, reach: int) -> NDArray[np.f
 def confirmed(candidates: Collection[int], pages: Collection[int], signals: Signals, look: Look) -> Iterator[int]:
     """Yield the candidates after which the picture really is another one, and stays so, in order.
 
+    A caption or a bar that comes or goes leaves the picture what it was.
+
     `pages`: those of `turned`, which may change little.
     """
     times = signals.times
@@ -75,6 +78,8 @@ def confirmed(candidates: Collection[int], pages: Collection[int], signals: Sign
         begun = returned(index, flash, signals, look) if back is None else index
         if begun is not None:
             flash = range(begun, back or index)
+            continue
+        if overlaid(small(look(index - 1)), small(look(index))):
             continue
         last = times[index]
         yield index

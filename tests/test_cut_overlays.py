@@ -1,0 +1,93 @@
+"""A caption or a bar that is laid on a picture, or taken off it, is no cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from tasks.analyzers.cut_analysis import CutAnalysis
+from tests.support.media import run
+from tests.support.models import nothing
+from tests.support.moving import Picture, texture, window, write_video
+from tests.support.real import real_clip
+
+H, W = 180, 320
+BARS = {"low": (0.80, 0.88), "high": (0.75, 0.91), "middle": (0.45, 0.53)}
+"""Upper and lower edge as shares of the height; all are 90 % wide."""
+
+
+@pytest.fixture(scope="module")
+def cuts() -> CutAnalysis:
+    analyzer = CutAnalysis()
+    analyzer.load(nothing())
+    return analyzer
+
+
+def barred(frames: list[Picture], rows: tuple[float, float], level: int) -> list[Picture]:
+    """The shot with an opaque bar in its middle third."""
+    found = [frame.copy() for frame in frames]
+    for frame in found[len(found) // 3 : 2 * len(found) // 3]:
+        height, width = frame.shape[:2]
+        frame[round(rows[0] * height) : round(rows[1] * height), round(0.05 * width) : round(0.95 * width)] = level
+    return found
+
+
+def lettered(frames: list[Picture]) -> list[Picture]:
+    """The shot with two lines of large white letters, without a bar, in its middle third."""
+    found = [np.ascontiguousarray(frame) for frame in frames]
+    for frame in found[len(found) // 3 : 2 * len(found) // 3]:
+        scale = frame.shape[1] / 250
+        for line, row in (("BIG SALE", 0.5), ("TODAY ONLY", 0.75)):
+            at = (round(0.08 * frame.shape[1]), round(row * frame.shape[0]))
+            cv2.putText(frame, line, at, cv2.FONT_HERSHEY_DUPLEX, scale, (255, 255, 255), round(4 * scale))
+    return found
+
+
+def shown_in(name: str, seconds: float = 4.0) -> list[Picture]:
+    """The first seconds of a real clip, 180 pixels on the short side."""
+    found = []
+    with av.open(str(real_clip(name))) as container:
+        for frame in container.decode(video=0):
+            if (frame.time or 0.0) >= seconds:
+                break
+            scale = H / min(frame.width, frame.height)
+            size = (round(frame.width * scale / 2) * 2, round(frame.height * scale / 2) * 2)
+            found.append(frame.reformat(*size, "rgb24").to_ndarray())
+    return found
+
+
+def shots_and_cuts(cuts: CutAnalysis, frames: list[Picture], folder: Path) -> tuple[int, list[float]]:
+    result = run(cuts, write_video(folder / "v.mp4", frames), folder / "store")
+    return len(result.shots.items), [event.t for event in result.cuts.items if event.type == "cut"]
+
+
+@pytest.mark.parametrize("rows", BARS.values(), ids=BARS)
+@pytest.mark.parametrize(("level", "speed"), [(0, 0.0), (255, 0.0), (0, 2.0), (255, 2.0)])
+def test_a_bar_is_no_cut(
+    cuts: CutAnalysis, tmp_path: Path, rows: tuple[float, float], level: int, speed: float
+) -> None:
+    """A black or white bar that is laid on a picture and taken off it, still or in a pan, parts no shot."""
+    picture = texture(4, 400, 900)
+    shot = [window(picture, 200 + i * speed, 200, 1.0, H, W) for i in range(60)]
+    assert shots_and_cuts(cuts, barred(shot, rows, level), tmp_path) == (1, [])
+
+
+def test_a_cut_under_a_bar_is_one(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A bar that stays while the picture behind it gives way to another hides no cut."""
+    shots = [[window(texture(seed, 400, 900), 200, 200, 1.0, H, W)] * 30 for seed in (1, 2)]
+    frames = barred([*shots[0], *shots[0], *shots[1], *shots[1]], BARS["high"], 0)
+    assert shots_and_cuts(cuts, frames, tmp_path) == (2, [2.0])
+
+
+@pytest.mark.parametrize("name", ["bottles.mp4", "faces.mp4", "people.mp4", "sign_book.mkv"])
+def test_captions_over_real_clips_are_no_cuts(cuts: CutAnalysis, tmp_path: Path, name: str) -> None:
+    """Bars of both colours at three heights, and large letters, over four seconds of a real shot part no shot."""
+    shot = shown_in(name)
+    clips = [barred(shot, rows, level) for rows in BARS.values() for level in (0, 255)]
+    for number, clip in enumerate([*clips, lettered(shot)]):
+        (folder := tmp_path / str(number)).mkdir()
+        assert shots_and_cuts(cuts, clip, folder) == (1, []), number
