@@ -196,8 +196,10 @@ class Storage:
     def check(self) -> None:
         """Ask whether blobs can be stored here now. Raises Infrastructure or OSError."""
         probe = self.incoming() / f"probe-{uuid4().hex}.part"
-        probe.write_bytes(b"ready")
-        probe.unlink()
+        try:
+            probe.write_bytes(b"ready")
+        finally:
+            probe.unlink(missing_ok=True)
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:

@@ -50,6 +50,17 @@ def refusal() -> Path:
     return run_folder() / f"refused.{os.environ[START]}"
 
 
+def refused() -> str:
+    """What a child said there; empty where none did, or could not."""
+    try:
+        return refusal().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        log.warning("refusal_unreadable", error=str(error))
+        return ""
+
+
 def unload_mark() -> Path:
     """The file by which the worker tells its children to let go of their models."""
     return run_folder() / f"unload.{os.environ[START]}"
@@ -67,11 +78,7 @@ def _preload(**_: object) -> None:
         if queues != (CONTROL,):
             warm_up()
         unavailable = preload(queues, os.environ[NAME])
-        part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
-        part.write_text(json.dumps(unavailable), encoding="utf-8")
-        part.replace(
-            run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}"
-        )  # whole: the worker reads what it finds
+        _leave(run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}", json.dumps(unavailable))
     except ReelgraphError as error:
         _refuse(error.message)
     except Exception as error:
@@ -83,12 +90,22 @@ def _preload(**_: object) -> None:
 
 
 def _refuse(reason: str) -> NoReturn:
-    """Leave word for the worker why no start can succeed, and end."""
+    """Leave word for the worker why no start can succeed, and end; without the word it tells the exit code."""
     try:
-        refusal().write_text(reason, encoding="utf-8")
+        _leave(refusal(), reason)
     except OSError as error:  # the run folder itself may be what cannot be written
         log.error("refused", reason=reason, unwritten=str(error))  # noqa: TRY400  (the sentence says it all)
     os._exit(PRELOAD_FAILED)
+
+
+def _leave(mark: Path, said: str) -> None:
+    """Write a mark as a whole, since the worker reads what it finds. Raises OSError; then nothing is left."""
+    part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
+    try:
+        part.write_text(said, encoding="utf-8")
+        part.replace(mark)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _watch(parent: int) -> None:

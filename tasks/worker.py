@@ -39,6 +39,7 @@ from tasks.child import (
     START,
     loaded_marks,
     refusal,
+    refused,
     run_folder,
     unload_mark,
 )
@@ -217,10 +218,8 @@ class PreloadGate(bootsteps.StartStopStep):
             return "models are loaded in child processes: leave the pool at prefork"
         children = cast("Any", parent.pool)._pool._pool  # noqa: SLF001
         codes = [child.exitcode for child in children if child.exitcode is not None]
-        if codes and refusal().exists():
-            return refusal().read_text(encoding="utf-8")
         if codes:
-            return cut_short(codes[0])
+            return refused() or cut_short(codes[0])
         return f"the models were not loaded within {settings().preload_seconds:.0f} s" if late else ""
 
     def terminate(self, parent: Any) -> None:
