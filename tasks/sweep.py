@@ -18,7 +18,7 @@ from shared.errors import Infrastructure
 from shared.listing import is_needed
 from shared.log import logger
 from shared.settings import settings
-from shared.storage import VIDEOS, video_key
+from shared.storage import VIDEOS
 from tasks.celery import app
 from tasks.node import frame_store, ledger, storage
 from tasks.retention import AT_ONCE, expire
@@ -76,7 +76,7 @@ def _orphaned_videos() -> int:
     with storage().videos_held(exclusive=True):
         for path in (storage().folder / VIDEOS).glob("??/*"):
             if not path.name.startswith(".") and _age(path) > LEFT_SECONDS and not is_needed(ledger(), path.name):
-                storage().remove(video_key(path.name))
+                storage().remove_video(path.name)
                 removed += 1
     return removed
 

@@ -127,6 +127,33 @@ def test_a_video_is_stored_once_under_its_hash(storage, tmp_path):
     assert files(storage) == [video_key(sha256)]
 
 
+def handed_in(storage, content):
+    """Store a video as a request does."""
+    arrived = storage.incoming() / "form.part"
+    arrived.write_bytes(content)
+    storage.adopt(arrived, hashlib.sha256(content).hexdigest())
+
+
+def test_a_damaged_video_is_replaced_by_a_good_copy(storage, tmp_path):
+    """A stored video that was cut short, or in which a pass has found other bytes, is mended by the next hand-in."""
+    source, content = tmp_path / "clip.mp4", os.urandom(3000)
+    source.write_bytes(content)
+    sha256 = storage.add_video(source)
+    stored = storage.path(video_key(sha256))
+    for again in (lambda: handed_in(storage, content), lambda: storage.add_video(source)):
+        stored.write_bytes(content[:2000])
+        again()
+        assert stored.read_bytes() == content
+        stored.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        storage.note_damaged(sha256)
+        again()
+        assert stored.read_bytes() == content
+        assert files(storage) == [video_key(sha256)]
+    storage.note_damaged(sha256)
+    storage.remove_video(sha256)
+    assert files(storage) == []
+
+
 def test_a_video_that_changes_meanwhile_is_refused(storage, tmp_path, monkeypatch):
     """A file that is still being written is not stored under the hash of other bytes."""
     source = tmp_path / "clip.mp4"
