@@ -24,6 +24,7 @@ from shared.locks import FileLock
 CHUNK_BYTES = 1 << 20
 LOCK_SECONDS = 10.0
 VIDEOS = "videos"
+JOBS = "jobs"
 NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 """What link(2) says where a file system has no hard links, or none more for this file."""
 
@@ -305,7 +306,7 @@ def damaged_key(sha256: str) -> str:
 
 def outcome_key(job_id: str, analyzer: str) -> str:
     """Where a job's outcome of one analyzer lies."""
-    return f"jobs/{job_id}/outcomes/{analyzer}.json"
+    return f"{JOBS}/{job_id}/outcomes/{analyzer}.json"
 
 
 def cache_key(fingerprint: str) -> str:
@@ -315,9 +316,9 @@ def cache_key(fingerprint: str) -> str:
 
 def job_key(job_id: str) -> str:
     """The folder of all that lies here for a job."""
-    return f"jobs/{job_id}"
+    return f"{JOBS}/{job_id}"
 
 
 def document_key(job_id: str) -> str:
     """Where a job's document lies."""
-    return f"jobs/{job_id}/document.json"
+    return f"{JOBS}/{job_id}/document.json"

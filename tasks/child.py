@@ -15,6 +15,7 @@ from celery import signals
 from shared.errors import ReelgraphError
 from shared.groups import CONTROL
 from shared.isolated import warm_up
+from shared.locks import FileLock
 from shared.log import logger
 from shared.settings import settings
 from tasks.loading import preload, unload_idle
@@ -26,6 +27,10 @@ PRELOAD_FAILED = 70  # EX_SOFTWARE of sysexits.h
 QUEUES = "REELGRAPH_WORKER_QUEUES"
 NAME = "REELGRAPH_WORKER_NAME"
 START = "REELGRAPH_WORKER_START"
+
+ALIVE = "alive"
+_alive: list[FileLock] = []
+"""Held by this worker for as long as it lives; its children have it from it."""
 
 log = logger(__name__)
 
@@ -43,6 +48,48 @@ def loaded_marks() -> list[Path]:
     No process id names the worker: it is 1 in every container that shares the folder.
     """
     return list(run_folder().glob(f"loaded.{os.environ[START]}.*"))
+
+
+def say_alive(worker: str) -> None:
+    """Show by a lock that this start of a worker lives, and remove the marks of those whose processes are gone.
+
+    A worker that was killed could not. The kernel gives a dead process's lock back, in other containers, too.
+    """
+    try:
+        run_folder().mkdir(parents=True, exist_ok=True)
+        own = FileLock(run_folder() / f"{ALIVE}.{os.environ[START]}")
+        while not own.take():
+            time.sleep(0.01)  # another start took it for one that was left
+        _alive.append(own)
+        own.path.write_text(worker, encoding="utf-8")
+        for left in run_folder().glob(f"{ALIVE}.*"):
+            _remove_left(left)
+    except OSError as error:  # a full disk, or one without locks: no reason not to work
+        log.warning("marks_not_removed", worker=worker, error=str(error))
+
+
+def say_gone() -> None:
+    """Remove the mark of this start."""
+    while _alive:
+        own = _alive.pop()
+        own.path.unlink(missing_ok=True)
+        own.release()
+
+
+def ready_mark(worker: str) -> Path:
+    """The file that exists while a worker of that name takes tasks; its heartbeat keeps it young."""
+    return run_folder() / f"ready.{worker}"
+
+
+def _remove_left(alive: Path) -> None:
+    lock = FileLock(alive)
+    if not lock.take():
+        return
+    with lock:
+        start, worker = alive.name.partition(".")[2], alive.read_text(encoding="utf-8")
+        left = [*run_folder().glob(f"*.{start}"), *run_folder().glob(f"*.{start}.*")]
+        for mark in (*left, *([ready_mark(worker)] if worker else ())):
+            mark.unlink(missing_ok=True)
 
 
 def refusal() -> Path:

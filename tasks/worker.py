@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 import redis
@@ -38,9 +37,12 @@ from tasks.child import (
     QUEUES,
     START,
     loaded_marks,
+    ready_mark,
     refusal,
     refused,
     run_folder,
+    say_alive,
+    say_gone,
     unload_mark,
 )
 from tasks.loading import budget_mib, memory_bound_mib, show_devices
@@ -58,11 +60,6 @@ BAD_SETTINGS = 2  # what the command line ends with for bad input
 ANALYZER_OF = {task_name(name): name for name in analyzers()}
 
 log = logger(__name__)
-
-
-def ready_mark(worker: str) -> Path:
-    """The file that exists while a worker of that name takes tasks; its heartbeat keeps it young."""
-    return run_folder() / f"ready.{worker}"
 
 
 class WatchedRequest(Request):
@@ -125,6 +122,7 @@ def _set_up(instance: Any, **_: object) -> None:
     os.environ.update(OFFLINE)
     os.environ[QUEUES], os.environ[NAME] = ",".join(queues), instance.hostname
     os.environ[START] = new_id()
+    say_alive(instance.hostname)
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
     ledger().leave(instance.hostname, died_of="the end of its worker")
 
@@ -166,6 +164,7 @@ def _say_ready(sender: Any, **_: object) -> None:
 @signals.worker_shutdown.connect
 def _say_gone(sender: Any, **_: object) -> None:
     ready_mark(sender.hostname).unlink(missing_ok=True)
+    say_gone()
     try:
         ledger().leave(sender.hostname)
     except Infrastructure as error:  # the reconciler finds out by the silence
