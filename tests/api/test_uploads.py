@@ -255,7 +255,7 @@ def trickled(connection, is_chunked):
 
 
 def test_slow_uploads_of_one_key_leave_threads_for_all_else(stack, video):
-    """More slow uploads of one key than there are threads: most are refused, and another key hands in 40 beside them."""
+    """More slow uploads of one key than there are threads: most are refused, and another key can hand in 40."""
     one, two = (Keys(ledger()).create(name, ["read", "write"]).token for name in ("slow", "quick"))
     head = (
         f"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {one}\r\nContent-Length: {1 << 30}\r\n"
