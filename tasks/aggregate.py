@@ -141,8 +141,12 @@ def _restored(job: Job, run: Run) -> Outcome | None:
     if cached is None:
         return None
     outcome = Outcome(report=run.outcome, tracks=cached.tracks)
-    storage().write(outcome_key(job.id, run.analyzer), outcome.model_dump_json().encode())
-    log.warning("outcome_restored", job=job.id, analyzer=run.analyzer)
+    try:
+        storage().write(outcome_key(job.id, run.analyzer), outcome.model_dump_json().encode())
+    except Infrastructure as error:  # it is in the document all the same
+        log.warning("outcome_not_restored", job=job.id, analyzer=run.analyzer, error=error.message)
+    else:
+        log.warning("outcome_restored", job=job.id, analyzer=run.analyzer)
     return outcome
 
 

@@ -131,7 +131,7 @@ def cached_outcome(storage: Storage, fingerprint: str) -> Outcome | None:
         return parse_outcome(storage.read(cache_key(fingerprint)))
     except FileNotFoundError:
         return None
-    except (*UNREADABLE, ReelgraphError) as error:
+    except (*UNREADABLE, OSError, ReelgraphError) as error:
         log.warning("cache_unreadable", fingerprint=fingerprint, error=str(error))
         return None
 

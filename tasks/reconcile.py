@@ -94,7 +94,7 @@ def reconcile() -> None:
             _look(job, since, held)
         except (redis.RedisError, OperationalError):  # the broker's trouble is every job's: each would wait for it
             raise
-        except Exception:
+        except Exception:  # whatever is wrong with one job must not stop the others
             failed += 1
             log.exception("job_not_reconciled", job=job.id)
     if failed:

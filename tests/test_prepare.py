@@ -315,6 +315,7 @@ def test_a_storage_that_does_not_answer_is_waited_for(monkeypatch):
         aggregate(job_id)
     assert ledger().job(job_id).state == "running"
     monkeypatch.setattr(Job, "remaining_seconds", -1.0)
+    storage().path(cache_key("f" * 64)).mkdir(parents=True)  # nor can the cache be read
     assert aggregate(job_id) == "completed_with_errors"
 
 
