@@ -37,6 +37,7 @@ NICENESS = 10
 STOP_SECONDS = 3
 START_SECONDS = 120.0
 SOCKETS, SOCKETS_LOCK = "reelgraph-", "serve.lock"
+YOUNG_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
@@ -139,7 +140,7 @@ def _socket_folder() -> Iterator[Path]:
 def _remove_left(folder: Path) -> None:
     """Remove a folder of this user's whose service is gone. A young one's may be about to take its lock."""
     state, lock = folder.stat(), FileLock(folder / SOCKETS_LOCK)
-    is_old = state.st_uid == os.getuid() and time.time() - state.st_mtime > START_SECONDS and lock.path.exists()
+    is_old = state.st_uid == os.getuid() and time.time() - state.st_mtime > YOUNG_SECONDS and lock.path.exists()
     if is_old and lock.take():
         with lock:
             shutil.rmtree(folder, ignore_errors=True)
