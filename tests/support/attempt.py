@@ -14,9 +14,9 @@ ANALYZERS = PROBE / "analyzers"
 
 
 def main(data: Path, job_id: str, name: str, worker: str) -> None:
-    """Print the status that the attempt ended in."""
+    """Write the status that the attempt ended in."""
     with plugged(ANALYZERS), node(data):
-        print(run(name, job_id, worker))
+        sys.stdout.write(f"{run(name, job_id, worker)}\n")
 
 
 if __name__ == "__main__":
