@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.events import Event
@@ -35,8 +35,8 @@ def problems(site: Site, load: Load, *, events_kept: bool = True, handed_on: boo
     for job in load.jobs:
         found += _of_job(site, load, job)
         runs = ledger().runs(job)
-        found += _begun_again(runs, handed_on=handed_on)
-        found += _told(job, runs, events_kept=events_kept)
+        found += begun_again(runs, handed_on=handed_on)
+        found += wrongly_told(runs, _events(job, wait=events_kept), events_kept=events_kept)
     found += [f"{job} ended after its deadline" for job in load.jobs if job not in load.untimed and is_late(job)]
     for (job, name), report in load.ended_before.items():
         if ledger().run(job, name).report != report:
@@ -68,10 +68,10 @@ def _of_job(site: Site, load: Load, job: str) -> list[str]:
         ending = (one["status"], one["error"]["code"] if one["error"] else "")
         if ending != wanted.get(one["name"], ("ok", "")):
             found.append(f"{job}: {one['name']} ended {ending}: {one['error']}")
-    return found + [f"{job}: {line}" for line in _wrong_values(document)]
+    return found + [f"{job}: {line}" for line in wrong_values(document)]
 
 
-def _wrong_values(document: Mapping[str, Any]) -> list[str]:
+def wrong_values(document: Mapping[str, Any]) -> list[str]:
     """Tracks that an analyzer which is ok must have brought and has not, or whose value is another."""
     there = {track["id"]: track for track in document["tracks"]}
     is_ok = {one["name"] for one in document["analyzers"] if one["status"] == "ok"}
@@ -84,7 +84,7 @@ def _wrong_values(document: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _begun_again(runs: Mapping[str, Run], *, handed_on: bool) -> list[str]:
+def begun_again(runs: Mapping[str, Run], *, handed_on: bool) -> list[str]:
     """Runs that were begun again with no process dead in them."""
     return [
         f"{run.job_id}: {name} was begun {run.attempts} times, and {run.deaths} processes died in it"
@@ -93,11 +93,10 @@ def _begun_again(runs: Mapping[str, Run], *, handed_on: bool) -> list[str]:
     ]
 
 
-def _told(job: str, runs: Mapping[str, Run], *, events_kept: bool) -> list[str]:
+def wrongly_told(runs: Mapping[str, Run], heard: Sequence[Event], *, events_kept: bool) -> list[str]:
     """Ends told twice, or not at all though nothing loses events; beginnings that the ledger did not count."""
-    if events_kept:
-        eventually(lambda: any(event.type == "closed" for event in _events(job)), TOLD_SECONDS)
-    told = Counter((event.type, event.analyzer) for event in _events(job))
+    told = Counter((event.type, event.analyzer) for event in heard)
+    job = next((run.job_id for run in runs.values()), "a job without runs")
     ends = [("closed", None), *(("finished", name) for name in runs)]
     found = [
         f"{job}: {kind} of {name or 'the job'} was told {told[kind, name]} times"
@@ -110,9 +109,16 @@ def _told(job: str, runs: Mapping[str, Run], *, events_kept: bool) -> list[str]:
     return found
 
 
-def _events(job: str) -> Iterator[Event]:
-    """All events of a job so far."""
-    last = "0"
-    while page := list(events().read(job, last, block_seconds=0.01)):
-        yield from (event for _, event in page)
-        last = page[-1][0]
+def _events(job: str, *, wait: bool) -> list[Event]:
+    """All events of a job; `wait`: until it tells its end, for a while."""
+    heard, last = list[Event](), "0"
+
+    def read() -> bool:
+        nonlocal last
+        while page := list(events().read(job, last, block_seconds=0.01)):
+            heard.extend(event for _, event in page)
+            last = page[-1][0]
+        return not wait or any(event.type == "closed" for event in heard)
+
+    eventually(read, TOLD_SECONDS)
+    return heard
