@@ -98,10 +98,14 @@ def wrongly_told(runs: Mapping[str, Run], heard: Sequence[Event], *, events_kept
     told = Counter((event.type, event.analyzer) for event in heard)
     job = next((run.job_id for run in runs.values()), "a job without runs")
     ends = [("closed", None), *(("finished", name) for name in runs)]
+    # what the deadline ends is told by the end of the job alone
+    at_deadline = {
+        name for name, run in runs.items() if ((run.report or {}).get("error") or {}).get("code") == "deadline"
+    }
     found = [
         f"{job}: {kind} of {name or 'the job'} was told {told[kind, name]} times"
         for kind, name in ends
-        if told[kind, name] > 1 or (events_kept and not told[kind, name])
+        if told[kind, name] > 1 or (events_kept and not told[kind, name] and name not in at_deadline)
     ]
     for name, run in runs.items():
         if told["started", name] > run.attempts or (events_kept and told["started", name] < run.attempts):
