@@ -117,10 +117,11 @@ def mixed(seconds: float) -> Break:
             order = order or site.rng.sample(FAULTS, len(FAULTS))
             fault = order.pop()
             left.discard(fault.name)
+            print(f"    {fault.name}", flush=True)
             try:
                 wrong += [f"{fault.name}: {line}" for line in _strike(fault, site, load)]
-            except Skip:
-                continue
+            except Skip as error:
+                print(f"    {fault.name} skipped: {error}", flush=True)
             except (AssertionError, Infrastructure, OSError) as error:
                 wrong.append(f"{fault.name}: {type(error).__name__}: {error}")
             _fill_up(site, load)
