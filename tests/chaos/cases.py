@@ -49,7 +49,7 @@ FAULTS = (
     Case("child SIGSEGV", "", child_dies(signal.SIGSEGV), events_kept=False),
     Case("reader SIGKILL", "what is decoded is decoded anew", reader_killed),
     Case("worker SIGKILL", "", worker_killed, short=True, events_kept=False),
-    Case("worker SIGTERM", "what it works on is done once", worker_told_to_stop, alone=True),
+    Case("worker SIGTERM", "what it works on is done once", worker_told_to_stop, behaviour={"sleep": 3.0}, alone=True),
     Case("worker SIGQUIT", "what it works on is handed on", worker_told_to_quit, events_kept=False, handed_on=True),
     Case(
         "worker SIGSTOP 30 s",
