@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import shlex
+import shutil
 import socket
 import sys
 import tempfile
@@ -35,6 +36,8 @@ NICENESS = 10
 
 STOP_SECONDS = 3
 START_SECONDS = 120.0
+SOCKETS, SOCKETS_LOCK = "reelgraph-", "serve.lock"
+YOUNG_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
@@ -99,9 +102,7 @@ def service(host: str, port: int, *, with_flower: bool = True, data: Path | None
         _check_port(host, port)
         before = settings()
         stack.callback(use, before)
-        sockets = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="reelgraph-"))
-        )  # a path of 107 bytes at most
+        sockets = stack.enter_context(_socket_folder())
         flower_socket = sockets / "flower" if with_flower else None
         use(before.model_copy(update={"require_keys": not is_private, "flower_socket": flower_socket}))
         running = stack.enter_context(local_stack(deployment=DEPLOYMENT, niceness=NICENESS, stays=True))
@@ -123,6 +124,26 @@ def _only_one(data: Path) -> Iterator[None]:
         raise BadInput(f"another `reelgraph serve` runs over {data}", code="served")
     with lock:
         yield
+
+
+@contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """A folder for sockets, whose paths have 107 bytes at most; what killed services left of theirs is removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{SOCKETS}*"):
+        with suppress(OSError):  # it is gone, or no folder
+            _remove_left(left)
+    with tempfile.TemporaryDirectory(prefix=SOCKETS) as folder, FileLock(Path(folder) / SOCKETS_LOCK) as lock:
+        lock.take()
+        yield Path(folder)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove a folder of this user's whose service is gone. A young one's may be about to take its lock."""
+    state, lock = folder.stat(), FileLock(folder / SOCKETS_LOCK)
+    is_old = state.st_uid == os.getuid() and time.time() - state.st_mtime > YOUNG_SECONDS and lock.path.exists()
+    if is_old and lock.take():
+        with lock:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_port(host: str, port: int) -> None:

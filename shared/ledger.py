@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from shared.database import as_infrastructure, connect, migrate
 from shared.errors import BadInput, QuotaExceeded
 from shared.schema import AnalyzerReport, JobState
-from shared.tables import OPEN_STATES, Base, DeletedRuns, IdempotencyKey, Job, Run
+from shared.tables import OPEN_STATES, WITH_RESULT, Base, DeletedRuns, IdempotencyKey, Job, Run
 
 
 class Ending(NamedTuple):
@@ -30,7 +30,7 @@ class Ending(NamedTuple):
     @property
     def has_result(self) -> bool:
         """Whether others can read its tracks."""
-        return self.status in ("ok", "partial")
+        return self.status in WITH_RESULT
 
 
 _RUNS = cast("sa.Table", Run.__table__)
@@ -329,6 +329,12 @@ class Ledger:
             if ended:
                 commit()
         return ended
+
+    def lose(self, job_id: str, report: AnalyzerReport) -> bool:
+        """Note that nobody can read the result of a run that had one, as the report says; False when it has none."""
+        with self.session() as session:
+            query = sa.update(Run).where(Run.job_id == job_id, Run.analyzer == report.name, Run.status.in_(WITH_RESULT))
+            return _changed(session, query.values(status=report.status, report=report.model_dump(mode="json")))
 
     @classmethod
     def _attempt(cls, run: Run) -> sa.Update:

@@ -14,6 +14,7 @@ from shared.schema import AnalyzerReport
 from shared.tables import OPEN_STATES, DeletedRuns, Job, Run
 
 RECENT_JOBS = 50
+ASKED_AT_ONCE = 500
 """Ended jobs whose receipts tell what an analyzer costs."""
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -168,6 +169,16 @@ def is_needed(ledger: Ledger, video_sha256: str) -> bool:
     """Whether a job is on this video."""
     with ledger.session() as session:
         return session.scalars(sa.select(Job.id).where(Job.video_sha256 == video_sha256).limit(1)).first() is not None
+
+
+def without_job(ledger: Ledger, job_ids: Sequence[str]) -> set[str]:
+    """Those ids that no job in the ledger has."""
+    left = set(job_ids)
+    for first in range(0, len(job_ids), ASKED_AT_ONCE):
+        some = job_ids[first : first + ASKED_AT_ONCE]
+        with ledger.session() as session:
+            left.difference_update(session.scalars(sa.select(Job.id).where(Job.id.in_(some))))
+    return left
 
 
 def needed_fingerprints(ledger: Ledger, fingerprints: Sequence[str]) -> set[str]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.locks import FileLock
-from shared.storage import Storage, disk_trouble, video_key
+from shared.storage import Storage, damaged_key, disk_trouble, video_key
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -167,15 +167,29 @@ class ObjectStorage(Storage):
         """Upload a video under its content's sha256 and return that; a second one costs only the hashing."""
         copies = Storage(self.folder)
         sha256 = copies.add_video(source)  # through a copy: what is uploaded cannot change meanwhile
-        self._upload(copies.path(video_key(sha256)), video_key(sha256))
+        self._upload(copies.path(video_key(sha256)), sha256)
         self._make_room()
         return sha256
 
     def adopt(self, arrived: Path, sha256: str) -> None:
         """Upload a video from the `incoming` folder, whose content has that sha256; it becomes this host's copy."""
-        self._upload(arrived, video_key(sha256))
+        self._upload(arrived, sha256)
         Storage(self.folder).adopt(arrived, sha256)  # what has just been sent is not fetched back
         self._make_room()
+
+    def holds_video(self, sha256: str, size_bytes: int) -> bool:
+        """Whether the bucket has a video that no other copy need replace."""
+        remote = self._remote(video_key(sha256))
+        with self._asking() as bucket:
+            try:
+                stored = int(bucket.info(remote)["size"])
+            except FileNotFoundError:
+                return False
+        return stored == size_bytes and not self.exists(damaged_key(sha256))
+
+    def note_damaged(self, sha256: str) -> None:
+        """Throw this host's copy away; the bucket's bytes are looked at when the next one is brought."""
+        Storage(self.folder).remove(video_key(sha256))
 
     def remove(self, key: str) -> None:
         """Delete the object and all below it, and this host's copies; nothing there is fine."""
@@ -220,10 +234,12 @@ class ObjectStorage(Storage):
         path = super().path(key).relative_to(self._root)
         return f"{self.bucket.place}/{path.as_posix()}"
 
-    def _upload(self, file: Path, key: str) -> None:
-        if not self.exists(key):
+    def _upload(self, file: Path, sha256: str) -> None:
+        if not self.holds_video(sha256, file.stat().st_size):
             with self._asking() as bucket:
-                bucket.put_file(file, self._remote(key), chunksize=PART_BYTES)
+                bucket.put_file(file, self._remote(video_key(sha256)), chunksize=PART_BYTES)
+            if self.exists(damaged_key(sha256)):
+                self.remove(damaged_key(sha256))
 
     def _bring(self, key: str, copy: Path) -> None:
         """Download once, whichever processes of this host ask at the same time."""
@@ -247,7 +263,9 @@ class ObjectStorage(Storage):
             with self._asking() as bucket:
                 bucket.get_file(self._remote(key), str(part))
             if key == video_key(copy.name) and sha256_of(part) != copy.name:
-                raise Infrastructure(f"{key} in the storage is not what was stored", code="storage_damaged")
+                self.write(damaged_key(copy.name), b"")
+                message = f"{key} in the storage is not what was stored; hand the video in again"
+                raise Infrastructure(message, code="storage_damaged")
             copy.parent.mkdir(parents=True, exist_ok=True)
             part.replace(copy)
         except FileNotFoundError:

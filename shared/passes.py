@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 REFUSED = "refused.json"
 REFUSED_SECONDS = 3600.0
+VIDEO_DAMAGED = "video_damaged"
 COSTLY = frozenset({"decoder_crashed", DECODER_KILLED, "too_slow", "too_much_memory"})
 
 _running: weakref.WeakSet[BackgroundPass] = weakref.WeakSet()
@@ -156,8 +157,9 @@ def _check_bytes(video: Path, sha256: str) -> None:
         message = f"the stored video {video.name} cannot be read: {error.strerror}"
         raise Infrastructure(message, code="video_unreadable") from error
     if actual != sha256:
-        message = f"the stored video is not the one that was handed in: its sha256 is {actual}, not {sha256}"
-        raise Infrastructure(message, code="video_damaged", retryable=False)
+        what = f"its sha256 is {actual}, not {sha256}"
+        message = f"the stored video is not the one that was handed in: {what}; hand it in again"
+        raise Infrastructure(message, code=VIDEO_DAMAGED, retryable=False)
 
 
 @atexit.register

@@ -24,6 +24,7 @@ from shared.locks import FileLock
 CHUNK_BYTES = 1 << 20
 LOCK_SECONDS = 10.0
 VIDEOS = "videos"
+JOBS = "jobs"
 NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 """What link(2) says where a file system has no hard links, or none more for this file."""
 
@@ -112,6 +113,8 @@ class Storage:
     def add_video(self, source: Path) -> str:
         """Copy a video in under its content's sha256 and return that; a second copy costs only the hashing.
 
+        Of a stored one that is damaged it takes the place.
+
         Raises:
             BadInput: somebody wrote to the video meanwhile (`changed`).
             Infrastructure: the disk is full or cannot be written; nothing half-written is left.
@@ -119,7 +122,7 @@ class Storage:
         with source.open("rb") as reader:
             sha256 = hashlib.file_digest(reader, "sha256").hexdigest()
             key = video_key(sha256)
-            if not self.exists(key):
+            if not self.holds_video(sha256, os.fstat(reader.fileno()).st_size):
                 reader.seek(0)
                 copied = hashlib.sha256()
                 with self._replacing(self.path(key)) as file:
@@ -128,6 +131,7 @@ class Storage:
                         file.write(chunk)
                     if copied.hexdigest() != sha256:
                         raise BadInput(f"{source} changed while it was read", code="changed")
+                self.remove(damaged_key(sha256))
         return sha256
 
     def incoming(self) -> Path:
@@ -157,12 +161,14 @@ class Storage:
     def adopt(self, arrived: Path, sha256: str) -> None:
         """Move a video in from the `incoming` folder; its content has that sha256, and was `settled`.
 
+        Where the same is stored already it is thrown away, unless that is damaged: then it takes its place.
+
         Raises:
             Infrastructure: the disk cannot be written.
         """
         path = self.path(video_key(sha256))
         try:
-            if path.is_file():
+            if self.holds_video(sha256, arrived.stat().st_size):
                 arrived.unlink()
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,6 +176,28 @@ class Storage:
             _flush(path.parent)
         except OSError as error:
             raise disk_trouble(error, path) from error
+        self.remove(damaged_key(sha256))
+
+    def holds_video(self, sha256: str, size_bytes: int) -> bool:
+        """Whether a video is stored that no other copy need replace: all its bytes are there, none known to be wrong.
+
+        They are not hashed here: a decode pass does that.
+        """
+        key = video_key(sha256)
+        return self.exists(key) and self.path(key).stat().st_size == size_bytes and not self.exists(damaged_key(sha256))
+
+    def note_damaged(self, sha256: str) -> None:
+        """Let the next copy of a stored video take its place: what lies here is not what was handed in.
+
+        Raises:
+            Infrastructure: the disk is full or cannot be written.
+        """
+        self.write(damaged_key(sha256), b"")
+
+    def remove_video(self, sha256: str) -> None:
+        """Delete a stored video. Raises Infrastructure."""
+        self.remove(video_key(sha256))
+        self.remove(damaged_key(sha256))
 
     def remove(self, key: str) -> None:
         """Delete what lies under a key, a folder with all that is in it; nothing there is fine."""
@@ -196,8 +224,10 @@ class Storage:
     def check(self) -> None:
         """Ask whether blobs can be stored here now. Raises Infrastructure or OSError."""
         probe = self.incoming() / f"probe-{uuid4().hex}.part"
-        probe.write_bytes(b"ready")
-        probe.unlink()
+        try:
+            probe.write_bytes(b"ready")
+        finally:
+            probe.unlink(missing_ok=True)
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -269,9 +299,14 @@ def video_key(sha256: str) -> str:
     return f"{VIDEOS}/{sha256[:2]}/{sha256}"
 
 
+def damaged_key(sha256: str) -> str:
+    """What is there when a stored video was found damaged."""
+    return f"{VIDEOS}/{sha256[:2]}/.{sha256}.damaged"
+
+
 def outcome_key(job_id: str, analyzer: str) -> str:
     """Where a job's outcome of one analyzer lies."""
-    return f"jobs/{job_id}/outcomes/{analyzer}.json"
+    return f"{JOBS}/{job_id}/outcomes/{analyzer}.json"
 
 
 def cache_key(fingerprint: str) -> str:
@@ -281,9 +316,9 @@ def cache_key(fingerprint: str) -> str:
 
 def job_key(job_id: str) -> str:
     """The folder of all that lies here for a job."""
-    return f"jobs/{job_id}"
+    return f"{JOBS}/{job_id}"
 
 
 def document_key(job_id: str) -> str:
     """Where a job's document lies."""
-    return f"jobs/{job_id}/document.json"
+    return f"{JOBS}/{job_id}/document.json"

@@ -13,9 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.clock import seconds_since
-from shared.schema import AnalyzerReport, JobState
+from shared.schema import AnalyzerReport, JobState, Status
 
 OPEN_STATES: tuple[JobState, ...] = ("queued", "running")
+
+WITH_RESULT: tuple[Status, ...] = ("ok", "partial")
+"""How a run may end that has tracks."""
 
 
 class Base(DeclarativeBase):
@@ -93,6 +96,11 @@ class Run(Base):
     limit_at: Mapped[float | None]
     fingerprint: Mapped[str | None] = mapped_column(index=True)
     report: Mapped[dict[str, Any] | None]
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it has ended with tracks."""
+        return self.status in WITH_RESULT
 
     @property
     def outcome(self) -> AnalyzerReport:

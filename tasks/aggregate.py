@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from shared import traces
+from shared.errors import Infrastructure
 from shared.events import Event
 from shared.log import logger
 from shared.schema import (
@@ -19,15 +20,18 @@ from shared.schema import (
     Outcome,
     Status,
 )
-from shared.storage import document_key
+from shared.storage import document_key, outcome_key
 from shared.tables import OPEN_STATES, Job, Run
 from tasks.celery import app
-from tasks.inputs import stored_outcome
+from tasks.inputs import OUTCOME_LOST, cached_outcome, stored_outcome
 from tasks.node import events, ledger, storage
 from tasks.outcomes import staged
 from tasks.plan import Plan
-from tasks.registry import analyzers, select
+from tasks.registry import analyzers, asked_for, retired
 from tasks.webhook import deliver_soon
+
+NO_VERSION = 0
+"""Of an analyzer that this version does not have: those that are there count from 1."""
 
 log = logger(__name__)
 
@@ -51,8 +55,9 @@ def _aggregate(job_id: str) -> str:
         if run.status is None:
             _end(job, run, *_why_open(job, run))
     runs = sorted(ledger().runs(job_id).values(), key=lambda run: run.analyzer)
-    state = _state(job, [run.outcome for run in runs])
-    document = _document(job, state, runs)
+    outcomes = [_outcome(job, run) for run in runs]
+    state = _state(job, [one.report for one in outcomes])
+    document = _document(job, state, outcomes, decode_passes=sum(run.decode_passes for run in runs))
     storage().write(document_key(job_id), document.model_dump_json().encode())
     if ledger().finish(job_id, state):
         log.info("job_closed", job=job_id, state=state, wall_seconds=document.job.wall_seconds)
@@ -65,7 +70,8 @@ def _plan_nothing(job: Job) -> None:
     """A job that was never planned: its analyzers are named all the same, each without an outcome."""
     log.error("job_never_planned", job=job.id)
     empty = Plan(levels=(), limits={}, frames={}, audio={})
-    runs = [Run(job_id=job.id, analyzer=one.name, level=0) for one in select(job.requested or None)]
+    names = [*(one.name for one in asked_for(job.requested)), *retired(job.requested)]
+    runs = [Run(job_id=job.id, analyzer=name, level=0) for name in names]
     ledger().start(job.id, empty.model_dump(mode="json"), runs)
 
 
@@ -76,10 +82,19 @@ def stopped_at_limit(job_id: str, name: str) -> None:
     _end(job, run, "timeout", reason)
 
 
+def end_retired(job: Job, runs: Iterable[Run]) -> None:
+    """End the open ones of these runs whose analyzer this version does not have: nobody takes their tasks."""
+    for run in runs:
+        if run.status is None and run.analyzer not in analyzers():
+            log.warning("analyzer_retired", job=job.id, analyzer=run.analyzer)
+            _end(job, run, *_why_open(job, run))
+
+
 def _end(job: Job, run: Run, status: Status, error: ErrorInfo) -> None:
-    analyzer = analyzers()[run.analyzer]
+    known = analyzers().get(run.analyzer)
+    version = known.version if known else NO_VERSION
     options = job.options.get(run.analyzer, {})
-    report = AnalyzerReport(name=run.analyzer, version=analyzer.version, status=status, options=options, error=error)
+    report = AnalyzerReport(name=run.analyzer, version=version, status=status, options=options, error=error)
     with staged(job.id, [Outcome(report=report)]) as put:
         ledger().end(job.id, report, commit=put)
 
@@ -89,9 +104,58 @@ def _why_open(job: Job, run: Run) -> tuple[Status, ErrorInfo]:
         return "cancelled", ErrorInfo(code="cancelled", message="the job was cancelled")
     if job.remaining_seconds <= 0:
         return "timeout", ErrorInfo(code="deadline", message="not finished by the job's deadline", retryable=True)
+    if run.analyzer not in analyzers():
+        return "unavailable", _retired(f"this version has no analyzer {run.analyzer}")
     died_of = f" of {run.died_of}" if run.died_of else ""
     message = f"its worker died{died_of} and left no outcome"
     return "failed", ErrorInfo(code="worker_died", message=message, retryable=True)
+
+
+def _retired(message: str) -> ErrorInfo:
+    return ErrorInfo(code="unknown_analyzer", message=message)
+
+
+def _outcome(job: Job, run: Run) -> Outcome:
+    """How a run ended, with what it found where that can be read, else with why it cannot.
+
+    Raises:
+        Infrastructure: the storage does not answer, and the job has time to wait until it does.
+    """
+    report = run.outcome
+    if not run.has_result:
+        return Outcome(report=report)
+    if run.analyzer not in analyzers():
+        why = _retired(f"this version has no analyzer {run.analyzer} and cannot read what it found; that stays stored")
+        return Outcome(report=report.model_copy(update={"status": "unavailable", "analysed": (), "error": why}))
+    try:
+        return Outcome(report=report, tracks=stored_outcome(storage(), job.id, run.analyzer).tracks)
+    except Infrastructure as error:
+        if error.code != OUTCOME_LOST and job.remaining_seconds > 0:
+            raise
+        return _restored(job, run) or _lost(job, report, error)
+
+
+def _restored(job: Job, run: Run) -> Outcome | None:
+    """A lost outcome from what the cache has of it, stored anew; None where the cache has nothing."""
+    cached = cached_outcome(storage(), run.fingerprint) if run.fingerprint else None
+    if cached is None:
+        return None
+    outcome = Outcome(report=run.outcome, tracks=cached.tracks)
+    try:
+        storage().write(outcome_key(job.id, run.analyzer), outcome.model_dump_json().encode())
+    except Infrastructure as error:  # it is in the document all the same
+        log.warning("outcome_not_restored", job=job.id, analyzer=run.analyzer, error=error.message)
+    else:
+        log.warning("outcome_restored", job=job.id, analyzer=run.analyzer)
+    return outcome
+
+
+def _lost(job: Job, report: AnalyzerReport, error: Infrastructure) -> Outcome:
+    log.error("outcome_lost", job=job.id, analyzer=report.name, reason=error.message)
+    why = ErrorInfo(code=OUTCOME_LOST, message=error.message, retryable=True)
+    lost = report.model_copy(update={"status": "failed", "analysed": (), "error": why})
+    ledger().lose(job.id, lost)
+    return Outcome(report=lost)
 
 
 def _state(job: Job, reports: Iterable[AnalyzerReport]) -> JobState:
@@ -106,12 +170,10 @@ def _is_fine(report: AnalyzerReport) -> bool:
     return report.status in ("ok", "skipped") or (report.status == "unavailable" and by_choice)
 
 
-def _document(job: Job, state: JobState, runs: Sequence[Run]) -> Document:
-    reports = tuple(run.outcome for run in runs)
+def _document(job: Job, state: JobState, outcomes: Sequence[Outcome], *, decode_passes: int) -> Document:
+    reports = tuple(one.report for one in outcomes)
     media = MediaInfo.model_validate(job.media)
     wall_seconds = round(job.age_seconds, 3)
-    with_result = [report.name for report in reports if report.status in ("ok", "partial")]
-    tracks = [track for name in with_result for track in stored_outcome(storage(), job.id, name).tracks]
     by_status: dict[Status, list[str]] = {}
     for report in reports:
         by_status.setdefault(report.status, []).append(report.name)
@@ -121,7 +183,7 @@ def _document(job: Job, state: JobState, runs: Sequence[Run]) -> Document:
             state=state,
             profile=job.profile,
             submitted_at=datetime.fromtimestamp(job.submitted_at, UTC).isoformat(timespec="milliseconds"),
-            decode_passes=sum(run.decode_passes for run in runs),
+            decode_passes=decode_passes,
             wall_seconds=wall_seconds,
             realtime_factor=round(wall_seconds / media.duration_seconds, 4) if media.duration_seconds else None,
             source_name=job.source_name,
@@ -130,5 +192,5 @@ def _document(job: Job, state: JobState, runs: Sequence[Run]) -> Document:
         media=media,
         coverage=Coverage.model_validate(by_status),
         analyzers=reports,
-        tracks=tuple(tracks),
+        tracks=tuple(track for one in outcomes for track in one.tracks),
     )

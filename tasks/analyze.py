@@ -25,6 +25,7 @@ from shared.events import Event
 from shared.frames import ReadStats
 from shared.ledger import Ending
 from shared.log import logger
+from shared.passes import VIDEO_DAMAGED
 from shared.renditions import Audio
 from shared.schema import (
     AnalyzerReport,
@@ -180,6 +181,8 @@ class Work:
             return Outcome(report=self._report("failed", (), self._ending(error)[1]))
         except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
             status, reason = self._ending(error)
+            if reason.code == VIDEO_DAMAGED:
+                self._note_damaged()
             return Outcome(report=self._report(status, (), reason))
         tracks = result.tracks(self.analyzer.name, self.media.duration_seconds)
         return Outcome(report=self._report("ok", self._analysed(result)), tracks=tracks)
@@ -247,6 +250,12 @@ class Work:
         with media.reader:
             result: TrackSet = ready.analyzer.analyze(media, self.analyzer.options.model_validate(dict(self.options)))
         return result
+
+    def _note_damaged(self) -> None:
+        try:
+            storage().note_damaged(self.brief.video_sha256)
+        except Infrastructure as error:  # the next job on the video finds it out again
+            log.warning("damage_not_noted", video=self.brief.video_sha256, error=error.message)
 
     def _count_pass(self) -> None:
         try:

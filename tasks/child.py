@@ -15,6 +15,7 @@ from celery import signals
 from shared.errors import ReelgraphError
 from shared.groups import CONTROL
 from shared.isolated import warm_up
+from shared.locks import FileLock
 from shared.log import logger
 from shared.settings import settings
 from tasks.loading import preload, unload_idle
@@ -26,6 +27,10 @@ PRELOAD_FAILED = 70  # EX_SOFTWARE of sysexits.h
 QUEUES = "REELGRAPH_WORKER_QUEUES"
 NAME = "REELGRAPH_WORKER_NAME"
 START = "REELGRAPH_WORKER_START"
+
+ALIVE = "alive"
+_alive: list[FileLock] = []
+"""Held by this worker for as long as it lives; its children have it from it."""
 
 log = logger(__name__)
 
@@ -45,9 +50,62 @@ def loaded_marks() -> list[Path]:
     return list(run_folder().glob(f"loaded.{os.environ[START]}.*"))
 
 
+def say_alive(worker: str) -> None:
+    """Show by a lock that this start of a worker lives, and remove the marks of those whose processes are gone.
+
+    A worker that was killed could not. The kernel gives a dead process's lock back, in other containers, too.
+    """
+    try:
+        run_folder().mkdir(parents=True, exist_ok=True)
+        own = FileLock(run_folder() / f"{ALIVE}.{os.environ[START]}")
+        while not own.take():
+            time.sleep(0.01)  # another start took it for one that was left
+        _alive.append(own)
+        own.path.write_text(worker, encoding="utf-8")
+        for left in run_folder().glob(f"{ALIVE}.*"):
+            _remove_left(left)
+    except OSError as error:  # a full disk, or one without locks: no reason not to work
+        log.warning("marks_not_removed", worker=worker, error=str(error))
+
+
+def say_gone() -> None:
+    """Remove the mark of this start."""
+    while _alive:
+        own = _alive.pop()
+        own.path.unlink(missing_ok=True)
+        own.release()
+
+
+def ready_mark(worker: str) -> Path:
+    """The file that exists while a worker of that name takes tasks; its heartbeat keeps it young."""
+    return run_folder() / f"ready.{worker}"
+
+
+def _remove_left(alive: Path) -> None:
+    lock = FileLock(alive)
+    if not lock.take():
+        return
+    with lock:
+        start, worker = alive.name.partition(".")[2], alive.read_text(encoding="utf-8")
+        left = [*run_folder().glob(f"*.{start}"), *run_folder().glob(f"*.{start}.*")]
+        for mark in (*left, *([ready_mark(worker)] if worker else ())):
+            mark.unlink(missing_ok=True)
+
+
 def refusal() -> Path:
     """Where a child says why this start of the worker cannot succeed."""
     return run_folder() / f"refused.{os.environ[START]}"
+
+
+def refused() -> str:
+    """What a child said there; empty where none did, or could not."""
+    try:
+        return refusal().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        log.warning("refusal_unreadable", error=str(error))
+        return ""
 
 
 def unload_mark() -> Path:
@@ -67,11 +125,7 @@ def _preload(**_: object) -> None:
         if queues != (CONTROL,):
             warm_up()
         unavailable = preload(queues, os.environ[NAME])
-        part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
-        part.write_text(json.dumps(unavailable), encoding="utf-8")
-        part.replace(
-            run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}"
-        )  # whole: the worker reads what it finds
+        _leave(run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}", json.dumps(unavailable))
     except ReelgraphError as error:
         _refuse(error.message)
     except Exception as error:
@@ -83,12 +137,22 @@ def _preload(**_: object) -> None:
 
 
 def _refuse(reason: str) -> NoReturn:
-    """Leave word for the worker why no start can succeed, and end."""
+    """Leave word for the worker why no start can succeed, and end; without the word it tells the exit code."""
     try:
-        refusal().write_text(reason, encoding="utf-8")
+        _leave(refusal(), reason)
     except OSError as error:  # the run folder itself may be what cannot be written
         log.error("refused", reason=reason, unwritten=str(error))  # noqa: TRY400  (the sentence says it all)
     os._exit(PRELOAD_FAILED)
+
+
+def _leave(mark: Path, said: str) -> None:
+    """Write a mark as a whole, since the worker reads what it finds. Raises OSError; then nothing is left."""
+    part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
+    try:
+        part.write_text(said, encoding="utf-8")
+        part.replace(mark)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _watch(parent: int) -> None:

@@ -9,17 +9,25 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import Cancelled
+from shared.errors import BadInput, Cancelled, Infrastructure, ReelgraphError
 from shared.frames import Audio, FrameBatch, FrameReader, Frames
 from shared.ledger import Ending, Ledger
+from shared.log import logger
 from shared.schema import BaseTrack, MediaInfo, Outcome, SeriesTrack, Span
-from shared.storage import Storage, outcome_key
+from shared.storage import Storage, cache_key, outcome_key
+from shared.tables import Run
 from tasks.analyzer import ItemT
 from tasks.plan import Plan
 from tasks.registry import parse_track
 
 CANCEL_POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 0.3
+
+OUTCOME_LOST = "outcome_lost"
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+"""What reading an outcome raises where its bytes are not what was written; ValueError is JSON's and pydantic's."""
+
+log = logger(__name__)
 
 
 class JobMedia:
@@ -100,8 +108,37 @@ class JobMedia:
 
 
 def stored_outcome(storage: Storage, job_id: str, analyzer: str) -> Outcome:
-    """A job's outcome of one analyzer."""
-    return parse_outcome(storage.read(outcome_key(job_id, analyzer)))
+    """A job's outcome of one analyzer.
+
+    Raises:
+        Infrastructure: it is gone or nobody can read it (`outcome_lost`), or the storage does not answer.
+    """
+    try:
+        return parse_outcome(storage.read(outcome_key(job_id, analyzer)))
+    except FileNotFoundError as error:
+        raise Infrastructure(f"the stored outcome of {analyzer} is gone", code=OUTCOME_LOST) from error
+    except OSError as error:
+        message = f"the stored outcome of {analyzer} cannot be read: {error.strerror}"
+        raise Infrastructure(message, code="disk_error") from error
+    except (*UNREADABLE, BadInput) as error:
+        message = f"the stored outcome of {analyzer} is damaged: {type(error).__name__}"
+        raise Infrastructure(message, code=OUTCOME_LOST) from error
+
+
+def cached_outcome(storage: Storage, fingerprint: str) -> Outcome | None:
+    """The good outcome of any job with that fingerprint. One that cannot be read counts as none."""
+    try:
+        return parse_outcome(storage.read(cache_key(fingerprint)))
+    except FileNotFoundError:
+        return None
+    except (*UNREADABLE, OSError, ReelgraphError) as error:
+        log.warning("cache_unreadable", fingerprint=fingerprint, error=str(error))
+        return None
+
+
+def outcome_of(storage: Storage, run: Run) -> Outcome:
+    """How a run has ended, with what it found. Raises Infrastructure as `stored_outcome` does."""
+    return stored_outcome(storage, run.job_id, run.analyzer) if run.has_result else Outcome(report=run.outcome)
 
 
 def parse_outcome(content: bytes) -> Outcome:

@@ -6,25 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 
 from shared import traces
-from shared.errors import ReelgraphError
 from shared.events import Event
 from shared.frames import Rendition, fit
-from shared.log import logger
 from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
 from shared.settings import settings
-from shared.storage import cache_key
 from shared.tables import Job, Run
 from tasks.analyze import announce
 from tasks.celery import app
 from tasks.deadline import Economy, Workload, economise
-from tasks.inputs import parse_outcome
+from tasks.inputs import cached_outcome
 from tasks.node import events, frame_store, ledger, storage
 from tasks.outcomes import staged
 from tasks.plan import Plan, Refused, fingerprint, measured, plan, refused, wanted
 from tasks.provenance import weights_digest
-from tasks.registry import AnyAnalyzer, dependencies, levels, select
-
-log = logger(__name__)
+from tasks.registry import AnyAnalyzer, asked_for, dependencies, levels, retired
 
 
 @app.task(name="prepare", ignore_result=True)
@@ -38,7 +33,7 @@ def prepare(job_id: str) -> None:
 
 def _prepare(job: Job) -> None:
     media = MediaInfo.model_validate(job.media)
-    chosen = select(job.requested or None)
+    chosen = asked_for(job.requested)
     room = fit(wanted(chosen, job.profile, media), media, frame_store().video_bytes)
     known = _Known(job, media, room.renditions)
     known.look_at(chosen)
@@ -52,7 +47,8 @@ def _prepare(job: Job) -> None:
         economy=economy,
         notes=room.notes,
     )
-    runs = [*_runs_to_do(job.id, drawn), *known.runs()]
+    gone = [Run(job_id=job.id, analyzer=name, level=0) for name in retired(job.requested)]
+    runs = [*_runs_to_do(job.id, drawn), *known.runs(), *gone]
     with staged(job.id, tuple(known.outcomes.values())) as put:
         started = ledger().start(job.id, drawn.model_dump(mode="json"), runs, commit=put)
     if started:
@@ -139,7 +135,7 @@ class _Known:
         mark = self.marks[analyzer.name] = self._fingerprint(analyzer, weights)
         if self._is_fresh(analyzer):
             self.fresh.add(analyzer.name)
-        elif (cached := _cached(mark)) is not None:
+        elif (cached := cached_outcome(storage(), mark)) is not None:
             receipt = Receipt(cache_hit=True, notes=tuple(filter(None, [self.slower.get(analyzer.name)])))
             report = cached.report.model_copy(update={"receipt": receipt})
             self.outcomes[analyzer.name] = cached.model_copy(update={"report": report})
@@ -185,14 +181,3 @@ class _Known:
             renditions=[self.fitted[need].key for need in analyzer.reads(self.job.profile) if need in self.fitted],
             inputs={name: self.marks.get(name) for name in dependencies(analyzer)},
         )
-
-
-def _cached(mark: str) -> Outcome | None:
-    """The good outcome of an earlier job with that fingerprint. One that cannot be read is made anew."""
-    try:
-        return parse_outcome(storage().read(cache_key(mark)))
-    except FileNotFoundError:
-        return None
-    except (ValueError, LookupError, ReelgraphError) as error:
-        log.warning("cache_unreadable", fingerprint=mark, error=str(error))
-        return None

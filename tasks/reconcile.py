@@ -9,19 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import redis
+from kombu.exceptions import OperationalError
+
 from shared.clock import boot_id
-from shared.errors import ReelgraphError
 from shared.log import logger
 from shared.settings import settings
 from shared.storage import video_key
 from shared.tables import Job, Run
-from tasks.aggregate import aggregate
+from tasks.aggregate import aggregate, end_retired
 from tasks.analyze import analysis
 from tasks.celery import app
 from tasks.holding import SILENT_SECONDS
 from tasks.node import ledger, storage
 from tasks.plan import Plan
 from tasks.queues import is_moving
+from tasks.registry import analyzers
 from tasks.webhook import deliver_due
 from tasks.workflow import advance, broker_since, submit
 
@@ -85,11 +88,17 @@ def reconcile() -> None:
     jobs = ledger().open_jobs()
     watch.forget_all_but(jobs)
     held = ledger().held()
+    failed = 0
     for job in jobs:
         try:
             _look(job, since, held)
-        except (ReelgraphError, ValueError):  # one broken job must not stop the others
+        except (redis.RedisError, OperationalError):  # the broker's trouble is every job's: each would wait for it
+            raise
+        except Exception:  # whatever is wrong with one job must not stop the others
+            failed += 1
             log.exception("job_not_reconciled", job=job.id)
+    if failed:
+        log.error("jobs_not_reconciled", failed=failed, looked_at=len(jobs))
     deliver_due()
 
 
@@ -110,7 +119,8 @@ def _look(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
 def _move(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
     plan = Plan.model_validate(job.plan)
     runs = ledger().runs(job.id)
-    open_runs = [run for run in runs.values() if run.status is None and run.level >= 0]
+    end_retired(job, runs.values())
+    open_runs = [run for run in runs.values() if run.status is None and run.level >= 0 and run.analyzer in analyzers()]
     due = [run for run in open_runs if run.level <= job.level]
     begun = [run for run in open_runs if run.level > job.level and run.queued_at is not None]
     for run in (*due, *begun):

@@ -186,6 +186,16 @@ def select(names: Iterable[str] | None) -> tuple[AnyAnalyzer, ...]:
     return tuple(chosen[name] for name in sorted(chosen))
 
 
+def asked_for(requested: Sequence[str]) -> tuple[AnyAnalyzer, ...]:
+    """What a job that was accepted asks for, as far as this version has it; every analyzer for no name."""
+    return select([name for name in requested if name in analyzers()] if requested else None)
+
+
+def retired(names: Iterable[str]) -> list[str]:
+    """Those that this version has no analyzer for: the version that accepted the job had them."""
+    return [name for name in names if name not in analyzers()]
+
+
 def levels(
     chosen: Iterable[AnyAnalyzer], costs: Mapping[str, float] | None = None
 ) -> tuple[tuple[AnyAnalyzer, ...], ...]:

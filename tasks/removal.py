@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.errors import BadInput
 from shared.listing import is_needed, needed_fingerprints
-from shared.storage import cache_key, job_key, video_key
+from shared.storage import cache_key, job_key
 from shared.tables import Job
 from tasks.node import events, frame_store, ledger, storage
 
@@ -26,6 +26,6 @@ def remove(job: Job) -> None:
         storage().remove(cache_key(mark))
     with storage().videos_held(exclusive=True):
         if not is_needed(ledger(), job.video_sha256):
-            storage().remove(video_key(job.video_sha256))
+            storage().remove_video(job.video_sha256)
             frame_store().forget(job.video_sha256)
     events().forget(job.id)

@@ -15,10 +15,10 @@ from itertools import islice
 from pathlib import Path
 
 from shared.errors import Infrastructure
-from shared.listing import is_needed
+from shared.listing import is_needed, without_job
 from shared.log import logger
 from shared.settings import settings
-from shared.storage import VIDEOS, video_key
+from shared.storage import JOBS, VIDEOS
 from tasks.celery import app
 from tasks.node import frame_store, ledger, storage
 from tasks.retention import AT_ONCE, expire
@@ -36,7 +36,7 @@ def sweep() -> None:
     """Apply the retention, then clean uploads, storage and frame store."""
     old = _expire()
     uploads = _remove_all(_orphaned_uploads())
-    leftovers = _remove_all(_leftovers())
+    leftovers = _remove_all(_leftovers()) + _remove_all(_orphaned_jobs())
     videos = _orphaned_videos()
     frames = frame_store().sweep(lambda sha256: is_needed(ledger(), sha256))
     log.info("swept", jobs=old, uploads=uploads, leftovers=leftovers, videos=videos, frames=frames)
@@ -70,13 +70,20 @@ def _leftovers() -> Iterator[Path]:
             yield path
 
 
+def _orphaned_jobs() -> Iterator[Path]:
+    """Folders without a job: a task that ran while its job was deleted has made one anew."""
+    young_no_more = {path.name: path for path in (storage().folder / JOBS).glob("*") if _age(path) > LEFT_SECONDS}
+    for job_id in without_job(ledger(), tuple(young_no_more)):
+        yield young_no_more[job_id]
+
+
 def _orphaned_videos() -> int:
     """Remove videos that no job is on: somebody was killed between storing one and noting its job."""
     removed = 0
     with storage().videos_held(exclusive=True):
         for path in (storage().folder / VIDEOS).glob("??/*"):
             if not path.name.startswith(".") and _age(path) > LEFT_SECONDS and not is_needed(ledger(), path.name):
-                storage().remove(video_key(path.name))
+                storage().remove_video(path.name)
                 removed += 1
     return removed
 

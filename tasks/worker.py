@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 import redis
@@ -38,8 +37,12 @@ from tasks.child import (
     QUEUES,
     START,
     loaded_marks,
+    ready_mark,
     refusal,
+    refused,
     run_folder,
+    say_alive,
+    say_gone,
     unload_mark,
 )
 from tasks.loading import budget_mib, memory_bound_mib, show_devices
@@ -57,11 +60,6 @@ BAD_SETTINGS = 2  # what the command line ends with for bad input
 ANALYZER_OF = {task_name(name): name for name in analyzers()}
 
 log = logger(__name__)
-
-
-def ready_mark(worker: str) -> Path:
-    """The file that exists while a worker of that name takes tasks; its heartbeat keeps it young."""
-    return run_folder() / f"ready.{worker}"
 
 
 class WatchedRequest(Request):
@@ -124,6 +122,7 @@ def _set_up(instance: Any, **_: object) -> None:
     os.environ.update(OFFLINE)
     os.environ[QUEUES], os.environ[NAME] = ",".join(queues), instance.hostname
     os.environ[START] = new_id()
+    say_alive(instance.hostname)
     ready_mark(instance.hostname).unlink(missing_ok=True)  # of a worker of this name that was killed
     ledger().leave(instance.hostname, died_of="the end of its worker")
 
@@ -165,6 +164,7 @@ def _say_ready(sender: Any, **_: object) -> None:
 @signals.worker_shutdown.connect
 def _say_gone(sender: Any, **_: object) -> None:
     ready_mark(sender.hostname).unlink(missing_ok=True)
+    say_gone()
     try:
         ledger().leave(sender.hostname)
     except Infrastructure as error:  # the reconciler finds out by the silence
@@ -217,10 +217,8 @@ class PreloadGate(bootsteps.StartStopStep):
             return "models are loaded in child processes: leave the pool at prefork"
         children = cast("Any", parent.pool)._pool._pool  # noqa: SLF001
         codes = [child.exitcode for child in children if child.exitcode is not None]
-        if codes and refusal().exists():
-            return refusal().read_text(encoding="utf-8")
         if codes:
-            return cut_short(codes[0])
+            return refused() or cut_short(codes[0])
         return f"the models were not loaded within {settings().preload_seconds:.0f} s" if late else ""
 
     def terminate(self, parent: Any) -> None:

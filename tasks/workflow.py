@@ -61,7 +61,7 @@ def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
     if level == len(plan.levels):
         aggregate(job_id)
         return
-    names = plan.levels[level]
+    names = _known(plan.levels[level])
     if died_on_the_way:
         ledger().queue(job_id, names)
     waiting = names if died_on_the_way else ledger().claim(job_id, names)
@@ -91,7 +91,7 @@ def _begin_ready(job_id: str) -> None:
     for level, names in enumerate(plan.levels):
         if level <= job.level:
             continue
-        ready = [name for name in names if not unended.intersection(dependencies(analyzers()[name]))]
+        ready = [name for name in _known(names) if not unended.intersection(dependencies(analyzers()[name]))]
         for name in ledger().claim(job_id, ready):
             _at_its_end(_step(job, plan, name), _then(job, level)).apply_async()
 
@@ -99,7 +99,7 @@ def _begin_ready(job_id: str) -> None:
 def _step(job: Job, plan: Plan, name: str) -> Signature[Any]:
     """An analyzer's task; what only waits for it is begun at its end."""
     step = analysis(job, plan, name)
-    later = (other for names in plan.levels[job.level + 1 :] for other in names)
+    later = (other for names in plan.levels[job.level + 1 :] for other in _known(names))
     if any(name in dependencies(analyzers()[other]) for other in later):
         return _at_its_end(step, _control(begin_ready.si(job.id), job))
     return step
@@ -110,6 +110,11 @@ def _at_its_end(step: Signature[Any], then: Signature[Any]) -> Signature[Any]:
     step.link(then)
     step.link_error(then.clone())
     return step
+
+
+def _known(names: Sequence[str]) -> list[str]:
+    """Without those that this version has no analyzer for: the reconciler ends them."""
+    return [name for name in names if name in analyzers()]
 
 
 def _then(job: Job, level: int) -> Signature[Any]:

@@ -1,9 +1,9 @@
-"""Tests of face emotion: smoothing and spans on made probabilities, the network on drawn and on real faces."""
+"""Tests of face emotion: spans and distributions of made probabilities, the network on drawn and on real faces."""
 
 import numpy as np
 import pytest
 
-from tasks.analyzers.face_emotion import LABELS, SIDE, FaceEmotion, Samples, labelled, smoothed
+from tasks.analyzers.face_emotion import LABELS, SIDE, FaceEmotion, Samples, expressions, labelled, smoothed
 from tests.support.faces import black, drawn, face_at, found_faces, no_faces, still
 from tests.support.media import run
 from tests.support.models import loaded
@@ -65,6 +65,60 @@ def test_the_running_mean_is_centred():
     assert np.flatnonzero(smoothed(rows)[:, HAPPY]).tolist() == [2, 3, 4, 5, 6]
 
 
+def whole(samples):
+    """The distribution of a face with these samples."""
+    return expressions(face_at(samples.times, 0.5), samples)
+
+
+def test_a_distribution_is_the_mean_of_all_looks():
+    """Six happy looks and two sad ones: every class has its exact share, they sum to one, and the face is cited."""
+    item = whole(seen(*[HAPPY] * 6, *[SAD] * 2, sure=0.94))
+    assert item.shares.model_dump() == {
+        "angry": 0.01,
+        "disgust": 0.01,
+        "fear": 0.01,
+        "happy": pytest.approx(0.75 * 0.94 + 0.25 * 0.01, abs=1e-4),
+        "sad": pytest.approx(0.25 * 0.94 + 0.75 * 0.01, abs=1e-4),
+        "surprise": 0.01,
+        "neutral": 0.01,
+    }
+    assert sum(item.shares.model_dump().values()) == pytest.approx(1, abs=5e-4)
+    assert (item.looks, item.evidence) == (8, ("face_detection/faces/f1",))
+    assert (item.start, item.end) == (0.0, 2.0)
+
+
+def test_a_change_of_face_is_no_doubt():
+    """Half happy, half sad, the network sure at each look: two halves with the confidence of a look, not of a half."""
+    item = whole(seen(*[HAPPY] * 20, *[SAD] * 20, sure=1))
+    assert (item.shares.happy, item.shares.sad) == (0.5, 0.5)
+    assert item.confidence == pytest.approx((36 + 2 * 0.8 + 2 * 0.6) / 40, abs=1e-4)
+
+
+def test_flicker_is_doubt():
+    """Classes that change from look to look are noise: the running mean has no large probability anywhere."""
+    labels = [place % 7 for place in range(28)]
+    assert whole(seen(*labels, sure=1)).confidence < 0.25
+
+
+def test_the_mean_over_a_gap_does_not_run_on():
+    """Looks before and after a gap are smoothed apart: a face that changed while it was away leaves no doubt."""
+    samples = seen(*[HAPPY] * 4, *[SAD] * 4, sure=1)
+    samples.times[4:] = [t + 5 for t in samples.times[4:]]
+    assert whole(samples).confidence == 1
+
+
+def test_one_look_is_no_distribution():
+    """A face seen once, or never, has none, as it has no label."""
+    assert whole(seen(HAPPY, sure=1)) is None
+    assert expressions(face_at([0.0], 0.5), Samples()) is None
+
+
+def test_outputs_that_do_not_sum_to_one_are_scaled():
+    """A quantized network's outputs sum to almost one; the shares sum to one all the same."""
+    samples = Samples([0.0, 0.25], [np.full(7, 0.14)] * 2)
+    assert set(whole(samples).shares.model_dump().values()) == {0.1429}
+
+
 @pytest.fixture(scope="module")
 def emotion():
     return loaded(FaceEmotion())
@@ -87,24 +141,43 @@ def test_a_drawn_face_is_looked_at(emotion, tmp_path):
     assert run(emotion, video, tmp_path / "frames", faces, threshold=1).emotions.items == ()
 
 
+def test_an_unsure_distribution_is_not_told(emotion, tmp_path):
+    """A drawn face has one distribution that cites it; above the confidence that it has there is none."""
+    video = still(tmp_path / "face.mp4", drawn())
+    faces = found_faces(video, tmp_path / "frames")
+    (item,) = run(emotion, video, tmp_path / "frames", faces, confidence=0).distributions.items
+    assert item.evidence == ("face_detection/faces/f1",)
+    assert 2 <= item.looks <= 4
+    assert sum(item.shares.model_dump().values()) == pytest.approx(1, abs=5e-4)
+    assert item.confidence == pytest.approx(max(item.shares.model_dump().values()), abs=0.02)
+    assert item.confidence < 1
+    assert run(emotion, video, tmp_path / "frames", faces, confidence=1).distributions.items == ()
+
+
 def test_a_small_face_is_not_looked_at(emotion, tmp_path):
     """Eyes less than 20 pixels apart: no item, and the span is not analysed."""
     video = still(tmp_path / "small.mp4", drawn(radius=25))
     faces = found_faces(video, tmp_path / "frames")
     assert len(faces[1].faces.items) == 1
-    looked = run(emotion, video, tmp_path / "frames", faces, threshold=0)
-    assert (looked.emotions.items, looked.analysed) == ((), ())
+    looked = run(emotion, video, tmp_path / "frames", faces, threshold=0, confidence=0)
+    assert (looked.emotions.items, looked.distributions.items, looked.analysed) == ((), (), ())
 
 
 def test_nobody_feels_nothing(emotion, tmp_path):
     """A black video of one second is analysed and empty."""
     looked = run(emotion, black(tmp_path / "black.mp4"), tmp_path / "frames", no_faces())
-    assert (looked.emotions.items, looked.analysed) == ((), None)
+    assert (looked.emotions.items, looked.distributions.items, looked.analysed) == ((), (), None)
 
 
 @pytest.mark.parametrize(("name", "labels"), [("reel.mp4", {"neutral"}), ("trailer.mp4", {"surprise"})])
 def test_real_faces(emotion, tmp_path, name, labels):
-    """A calm man is neutral; of the trailer's faces only the two with wide eyes and open mouths get a label."""
+    """A calm man is neutral; of the trailer's faces only the two with wide eyes and open mouths get a label.
+
+    The same faces have a distribution, and that class has most of it.
+    """
     faces = found_faces(real_clip(name), tmp_path / "frames")
-    items = run(emotion, real_clip(name), tmp_path / "frames", faces).emotions.items
-    assert {item.label for item in items} == labels
+    found = run(emotion, real_clip(name), tmp_path / "frames", faces)
+    assert {item.label for item in found.emotions.items} == labels
+    assert {max(item.shares, key=lambda named: named[1])[0] for item in found.distributions.items} == labels
+    cited = [{item.evidence for item in track.items} for track in (found.emotions, found.distributions)]
+    assert cited[0] == cited[1]

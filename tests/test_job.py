@@ -10,8 +10,9 @@ import time
 import psutil
 import pytest
 
+from shared.storage import video_key
 from shared.tables import OPEN_STATES
-from tasks.node import ledger
+from tasks.node import ledger, storage
 from tests.support.jobs import openings, report, running, submit, wait
 from tests.support.moving import texture, write_video
 from tests.support.processes import eventually
@@ -43,6 +44,19 @@ def test_a_job_ends_with_its_tracks(stack, video):
     assert [one["status"] for one in document["analyzers"]] == ["ok", "ok"]
     values = {track["id"]: track["items"][0]["value"] for track in document["tracks"]}
     assert values == {"misbehaving/frames": 4, "dependent/frames": 4}
+
+
+def test_a_damaged_video_is_mended_by_handing_it_in_again(stack, video):
+    """With one byte of the stored video flipped the analyzer says so; the same file again is stored and analysed."""
+    sha256 = storage().add_video(video)
+    stored = storage().path(video_key(sha256))
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 1
+    stored.write_bytes(content)
+    damaged = report(wait(submit(video, "misbehaving", misbehaving={"decode": True})), "misbehaving")
+    assert (damaged["status"], damaged["error"]["code"]) == ("failed", "video_damaged")
+    assert "hand it in again" in damaged["error"]["message"]
+    assert wait(submit(video, "misbehaving", misbehaving={"decode": True}))["job"]["state"] == "completed"
 
 
 def test_the_log_names_job_and_analyzer(stack, video):

@@ -215,6 +215,24 @@ def test_a_damaged_video_is_refused(storage, elsewhere, clip):
     assert not [file for file in elsewhere.folder.rglob("*") if file.is_file()]
 
 
+def test_a_damaged_video_is_replaced_by_a_good_copy(storage, elsewhere, server, clip):
+    """An object that is shorter than the video, or that a host has found damaged, is mended by the next hand-in; a
+    host's own copy is thrown away and brought again.
+    """
+    sha256, content = storage.add_video(clip), clip.read_bytes()
+    for wrong in (content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
+        storage.write(video_key(sha256), wrong)
+        with pytest.raises(Infrastructure, match="hand the video in again"):
+            elsewhere.path(video_key(sha256))
+        storage.add_video(clip)
+        assert elsewhere.path(video_key(sha256)).read_bytes() == content
+        elsewhere.path(video_key(sha256)).write_bytes(b"a flipped copy")
+        elsewhere.note_damaged(sha256)
+        assert elsewhere.path(video_key(sha256)).read_bytes() == content
+        elsewhere.note_damaged(sha256)
+    assert names(server, storage) == [video_key(sha256)]
+
+
 def test_old_copies_make_room(bucket, tmp_path):
     """Above the limit the copies that were wanted longest ago go; those of the last hour stay; the bucket keeps all."""
     storage = ObjectStorage(tmp_path / "one", bucket, copies_bytes=250_000)

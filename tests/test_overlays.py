@@ -22,6 +22,7 @@ from shared.schema import (
     TrackedObject,
 )
 from tasks.analyzers.background_segmentation import PersonMask
+from tasks.analyzers.face_emotion import ExpressionShares, FaceExpressions
 from tests.support.moving import write_video
 
 GRAY = Image.new("RGB", (200, 100), (90, 90, 90))
@@ -105,3 +106,12 @@ def test_sheets_hold_every_moment_once(video):
     assert [first for first, _ in found] == [0.0, 2.0]
     assert [sheet.width for _, sheet in found] == [252, 252]
     assert found[0][1].height > found[1][1].height
+
+
+def test_a_distribution_is_said_by_its_largest_classes(video):
+    """Classes of a tenth or more, the largest first, as long as the face is there."""
+    shares = ExpressionShares(angry=0.05, disgust=0, fear=0.1, happy=0.2, sad=0.05, surprise=0, neutral=0.6)
+    face = FaceExpressions(id="d-f1", start=0, end=2, shares=shares, looks=8)
+    told = document(video, SegmentTrack(method="model", id="face_emotion/distributions", items=(face,)))
+    assert said(told, 1.0, 0.1) == ["face_emotion/distributions: neutral 0.60 happy 0.20 fear 0.10"]
+    assert said(told, 2.0, 0.1) == []

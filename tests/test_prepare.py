@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from shared.errors import Infrastructure
 from shared.schema import AnalyzerReport, MediaInfo, Outcome, StreamInfo
-from shared.storage import cache_key, outcome_key
+from shared.storage import cache_key, document_key, outcome_key
 from shared.tables import Job, new_id
 from tasks.aggregate import aggregate
 from tasks.inputs import stored_outcome
@@ -267,6 +268,72 @@ def test_what_shall_run_again_is_not_left_out():
     late = {"seconds": 60.0, "deadline": -5.0}
     assert decided(prepared(**late)[2])["eye_tracking"] == ("skipped", "deadline")
     assert "eye_tracking" not in decided(prepared(fresh=["eye_tracking"], **late)[2])
+
+
+def ended(job_id, name, tracks=()):
+    """End a run well, as its worker would; its report."""
+    report = AnalyzerReport(name=name, version=1, status="ok")
+    storage().write(outcome_key(job_id, name), Outcome(report=report, tracks=tracks).model_dump_json().encode())
+    ledger().begin(job_id, name, limit_seconds=9)
+    ledger().end(job_id, report, fingerprint="f" * 64)
+    return report
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"report": {"name"', b"[]", b'{"tracks": [{"id": "no/such"}]}'])
+def test_an_outcome_that_is_lost_is_said_and_the_job_ends(content):
+    """A stored outcome that is gone or cut short costs its analyzer alone: failed, retryable; the job closes."""
+    job_id, _, _ = prepared("cut_analysis", "audio_analysis")
+    ended(job_id, "cut_analysis")
+    ended(job_id, "audio_analysis")
+    path = storage().path(outcome_key(job_id, "cut_analysis"))
+    path.unlink() if content is None else path.write_bytes(content)
+    assert aggregate(job_id) == "completed_with_errors"
+    other, lost = json.loads(storage().read(document_key(job_id)))["analyzers"]
+    assert (other["status"], lost["error"]["code"], lost["error"]["retryable"]) == ("ok", "outcome_lost", True)
+    assert decided(ledger().runs(job_id))["cut_analysis"] == ("failed", "outcome_lost")
+    assert (path.read_bytes() if path.exists() else None) == content
+
+
+def test_a_lost_outcome_comes_back_from_the_cache():
+    """What the cache still has of a lost outcome is in the document, and stored anew."""
+    job_id, _, _ = prepared("cut_analysis")
+    report = ended(job_id, "cut_analysis")
+    storage().copy(outcome_key(job_id, "cut_analysis"), cache_key("f" * 64))
+    storage().remove(outcome_key(job_id, "cut_analysis"))
+    assert aggregate(job_id) == "completed"
+    assert stored_outcome(storage(), job_id, "cut_analysis").report == report
+
+
+def test_a_storage_that_does_not_answer_is_waited_for(monkeypatch):
+    """An outcome that cannot be read just now is not given up while the job has time; at its deadline it is."""
+    job_id, _, _ = prepared("cut_analysis")
+    ended(job_id, "cut_analysis")
+    outcome = storage().path(outcome_key(job_id, "cut_analysis"))
+    outcome.unlink()
+    outcome.mkdir()  # reading says EISDIR: a trouble that is not "not found"
+    with pytest.raises(Infrastructure):
+        aggregate(job_id)
+    assert ledger().job(job_id).state == "running"
+    monkeypatch.setattr(Job, "remaining_seconds", -1.0)
+    storage().path(cache_key("f" * 64)).mkdir(parents=True)  # nor can the cache be read
+    assert aggregate(job_id) == "completed_with_errors"
+
+
+def test_an_analyzer_that_this_version_lacks_ends_with_a_code():
+    """A job of an older version names an analyzer that is gone: said in the document, and what it had found is kept."""
+    open_, found = a_job("cut_analysis", "retired_analyzer"), a_job("cut_analysis", "retired_analyzer")
+    for job in (open_, found):
+        prepare(job.id)
+        ended(job.id, "cut_analysis")
+    ended(found.id, "retired_analyzer")
+    never = a_job("retired_analyzer")
+    for job in (open_, found, never):
+        assert aggregate(job.id) == "completed_with_errors"
+        reports = json.loads(storage().read(document_key(job.id)))["analyzers"]
+        gone = next(one for one in reports if one["name"] == "retired_analyzer")
+        assert (gone["status"], gone["error"]["code"]) == ("unavailable", "unknown_analyzer")
+    assert storage().exists(outcome_key(found.id, "retired_analyzer"))
+    assert ledger().run(found.id, "retired_analyzer").status == "ok"
 
 
 def test_a_broker_that_is_gone_costs_no_time():

@@ -3,15 +3,20 @@
 import signal
 
 import pytest
+from celery.canvas import Signature
 
 import tasks.reconcile
+from shared.settings import settings
 from tasks.celery import app
 from tasks.holding import BEAT_SECONDS, SILENT_SECONDS
 from tasks.node import events, ledger
-from tasks.reconcile import PATIENCE_SECONDS, Watch
+from tasks.prepare import prepare
+from tasks.reconcile import PATIENCE_SECONDS, Watch, reconcile
 from tests.support.jobs import report, running, submit, wait
 from tests.support.moving import texture, write_video
+from tests.support.node import node
 from tests.support.processes import eventually
+from tests.test_prepare import a_job
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,41 @@ def test_a_killed_pass_is_counted(stack, video, tmp_path):
     run = ledger().run(document["job"]["id"], "misbehaving")
     assert (run.deaths, run.died_of, run.status) == (1, "SIGKILL", "ok")
     assert document["job"]["decode_passes"] == run.decode_passes >= 1
+
+
+def test_one_job_that_cannot_be_looked_at_stops_no_other(tmp_path, monkeypatch):
+    """Whatever one job's look raises, the jobs after it are closed at their deadline, and it is told with its trace."""
+    with node(tmp_path / "data"):
+        broken, fine = a_job("cut_analysis", deadline=-2.0), a_job("cut_analysis", deadline=-1.0)
+        close, told = tasks.reconcile.aggregate, []
+
+        def aggregate(job_id):
+            if job_id == broken.id:
+                raise KeyError("a bug")
+            return close(job_id)
+
+        monkeypatch.setattr(tasks.reconcile, "aggregate", aggregate)
+        monkeypatch.setattr(tasks.reconcile, "broker_since", lambda: 0.0)
+        monkeypatch.setattr(tasks.reconcile.log, "exception", lambda event, **given: told.append((event, given["job"])))
+        reconcile()
+        assert ledger().job(fine.id).state == "completed_with_errors"
+        assert told == [("job_not_reconciled", broken.id)]
+
+
+def test_a_run_of_an_analyzer_that_is_gone_is_ended(tmp_path, monkeypatch):
+    """After an upgrade that dropped an analyzer, the reconciler ends its open run with a code; the others go on."""
+    queued = []
+    monkeypatch.setattr(tasks.reconcile, "broker_since", lambda: 0.0)
+    with node(tmp_path / "data"):
+        job = a_job("cut_analysis", "retired_analyzer", deployment=settings().deployment)
+        prepare(job.id)
+        monkeypatch.setattr(tasks.reconcile.advance, "si", lambda *given: queued.append(given) or Signature("nothing"))
+        monkeypatch.setattr(Signature, "apply_async", lambda *_, **__: None)
+        reconcile()
+        runs = ledger().runs(job.id)
+        assert (runs["retired_analyzer"].status, runs["cut_analysis"].status) == ("unavailable", None)
+        assert runs["retired_analyzer"].outcome.error.code == "unknown_analyzer"
+        assert queued == [(job.id, 0)]
 
 
 def test_patience_doubles(monkeypatch):

@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import psutil
 import pytest
 
 from services.cli import BAD_INPUT, INFRASTRUCTURE
+from services.server import SOCKETS_LOCK, _socket_folder
 from shared.keys import Keys
 from shared.ledger import Ledger
+from shared.locks import FileLock
 from tests.support.api import Client, free_port
 from tests.support.moving import texture, write_video
 from tests.support.processes import alive, eventually
@@ -138,6 +142,23 @@ def brokers(process):
         children = psutil.Process(process.pid).children(recursive=True)
         return [one.pid for one in children if one.name() in BROKERS and one.status() != psutil.STATUS_ZOMBIE]
     return []
+
+
+def test_a_killed_services_sockets_go_at_the_next_start(tmp_path, monkeypatch):
+    """The folder of a service that was killed is removed; one that is held, is new or is something else stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, held, new, other = folders = [tmp_path / f"reelgraph-{name}" for name in ("left", "held", "new", "other")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / ("video.mp4" if folder == other else SOCKETS_LOCK)).touch()
+        long_ago = time.time() - (0 if folder == new else 9000)
+        os.utime(folder, (long_ago, long_ago))
+    with FileLock(held / SOCKETS_LOCK) as lock:
+        assert lock.take()
+        with _socket_folder() as own:
+            assert sorted(path for path in tmp_path.iterdir() if path.is_dir()) == sorted([held, new, other, own])
+    assert not own.exists()
+    assert not left.exists()
 
 
 def test_other_addresses_need_a_key(tmp_path):

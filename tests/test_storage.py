@@ -1,5 +1,6 @@
 """Tests of the storage: keys stay inside, writes are whole or not there, a full disk is an error in a sentence."""
 
+import contextlib
 import errno
 import hashlib
 import multiprocessing
@@ -12,8 +13,11 @@ import threading
 
 import pytest
 
+import tasks.child
+from services.api.parts import Parts
 from shared.errors import BadInput, Infrastructure
 from shared.storage import Storage, video_key
+from tasks.child import PRELOAD_FAILED, START
 
 
 @pytest.fixture
@@ -43,6 +47,17 @@ def without_links(monkeypatch, number):
         raise OSError(number, "no links here")
 
     monkeypatch.setattr(os, "link", refused)
+
+
+def fill(path):
+    """Take all that is free of a disk."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def fail_to_go_on(code):
+    raise SystemExit(code)
 
 
 def fail_to_flush(_descriptor):
@@ -110,6 +125,33 @@ def test_a_video_is_stored_once_under_its_hash(storage, tmp_path):
     assert storage.add_video(shutil.copy(source, tmp_path / "again.mp4")) == sha256
     assert (stored.stat().st_ino, stored.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert files(storage) == [video_key(sha256)]
+
+
+def handed_in(storage, content):
+    """Store a video as a request does."""
+    arrived = storage.incoming() / "form.part"
+    arrived.write_bytes(content)
+    storage.adopt(arrived, hashlib.sha256(content).hexdigest())
+
+
+def test_a_damaged_video_is_replaced_by_a_good_copy(storage, tmp_path):
+    """A stored video that was cut short, or in which a pass has found other bytes, is mended by the next hand-in."""
+    source, content = tmp_path / "clip.mp4", os.urandom(3000)
+    source.write_bytes(content)
+    sha256 = storage.add_video(source)
+    stored = storage.path(video_key(sha256))
+    for again in (lambda: handed_in(storage, content), lambda: storage.add_video(source)):
+        stored.write_bytes(content[:2000])
+        again()
+        assert stored.read_bytes() == content
+        stored.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        storage.note_damaged(sha256)
+        again()
+        assert stored.read_bytes() == content
+        assert files(storage) == [video_key(sha256)]
+    storage.note_damaged(sha256)
+    storage.remove_video(sha256)
+    assert files(storage) == []
 
 
 def test_a_video_that_changes_meanwhile_is_refused(storage, tmp_path, monkeypatch):
@@ -214,6 +256,28 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(tiny_disk, tmp_path):
     assert files(storage) == ["blob"]
     assert storage.read("blob") == b"whole"
     storage.write("blob", b"other")
+
+
+def test_a_full_disk_keeps_nothing_half(tiny_disk, monkeypatch):
+    """With no byte free, readiness, a new upload and a worker's child that gives up leave no file behind."""
+    storage, parts = Storage(tiny_disk / "storage"), Parts(tiny_disk / "storage" / "incoming")
+    run = tiny_disk / "run"
+    run.mkdir()
+    storage.incoming()
+    fill(tiny_disk / "filler")
+    monkeypatch.setenv(START, "this-start")
+    monkeypatch.setattr(tasks.child, "run_folder", lambda: run)
+    monkeypatch.setattr(os, "_exit", fail_to_go_on)
+    with pytest.raises(OSError, match="No space"):
+        storage.check()
+    with pytest.raises(Infrastructure, match="is full"):
+        parts.create(length=9, name="clip.mp4", owner=None, metadata="m" * 4096)
+    with pytest.raises(SystemExit) as ended:
+        tasks.child._refuse("the disk is full")
+    assert ended.value.code == PRELOAD_FAILED
+    assert tasks.child.refused() == ""
+    assert [path.name for path in tiny_disk.rglob("*") if path.is_file()] == ["filler"]
+    assert not list(storage.incoming().iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):

@@ -106,6 +106,18 @@ def test_what_killed_processes_left_goes():
     assert all(path.exists() for path in (*young, document))
 
 
+def test_a_folder_whose_job_is_deleted_goes():
+    """What a task made anew of a deleted job's folder goes once it is old; a young one and those of jobs stay."""
+    job = a_job(stored("a" * 64), finished_at=time.time())
+    folders = {name: storage().folder / "jobs" / name for name in (job, "deleted", "young")}
+    for name, folder in folders.items():
+        (folder / "outcomes").mkdir(parents=True)
+        for path in (folder / "outcomes", folder) if name != "young" else ():
+            os.utime(path, (LONG_AGO, LONG_AGO))
+    sweep()
+    assert {name for name, folder in folders.items() if folder.exists()} == {job, "young"}
+
+
 def test_frames_that_nobody_needs_go():
     """Frames of a video without a job go, unless somebody reads them; those of a job stay."""
     needed, unknown, read = stored("a" * 64), "b" * 64, "c" * 64

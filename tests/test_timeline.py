@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.exports.timeline import MAX_ROWS, Axis, Lane, timeline
 from services.exports.words import details
-from shared.schema import BaseTrack, Event, EventTrack, LabelledSegment, SegmentTrack, SeriesTrack
+from shared.schema import BaseTrack, Event, EventTrack, Frozen, LabelledSegment, Segment, SegmentTrack, SeriesTrack
 from tests.support.document import sample_document
 
 
@@ -131,3 +131,17 @@ def test_a_long_list_is_counted():
     item = Measured(id="m1", start=0, end=1, label="x", values=(1, 2, 3))
     assert details(item) == ("values: [1, 2, 3]",)
     assert details(item.model_copy(update={"values": tuple(range(600))})) == ("values: 600 values",)
+
+
+def test_a_distribution_is_said_class_by_class():
+    """Named values of an item are said by their names, none left out."""
+
+    class Shares(Frozen):
+        happy: float
+        not_sure: float
+
+    class Mixed(Segment):
+        shares: Shares
+
+    item = Mixed(id="m1", start=0, end=1, shares=Shares(happy=0.75, not_sure=0))
+    assert details(item) == ("shares: happy 0.75, not sure 0.0",)

@@ -19,17 +19,20 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from celery.concurrency.prefork import TaskPool
 from celery.worker import state
 
 from services.leash import start
 from shared.groups import node_name
 from shared.settings import settings
 from tasks.celery import app
+from tasks.child import START, _alive, ready_mark, refusal, say_alive, say_gone
 from tasks.node import ledger
 from tasks.registry import analyzers, task_name
-from tasks.worker import held_tags, ready_mark
+from tasks.worker import PreloadGate, held_tags
 from tests.support.jobs import report, running, submit, wait
 from tests.support.moving import texture, write_video
+from tests.support.node import node as local_node
 from tests.support.processes import eventually
 
 VISIBILITY_SECONDS = 2
@@ -140,6 +143,39 @@ def test_a_worker_that_cannot_load_ends(stack, video, end):
         assert ledger().runs(job.id)["misbehaving"].attempts == 0
     ledger().cancel(job.id)
     broker().delete("light", *(f"light:{number}" for number in range(10)))
+
+
+def test_an_empty_refusal_is_no_reason_to_wait(tmp_path, monkeypatch):
+    """A child that ended and, its disk being full, left an empty word: the worker ends with its exit code."""
+    monkeypatch.setenv(START, "this-start")
+    pool = TaskPool(1)
+    pool._pool = SimpleNamespace(_pool=[SimpleNamespace(exitcode=70)])
+    with local_node(tmp_path / "data"):
+        refusal().parent.mkdir(parents=True)
+        refusal().touch()
+        reason = PreloadGate._hopeless(SimpleNamespace(pool=pool), late=False)
+    assert reason == "a child ended with exit code 70 while it loaded the models"
+
+
+def test_marks_of_killed_workers_go_at_the_next_start(tmp_path, monkeypatch):
+    """The marks of a worker that was killed are removed by the next one that starts; those of one that lives stay."""
+
+    def starts(start, name):
+        monkeypatch.setenv(START, start)
+        say_alive(name)
+        for mark in (refusal(), refusal().with_name(f"loaded.{start}.7"), ready_mark(name)):
+            mark.touch()
+
+    with local_node(tmp_path / "data"):
+        starts("dead", "control@old")
+        _alive.pop().release()
+        starts("living", "control@new")
+        kept = {"alive.living", "refused.living", "loaded.living.7", "ready.control@new"}
+        assert {path.name for path in refusal().parent.iterdir()} == kept
+        starts("later", "vision@new")
+        assert {path.name for path in refusal().parent.iterdir()} > kept
+        say_gone()
+        assert not list(refusal().parent.glob("alive.*"))
 
 
 def test_a_worker_may_be_stopped_while_it_loads(stack):

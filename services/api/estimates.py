@@ -14,7 +14,7 @@ from shared.settings import settings
 from shared.tables import Job, Run
 from tasks.node import ledger
 from tasks.plan import refused
-from tasks.registry import AnyAnalyzer, analyzers, select
+from tasks.registry import AnyAnalyzer, analyzers, asked_for
 
 KEPT_SECONDS = 10.0
 
@@ -97,7 +97,7 @@ def _remaining(job: Job, runs: Mapping[str, Run]) -> tuple[float, ...] | None:
 def _to_run(job: Job, runs: Mapping[str, Run]) -> tuple[str, ...]:
     if runs:
         return tuple(name for name, run in runs.items() if run.status is None)
-    return tuple(analyzer.name for analyzer in _expected(job, select(job.requested or None)))
+    return tuple(analyzer.name for analyzer in _expected(job, asked_for(job.requested)))
 
 
 def _expected(job: Job, chosen: Iterable[AnyAnalyzer]) -> Iterable[AnyAnalyzer]:

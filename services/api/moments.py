@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Literal, cast
 
@@ -22,9 +22,10 @@ from shared.schema import (
     Status,
     TrackedObject,
 )
-from shared.tables import OPEN_STATES, Job
-from tasks.inputs import stored_outcome
+from shared.tables import OPEN_STATES, Job, Run
+from tasks.inputs import outcome_of
 from tasks.node import ledger, storage
+from tasks.registry import analyzers
 
 Kind = Literal["segment", "event", "object", "series", "scalar"]
 KINDS: tuple[Kind, ...] = ("segment", "event", "object", "series")
@@ -91,15 +92,18 @@ def _outcomes(job: Job) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
     if job.state not in OPEN_STATES:
         return _ended(job.id, job.finished_at), ()
     runs = ledger().runs(job.id)
-    done = tuple(
-        stored_outcome(storage(), job.id, name) for name, run in sorted(runs.items()) if run.status is not None
-    )
-    return done, tuple(sorted(name for name, run in runs.items() if run.status is None))
+    done = (run for _, run in sorted(runs.items()) if run.status is not None)
+    return tuple(_readable(done)), tuple(sorted(name for name, run in runs.items() if run.status is None))
 
 
 @lru_cache(maxsize=4)
 def _ended(job_id: str, _finished_at: float | None) -> tuple[Outcome, ...]:
-    return tuple(stored_outcome(storage(), job_id, name) for name in sorted(ledger().runs(job_id)))
+    return tuple(_readable(run for _, run in sorted(ledger().runs(job_id).items())))
+
+
+def _readable(runs: Iterable[Run]) -> Iterator[Outcome]:
+    """The outcomes of ended runs, but for those with tracks of analyzers that this version does not have."""
+    return (outcome_of(storage(), run) for run in runs if run.analyzer in analyzers() or not run.has_result)
 
 
 def _said(outcome: Outcome, start: float, end: float, within: float, kinds: frozenset[Kind]) -> AnalyzerExcerpt:

@@ -68,6 +68,7 @@ class Parts:
             self.data(part).touch()
             (self._folder(part.id) / PROMISE).write_text(part.model_dump_json(), encoding="utf-8")
         except OSError as error:
+            self.remove(part)
             raise disk_trouble(error, self._folder(part.id)) from error
         return part
 

@@ -12,11 +12,11 @@ from services.api.documentation import DOCUMENT, OUTCOME, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
 from services.api.moments import KINDS, Excerpt, Kind, excerpt
 from shared.errors import BadInput
-from shared.schema import Frozen
+from shared.schema import Frozen, Outcome
 from shared.storage import document_key, outcome_key
 from shared.tables import OPEN_STATES, Job
 from tasks.node import ledger, storage
-from tasks.registry import select
+from tasks.registry import asked_for
 
 api = blueprint("results", __name__, TAG_RESULTS, url_prefix="/v1/jobs")
 
@@ -75,12 +75,14 @@ def outcome(path: AnalyzerPath) -> Response:
     """What one analyzer of a job found, as soon as it has ended."""
     job = visible_job(path.job_id)
     run = ledger().runs(job.id).get(path.name)
-    if run is None and job.state == "queued" and path.name in {one.name for one in select(job.requested or None)}:
+    if run is None and job.state == "queued" and path.name in {one.name for one in asked_for(job.requested)}:
         raise BadInput(f"{path.name} has not begun: job {job.id} is not planned yet", code="analyzer_open")
     if run is None:
         raise BadInput(f"job {job.id} has no analyzer {path.name}", code="unknown_outcome")
     if run.status is None:
         raise BadInput(f"{path.name} has not ended", code="analyzer_open")
+    if not run.has_result:
+        return Response(Outcome(report=run.outcome).model_dump_json(), mimetype="application/json")
     return _stored(outcome_key(job.id, path.name), job)
 
 

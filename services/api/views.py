@@ -12,7 +12,7 @@ from shared.listing import ahead_of
 from shared.schema import AnalyzerReport, JobState, MediaInfo
 from shared.tables import OPEN_STATES, Job, Run
 from tasks.node import ledger
-from tasks.registry import select
+from tasks.registry import asked_for
 
 
 def summary(job: Job) -> JobSummary:
@@ -49,7 +49,7 @@ def view(job: Job) -> JobView:
 
 def _states(job: Job, runs: Mapping[str, Run]) -> tuple[AnalyzerState, ...]:
     if not runs:
-        return tuple(AnalyzerState(name=one.name, status="queued") for one in select(job.requested or None))
+        return tuple(AnalyzerState(name=one.name, status="queued") for one in asked_for(job.requested))
     return tuple(_state(run) for _, run in sorted(runs.items()))
 
 

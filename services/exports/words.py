@@ -78,6 +78,8 @@ def details(item: Item) -> tuple[str, ...]:
 def _value(field: str, value: object) -> object:
     if isinstance(value, list) and len(value) > MOST_SAID:
         return f"{len(value)} values"
+    if isinstance(value, dict):
+        return ", ".join(f"{plain(name)} {part}" for name, part in value.items())
     return plain(str(value)) if field in _HEADLINES else value
 
 

@@ -23,6 +23,7 @@ from shared.schema import (
 from tasks.analyzers.age_estimation import ApparentAge
 from tasks.analyzers.background_segmentation import Background
 from tasks.analyzers.composition_analysis import ShotComposition
+from tasks.analyzers.face_emotion import FaceExpressions
 from tasks.analyzers.speech_flow import StressedWord
 from tasks.findings.view import Finding
 
@@ -35,6 +36,8 @@ SERIES = frozenset(
     }
 )
 """Series whose value is written; the others would be numbers that no eye can judge."""
+LEAST_SHARE = 0.1
+"""Classes of a distribution with less are not written."""
 
 
 def said(document: Document, t: float, within: float) -> list[str]:
@@ -72,6 +75,9 @@ def _named(one: Item) -> str:
             words = f"{one.type}: {one.message}"
         case ApparentAge():
             words = f"{one.years:.0f} ({one.low:.0f}-{one.high:.0f}), {one.looks} looks"
+        case FaceExpressions():
+            shares = sorted(one.shares, key=lambda named: -named[1])
+            words = " ".join(f"{label} {share:.2f}" for label, share in shares if share >= LEAST_SHARE)
         case Background():
             words = f"{one.colour} detail {one.detail_ratio} blur {one.blur}"
         case ShotComposition():

@@ -10,7 +10,7 @@ import pytest
 
 from services.api.problems import CODE_OF_STATUS, STATUS_OF_CODE
 from services.api.wsgi_server import REFUSALS
-from shared.storage import cache_key, job_key, video_key
+from shared.storage import cache_key, document_key, job_key, video_key
 from tasks.node import ledger, storage
 from tests.support.api import BOUNDARY
 from tests.support.project import ROOT
@@ -159,6 +159,18 @@ def test_cancelling_ends_a_job_within_two_seconds(api, video):
     assert (answer.status, answer.json["state"], answer.json["progress"]) == (200, "cancelled", 0.0)
     assert api.call("POST", f"/v1/jobs/{job_id}/cancel").json["state"] == "cancelled"
     assert api.get(f"/v1/jobs/{job_id}/result").json["job"]["state"] == "cancelled"
+
+
+def test_a_cancel_is_kept_where_the_job_cannot_be_closed_at_once(api, video):
+    """With the document's place taken, cancelling is answered 200; the job is closed as soon as it can be."""
+    job_id = api.hand_in(video, analyzers="misbehaving", options=SLOW).json["id"]
+    begun(api, job_id)
+    place = storage().path(document_key(job_id))
+    place.mkdir(parents=True)
+    answer = api.call("POST", f"/v1/jobs/{job_id}/cancel")
+    assert (answer.status, answer.json["state"], answer.json["cancel_requested"]) == (200, "running", True)
+    place.rmdir()
+    assert api.wait(job_id)["state"] == "cancelled"
 
 
 def test_a_cancelled_analyzer_makes_room_within_two_seconds(api, video):

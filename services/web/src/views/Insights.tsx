@@ -1,6 +1,6 @@
 import { address } from "../api/client";
 import type { Followed, ScalarTrack, Track, TrackOf } from "../api/types";
-import { covered, headline, size, trackName, when } from "../document/items";
+import { covered, headline, mixture, size, trackName, when } from "../document/items";
 import { groupOf } from "../state/catalogue";
 import { useWorkspace, type Workspace } from "../state/workspace";
 import { clock, lasting, measure, number, plain, title } from "../text/words";
@@ -86,6 +86,7 @@ function Faces() {
   const workspace = useWorkspace();
   const faces = workspace.track("face_detection/faces");
   const [ages, moods] = [workspace.track("age_estimation/ages"), workspace.track("face_emotion/emotions")];
+  const mixtures = workspace.track("face_emotion/distributions");
   if (!faces || faces.items.length === 0) return null;
   const cites = (face: string) => (item: { evidence: readonly string[] }) =>
     item.evidence.includes(`face_detection/faces/${face}`);
@@ -95,6 +96,7 @@ function Faces() {
       <ul class="faces">
         {faces.items.map((face) => {
           const [age, mood] = [ages?.items.find(cites(face.id)), moods?.items.find(cites(face.id))];
+          const mixed = mixtures?.items.find(cites(face.id));
           return (
             <li key={face.id}>
               <button onClick={() => workspace.go(face.start, `face_detection/faces/${face.id}`)}>
@@ -102,7 +104,8 @@ function Faces() {
                 <span>
                   <b>{face.id}</b> <Seen items={[face]} />
                   {age && <span class="soft small">about {Math.round(age.years)} years by the looks</span>}
-                  {mood && <span class="soft small">{plain(mood.label)}</span>}
+                  {mixed && <span class="soft small">{mixture(mixed.shares)}</span>}
+                  {mood && !mixed && <span class="soft small">{plain(mood.label)}</span>}
                 </span>
                 <Presence spans={[[face.start, face.end]]} />
               </button>
