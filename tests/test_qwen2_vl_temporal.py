@@ -11,11 +11,17 @@ from tasks.engines.descriptions import Clip, evened, metadata
 
 
 class Pictures:
-    """Media with nothing but frames, 4 a second unless told otherwise; every pixel holds the frame's number."""
+    """Media with nothing but frames, 4 a second unless told otherwise; every pixel holds the frame's number.
+
+    The last one is shown until `seconds`.
+    """
 
     def __init__(self, count: int, *, every: float = 1 / FPS, seconds: float = 0.0) -> None:
         self.count, self.every = count, every
         self.info = SimpleNamespace(duration_seconds=seconds or count * every)
+
+    def shown(self, need):
+        return ((0.0, self.info.duration_seconds),)
 
     def frames(self, need, *, batch=16):
         for first in range(0, self.count, batch):
@@ -51,7 +57,7 @@ def test_a_slow_video_has_a_segment_each_second():
 
 
 def test_a_rest_without_frames_is_no_segment():
-    """A few hundredths of sound after the last picture are not described as a second of video."""
+    """A few hundredths for which the last picture is held are not described as a second of video."""
     assert [start for start, _ in clips_of(Pictures(8, seconds=2.05), 1.0, 4)] == [0, 1]
     assert [start for start, _ in clips_of(Pictures(8, seconds=2.4), 1.0, 4)] == [0, 1, 2]
 

@@ -269,8 +269,8 @@ def test_slow_uploads_of_one_key_leave_threads_for_all_else(stack, video):
             connections.append(connection)
         quick = api.with_key(two)
         with ThreadPoolExecutor(SLOW_OF_ONE - 4) as pool:
-            answers = list(pool.map(lambda _: quick.hand_in(video, analyzers="misbehaving").status, range(40)))
-        assert answers == [202] * 40
+            answers = list(pool.map(lambda _: quick.hand_in(video, analyzers="misbehaving"), range(40)))
+        assert [one.status for one in answers] == [202] * 40, answers[0].body
         held = PROCESSES * SLOW_OF_ONE
         give_up = time.monotonic() + 60
         while len(waiting := [one for one in connections if b"too_many_uploads" not in said(one)]) > held:
