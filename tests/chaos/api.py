@@ -31,6 +31,7 @@ def api_killed(site: Site, load: Load) -> list[str]:
     def slowly() -> Iterator[bytes]:
         yield video[half : half + 1000]
         site.kill_api()
+        load.over()
         yield video[half + 1000 :]
 
     rest_of_it = str(len(video) - half)

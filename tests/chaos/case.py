@@ -29,7 +29,12 @@ class Case:
     behaviour: dict[str, object] | None = None
     analyzers: tuple[str, ...] = ANALYZERS
     events_kept: bool = True
-    clock_kept: bool = True
-    """False: the times in the ledger say nothing of what had to happen until when."""
+    """False: a broker that is broken, or a process that is killed before it tells, may lose events."""
+    handed_on: bool = False
+    """A run may begin again although no process died in it."""
+    lasts: bool = False
+    """The fault is there until all jobs have ended: there is no time after it."""
+    alone: bool = False
+    """Among others it waits for their end and has jobs of its own: what it asks for they would disturb."""
     recovery_seconds: float = 90.0
     """The last job must have ended so long after the fault was over."""

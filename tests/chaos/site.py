@@ -19,7 +19,9 @@ from services.broker import find_server
 from services.leash import Leashed, start
 from services.server import start_web
 from services.stack import LocalWorker, Stack, local_stack
+from shared.groups import worker_of
 from shared.settings import settings, use
+from tasks.node import ledger
 from tests.chaos.network import BROKER, Network, network
 from tests.support.api import Client, free_port
 from tests.support.jobs import PROBE
@@ -111,6 +113,17 @@ class Site:
     def any_worker(self) -> LocalWorker:
         """One of those that analyse."""
         return self.worker(self.rng.choice(ANALYSING))
+
+    def holder(self, *among: str) -> LocalWorker:
+        """A worker of these, or of those that analyse, that holds a run now. Raises AssertionError when none does."""
+        wanted, found = among or ANALYSING, list[str]()
+
+        def look() -> bool:
+            found[:] = [name for run, _ in ledger().held() if (name := worker_of(str(run.holder))) in wanted]
+            return bool(found)
+
+        assert eventually(look, 60), f"none of {', '.join(wanted)} held a run for a minute"
+        return self.worker(found[0])
 
     def pool(self, worker: LocalWorker) -> list[psutil.Process]:
         """Its pool processes."""

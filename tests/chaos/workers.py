@@ -13,6 +13,7 @@ import psutil
 
 from services.stack import LocalWorker
 from shared.groups import worker_of
+from shared.tables import Run
 from tasks.node import ledger
 from tests.chaos.case import Break, Skip
 from tests.chaos.load import ANALYZERS, Load, breaks, clip, digests, hand_in, wait_all
@@ -20,6 +21,12 @@ from tests.chaos.site import ANALYSING, Site
 from tests.support.processes import eventually
 
 STEP_SECONDS = 3600
+QUIT_SECONDS = 3
+"""After SIGQUIT a worker hands on what it works on (`worker_soft_shutdown_timeout`)."""
+SLOW_SECONDS = 10.0
+"""The slow worker takes so long to load."""
+DUE_SECONDS = 20.0
+"""The deadline of a job with an analyzer that hangs: time for all its others."""
 
 
 def child_dies(number: signal.Signals) -> Break:
@@ -53,43 +60,75 @@ def worker_killed(site: Site, load: Load) -> None:
         site.signal(site.any_worker(), signal.SIGKILL, children=True)
 
 
-def worker_told_to_stop(number: signal.Signals) -> Break:
-    """Tell two workers to stop: SIGTERM lets the task that runs come to its end, SIGQUIT hands it on after 3 s."""
+def worker_told_to_stop(site: Site, load: Load) -> list[str]:
+    """SIGTERM two workers, each in the middle of a run: what they work on comes to its end there."""
+    left = list(ANALYSING)
+    for _ in range(2):
+        site.after(0.3, 2.0)
+        worker = site.holder(*left)
+        left.remove(worker.name)
+        breaks(load)
+        site.signal(worker, signal.SIGTERM)
+    load.over()
+    wait_all(load, 90)
+    runs = [run for job in load.jobs for run in ledger().runs(job).values()]
+    return [f"{run.job_id}: {run.analyzer} was begun {run.attempts} times" for run in runs if run.attempts > 1]
 
-    def case(site: Site, load: Load) -> list[str]:
-        for name in site.rng.sample(ANALYSING, 2):
-            site.after(0.3, 2.0)
-            breaks(load)
-            site.signal(site.worker(name), number)
-        wait_all(load, 90)
-        runs = [run for job in load.jobs for run in ledger().runs(job).values()]
-        again = [f"{run.job_id}: {run.analyzer} was begun {run.attempts} times" for run in runs if run.attempts > 1]
-        return again if number == signal.SIGTERM else []
 
-    return case
+def worker_told_to_quit(site: Site, load: Load) -> list[str]:
+    """SIGQUIT two workers, each in the middle of a run that outlasts its 3 s: others take these up."""
+    longer: dict[str, dict[str, object]] = {"misbehaving": {"sleep": QUIT_SECONDS + 7}}
+    long = [hand_in(site, clip(site, 80 + number), ("misbehaving",), longer, priority=0) for number in range(2)]
+    load.jobs += long
+
+    def held() -> bool:
+        runs = [ledger().runs(job).get("misbehaving") for job in long]
+        return all(run is not None and run.holder for run in runs)
+
+    assert eventually(held, 60), "nobody began what the workers shall be stopped in"
+    before = {job: ledger().run(job, "misbehaving") for job in long}
+    for run in before.values():
+        breaks(load)
+        site.signal(site.worker(worker_of(str(run.holder))), signal.SIGQUIT)
+        site.after(0.0, 2.0)
+    load.over()
+    wait_all(load, 90)
+    after = {job: ledger().run(job, "misbehaving") for job in long}
+    return [f"{job}: its run was not handed on" for job in long if after[job].attempts == before[job].attempts]
 
 
 def worker_frozen(site: Site, load: Load) -> list[str]:
     """Stop a worker that holds a run, parent and child, for 30 s; then let it go on, when its run is another's."""
-    worker = holder(site)
+    worker = site.holder()
     breaks(load)
     site.signal(worker, signal.SIGSTOP, children=True)
-    time.sleep(30)
-    wait_all(load, 60)
+    load.over()  # what it held waits from here on
+    goes_on = time.monotonic() + 30
+    wait_all(load, 90)
+    time.sleep(max(0.0, goes_on - time.monotonic()))
     before = digests(site, load)
     site.signal(worker, signal.SIGCONT, children=True)
     time.sleep(8)
     return [] if digests(site, load) == before else ["a document changed after its job had ended"]
 
 
-def holder(site: Site) -> LocalWorker:
-    """The worker that holds some run now. Raises AssertionError when none does for a minute."""
-
-    def find() -> list[str]:
-        return [worker_of(str(run.holder)) for run, _ in ledger().held()]
-
-    assert eventually(lambda: any(name in ANALYSING for name in find()), 60)
-    return site.worker(next(iter(find()), ANALYSING[0]))
+def analyzer_hangs(site: Site, load: Load) -> list[str]:
+    """Hand in a job one of whose analyzers hears no limit: it is closed at its deadline, with what the others found."""
+    options: dict[str, dict[str, object]] = {"misbehaving": {"sleep": DUE_SECONDS + 8, "deaf": True}}
+    breaks(load)
+    job = hand_in(site, clip(site, 90), ANALYZERS, options, priority=0, deadline_seconds=DUE_SECONDS)
+    due = time.monotonic() + DUE_SECONDS
+    load.jobs.append(job)
+    load.expected[job] = dict.fromkeys(("misbehaving", "dependent"), ("timeout", "deadline"))
+    wait_all(load, DUE_SECONDS + 60)
+    load.over_at = due
+    row = ledger().job(job)
+    wrong = [] if row.state == "completed_with_errors" else [f"{job} ended as {row.state} at its deadline"]
+    if (row.finished_at or 0.0) < row.deadline_at:
+        wrong.append(f"{job} ended before its deadline, which it shall reach")
+    before = digests(site, load)
+    time.sleep(max(0.0, due + 20 - time.monotonic()))  # it comes back, too late
+    return wrong if digests(site, load) == before else [*wrong, "a document changed after its job had ended"]
 
 
 def control_killed_before_aggregate(site: Site, load: Load) -> list[str]:
@@ -107,6 +146,7 @@ def control_killed_before_aggregate(site: Site, load: Load) -> list[str]:
         done = eventually(lambda: all(run.status for job in load.jobs for run in ledger().runs(job).values()), 90)
         breaks(load)
         site.signal(control, signal.SIGKILL, children=True)
+    load.over()
     return [] if done else ["not all outcomes came while the control worker stood still"]
 
 
@@ -115,36 +155,59 @@ def control_killed_in_aggregate(site: Site, load: Load) -> list[str]:
     mark = site.scratch / "kill-in-finish"
     breaks(load)
     mark.touch()
-    return [] if eventually(lambda: not mark.exists(), 90) else ["nobody aggregated"]
+    struck = eventually(lambda: not mark.exists(), 90)
+    load.over()
+    return [] if struck else ["nobody aggregated"]
 
 
 def preload_broken(site: Site, load: Load) -> list[str]:
     """Start a worker that cannot load, one that hangs and one that is slow: they take nothing before they are ready."""
     breaks(load)
-    doomed = {"failing": {"REELGRAPH_PROBE_LOAD_END": "exit"}, "hanging": {"REELGRAPH_PROBE_LOAD_SECONDS": "9999"}}
-    doomed["slow"] = {"REELGRAPH_PROBE_LOAD_SECONDS": "10"}
-    before, wrong = dict(os.environ), []
-    started = {}
-    for name, environment in doomed.items():
-        os.environ.update(environment)
-        given = site.stack.settings
-        patience = 5.0 if name == "hanging" else given.preload_seconds
+    slow_since = time.time()
+    doomed = {
+        "slow": _badly_loading(site, "slow", {"REELGRAPH_PROBE_LOAD_SECONDS": str(SLOW_SECONDS)}),
+        "failing": _badly_loading(site, "failing", {"REELGRAPH_PROBE_LOAD_END": "exit"}),
+        "hanging": _badly_loading(site, "hanging", {"REELGRAPH_PROBE_LOAD_SECONDS": "9999"}, patience=5.0),
+    }
+    try:
+        give_up = time.monotonic() + 90
+        while not _work_of(load, "slow") and time.monotonic() < give_up:
+            load.jobs += [hand_in(site, clip(site, 90 + number)) for number in range(4)]
+            wait_all(load, 60)
+        ended = eventually(lambda: all(doomed[name].process.poll() is not None for name in ("failing", "hanging")), 60)
+    finally:
+        for one in doomed.values():
+            one.process.stop()
+    wrong = [] if ended else ["a worker that cannot load still runs"]
+    wrong += [f"the {name} worker took work" for name in ("failing", "hanging") if _work_of(load, name)]
+    began = [run.started_at or 0.0 for run in _work_of(load, "slow")]
+    if not began:
+        wrong.append("the slow worker took no work when it was ready")
+    elif min(began) < slow_since + SLOW_SECONDS:
+        wrong.append(f"the slow worker took work {min(began) - slow_since:.1f} s after its start")
+    return wrong
+
+
+def _badly_loading(site: Site, name: str, environment: dict[str, str], *, patience: float | None = None) -> LocalWorker:
+    """A worker that nobody starts again."""
+    given, before = site.stack.settings, dict(os.environ)
+    os.environ.update(environment)
+    if patience is not None:
         site.stack.settings = given.model_copy(update={"preload_seconds": patience})
-        started[name] = site.stack.start_worker(name, ("light", "detect"))
-        site.stack.workers.remove(started[name])
+    try:
+        started = site.stack.start_worker(name, ("light", "detect"))
+        site.stack.workers.remove(started)
+    finally:
         site.stack.settings = given
         os.environ.clear()
         os.environ.update(before)
-    wait_all(load, 90)
-    ended = eventually(lambda: all(started[name].process.poll() is not None for name in ("failing", "hanging")), 60)
-    if not ended:
-        wrong.append("a worker that cannot load still runs")
-    for one in started.values():
-        one.process.stop()
-    took = {str(run.outcome.receipt.worker) for job in load.jobs for run in ledger().runs(job).values() if run.report}
-    return wrong + [
-        f"the {name} worker took work" for name in ("failing", "hanging") if any(name in one for one in took)
-    ]
+    return started
+
+
+def _work_of(load: Load, name: str) -> list[Run]:
+    """The runs that ended in a worker of this name, or are held by it."""
+    runs = [run for job in load.jobs for run in ledger().runs(job).values()]
+    return [run for run in runs if worker_of(str(run.outcome.receipt.worker if run.report else run.holder)) == name]
 
 
 def clock_stepped(site: Site, load: Load) -> list[str]:
@@ -158,11 +221,13 @@ def clock_stepped(site: Site, load: Load) -> list[str]:
         for step in (STEP_SECONDS, 0):
             more = [hand_in(site, clip(site, 90 + n), ANALYZERS, {"misbehaving": {"sleep": 2.0}}) for n in range(8)]
             load.jobs += more
+            load.untimed |= set(more)
             site.after(1.0, 4.0)
             breaks(load)
             clock.write_text(f"{step:+d}")
+            load.over()
             began = time.monotonic()
-            wait_all(Load(jobs=more), 120)
+            wait_all(load, 120)
         took = time.monotonic() - began
     return [] if took < 100 else [f"after the clock was set back, jobs took {took:.0f} s"]
 
@@ -184,20 +249,16 @@ def _another_clock(site: Site, clock: Path, library: Path) -> Iterator[None]:
         site.replace_all()
 
 
-def poison(site: Site, load: Load) -> None:
-    """Hand in a video that kills whatever looks at it with one analyzer, among others that do not."""
+def poison(site: Site, load: Load) -> list[str]:
+    """Hand in a video that kills whatever looks at it with one analyzer: three attempts, and the signal is named."""
     token = site.scratch / f"poison-{site.rng.randrange(1 << 30)}"
     options: dict[str, dict[str, object]] = {"misbehaving": {"kill": int(signal.SIGSEGV), "token": str(token)}}
     breaks(load)
     job = hand_in(site, clip(site, 90), ANALYZERS, options)
+    load.over()
     load.jobs.append(job)
     load.expected[job] = {"misbehaving": ("failed", "worker_died"), "dependent": ("skipped", "missing_input")}
-
-
-def poison_is_named(site: Site, load: Load) -> list[str]:
-    """As `poison`; and the outcome names the signal, after three attempts."""
-    poison(site, load)
     wait_all(load, 120)
-    report = ledger().run(load.jobs[-1], "misbehaving").outcome
+    report = ledger().run(job, "misbehaving").outcome
     is_named = report.error is not None and "SIGSEGV" in report.error.message and report.receipt.attempts == 3
     return [] if is_named else [f"the poison's outcome is {report.error}, attempts {report.receipt.attempts}"]

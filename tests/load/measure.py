@@ -35,10 +35,14 @@ class Trend:
     hours: float
 
     @property
+    def rises(self) -> bool:
+        """Whether it goes up by more than noise."""
+        return self.per_hour > ERRORS * self.error_per_hour
+
+    @property
     def grows(self) -> bool:
-        """Whether it grows, by more than noise and by enough to matter in the time it was watched."""
-        sure = self.per_hour > ERRORS * self.error_per_hour
-        return sure and self.per_hour * self.hours > MATTERS * self.mean
+        """Whether it goes up by more than noise and by enough to matter in the time it was watched."""
+        return self.rises and self.per_hour * self.hours > MATTERS * self.mean
 
 
 def trend(times: Sequence[float], values: Sequence[float]) -> Trend:

@@ -1,0 +1,110 @@
+"""Tests of attempts at a run by what a worker's child runs, in a real ledger and storage, without a broker."""
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from shared.errors import Infrastructure
+from shared.settings import settings
+from shared.storage import outcome_key
+from tasks.analyze import run
+from tasks.node import ledger, storage
+from tasks.prepare import prepare
+from tests.support.attempt import ANALYZERS
+from tests.support.node import node
+from tests.support.plugged import plugged
+from tests.support.processes import eventually
+from tests.test_prepare import a_job
+
+SECONDS = 120
+
+
+@pytest.fixture
+def data(tmp_path):
+    with plugged(ANALYZERS), node(tmp_path / "data"):
+        yield tmp_path / "data"
+
+
+def awaiting(file):
+    """A job whose one analyzer waits for a file."""
+    job = a_job("patient", options={"patient": {"file": str(file)}})
+    prepare(job.id)
+    return job.id
+
+
+@contextmanager
+def stopped(data, job_id):
+    """A process that has begun the job's run, and stands still in the block."""
+    argv = [sys.executable, "-m", "tests.support.attempt", str(data), job_id, "patient", "zombie@here"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert eventually(lambda: ledger().run(job_id, "patient").holder is not None, SECONDS)
+            process.send_signal(signal.SIGSTOP)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_superseded_attempt_leaves_what_is_stored(data, tmp_path):
+    """A process that stood still, was thought dead and goes on after its heir has ended changes no stored byte."""
+    file = tmp_path / "go on"
+    job_id = awaiting(file)
+    with stopped(data, job_id) as zombie:
+        assert ledger().declare_dead(ledger().run(job_id, "patient"))
+        file.touch()
+        assert run("patient", job_id, "heir@here") == "ok"
+        key = outcome_key(job_id, "patient")
+        before, folder = storage().read(key), storage().path(key).parent
+        files = sorted(folder.iterdir())
+        zombie.send_signal(signal.SIGCONT)
+        said, _ = zombie.communicate(timeout=SECONDS)
+    assert said.splitlines()[-1] == "superseded"
+    assert storage().read(key) == before
+    assert b"heir@here" in before
+    assert sorted(folder.iterdir()) == files
+    ended = ledger().run(job_id, "patient")
+    assert (ended.status, ended.outcome.receipt.worker, ended.attempts, ended.deaths) == ("ok", "heir@here", 2, 1)
+
+
+@contextmanager
+def full(folder):
+    """A disk of its own without room."""
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder]
+    if subprocess.run(argv, capture_output=True, check=False).returncode:
+        pytest.skip("a full disk is made by mounting a small one, which takes root")
+    try:
+        with (folder / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        yield "disk_full"
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def broken(folder):
+    """No folder at all: a file in its place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.touch()
+    yield "disk_error"
+    folder.unlink()
+
+
+@pytest.mark.parametrize("disk", [full, broken])
+def test_what_the_disk_refused_is_no_poison(data, tmp_path, disk):
+    """A run whose outcome finds no room in more attempts than deaths make a poison ends well once there is room."""
+    (tmp_path / "there").touch()
+    job_id = awaiting(tmp_path / "there")
+    tries = settings().max_attempts + 1
+    with disk(storage().path(outcome_key(job_id, "patient")).parent) as code:
+        for _ in range(tries):
+            with pytest.raises(Infrastructure) as caught:
+                run("patient", job_id, "one@here")
+            assert caught.value.code == code
+    assert run("patient", job_id, "one@here") == "ok"
+    ended = ledger().run(job_id, "patient")
+    assert (ended.attempts, ended.deaths, ended.outcome.receipt.attempts) == (tries + 1, 0, tries + 1)
