@@ -212,7 +212,7 @@ class PrivateServer:
         Raises:
             Infrastructure: it does not come up (`broker_broken`).
         """
-        for last in range(1 - PORT_TRIES, 1):
+        for tries_left in reversed(range(PORT_TRIES)):
             port, password = _free_port(), secrets.token_urlsafe(24)
             config = self.folder / _CONFIG_NAME
             config.touch(mode=0o600)
@@ -221,7 +221,7 @@ class PrivateServer:
             try:
                 self._launch()
             except Infrastructure:
-                if last == 0 or "Address already in use" not in self._said():
+                if not tries_left or "Address already in use" not in self._said():
                     raise
             else:
                 return

@@ -14,8 +14,10 @@ from shared.schema import AnalyzerReport
 from shared.tables import OPEN_STATES, DeletedRuns, Job, Run
 
 RECENT_JOBS = 50
-ASKED_AT_ONCE = 500
 """Ended jobs whose receipts tell what an analyzer costs."""
+
+ASKED_AT_ONCE = 500
+"""Ids in one statement: databases bound how many values it may have."""
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
