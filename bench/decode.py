@@ -20,6 +20,7 @@ from pathlib import Path
 
 import av
 import click
+from av.codec.hwaccel import HWAccel
 
 from bench import clips as videos
 from bench.rows import Row, say
@@ -45,12 +46,12 @@ def everything(info: MediaInfo, budget_bytes: int = 8 << 30) -> tuple[Rendition,
     return tuple(dict.fromkeys(fit(asked, info, budget_bytes).renditions.values()))
 
 
-def bare_pass(video: Path, info: MediaInfo, needs: Sequence[Rendition]) -> int:
+def bare_pass(video: Path, info: MediaInfo, needs: Sequence[Rendition], hwaccel: HWAccel | None = None) -> int:
     """PyAV's plain loop: decode every frame, convert those that the rates ask for, keep nothing; how many were made."""
     made, last = 0, {need.key: -1 for need in needs}
     sounds = [need for need in needs if not isinstance(need, Frames)]
     resamplers = [av.AudioResampler("flt", "mono" if one.mono else "stereo", one.sample_rate) for one in sounds]
-    with av.open(str(video)) as container:
+    with av.open(str(video), hwaccel=hwaccel) as container:
         streams = [*container.streams.video[:1], *(container.streams.audio[:1] if sounds else [])]
         for stream in container.streams.video[:1]:
             stream.thread_type = "AUTO"

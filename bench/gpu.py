@@ -22,7 +22,7 @@ import click
 
 from bench import bare, checkpoints
 from bench.loads import KINDS, loaded_engine
-from bench.nvml import Nvml
+from bench.nvml import MIB, Nvml
 from bench.parts import FAILED, part, seconds_of
 from bench.rows import Row, not_measured, say
 from bench.service import measure
@@ -75,11 +75,14 @@ def prepare(store: Path) -> None:
 
 def measure_models(store: Path, entries: tuple[str, ...], seconds: float, *, compiled: bool) -> None:
     """Load and warm up each entry in this process; the two that write, and the segmenter, against the bare model."""
+    nvml = Nvml()
+    before = nvml.used_mib()
     say(Row(row="import_torch_and_transformers", value=seconds_of(_import), unit="s"))
     gpu = devices.claim(None)
     say(Row(row="gpu", value=gpu.memory_mib, unit="MiB", detail=_versions(), reason="memory unknown"))
     with part("attention"):
         bare.first_attention()
+    context("fresh", nvml, before)
     for entry in entries or KINDS:
         if late(seconds, entry, MODEL_SECONDS):
             continue
@@ -97,6 +100,26 @@ def measure_models(store: Path, entries: tuple[str, ...], seconds: float, *, com
                 case _:
                     bare.let_go(entry, loaded_engine(store, entry, gpu).engines[0])
         devices.give_back()
+        context(f"after_{entry}", nvml, before)
+
+
+def context(when: str, nvml: Nvml, before: float | None) -> None:
+    """What CUDA's context and libraries hold beside torch's tensors, in a process that has computed."""
+    import torch
+
+    used = nvml.used_mib()
+    held = None if used is None or before is None else used - before - torch.cuda.memory_reserved() / MIB
+    detail = {"counted_by_plan": devices.CONTEXT_MIB}
+    say(
+        Row(
+            row=f"context_mib.{when}",
+            value=held,
+            unit="MiB",
+            goal=devices.CONTEXT_MIB,
+            reason=nvml.missing,
+            detail=detail,
+        )
+    )
 
 
 def _import() -> None:
