@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ class Reel:
         for at in range(0, len(self.times), batch):
             yield FrameBatch(self.times[at : at + batch], self.pictures[at : at + batch])
 
+    def shown(self, _need: Frames) -> tuple[tuple[float, float], ...]:
+        """From when to when each is shown."""
+        edges = [*map(float, self.times), self.info.duration_seconds or 0.0]
+        return tuple(pairwise(edges))
+
     def progress(self, _fraction: float) -> None:
         """Nobody listens, and nobody cancels."""
 
@@ -59,6 +65,7 @@ def describe(store: Path, gpu: Device, *, compiled: bool) -> None:
         with part(f"qwen2-vl-7b.over_bare_{name}"):
             bare = bare_seconds(engine.model, inputs, options.max_new_tokens, **more)
             over_bare("qwen2-vl-7b", name, took, bare)
+    copied("qwen2-vl-7b", np.concatenate([clip.frames for _, clip in shown if clip]), took)
     let_go("qwen2-vl-7b", engine)
 
 
@@ -74,6 +81,7 @@ def caption(store: Path, gpu: Device) -> None:
         inputs = engine._inputs(list(reel.pictures), options.prompt).to("cuda")  # noqa: SLF001  (as above)
         inputs["pixel_values"] = inputs["pixel_values"].to(engine.decoder.dtype)
         over_bare("blip2-opt-2.7b", "eager", took, bare_seconds(engine.model, inputs, options.max_new_tokens))
+    copied("blip2-opt-2.7b", reel.pictures, took)
     let_go("blip2-opt-2.7b", engine)
 
 
@@ -95,6 +103,7 @@ def segment(store: Path, gpu: Device, entry: str) -> None:
         other = median_seconds(work)
         detail = {"seconds": other, "contiguous_seconds": took, "pixels_with_another_class": changed}
         say(Row(row=f"{entry}.channels_last", value=other / took, unit="ratio", detail=detail))
+    copied(entry, np.stack(pictures), took)
     let_go(entry, engine)
 
 
@@ -124,6 +133,15 @@ def bare_seconds(model: Any, inputs: Any, tokens: int, **more: str) -> float:
     with torch.inference_mode():
         model.generate(**inputs, **fixed)
         return median_seconds(lambda: model.generate(**inputs, **fixed), runs=2)
+
+
+def copied(entry: str, pictures: NDArray[np.uint8], took: float) -> None:
+    """Print what copying an analyzer's pictures to the GPU, as engines do, takes of its seconds."""
+    import torch
+
+    seconds = median_seconds(lambda: torch.from_numpy(pictures).to("cuda"))
+    detail = {"seconds": seconds, "analyzer_seconds": took, "mib": pictures.nbytes / (1 << 20)}
+    say(Row(row=f"{entry}.host_to_device", value=seconds / took, unit="share", detail=detail))
 
 
 def let_go(entry: str, engine: Any) -> None:

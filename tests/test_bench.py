@@ -108,7 +108,8 @@ def test_a_timeline_is_drawn_to_scale(tmp_path):
     assert said.exit_code == 0, said.output
     scale = (timeline.WIDTH - timeline.LEFT - 20) / 4
     lane = [Image.open(picture).getpixel((timeline.LEFT + scale * t, timeline.TOP + 8)) for t in (0.6, 1.7, 2.6, 3.6)]
-    pale, full, white = timeline.colour("cut_analysis", timeline.PALE), timeline.colour("cut_analysis"), (255, 255, 255)
+    full, white = timeline.colours(["blip2_caption", "cut_analysis"])["cut_analysis"], (255, 255, 255)
+    pale = timeline.thinned(full)
     assert lane == [white, pale, full, white]
     refused = CliRunner().invoke(timeline.main, [str(results), "two.timeline", str(picture)])
     assert (refused.exit_code, "has no row two.timeline" in refused.output) == (1, True)

@@ -7,15 +7,19 @@ import pytest
 from click.testing import CliRunner
 
 from bench import gpu, parts
+from bench.bare import Reel
 from bench.checkpoints import MAKERS
 from bench.loads import KINDS, PAGE, dropped, resident
 from bench.nvml import Nvml, Watch
 from bench.parts import part
 from bench.receipts import engines_at_work, memory_is_back
 from bench.rows import Row, say
+from shared.frames import Frames
 from shared.schema import AnalyzerReport, Coverage, Document, JobInfo, MediaInfo, Receipt
 from shared.settings import settings
 from shared.weights import Weights
+from tasks import shots
+from tasks.analyzers import qwen2_vl_temporal
 from tasks.registry import analyzers, extra_entry, weights_entry
 
 
@@ -54,6 +58,16 @@ def test_a_part_that_fails_is_a_row(printed):
     assert [one["row"] for one in rows] == ["one.figure", "one", "two.figure"]
     assert rows[1]["reason"] == "ValueError: no such layer"
     assert parts.FAILED == ["one"]
+
+
+def test_the_video_in_memory_is_what_analyzers_ask_for():
+    """The two that write find every segment and every frame of it, up to its end."""
+    reel = Reel(3, qwen2_vl_temporal.FPS, 36, 64)
+    options = qwen2_vl_temporal.TemporalOptions()
+    shown = list(qwen2_vl_temporal.clips_of(reel, options.segment_seconds, options.frames))
+    assert len(shown) == 3 / options.segment_seconds
+    assert all(clip for _, clip in shown)
+    assert shots.shown_until(Reel(3, 1, 36, 64), Frames(short_side=36, fps=1)) == 3
 
 
 def job(**receipts):
