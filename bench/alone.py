@@ -129,8 +129,8 @@ class Alone:
 
 def media_of(job: Job, analyzer: AnyAnalyzer) -> JobMedia:
     """What the service gives the analyzer for that job."""
-    plan = Plan.model_validate(job.plan)
-    info = MediaInfo.model_validate(job.media)
+    plan = Plan.of(job)
+    info = job.video
     video = storage().path(video_key(job.video_sha256))
     tracks: dict[str, BaseTrack] = stored_tracks(storage(), job.id, endings(ledger(), job.id, dependencies(analyzer)))
     return JobMedia(

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from shared.frames import FrameStore
-from shared.schema import MediaInfo, TrackSet
+from shared.schema import TrackSet
 from shared.settings import settings
 from shared.storage import video_key
 from tasks.analyzer import Analyzer, Options
@@ -40,8 +40,8 @@ def load(name: str) -> Analyzer[Options, TrackSet]:
 def analyze(name: str, job_id: str) -> None:
     """Decode what the analyzer reads, load its model, run it; the result is thrown away."""
     analyzer, job = analyzers()[name], ledger().job(job_id)
-    plan = Plan.model_validate(job.plan)
-    info = MediaInfo.model_validate(job.media)
+    plan = Plan.of(job)
+    info = job.video
     mine = tuple(dict.fromkeys(plan.frames.get(n.key) or plan.audio[n.key] for n in analyzer.reads(job.profile)))
     video = storage().path(video_key(job.video_sha256))
     with tempfile.TemporaryDirectory() as folder:

@@ -28,7 +28,7 @@ from bench.decode import bare_pass
 from bench.job import run
 from bench.rows import Row, not_measured, say
 from bench.stage import warm
-from shared.schema import Document, MediaInfo
+from shared.schema import Document
 from shared.storage import video_key
 from shared.tables import Job
 from tasks.node import ledger, storage
@@ -47,7 +47,7 @@ def bare_cpu_seconds(job: Job, names: list[str]) -> tuple[float, float]:
         with held(job, name) as once:
             once()  # first run: lazily made things
             total += once().cpu_seconds
-    info, plan = MediaInfo.model_validate(job.media), Plan.model_validate(job.plan)
+    info, plan = job.video, Plan.of(job)
     before = time.process_time()
     bare_pass(storage().path(video_key(job.video_sha256)), info, plan.renditions)
     return total, time.process_time() - before
@@ -85,7 +85,7 @@ def say_rows(clip: Path, documents: list[Document], *, short: bool) -> None:
     name, cores = f"whole.{clip.stem}", os.cpu_count() or 1
     job = ledger().job(last.job.id)
     done = {one.name for one in last.analyzers if one.status == "ok"}
-    levels = [[name for name in level if name in done] for level in Plan.model_validate(job.plan).levels]
+    levels = [[name for name in level if name in done] for level in Plan.of(job).levels]
     names = [name for level in levels for name in level]
     seconds = {"wall_seconds": wall, "min": min(walls), "max": max(walls), "clip_seconds": length}
     passes = {"analyzers": len(names), "decode_passes": max(one.job.decode_passes or 0 for one in documents)}

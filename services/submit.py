@@ -114,7 +114,7 @@ def again(job: Job, order: Order) -> tuple[Job, bool]:
     with storage().videos_held():
         if not storage().exists(video_key(job.video_sha256)):
             raise BadInput(f"the video of job {job.id} is gone", code="unknown_job")
-        return note(MediaInfo.model_validate(job.media), job.source_name or "", order)
+        return note(job.video, job.source_name or "", order)
 
 
 def probe_arrived(arrived: Path, sha256: str, name: str) -> MediaInfo:

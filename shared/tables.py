@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.clock import seconds_since
-from shared.schema import AnalyzerReport, JobState, Status
+from shared.schema import AnalyzerReport, JobState, MediaInfo, Status
 
 OPEN_STATES: tuple[JobState, ...] = ("queued", "running")
 
@@ -57,6 +57,11 @@ class Job(Base):
     boot: Mapped[str | None]
     submitted_ticks: Mapped[float | None]
     """When it was submitted, and on which run of a kernel, by a clock that nobody sets (shared/clock.py)."""
+
+    @property
+    def video(self) -> MediaInfo:
+        """What was probed; what a newer version adds is passed over: while pods are replaced, both run."""
+        return MediaInfo.model_validate(self.media, extra="ignore")
 
     @property
     def age_seconds(self) -> float:
@@ -105,7 +110,7 @@ class Run(Base):
     @property
     def outcome(self) -> AnalyzerReport:
         """The report of a finished run."""
-        return AnalyzerReport.model_validate(self.report)
+        return AnalyzerReport.model_validate(self.report, extra="ignore")
 
 
 class DeletedRuns(Base):

@@ -16,7 +16,6 @@ from shared.schema import (
     ErrorInfo,
     JobInfo,
     JobState,
-    MediaInfo,
     Outcome,
     Status,
 )
@@ -172,7 +171,7 @@ def _is_fine(report: AnalyzerReport) -> bool:
 
 def _document(job: Job, state: JobState, outcomes: Sequence[Outcome], *, decode_passes: int) -> Document:
     reports = tuple(one.report for one in outcomes)
-    media = MediaInfo.model_validate(job.media)
+    media = job.video
     wall_seconds = round(job.age_seconds, 3)
     by_status: dict[Status, list[str]] = {}
     for report in reports:
@@ -187,7 +186,7 @@ def _document(job: Job, state: JobState, outcomes: Sequence[Outcome], *, decode_
             wall_seconds=wall_seconds,
             realtime_factor=round(wall_seconds / media.duration_seconds, 4) if media.duration_seconds else None,
             source_name=job.source_name,
-            notes=Plan.model_validate(job.plan).notes if job.plan else (),
+            notes=Plan.of(job).notes if job.plan else (),
         ),
         media=media,
         coverage=Coverage.model_validate(by_status),

@@ -148,7 +148,7 @@ class Brief:
 def _brief(job_id: str) -> Brief:
     """What a job asks for, read once for all its analyzers."""
     job = ledger().job(job_id)
-    plan, media = Plan.model_validate(job.plan), MediaInfo.model_validate(job.media)
+    plan, media = Plan.of(job), job.video
     return Brief(job.id, job.video_sha256, job.profile, job.options, plan, media)
 
 

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.frames import Audio, Frames, Rendition
 from shared.schema import ErrorInfo, MediaInfo, OptionValue, Status
+from shared.tables import Job
 from tasks.deadline import Economy
 from tasks.registry import AnyAnalyzer, dependencies, has_what_it_needs, levels
 
@@ -39,6 +40,11 @@ class Plan(BaseModel):
     slower: dict[str, str] = {}
     """Why an analyzer sees fewer pictures than it asks for, where the deadline is the reason."""
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The plan of a job that has one. What a newer version adds is passed over, as in `Job.video`."""
+        return cls.model_validate(job.plan, extra="ignore")
 
     @property
     def renditions(self) -> tuple[Rendition, ...]:

@@ -32,7 +32,7 @@ def prepare(job_id: str) -> None:
 
 
 def _prepare(job: Job) -> None:
-    media = MediaInfo.model_validate(job.media)
+    media = job.video
     chosen = asked_for(job.requested)
     room = fit(wanted(chosen, job.profile, media), media, frame_store().video_bytes)
     known = _Known(job, media, room.renditions)

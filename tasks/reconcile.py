@@ -117,7 +117,7 @@ def _look(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
 
 
 def _move(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
-    plan = Plan.model_validate(job.plan)
+    plan = Plan.of(job)
     runs = ledger().runs(job.id)
     end_retired(job, runs.values())
     open_runs = [run for run in runs.values() if run.status is None and run.level >= 0 and run.analyzer in analyzers()]

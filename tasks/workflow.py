@@ -52,7 +52,7 @@ def advance(task: Task[[str, int], None], job_id: str, level: int) -> None:
     job = ledger().job(job_id)
     if job.plan is None or job.state != "running":
         return
-    plan = Plan.model_validate(job.plan)
+    plan = Plan.of(job)
     if level > len(plan.levels) or (level > 0 and not _has_ended(job, plan.levels[level - 1])):
         return
     died_on_the_way = bool((task.request.delivery_info or {}).get("redelivered")) and job.level == level
@@ -84,7 +84,7 @@ def _begin_ready(job_id: str) -> None:
     job = ledger().job(job_id)
     if job.plan is None or job.state != "running":
         return
-    plan = Plan.model_validate(job.plan)
+    plan = Plan.of(job)
     if job.level + 1 >= len(plan.levels):
         return
     unended = {name for name, ending in ledger().endings(job_id).items() if ending.status is None}

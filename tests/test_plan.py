@@ -4,6 +4,7 @@ import pytest
 
 from shared.frames import Audio, Frames
 from shared.schema import MediaInfo, StreamInfo
+from shared.tables import Job
 from tasks.analyzers.product_detection import SEARCH_SECONDS
 from tasks.deadline import Economy
 from tasks.plan import GRACE_SECONDS, LEAST_SECONDS, SLACK, Plan, fingerprint, measured, plan, refused, wanted
@@ -73,6 +74,21 @@ def test_a_plan_survives_the_ledger():
     assert Plan.model_validate(made.model_dump(mode="json")) == made
     assert len(set(made.renditions)) == len(made.renditions)
     assert {type(one) for one in made.renditions} == {Frames, Audio}
+
+
+def test_jobs_of_a_newer_version_are_read():
+    """While pods are replaced, an older worker meets a job with fields that it does not know, at any depth: it passes
+    over them, and finds the rest."""
+    made = drawn(["face_detection"])
+    told = made.model_dump(mode="json") | {"of_tomorrow": 1}
+    for rendition in told["frames"].values():
+        rendition["of_tomorrow"] = 2
+    facts = media(VIDEO, AUDIO)
+    probed = facts.model_dump(mode="json") | {"of_tomorrow": 3}
+    for stream in probed["streams"]:
+        stream["of_tomorrow"] = 4
+    job = Job(id="j", plan=told, media=probed)
+    assert (Plan.of(job), job.video) == (made, facts)
 
 
 def test_a_plan_keeps_what_was_fitted():

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from shared.groups import CONTROL, workers
 from shared.listing import open_before, realtime_factors, runs_of
-from shared.schema import MediaInfo
 from shared.settings import settings
 from shared.tables import Job, Run
 from tasks.node import ledger
@@ -83,7 +82,7 @@ def estimate_seconds(job: Job, runs: Mapping[str, Run]) -> float | None:
 def _remaining(job: Job, runs: Mapping[str, Run]) -> tuple[float, ...] | None:
     """Seconds of work left of each analyzer that has not ended; None when one is unknown."""
     factors = _costs.of(job.profile)
-    duration = MediaInfo.model_validate(job.media).duration_seconds
+    duration = job.video.duration_seconds
     left = []
     for name in _to_run(job, runs):
         if name not in factors:
@@ -102,6 +101,6 @@ def _to_run(job: Job, runs: Mapping[str, Run]) -> tuple[str, ...]:
 
 def _expected(job: Job, chosen: Iterable[AnyAnalyzer]) -> Iterable[AnyAnalyzer]:
     """Those that can look at this video at all; the cache may still answer for some."""
-    media = MediaInfo.model_validate(job.media)
+    media = job.video
     traits = settings().infer_personal_traits
     return (one for one in chosen if refused(one, job.profile, media, infer_personal_traits=traits) is None)

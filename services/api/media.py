@@ -159,4 +159,4 @@ def _picture(media: MediaInfo, t: float, width: int) -> bytes:
 
 
 def _media(job: Job) -> MediaInfo:
-    return MediaInfo.model_validate(job.media)
+    return job.video

@@ -9,7 +9,7 @@ from typing import cast
 from services.api.answers import AnalyzerState, JobSummary, JobView
 from services.api.estimates import estimate_seconds, progress
 from shared.listing import ahead_of
-from shared.schema import AnalyzerReport, JobState, MediaInfo
+from shared.schema import AnalyzerReport, JobState
 from shared.tables import OPEN_STATES, Job, Run
 from tasks.node import ledger
 from tasks.registry import asked_for
@@ -39,7 +39,7 @@ def view(job: Job) -> JobView:
     is_waiting = job.state in OPEN_STATES and all(run.started_at is None for run in runs.values())
     return JobView(
         **dict(summary(job)),
-        media=MediaInfo.model_validate(job.media),
+        media=job.video,
         progress=progress(job, runs),
         queue_position=ahead_of(ledger(), job) + 1 if is_waiting else None,
         eta_seconds=estimate_seconds(job, runs) if job.state in OPEN_STATES else None,
