@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from services.api.access import is_loopback
 from services.leash import Leashed, start, stop_all
-from services.stack import LAST_LINES, Stack, local_stack
+from services.stack import LAST_LINES, RESTARTS, Stack, local_stack
 from shared.errors import BadInput, Infrastructure
 from shared.keys import Keys
 from shared.locks import FileLock
+from shared.log import logger
 from shared.settings import settings, use
 from tasks.node import ledger
 
@@ -36,9 +38,38 @@ NICENESS = 10
 
 STOP_SECONDS = 3
 START_SECONDS = 120.0
+FLOWER_LOG = "flower.log"
 SOCKETS, SOCKETS_LOCK = "reelgraph-", "serve.lock"
 YOUNG_SECONDS = 5.0
 POLL_SECONDS = 0.1
+
+log = logger(__name__)
+
+
+@dataclass(slots=True)
+class Flower:
+    """Flower on its socket, started again when it dies: some times, for jobs need no Flower."""
+
+    stack: Stack
+    socket: Path
+    process: Leashed
+    restarts: int = 0
+
+    @classmethod
+    def start(cls, stack: Stack, socket: Path) -> Self:
+        """Start it."""
+        return cls(stack, socket, _start_flower(stack, socket))
+
+    def check(self) -> None:
+        """Start it again if it has died."""
+        if self.restarts > RESTARTS or self.process.poll() is None:
+            return
+        self.restarts += 1
+        if self.restarts > RESTARTS:
+            log.error("flower_given_up", logs=str(self.stack.logs / FLOWER_LOG))
+            return
+        log.warning("flower_restarted")
+        self.process = _start_flower(self.stack, self.socket)
 
 
 @dataclass(slots=True)
@@ -50,7 +81,7 @@ class Service:
     stack: Stack
     web: Leashed
     web_log: Path
-    flower: Leashed | None
+    flower: Flower | None
 
     @property
     def url(self) -> str:
@@ -59,8 +90,10 @@ class Service:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def check(self) -> None:
-        """Start workers again that have died. Raises Infrastructure when the server itself has ended."""
+        """Start again what has died. Raises Infrastructure when the server itself has ended."""
         self.stack.check()
+        if self.flower is not None:
+            self.flower.check()
         if (code := self.web.poll()) is not None:
             lines = self.web_log.read_text(errors="replace").splitlines()[-LAST_LINES:]
             raise Infrastructure(f"the server ended with exit code {code}: {' | '.join(lines)}", code="server_died")
@@ -106,12 +139,11 @@ def service(host: str, port: int, *, with_flower: bool = True, data: Path | None
         flower_socket = sockets / "flower" if with_flower else None
         use(before.model_copy(update={"require_keys": not is_private, "flower_socket": flower_socket}))
         running = stack.enter_context(local_stack(deployment=DEPLOYMENT, niceness=NICENESS, stays=True))
-        children: list[Leashed] = []
-        stack.callback(stop_all, children)
-        flower = _start_flower(running, flower_socket) if flower_socket else None
+        flower = Flower.start(running, flower_socket) if flower_socket else None
+        stack.callback(lambda: stop_all([flower.process] if flower else []))
         web_log = running.logs / "server.log"
         web = start_web(running, host, port, web_log)
-        children.extend(child for child in (web, flower) if child is not None)
+        stack.callback(lambda: stop_all([web, flower.process] if flower else [web]))  # at once, not in turns
         yield Service(host, port, running, web, web_log, flower)
 
 
@@ -179,6 +211,6 @@ def start_web(running: Stack, host: str, port: int, log: Path) -> Leashed:
 
 def _start_flower(running: Stack, where: Path) -> Leashed:
     argv: list[str | Path] = [sys.executable, "-m", "services.cli", "flower", "--socket", where]
-    with (running.logs / "flower.log").open("ab") as output:
+    with (running.logs / FLOWER_LOG).open("ab") as output:
         environment = {**os.environ, **running.settings.environment()}
         return start(argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS)

@@ -124,16 +124,32 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_broker_that_dies_is_started_again(served, tmp_path):
-    """A killed broker is back, which is logged, and a job goes through."""
+def test_what_dies_is_started_again(served, tmp_path):
+    """A killed broker and a killed Flower are back, which is logged, and a job goes through."""
     process, client, _ = served
+    assert eventually(lambda: client.get("/flower/").status == 200, 60)
+    (pid,) = flowers(process)
+    os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: flowers(process) not in ([], [pid]) and client.get("/flower/").status == 200, 60)
     (pid,) = brokers(process)
     os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: brokers(process) not in ([], [pid]) and answers(client), 60)
     job = client.hand_in(write_video(tmp_path / "clip.mp4", [texture(6, 120, 160)] * 60), analyzers="color_analysis")
     assert client.wait(job.json["id"], UP_SECONDS)["state"] == "completed"
     process.send_signal(signal.SIGINT)
-    assert "broker_restarted" in process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=60)[0]
+    assert "broker_restarted" in said
+    assert "flower_restarted" in said
+
+
+def flowers(process):
+    """The Flowers of a command, each first in its session: process ids."""
+    found = []
+    for pid in family(process):
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if "flower" in psutil.Process(pid).cmdline() and os.getsid(pid) == pid:
+                found.append(pid)
+    return found
 
 
 def brokers(process):
