@@ -98,6 +98,20 @@ def test_any_other_answer_is_kept_as_text(answer):
     assert (item.structured, item.description, item.actions, item.change) == (False, answer, (), None)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "a man \ud83d",
+        '{"description": "a man \\ud83d", "actions": ["waves \\udc00"], "change": "\\ud83d"}',
+    ],
+)
+def test_half_a_character_is_replaced(answer):
+    """A model may write half of a surrogate pair, which UTF-8 cannot hold: all of what it says can be stored."""
+    item = parsed(answer, "v1", 0, 1)
+    assert item.description == "a man \ufffd"
+    assert "\\ud83d" not in item.model_dump_json()
+
+
 def test_it_has_no_weights_in_the_local_profile():
     """Left out of `weights`, the local profile reports it unavailable instead of guessing."""
     assert set(Qwen2VlTemporal.weights) == {"gpu"}

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
+from shared.text import encodable
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.captions import CAPTIONERS, Asked, Captioner
 from tasks.shots import shown_until
@@ -72,7 +73,7 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
             media.progress(min(1.0, times[len(texts) - 1] / duration) if texts else 0.0)
 
         for answers in self._captioner.captions(pictures(), Asked(options.prompt, options.max_new_tokens), check):
-            texts.extend(answers)
+            texts.extend(map(encodable, answers))
             check()
         seen = list(zip(times, texts, strict=True))
         return FrameCaptions(

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
+from shared.text import encodable
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.descriptions import DESCRIBERS, Asked, Clip, Describer
 from tasks.shots import shown_until
@@ -144,7 +145,7 @@ def shown_in(media: Media, seconds: float) -> Iterator[tuple[float, list[Shown]]
 
 def parsed(answer: str, name: str, start: float, end: float) -> Description:
     """Read the first JSON object in an answer; an answer without one is taken as it is."""
-    text = answer.strip()
+    text = encodable(answer).strip()
     found: object = None
     if "{" in text:
         try:
@@ -158,8 +159,8 @@ def parsed(answer: str, name: str, start: float, end: float) -> Description:
         id=name,
         start=start,
         end=end,
-        description=found["description"].strip(),
-        actions=tuple(str(action) for action in actions) if isinstance(actions, list) else (),
-        change=change if isinstance(change, str) else None,
+        description=encodable(found["description"]).strip(),
+        actions=tuple(encodable(str(action)) for action in actions) if isinstance(actions, list) else (),
+        change=encodable(change) if isinstance(change, str) else None,
         structured=True,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from shared.frames import Audio
 from shared.schema import LabelledSegment, SegmentTrack, SpeechSegment, TrackSet, Word
+from shared.text import encodable
 from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.engines.speech import TRANSCRIBERS, Transcriber
 from tasks.engines.utterances import UNSPACED, Asked, Heard, Language, Part, Stretch
@@ -135,7 +137,8 @@ def _spoken(stretches: list[Stretch], language: Language | None) -> tuple[Labell
 def words_of(heard: Heard, *, spaced: bool) -> tuple[Word, ...]:
     """The words with times in the file, each where there is voice; none when the decoding failed."""
     spans = heard.stretch.spans
-    words = _whole_words(heard.parts) if spaced else _every_part(heard.parts)
+    parts = [replace(part, text=encodable(part.text)) for part in heard.parts]
+    words = _whole_words(parts) if spaced else _every_part(parts)
     found = tuple(_led([_trimmed(word, spans) for word in words], spans))
     if failed(heard, found):
         return ()
@@ -145,7 +148,7 @@ def words_of(heard: Heard, *, spaced: bool) -> tuple[Word, ...]:
 def failed(heard: Heard, words: tuple[Word, ...]) -> bool:
     """Tell a guess from speech: voice activity detection lets some buzzes pass, and Whisper then says "You"."""
     likeliest = max((word.confidence or 0.0 for word in words), default=0.0)
-    text = heard.text.encode()
+    text = encodable(heard.text).encode()
     unsure = heard.log_probability < math.log(LIKELIER_THAN_NOT)
     return (
         likeliest < LIKELIER_THAN_NOT
