@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import jsonschema
 import pytest
@@ -187,6 +188,16 @@ def test_a_bad_option_is_explained(given, message):
         parse_options(given)
     assert caught.value.message.startswith(message)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, "inf", "1e400", "nan", 10**400])
+def test_no_option_takes_what_is_no_number(value):
+    """Infinities, nan and integers beyond any float are refused by every option of numbers, in one sentence."""
+    for name, analyzer in analyzers().items():
+        for option, field in analyzer.options.model_fields.items():
+            if not isinstance(field.default, str | tuple):
+                with pytest.raises(BadInput, match=f"^option {name}.{option}: Input should be "):
+                    parse_options({name: {option: value}})
 
 
 # --- the document ---
