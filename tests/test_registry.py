@@ -175,6 +175,11 @@ def test_text_is_understood_as_the_option_s_type():
         ({"speech_rat": {}}, "unknown analyzer 'speech_rat'; there are "),
         ({"speech_rate": {"window": 1}}, "unknown option speech_rate.window; speech_rate has window_seconds, "),
         ({"temporal_flow": {"x": 1}}, "unknown option temporal_flow.x; temporal_flow has "),
+        ({"blip2_caption": {"prompt": "a" * 2001}}, "option blip2_caption.prompt: String should have at most 2000"),
+        (
+            {"qwen2_vl_temporal": {"prompt": "\ud83d"}},
+            "option qwen2_vl_temporal.prompt: Input should be a valid string",
+        ),
         (
             {"speech_rate": {"window_seconds": "long"}},
             "option speech_rate.window_seconds: Input should be a valid number",

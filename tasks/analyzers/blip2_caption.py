@@ -23,7 +23,7 @@ PICTURES = Frames(fps=1, short_side=364)
 class CaptionOptions(Options):
     """What the captioner is given, and how much it may say."""
 
-    prompt: str = Field("a photo of", description="beginning of the caption; the model goes on from it")
+    prompt: str = Field("a photo of", max_length=2000, description="beginning of the caption; the model goes on")
     max_new_tokens: int = Field(30, ge=5, le=100, description="longest caption, in tokens")
     alike: float = Field(0.7, ge=0, le=1, description="share of common words from which two captions are one")
 

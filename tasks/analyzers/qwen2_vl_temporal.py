@@ -36,7 +36,7 @@ Shown = tuple[float, NDArray[np.uint8]]
 class TemporalOptions(Options):
     """What the model is asked, and how much it may say."""
 
-    prompt: str = Field(PROMPT, description="question for each segment")
+    prompt: str = Field(PROMPT, max_length=2000, description="question for each segment")
     segment_seconds: float = Field(1.0, ge=0.5, le=30, description="length of a described segment")
     frames: int = Field(4, ge=2, le=16, description="frames shown of each segment")
     max_new_tokens: int = Field(96, ge=8, le=512, description="longest answer, in tokens")
