@@ -153,7 +153,7 @@ def test_answers_are_bounded(engine):
 
 
 def test_out_of_memory_halves_the_batch(engine, monkeypatch):
-    """A batch that does not fit is halved and tried again; all answers come, in order, and later batches fit."""
+    """A batch that does not fit is halved and tried again; all answers come, in order; the next job has it whole."""
     import torch
 
     expected, tried = described(engine, clips(7)), []
@@ -168,7 +168,7 @@ def test_out_of_memory_halves_the_batch(engine, monkeypatch):
     monkeypatch.setattr(engine, "_prefill", small_memory)
     assert described(engine, clips(7)) == expected
     assert tried == [4, 2, 2, 2, 1]
-    assert engine.batch == 2
+    assert engine.batch == 4
 
 
 @pytest.mark.parametrize(

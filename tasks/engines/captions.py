@@ -83,7 +83,7 @@ class Blip2(WritingEngine):
             list(self.captions(some, Asked("a photo of", REHEARSED_TOKENS), lambda: None))
 
     def _captions(self, pictures: Sequence[Picture], asked: Asked, check: Callable[[], None]) -> list[str]:
-        spare = self.decoder.rows(len(pictures), self.batch) - len(pictures)
+        spare = self.decoder.rows(len(pictures), self.at_once) - len(pictures)
         inputs = self._inputs([*pictures, *[pictures[-1]] * spare], asked.prompt)
         prompt = Prompt(inputs["input_ids"], inputs["attention_mask"])
         answers = self.decoder.answers(prompt, lambda cache: self._prefill(inputs, cache), asked.max_new_tokens, check)

@@ -85,7 +85,7 @@ class QwenVl(WritingEngine):
             list(self.describe(some, asked, lambda: None))
 
     def _described(self, clips: Sequence[Clip], asked: Asked, check: Callable[[], None]) -> list[str]:
-        spare = self.decoder.rows(len(clips), self.batch) - len(clips)
+        spare = self.decoder.rows(len(clips), self.at_once) - len(clips)
         inputs = self._inputs([*clips, *[clips[-1]] * spare], asked.prompt)
         prompt = Prompt(inputs["input_ids"], inputs["attention_mask"])
         answers = self.decoder.answers(prompt, lambda cache: self._prefill(inputs, cache), asked.max_new_tokens, check)
