@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import tasks.analyzers
 from shared.errors import BadInput
-from shared.groups import groups
+from shared.groups import CONTROL, refuse_gaps
 from shared.pins import Entry
 from shared.schema import BaseTrack, Document, OptionValue
 from shared.settings import Precision, settings
@@ -30,7 +30,8 @@ def analyzers() -> dict[str, AnyAnalyzer]:
     """Every analyzer by name, in alphabetical order, found by walking `tasks/analyzers/`.
 
     Raises:
-        TypeError: an analyzer breaks the contract: two names alike, an unknown group or dependency, a circle.
+        TypeError: an analyzer breaks the contract: two names alike, an unknown dependency, a circle.
+        BadInput: `groups.toml` lacks the group of an analyzer, or that of planning.
     """
     found: dict[str, AnyAnalyzer] = {}
     for module in pkgutil.iter_modules(tasks.analyzers.__path__):
@@ -38,6 +39,7 @@ def analyzers() -> dict[str, AnyAnalyzer]:
             is_analyzer = inspect.isclass(value) and issubclass(value, Analyzer) and not inspect.isabstract(value)
             if is_analyzer and found.setdefault(value.name, value) is not value:
                 raise TypeError(f"two analyzers are called {value.name}")
+    refuse_gaps({CONTROL: "planning", **{one.group: one.name for one in found.values()}})
     for analyzer in found.values():
         _check(analyzer, found)
     _levels(found.values())
@@ -148,8 +150,6 @@ def _check_precision(analyzer: AnyAnalyzer, precision: Precision, profile: str, 
 
 
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
-    if analyzer.group not in groups():
-        raise TypeError(f"{analyzer.name} is in group {analyzer.group!r}, which groups.toml does not have")
     missing = [name for name in dependencies(analyzer) if name not in found]
     if missing:
         raise TypeError(f"{analyzer.name} depends on {', '.join(missing)}, which do not exist")

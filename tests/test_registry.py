@@ -92,7 +92,6 @@ def test_a_new_file_is_a_new_analyzer(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ([{"name": "one", "group": "nowhere"}], "one is in group 'nowhere'"),
         ([{"name": "one", "requires": ("absent",)}], "one depends on absent"),
         ([{"name": "one", "requires": ("two",)}, {"name": "two", "requires": ("one",)}], "in a circle: one, two"),
         ([{"name": "one", "requires": ("two",)}, {"name": "two", "uses": ("one",)}], "in a circle: one, two"),
@@ -101,10 +100,20 @@ def test_a_new_file_is_a_new_analyzer(tmp_path):
     ],
 )
 def test_a_broken_contract_is_seen_at_once(tmp_path, entries, complaint):
-    """An unknown group, an unknown dependency, a circle (of requires, uses or both) or a double name: TypeError."""
+    """An unknown dependency, a circle (of requires, uses or both) or a double name: TypeError."""
     for entry in entries:
         write(tmp_path, **entry)
     with plugged(tmp_path), pytest.raises(TypeError, match=complaint):
+        analyzers()
+
+
+def test_a_group_that_the_file_lacks_is_named(tmp_path):
+    """An analyzer in a group that groups.toml does not have is refused with both, in every command."""
+    write(tmp_path, "one", group="nowhere")
+    with (
+        plugged(tmp_path),
+        pytest.raises(BadInput, match=r"there is no group \[nowhere\], and one is in it"),
+    ):
         analyzers()
 
 

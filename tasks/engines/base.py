@@ -93,8 +93,8 @@ class TorchEngine(ABC):
     ) -> Iterator[list[AnswerT]]:
         """Answers in the order of `items`, a list for each batch.
 
-        Where memory runs out the batch is halved, for the rest of this call, and tried again: a later job's items may be
-        smaller, its prompt shorter. Where memory stays short the next call halves again, at the cost of one failed batch.
+        Where memory runs out the batch is halved, for the rest of this call, and tried again: the next job's prompt may
+        be shorter. Where memory stays short the next call halves again, at the cost of one failed batch.
 
         Raises:
             OutOfDeviceMemory: not even one item fits.
