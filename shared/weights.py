@@ -154,13 +154,23 @@ class Weights:
         known = self._lock.entries.get(entry)
         return known is None or known.reviewed
 
+    def locked_elsewhere(self, entry: str) -> str | None:
+        """The repository that the lock has for the entry, where the entry has moved to another one since."""
+        known, hub = self._lock.entries.get(entry), self.entry(entry).hub
+        return known.repository if known is not None and hub not in (None, known.repository) else None
+
     def lock(self, names: Iterable[str], *, reviewed: bool = True) -> dict[str, LockedEntry]:
         """Ask the hub what the named entries hold now, and accept nothing else from now on.
 
         Raises:
             BadInput: an entry is of no hub.
+            WeightsMissing: what is taken without review would take the place of another repository's lock.
             Infrastructure: the hub cannot be reached, or the lock file cannot be written.
         """
+        names = tuple(names)
+        for name in () if reviewed else names:
+            if self.locked_elsewhere(name) is not None:
+                self._locked_entry(name)  # raises
         entries = {name: ask(self.entry(name), self.patience) for name in names}
         if not reviewed:
             entries = {name: one.model_copy(update={"reviewed": False}) for name, one in entries.items()}
@@ -222,6 +232,9 @@ class Weights:
 
     def _locked_entry(self, name: str) -> Entry:
         entry = self.entry(name)
+        if (before := self.locked_elsewhere(name)) is not None:
+            what = f"{name} is locked to {before} and is now {entry.hub}"
+            raise WeightsMissing(f"{what}: `reelgraph models lock {name}` locks it anew", code="weights_unlocked")
         if not entry.locked:
             raise WeightsMissing(
                 f"{name} ({entry.hub}) is not locked: `reelgraph models lock {name}` asks the hub for its revision and "

@@ -206,15 +206,27 @@ def test_what_is_no_hub_entry_is_not_locked(tmp_path):
 
 
 def test_a_lock_of_another_repository_is_refused(tmp_path, pins):
-    """When an entry moves to another repository its old lock is no word on the new one."""
+    """When an entry moves to another repository its old lock is no word on the new one; others go on, and the command
+    that the refusal names replaces it.
+    """
     entry = LockedEntry(
         repository="old/model",
         revision=REVISION,
         files=(LockedFile(name="config.json", sha256=sha256(CONFIG), size_bytes=len(CONFIG)),),
     )
     add_to_lock(tmp_path / "store/hub.lock.json", {"net": entry})
-    with pytest.raises(BadInput, match="net is locked to old/model and is now some/model"):
-        Weights(tmp_path / "store", pins).entries()
+    weights = Weights(tmp_path / "store", pins)
+    assert not weights.entries()["net"].locked
+    for use in (weights.digest, lambda name: weights.verify([name]), lambda name: weights.pull([name])):
+        with pytest.raises(WeightsMissing, match="net is locked to old/model and is now some/model: `reelgraph models"):
+            use("net")
+    with pytest.raises(WeightsMissing, match="is locked to old/model"):
+        weights.lock(["net"], reviewed=False)
+    with hub(repository(REVISION)) as site:
+        reelgraph(site, pins, tmp_path / "store", "lock", "net")
+    known = read_lock(tmp_path / "store/hub.lock.json").entries["net"]
+    assert (known.repository, known.revision) == ("some/model", REVISION)
+    assert Weights(tmp_path / "store", pins).entries()["net"].locked
 
 
 def test_a_damaged_lock_is_one_sentence(tmp_path, pins):
