@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from shared.digests import sha256_of
 from shared.download import Patience, download
@@ -51,6 +51,14 @@ class LockedEntry(BaseModel):
     reviewed: bool = True
     """False: taken as it came by `pull --unlocked`; receipts say so."""
 
+    @field_validator("files")
+    @classmethod
+    def _are_different(cls, files: tuple[LockedFile, ...]) -> tuple[LockedFile, ...]:
+        names = [file.name for file in files]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]} is in it twice")
+        return files
+
 
 class HubLock(BaseModel):
     """The lock file."""
@@ -69,7 +77,7 @@ def read_lock(path: Path) -> HubLock:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {where}: {first['msg']}", code="bad_lock") from error
+        raise BadInput(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}", code="bad_lock") from error
 
 
 def add_to_lock(path: Path, entries: dict[str, LockedEntry]) -> None:
@@ -124,12 +132,14 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
     from huggingface_hub import HfApi, hf_hub_url
 
     # the HTTP client's own base error: which client it is differs between releases of huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError  # type: ignore[attr-defined]
 
     if entry.hub is None:
         raise BadInput("only hub entries are locked; the others are pinned by this version", code="not_a_hub_entry")
     try:
         found = HfApi().model_info(entry.hub, files_metadata=True, timeout=ASK_SECONDS)
+    except HFValidationError as error:
+        raise BadInput(f"{entry.hub!r} is no repository of a hub: {error}", code="bad_pins") from error
     except HfHubHTTPError as error:
         reason = str(error).strip().partition("\n")[0]
         raise Infrastructure(f"the hub does not give {entry.hub}: {reason}", retryable=False) from error
