@@ -8,10 +8,11 @@ is reported of it is decided here, for all of them alike.
 from __future__ import annotations
 
 import math
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -37,7 +38,11 @@ NO_SPEECH = 0.6
 not on the whole. Whisper itself asks for a log probability of -1, which is asked here of all.
 """
 REPEATS = 3
-"""A text said this often in a row, word for word, is a decoding loop: what follows is left out."""
+"""Said this often in a row, whatever the case and punctuation, it is a decoding loop: what goes on with it is left out."""
+TEXTS_IN_TURN = range(1, 5)
+"""So many segments may take turns in a loop."""
+WORDS_IN_TURN = range(2, 9)
+"""So many words of a segment may. People do say one word four times: the compression ratio judges that."""
 LATE_SECONDS = 0.6
 """Whisper was seen to set the first word after a pause up to 0.42 s after the voice."""
 SLIVER_SECONDS = 0.1
@@ -73,7 +78,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
     """Whisper behind silero voice activity detection."""
 
     name = "speech_transcription"
-    version = 1
+    version = 2
     group = "speech"
     summary = "what is said, with word times (Whisper; the local model knows English only)"
     needs = (SPEECH,)
@@ -103,7 +108,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
                 said.extend(_breaths(words, heard, asked, options.pause_seconds, first=len(said) + 1))
                 media.progress(min(1.0, said[-1].end * SAMPLE_RATE / len(audio)))
         return Transcription(
-            segments=SegmentTrack(method="model", items=_without_loops(said)),
+            segments=SegmentTrack(method="model", items=tuple(unlooped(said, TEXTS_IN_TURN))),
             languages=SegmentTrack(method="model", items=_spoken(stretches, language)),
         )
 
@@ -142,7 +147,7 @@ def words_of(heard: Heard, *, spaced: bool) -> tuple[Word, ...]:
     found = tuple(_led([_trimmed(word, spans) for word in words], spans))
     if failed(heard, found):
         return ()
-    return tuple(_shifted(word, heard.stretch.start) for word in found)
+    return tuple(_shifted(word, heard.stretch.start) for word in unlooped(found, WORDS_IN_TURN))
 
 
 def failed(heard: Heard, words: tuple[Word, ...]) -> bool:
@@ -232,10 +237,29 @@ def _breaths(
             part = []
 
 
-def _without_loops(said: list[SpeechSegment]) -> tuple[SpeechSegment, ...]:
-    kept: list[SpeechSegment] = []
-    for segment in said:
-        before = [other.text.lower() for other in kept[-REPEATS:]]
-        if before.count(segment.text.lower()) < REPEATS:
-            kept.append(segment)
-    return tuple(kept)
+class Said(Protocol):
+    """A word or a segment."""
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+
+
+SaidT = TypeVar("SaidT", bound=Said)
+
+
+def unlooped(said: Sequence[SaidT], in_turn: Iterable[int]) -> Iterator[SaidT]:
+    """What was said without what goes on with a loop in which so many texts take turns."""
+    plain = [_plain(one.text) for one in said]
+    again = dict.fromkeys(in_turn, 0)
+    """How many texts in a row were those of so many texts before."""
+    for place, one in enumerate(said):
+        for count in again:
+            again[count] = again[count] + 1 if place >= count and plain[place] == plain[place - count] else 0
+        if not any(repeated > (REPEATS - 1) * count for count, repeated in again.items()):
+            yield one
+
+
+def _plain(text: str) -> str:
+    """The words alone, in one case; the text itself where it has none."""
+    return " ".join(re.findall(r"\w+", text.casefold())) or text
