@@ -38,7 +38,7 @@ NO_SPEECH = 0.6
 not on the whole. Whisper itself asks for a log probability of -1, which is asked here of all.
 """
 REPEATS = 3
-"""Said this often in a row, whatever the case and punctuation, it is a decoding loop: what goes on with it is dropped."""
+"""Said so often in a row, whatever the case and punctuation, it is a decoding loop: what goes on with it is dropped."""
 TEXTS_IN_TURN = range(1, 5)
 """So many segments may take turns in a loop."""
 WORDS_IN_TURN = range(2, 9)
