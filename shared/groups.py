@@ -184,7 +184,7 @@ def planned_mib(worker: str, queues: Sequence[str]) -> int | None:
         BadInput: what is planned is for one worker that serves a group more.
     """
     parts, wholes = 0, dict[str, int]()
-    for queue in queues:
+    for queue in dict.fromkeys(queues):
         match groups()[queue].vram_mib:
             case None:
                 return None

@@ -7,7 +7,6 @@ nothing else is pulled or loaded.
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from shared.digests import sha256_of
 from shared.download import Patience, download
 from shared.errors import BadInput, Infrastructure
 from shared.pins import PLAIN_NAME, Entry, FileName, HubFile, PinnedFile, Pins, Sha256
+from shared.replacement import write_whole
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -83,13 +83,7 @@ def read_lock(path: Path) -> HubLock:
 def add_to_lock(path: Path, entries: dict[str, LockedEntry]) -> None:
     """Write entries into the lock file, whole or not at all. Raises OSError."""
     lock = HubLock(entries={**read_lock(path).entries, **entries})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(lock.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    write_whole(path, lock.model_dump_json(indent=1))
 
 
 def locked(pins: Pins, lock: HubLock) -> Pins:

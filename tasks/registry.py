@@ -84,8 +84,8 @@ def check_models(profile: str | None = None) -> None:
     """Refuse settings that give an analyzer weights that it cannot read, or, in a profile, a precision that they lack.
 
     Raises:
-        BadInput: an analyzer or an entry is unknown, of another kind, or has no such precision; the message lists those
-            that are there.
+        BadInput: an analyzer or an entry is unknown, of another kind, lacks a precision, or has an engine that is none of
+            its kind; the message lists those that are there.
     """
     here = settings()
     takers = [name for name, one in analyzers().items() if one.weights or one.extra]
@@ -94,7 +94,9 @@ def check_models(profile: str | None = None) -> None:
             if name not in takers:
                 message = f"{variable}: {name!r} is no analyzer with a model; these are: {', '.join(takers)}"
                 raise BadInput(message, code="bad_setting")
-    entries = Weights.of_settings().entries() if here.models or here.precision else {}
+    entries = Weights.of_settings().entries() if here.models or here.precision or here.pins_file else {}
+    for name, one in entries.items():
+        _check_engine(name, one)
     for name, entry in here.models.items():
         if entry not in entries:
             message = f"REELGRAPH_MODELS: there are no weights {entry!r} for {name}; there are {', '.join(entries)}"
@@ -105,6 +107,17 @@ def check_models(profile: str | None = None) -> None:
             raise BadInput(message, code="bad_setting")
     for name, precision in here.precision.items() if profile is not None else ():
         _check_precision(analyzers()[name], precision, profile or "", entries)
+
+
+def _check_engine(name: str, entry: Entry) -> None:
+    """Raises BadInput when an entry of one's own names a kind of which its engine is none."""
+    if entry.kind is None:
+        return
+    if (known := KINDS.get(entry.kind)) is None:
+        raise BadInput(f"{name}: there is no kind {entry.kind!r}; there are {', '.join(KINDS)}", code="bad_pins")
+    if entry.engine not in known:
+        message = f"{name}: the engine {entry.engine!r} is none for {entry.kind}; these are: {', '.join(known)}"
+        raise BadInput(message, code="bad_pins")
 
 
 def _own(names: Iterable[str | None], entries: Mapping[str, Entry]) -> list[Entry]:

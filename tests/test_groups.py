@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import BadInput
-from shared.groups import CONTROL, SHIPPED, groups, node_name, profiles, worker_of, workers
+from shared.groups import CONTROL, SHIPPED, groups, node_name, planned_mib, profiles, worker_of, workers
 from tasks.celery import app
 from tasks.registry import analyzers
 from tests.support.node import node
@@ -113,6 +113,12 @@ def test_a_renamed_group_is_refused_in_one_sentence(written, group, lost):
     finally:
         groups.cache_clear()
         analyzers.cache_clear()
+
+
+def test_a_group_named_twice_is_counted_once():
+    """A worker of `vlm,vlm` may use what one of `vlm` may."""
+    assert planned_mib("any", ["vlm", "vlm"]) == planned_mib("any", ["vlm"]) == 26000
+    assert planned_mib("any", ["vlm", "speech", "vlm"]) == 34000
 
 
 def test_an_unknown_profile_is_bad_input():

@@ -67,6 +67,14 @@ def test_what_nobody_reviewed_is_said(tmp_path):
         assert said("verify") == f"{pinned}{more}\n"
 
 
+def test_a_profile_without_hub_models_has_nothing_to_lock(tmp_path):
+    """`lock --profile local` says so and writes no lock."""
+    ended = CliRunner().invoke(cli, ["models", "lock", "--profile", "local", "--weights", str(tmp_path)])
+    said = "nothing to lock: all that the analyzers of the profile local use is pinned by this version\n"
+    assert (ended.exit_code, ended.output) == (0, said)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_default_folder_is_the_setting(tmp_path):
     """Without --weights the folder comes from the settings."""
     done = reelgraph("models", "verify", REELGRAPH_WEIGHTS_DIR=str(tmp_path / "elsewhere"))

@@ -122,8 +122,11 @@ def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> Non
     """
     if entries and profile:
         raise BadInput("name entries or a profile, not both", code="bad_option")
-    known = weights.entries()
-    wanted = entries or [name for name in declared(profile or "gpu") if known[name].hub]
+    known, of = weights.entries(), profile or "gpu"
+    wanted = entries or [name for name in declared(of) if known[name].hub]
+    if not wanted:
+        click.echo(f"nothing to lock: all that the analyzers of the profile {of} use is pinned by this version")
+        return
     for name, locked in weights.lock(wanted).items():
         size = sum(file.size_bytes for file in locked.files)
         click.echo(f"{name}: {locked.repository} at {locked.revision}, {len(locked.files)} files, {size / 1e6:.1f} MB")
