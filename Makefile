@@ -82,7 +82,7 @@ hosts: $(VENV)/.dev ## a video over three hosts, and each of their links cut for
 sbom: $(CHECKS)/.made ## list what each image holds, with hashes, as CycloneDX in build/sbom
 	@mkdir -p build/sbom
 	@for name in api flower cpu server gpu mmdet; do \
-	  $(CHECKS)/bin/cyclonedx-py requirements requirements/$$name.txt --output-reproducible --output-file build/sbom/$$name.cdx.json || exit 1; \
+	  $(CHECKS)/bin/cyclonedx-py requirements requirements/$$name.txt --output-reproducible -o build/sbom/$$name.cdx.json || exit 1; \
 	done; ls build/sbom
 
 lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest versions)

@@ -84,8 +84,8 @@ def check_models(profile: str | None = None) -> None:
     """Refuse settings that give an analyzer weights that it cannot read, or, in a profile, a precision that they lack.
 
     Raises:
-        BadInput: an analyzer or an entry is unknown, of another kind, lacks a precision, or has an engine of another kind;
-            the message lists those that are there.
+        BadInput: an analyzer or an entry is unknown, of another kind, or lacks a precision, or an engine is of another
+            kind; the message lists those that are there.
     """
     here = settings()
     takers = [name for name, one in analyzers().items() if one.weights or one.extra]
