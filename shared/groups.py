@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.errors import BadInput
 from shared.settings import settings
 
+SHIPPED = files("shared").joinpath("groups.toml")
 CONTROL = "control"
 BEFORE_GROUPS = "="
 """Between a worker's name and its groups: not `tasks.celery`'s `sep`, at which kombu splits what names are part of."""
 
+EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "a table such as { NAME = … }",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": 'a list of names such as ["NAME"]',
+    "string_type": "text in quotes",
+}
+"""What pydantic calls a value of another type, and what a TOML file should have there."""
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One queue and what serves it."""
+Name = Annotated[str, Field(min_length=1)]
+Mib = Annotated[int, Field(gt=0)]
+MEMORY = TypeAdapter[int | dict[str, int]](Mib | Annotated[dict[Name, Mib], Field(min_length=1)])
+
+
+def _memory(given: object) -> int | dict[str, int]:
+    try:
+        return MEMORY.validate_python(given, strict=True)
+    except ValidationError as error:
+        what = "a whole number of MiB above 0, or one for each worker such as { NAME = 8000 }, is expected"
+        raise ValueError(f"{what}, not {_shown(given)}") from error
+
+
+class Group(BaseModel):
+    """One queue and what serves it. Types are taken as they are written: a number in quotes is text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str
-    purpose: str
-    worker: dict[str, list[str]]
+    purpose: Name
+    worker: dict[Name, list[Name]]
     gpu: bool
-    memory_mib: int
-    vram_mib: int | dict[str, int] | None = None
+    memory_mib: Mib
+    vram_mib: Annotated[int | dict[str, int] | None, PlainValidator(_memory)] = None
     """GPU memory that one worker may use for this group, or worker's name to what that whole worker may use."""
-    gpu_index: dict[str, int] = field(default_factory=dict)
-    load_seconds: dict[str, float] = field(default_factory=dict)
+    gpu_index: dict[Name, Annotated[int, Field(ge=0)]] = {}
+    load_seconds: dict[Name, Annotated[float, Field(ge=0)]] = {}
     batch: bool = False
-    most_workers: int = 1
+    most_workers: Annotated[int, Field(gt=0)] = 1
 
 
 @cache
@@ -41,12 +71,59 @@ def groups() -> dict[str, Group]:
         BadInput: the file of the settings cannot be used.
     """
     chosen = settings().groups_file
+    source: Path | Traversable = chosen or SHIPPED
+    return {name: _group(str(source), name, table) for name, table in _tables(source).items()}
+
+
+def refuse_gaps(needed: Mapping[str, str]) -> None:
+    """Refuse a file of the settings that lacks a group; `needed` is what is in each.
+
+    Raises:
+        BadInput: the file, the group and what would wait in its queue for good.
+    """
+    for name, what in needed.items():
+        if name not in groups():
+            file = settings().groups_file or SHIPPED
+            raise BadInput(f"{file}: there is no group [{name}], and {what} is in it", code="bad_groups")
+
+
+def _tables(source: Path | Traversable) -> dict[str, Any]:
     try:
-        source = chosen or files("shared").joinpath("groups.toml")
-        entries = tomllib.loads(source.read_text(encoding="utf-8"))
-        return {name: Group(name=name, **entry) for name, entry in entries.items()}
-    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise BadInput(f"{chosen}: {error}", code="bad_groups") from error
+        return tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{source}: {error}", code="bad_groups") from error
+
+
+def _group(file: str, name: str, table: object) -> Group:
+    """One group as the file has it. Raises BadInput with the file, the group, the key, and what is wrong with it."""
+    if not isinstance(table, dict):
+        raise BadInput(f"{file}: {name} = {_shown(table)}: a table [{name}] of a group is expected", code="bad_groups")
+    if "name" in table:
+        raise BadInput(f"{file}: [{name}] name: the table's own name is the group's", code="bad_groups")
+    try:
+        return Group.model_validate({**table, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{file}: [{name}] {key}: {_wrong(first)}", code="bad_groups") from error
+
+
+def _wrong(first: ErrorDetails) -> str:
+    """What pydantic says of a value, in words of TOML."""
+    match first["type"]:
+        case "missing":
+            return "it is missing"
+        case "extra_forbidden":
+            return f"there is no such key; a group has {', '.join(key for key in Group.model_fields if key != 'name')}"
+        case "value_error":
+            return str(first["ctx"]["error"])
+        case kind if (expected := EXPECTED.get(kind)) is not None:
+            return f"{expected} is expected, not {_shown(first['input'])}"
+    return f"{first['msg']}, not {_shown(first['input'])}"
+
+
+def _shown(given: object) -> str:
+    return f"{json.dumps(given, default=str):.60}"
 
 
 def profiles() -> tuple[str, ...]:
@@ -107,7 +184,7 @@ def planned_mib(worker: str, queues: Sequence[str]) -> int | None:
         BadInput: what is planned is for one worker that serves a group more.
     """
     parts, wholes = 0, dict[str, int]()
-    for queue in queues:
+    for queue in dict.fromkeys(queues):
         match groups()[queue].vram_mib:
             case None:
                 return None

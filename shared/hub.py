@@ -7,7 +7,6 @@ nothing else is pulled or loaded.
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from shared.digests import sha256_of
 from shared.download import Patience, download
 from shared.errors import BadInput, Infrastructure
 from shared.pins import PLAIN_NAME, Entry, FileName, HubFile, PinnedFile, Pins, Sha256
+from shared.replacement import write_whole
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -51,6 +51,14 @@ class LockedEntry(BaseModel):
     reviewed: bool = True
     """False: taken as it came by `pull --unlocked`; receipts say so."""
 
+    @field_validator("files")
+    @classmethod
+    def _are_different(cls, files: tuple[LockedFile, ...]) -> tuple[LockedFile, ...]:
+        names = [file.name for file in files]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]} is in it twice")
+        return files
+
 
 class HubLock(BaseModel):
     """The lock file."""
@@ -69,26 +77,19 @@ def read_lock(path: Path) -> HubLock:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {where}: {first['msg']}", code="bad_lock") from error
+        raise BadInput(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}", code="bad_lock") from error
 
 
 def add_to_lock(path: Path, entries: dict[str, LockedEntry]) -> None:
     """Write entries into the lock file, whole or not at all. Raises OSError."""
     lock = HubLock(entries={**read_lock(path).entries, **entries})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(lock.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    write_whole(path, lock.model_dump_json(indent=1))
 
 
 def locked(pins: Pins, lock: HubLock) -> Pins:
     """The pins with the files of every hub entry that the lock knows.
 
-    Raises:
-        BadInput: the lock holds another repository than the pins name.
+    An entry that has moved to another repository since stays without files: its old lock is no word on the new one.
     """
     artifacts, entries = dict(pins.artifacts), dict(pins.entries)
     for name, known in lock.entries.items():
@@ -96,8 +97,7 @@ def locked(pins: Pins, lock: HubLock) -> Pins:
         if entry is None or entry.hub is None:
             continue  # of another version of Reelgraph
         if entry.hub != known.repository:
-            message = f"{name} is locked to {known.repository} and is now {entry.hub}: `reelgraph models lock {name}`"
-            raise BadInput(message, code="bad_lock")
+            continue  # `Weights` says so to whoever wants its files
         files = []
         for file in known.files:
             key = f"{name}.{file.name}"
@@ -126,12 +126,14 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
     from huggingface_hub import HfApi, hf_hub_url
 
     # the HTTP client's own base error: which client it is differs between releases of huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError  # type: ignore[attr-defined]
 
     if entry.hub is None:
         raise BadInput("only hub entries are locked; the others are pinned by this version", code="not_a_hub_entry")
     try:
         found = HfApi().model_info(entry.hub, files_metadata=True, timeout=ASK_SECONDS)
+    except HFValidationError as error:
+        raise BadInput(f"{entry.hub!r} is no repository of a hub: {error}", code="bad_pins") from error
     except HfHubHTTPError as error:
         reason = str(error).strip().partition("\n")[0]
         raise Infrastructure(f"the hub does not give {entry.hub}: {reason}", retryable=False) from error

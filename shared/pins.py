@@ -9,6 +9,7 @@ A second file can be laid over the first: its artifacts and entries are added, o
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
@@ -35,6 +36,15 @@ FileName = Annotated[str, Field(pattern=PLAIN_NAME)]
 
 Number = Literal["fp32", "bf16", "int8", "nf4"]
 """The format of a model's weights in memory."""
+
+REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?"
+"""A hub's repository: `owner/name`, or a name alone; no address and no path."""
+
+
+def _repository(name: str) -> str:
+    if not re.fullmatch(REPOSITORY, name) or ".." in name or "--" in name or name.endswith((".git", "-", ".")):
+        raise ValueError(f"{name!r} is no repository of a hub, such as OWNER/NAME")
+    return name
 
 
 def _absolute(path: Path) -> Path:
@@ -195,7 +205,7 @@ class Entry(Pin):
 
     summary: str
     licence: str
-    hub: str | None = None
+    hub: Annotated[str, AfterValidator(_repository)] | None = None
     hub_files: tuple[str, ...] = ()
     """Patterns of the repository's files that are used; empty: those of transformers (`shared.hub.DEFAULT_FILES`)."""
     engine: str | None = None
@@ -306,4 +316,4 @@ def _checked(tables: dict[str, Any], file: str) -> Pins:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{file}: {where}: {first['msg']}", code="bad_pins") from error
+        raise BadInput(f"{file}: {where}: {first['msg'].removeprefix('Value error, ')}", code="bad_pins") from error

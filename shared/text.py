@@ -1,4 +1,4 @@
-"""Text from outside, such as a file's name, made fit for one line of a message."""
+"""Text from outside, such as a file's name or a model's answer, made fit for a message or for UTF-8."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def one_line(text: str) -> str:
         _escaped(character) if character in TURNING or unicodedata.category(character) in UNSHOWN else character
         for character in text
     )
+
+
+def encodable(text: str) -> str:
+    """The text as UTF-8 can hold it: a surrogate without its other half becomes U+FFFD, two halves their character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _escaped(character: str) -> str:

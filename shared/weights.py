@@ -43,11 +43,14 @@ BULK_SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used. `message` is one sentence; of a tampered file it holds both hashes."""
+    """A file that cannot be used, or that keeps others from being used: a stranger is none of the pinned files.
+
+    `message` is one sentence; of a tampered file it holds both hashes.
+    """
 
     entry: str
     file: str
-    kind: Literal["missing", "tampered"]
+    kind: Literal["missing", "tampered", "stranger"]
     message: str
 
 
@@ -154,13 +157,23 @@ class Weights:
         known = self._lock.entries.get(entry)
         return known is None or known.reviewed
 
+    def locked_elsewhere(self, entry: str) -> str | None:
+        """The repository that the lock has for the entry, where the entry has moved to another one since."""
+        known, hub = self._lock.entries.get(entry), self.entry(entry).hub
+        return known.repository if known is not None and hub not in (None, known.repository) else None
+
     def lock(self, names: Iterable[str], *, reviewed: bool = True) -> dict[str, LockedEntry]:
         """Ask the hub what the named entries hold now, and accept nothing else from now on.
 
         Raises:
             BadInput: an entry is of no hub.
+            WeightsMissing: what is taken without review would take the place of another repository's lock.
             Infrastructure: the hub cannot be reached, or the lock file cannot be written.
         """
+        names = tuple(names)
+        for name in () if reviewed else names:
+            if self.locked_elsewhere(name) is not None:
+                self._locked_entry(name)  # raises
         entries = {name: ask(self.entry(name), self.patience) for name in names}
         if not reviewed:
             entries = {name: one.model_copy(update={"reviewed": False}) for name, one in entries.items()}
@@ -173,7 +186,9 @@ class Weights:
         return entries
 
     def verify(self, names: Iterable[str]) -> list[Problem]:
-        """Hash every file of the named entries; returns what is missing or tampered."""
+        """Hash every file of the named entries; returns what a worker would refuse: what is missing or tampered, and
+        strangers where a library reads the folder itself.
+        """
         problems = []
         for entry in names:
             for file in self._locked_entry(entry).files:
@@ -183,6 +198,9 @@ class Weights:
                     problems.append(Problem(entry, file.name, "missing", error.message))
                 except WeightsTampered as error:
                     problems.append(Problem(entry, file.name, "tampered", error.message))
+            if self._is_read_by_a_library(entry):
+                found = self._strangers(entry)
+                problems += [Problem(entry, name, "stranger", self._of_stranger(entry, name)) for name in found]
         return problems
 
     def on_disk(self, entry: str) -> Literal["complete", "partial", "absent"]:
@@ -197,7 +215,8 @@ class Weights:
 
         Raises:
             WeightsMissing: an entry is not locked.
-            WeightsTampered: an artifact or a member does not have the pinned sha256; both hashes in the message.
+            WeightsTampered: an artifact or a member does not have the pinned sha256, both hashes in the message; or a
+                file that nobody pinned is there, which is left for its owner to remove.
             Infrastructure, DeadlineExceeded: no network, no client, no room on the disk, or out of time.
         """
         wanted = list(dict.fromkeys(names))
@@ -210,6 +229,8 @@ class Weights:
                 files = [(name, one) for name in wanted for one in self.entry(name).files]
                 pull = Pull(self.folder, self._pins.artifacts, self.patience, report)
                 pull.run([(name, one) for name, one in files if (name, one.name) in unusable])
+                for name in filter(self._is_read_by_a_library, wanted):
+                    self._refuse_strangers(name)
         except OSError as error:
             raise Infrastructure(f"cannot store weights in {self.folder}: {error.strerror or error}") from error
 
@@ -222,6 +243,9 @@ class Weights:
 
     def _locked_entry(self, name: str) -> Entry:
         entry = self.entry(name)
+        if (before := self.locked_elsewhere(name)) is not None:
+            what = f"{name} is locked to {before} and is now {entry.hub}"
+            raise WeightsMissing(f"{what}: `reelgraph models lock {name}` locks it anew", code="weights_unlocked")
         if not entry.locked:
             raise WeightsMissing(
                 f"{name} ({entry.hub}) is not locked: `reelgraph models lock {name}` asks the hub for its revision and "
@@ -232,12 +256,21 @@ class Weights:
 
     def _refuse_strangers(self, entry: str) -> None:
         """Raise WeightsTampered for a file that nobody pinned: a library that reads the folder might prefer it."""
+        if found := self._strangers(entry):
+            raise WeightsTampered(self._of_stranger(entry, found[0]))
+
+    def _strangers(self, entry: str) -> list[str]:
         pinned = {file.name for file in self._locked_entry(entry).files}
         known = pinned | {origin_path(Path(name)).name for name in pinned}
         folder = self.folder / entry
-        strangers = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
-        if strangers:
-            raise WeightsTampered(f"{folder} holds {strangers[0]}, which is not among its pinned files: remove it")
+        return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+
+    def _of_stranger(self, entry: str, name: str) -> str:
+        return f"{self.folder / entry} holds {name}, which is not among its pinned files: remove it"
+
+    def _is_read_by_a_library(self, entry: str) -> bool:
+        """Whether an engine is given the folder (`reading`); where an analyzer opens its files, others do no harm."""
+        return self.entry(entry).engine is not None
 
     def _check(self, entry: str, file: File, *, trust_seals: bool = False) -> None:
         path = self.folder / entry / file.name

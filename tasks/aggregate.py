@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from shared import traces
 from shared.errors import Infrastructure
 from shared.events import Event
@@ -24,7 +26,7 @@ from shared.tables import OPEN_STATES, Job, Run
 from tasks.celery import app
 from tasks.inputs import OUTCOME_LOST, cached_outcome, stored_outcome
 from tasks.node import events, ledger, storage
-from tasks.outcomes import staged
+from tasks.outcomes import reported, staged
 from tasks.plan import Plan
 from tasks.registry import analyzers, asked_for, retired
 from tasks.webhook import deliver_soon
@@ -92,7 +94,7 @@ def end_retired(job: Job, runs: Iterable[Run]) -> None:
 def _end(job: Job, run: Run, status: Status, error: ErrorInfo) -> None:
     known = analyzers().get(run.analyzer)
     version = known.version if known else NO_VERSION
-    options = job.options.get(run.analyzer, {})
+    options = reported(job.options.get(run.analyzer, {}))
     report = AnalyzerReport(name=run.analyzer, version=version, status=status, options=options, error=error)
     with staged(job.id, [Outcome(report=report)]) as put:
         ledger().end(job.id, report, commit=put)
@@ -120,7 +122,10 @@ def _outcome(job: Job, run: Run) -> Outcome:
     Raises:
         Infrastructure: the storage does not answer, and the job has time to wait until it does.
     """
-    report = run.outcome
+    try:
+        report = run.outcome
+    except ValidationError as error:
+        return _unreadable(job, run, error)
     if not run.has_result:
         return Outcome(report=report)
     if run.analyzer not in analyzers():
@@ -147,6 +152,17 @@ def _restored(job: Job, run: Run) -> Outcome | None:
     else:
         log.warning("outcome_restored", job=job.id, analyzer=run.analyzer)
     return outcome
+
+
+def _unreadable(job: Job, run: Run, error: ValidationError) -> Outcome:
+    """What stands for a run whose report in the ledger is none: the job ends all the same."""
+    log.error("report_unreadable", job=job.id, analyzer=run.analyzer, reason=str(error))
+    known = analyzers().get(run.analyzer)
+    why = ErrorInfo(code=OUTCOME_LOST, message=f"the ledger's report of {run.analyzer} is damaged")
+    version = known.version if known else NO_VERSION
+    report = AnalyzerReport(name=run.analyzer, version=version, status="failed", error=why)
+    ledger().lose(job.id, report)
+    return Outcome(report=report)
 
 
 def _lost(job: Job, report: AnalyzerReport, error: Infrastructure) -> Outcome:

@@ -42,6 +42,7 @@ from shared.settings import settings
 from shared.spans import without
 from shared.storage import cache_key, outcome_key, video_key
 from shared.tables import Job, Run
+from shared.text import encodable
 from tasks import devices
 from tasks.celery import app
 from tasks.devices import DeviceLost
@@ -50,7 +51,7 @@ from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.loading import ON_CPU, Loaded, in_use, loaded
 from tasks.models import Engine
 from tasks.node import events, frame_store, ledger, storage, weights
-from tasks.outcomes import staged
+from tasks.outcomes import Unstorable, reported, staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
 from tasks.provenance import fitted_renditions, weights_digest, weights_used
 from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
@@ -90,7 +91,10 @@ def run(name: str, job_id: str, worker: str | None) -> str:
             log.exception("gpu_lost", job=job_id, analyzer=name)
             ledger().let_go(attempt, died_of=error.code)
             raise SystemExit(GPU_LOST) from error  # a new child gets the task: this process cannot use the GPU again
-        status = _stored(work, outcome)
+        try:
+            status = _stored(work, outcome)
+        except Unstorable as error:
+            status = _stored(work, work.ended_by(error))
     if work.device_lost:
         raise SystemExit(GPU_LOST)
     return status
@@ -98,14 +102,14 @@ def run(name: str, job_id: str, worker: str | None) -> str:
 
 def _stored(work: Work, outcome: Outcome) -> str:
     job_id, name = work.brief.job_id, work.analyzer.name
-    mark = work.fingerprint()
+    mark = work.fingerprint() if outcome.report.status == "ok" else None
     with staged(job_id, [outcome]) as put:
         ended = ledger().end(job_id, outcome.report, attempt=work.attempt.attempts, fingerprint=mark, commit=put)
     if not ended:
         log.warning("outcome_superseded", job=job_id, analyzer=name, attempt=work.attempt.attempts)
         return "superseded"
     announce(job_id, outcome)
-    if outcome.report.status == "ok":
+    if mark is not None:
         _keep_for_later(job_id, name, mark)
     log.info("analyzed", status=outcome.report.status)
     return outcome.report.status
@@ -174,18 +178,22 @@ class Work:
         try:
             self._refuse()
             result = self._analyze(self._loaded())
+            tracks = result.tracks(self.analyzer.name, self.media.duration_seconds)
+            return Outcome(report=self._report("ok", self._analysed(result)), tracks=tracks)
         except DeviceLost as error:
             if self.attempt.deaths + 1 < settings().max_attempts:
                 raise
             self.device_lost = True
             return Outcome(report=self._report("failed", (), self._ending(error)[1]))
         except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
-            status, reason = self._ending(error)
-            if reason.code == VIDEO_DAMAGED:
-                self._note_damaged()
-            return Outcome(report=self._report(status, (), reason))
-        tracks = result.tracks(self.analyzer.name, self.media.duration_seconds)
-        return Outcome(report=self._report("ok", self._analysed(result)), tracks=tracks)
+            return self.ended_by(error)
+
+    def ended_by(self, error: Exception) -> Outcome:
+        """The outcome of a run that this error ended."""
+        status, reason = self._ending(error)
+        if reason.code == VIDEO_DAMAGED:
+            self._note_damaged()
+        return Outcome(report=self._report(status, (), reason))
 
     def fingerprint(self) -> str:
         """What the outcome depends on, with the inputs as they really were."""
@@ -296,7 +304,7 @@ class Work:
                 status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), "failed")
                 reason = ErrorInfo(code=error.code, message=error.message, retryable=error.retryable)
             case _:
-                reason = ErrorInfo(code="analyzer_error", message=f"{type(error).__name__}: {error}")
+                reason = ErrorInfo(code="analyzer_error", message=encodable(f"{type(error).__name__}: {error}"))
         if status == "failed":
             log.error("analyzer_failed", job=self.brief.job_id, analyzer=self.analyzer.name, exc_info=error)
         return status, reason
@@ -307,7 +315,7 @@ class Work:
             version=self.analyzer.version,
             status=status,
             weights=weights_digest(self.analyzer, self.brief.profile),
-            options=dict(self.options),
+            options=reported(self.options),
             analysed=analysed,
             error=error,
             receipt=self._receipt(),

@@ -22,9 +22,9 @@ __all__ = ["Analyzer", "Audio", "Frames", "Media", "ModelContext", "Options"]
 
 
 class Options(BaseModel):
-    """Options of one analyzer. Subclass it; every field has a default and a description."""
+    """Options of one analyzer. Subclass it; every field has a default and a description. JSON has no inf and no nan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 ESSENTIAL = 3

@@ -302,7 +302,8 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
 
 def _off_gpu(analyzer: AnyAnalyzer, *, with_engine: bool) -> tuple[str, ...]:
     here = settings()
-    if here.profile != "gpu" or not groups()[analyzer.group].gpu or weights_entry(analyzer, here.profile) is None:
+    has_model = with_engine or weights_entry(analyzer, here.profile) is not None
+    if here.profile != "gpu" or not groups()[analyzer.group].gpu or not has_model:
         return ()
     if here.device == "cpu":
         return ("on the CPU: REELGRAPH_DEVICE=cpu",)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from shared import traces
+from shared.errors import BadInput
 from shared.events import Event
 from shared.frames import Rendition, fit
-from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, Outcome, Receipt
+from shared.schema import AnalyzerReport, ErrorInfo, MediaInfo, OptionValue, Outcome, Receipt
 from shared.settings import settings
 from shared.tables import Job, Run
 from tasks.analyze import announce
@@ -16,10 +17,10 @@ from tasks.celery import app
 from tasks.deadline import Economy, Workload, economise
 from tasks.inputs import cached_outcome
 from tasks.node import events, frame_store, ledger, storage
-from tasks.outcomes import staged
+from tasks.outcomes import reported, staged
 from tasks.plan import Plan, Refused, fingerprint, measured, plan, refused, wanted
 from tasks.provenance import weights_digest
-from tasks.registry import AnyAnalyzer, asked_for, dependencies, levels, retired
+from tasks.registry import AnyAnalyzer, asked_for, dependencies, levels, parse_options, retired
 
 
 @app.task(name="prepare", ignore_result=True)
@@ -126,6 +127,7 @@ class _Known:
         weights = weights_digest(analyzer, self.job.profile)
         traits = settings().infer_personal_traits
         no = refused(analyzer, self.job.profile, self.media, infer_personal_traits=traits)
+        no = no or _refused_options(analyzer, self.job.options.get(analyzer.name, {}))
         lost = [name for name in analyzer.requires if name in self.outcomes and self.marks.get(name) is None]
         if no is None and lost:
             no = Refused("skipped", ErrorInfo(code="missing_input", message=f"{', '.join(lost)} brought no result"))
@@ -162,7 +164,7 @@ class _Known:
             version=analyzer.version,
             status=no.status,
             weights=weights,
-            options=self.job.options.get(analyzer.name, {}),
+            options=reported(self.job.options.get(analyzer.name, {})),
             error=no.error,
         )
         self.outcomes[analyzer.name] = Outcome(report=report)
@@ -181,3 +183,12 @@ class _Known:
             renditions=[self.fitted[need].key for need in analyzer.reads(self.job.profile) if need in self.fitted],
             inputs={name: self.marks.get(name) for name in dependencies(analyzer)},
         )
+
+
+def _refused_options(analyzer: AnyAnalyzer, options: Mapping[str, OptionValue]) -> Refused | None:
+    """Why it cannot run with these options: an older version took the job, and this one would not."""
+    try:
+        parse_options({analyzer.name: options})
+    except BadInput as error:
+        return Refused("failed", ErrorInfo(code=error.code, message=error.message))
+    return None

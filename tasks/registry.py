@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import tasks.analyzers
 from shared.errors import BadInput
-from shared.groups import groups
+from shared.groups import CONTROL, refuse_gaps
 from shared.pins import Entry
 from shared.schema import BaseTrack, Document, OptionValue
 from shared.settings import Precision, settings
@@ -30,7 +30,8 @@ def analyzers() -> dict[str, AnyAnalyzer]:
     """Every analyzer by name, in alphabetical order, found by walking `tasks/analyzers/`.
 
     Raises:
-        TypeError: an analyzer breaks the contract: two names alike, an unknown group or dependency, a circle.
+        TypeError: an analyzer breaks the contract: two names alike, an unknown dependency, a circle.
+        BadInput: `groups.toml` lacks the group of an analyzer, or that of planning.
     """
     found: dict[str, AnyAnalyzer] = {}
     for module in pkgutil.iter_modules(tasks.analyzers.__path__):
@@ -38,6 +39,7 @@ def analyzers() -> dict[str, AnyAnalyzer]:
             is_analyzer = inspect.isclass(value) and issubclass(value, Analyzer) and not inspect.isabstract(value)
             if is_analyzer and found.setdefault(value.name, value) is not value:
                 raise TypeError(f"two analyzers are called {value.name}")
+    refuse_gaps({CONTROL: "planning", **{one.group: one.name for one in found.values()}})
     for analyzer in found.values():
         _check(analyzer, found)
     _levels(found.values())
@@ -82,8 +84,8 @@ def check_models(profile: str | None = None) -> None:
     """Refuse settings that give an analyzer weights that it cannot read, or, in a profile, a precision that they lack.
 
     Raises:
-        BadInput: an analyzer or an entry is unknown, of another kind, or has no such precision; the message lists those
-            that are there.
+        BadInput: an analyzer or an entry is unknown, of another kind, or lacks a precision, or an engine is of another
+            kind; the message lists those that are there.
     """
     here = settings()
     takers = [name for name, one in analyzers().items() if one.weights or one.extra]
@@ -92,7 +94,9 @@ def check_models(profile: str | None = None) -> None:
             if name not in takers:
                 message = f"{variable}: {name!r} is no analyzer with a model; these are: {', '.join(takers)}"
                 raise BadInput(message, code="bad_setting")
-    entries = Weights.of_settings().entries() if here.models or here.precision else {}
+    entries = Weights.of_settings().entries() if here.models or here.precision or here.pins_file else {}
+    for name, one in entries.items():
+        _check_engine(name, one)
     for name, entry in here.models.items():
         if entry not in entries:
             message = f"REELGRAPH_MODELS: there are no weights {entry!r} for {name}; there are {', '.join(entries)}"
@@ -103,6 +107,17 @@ def check_models(profile: str | None = None) -> None:
             raise BadInput(message, code="bad_setting")
     for name, precision in here.precision.items() if profile is not None else ():
         _check_precision(analyzers()[name], precision, profile or "", entries)
+
+
+def _check_engine(name: str, entry: Entry) -> None:
+    """Raises BadInput when an entry of one's own names a kind of which its engine is none."""
+    if entry.kind is None:
+        return
+    if (known := KINDS.get(entry.kind)) is None:
+        raise BadInput(f"{name}: there is no kind {entry.kind!r}; there are {', '.join(KINDS)}", code="bad_pins")
+    if entry.engine not in known:
+        message = f"{name}: the engine {entry.engine!r} is none for {entry.kind}; these are: {', '.join(known)}"
+        raise BadInput(message, code="bad_pins")
 
 
 def _own(names: Iterable[str | None], entries: Mapping[str, Entry]) -> list[Entry]:
@@ -148,8 +163,6 @@ def _check_precision(analyzer: AnyAnalyzer, precision: Precision, profile: str, 
 
 
 def _check(analyzer: AnyAnalyzer, found: Mapping[str, AnyAnalyzer]) -> None:
-    if analyzer.group not in groups():
-        raise TypeError(f"{analyzer.name} is in group {analyzer.group!r}, which groups.toml does not have")
     missing = [name for name in dependencies(analyzer) if name not in found]
     if missing:
         raise TypeError(f"{analyzer.name} depends on {', '.join(missing)}, which do not exist")

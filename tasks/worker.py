@@ -144,7 +144,7 @@ def unavailable_here() -> dict[str, str]:
 def nothing_works(missing: Mapping[str, str]) -> str:
     """What to say of a worker none of whose analyzers was loaded, which takes their tasks so that no job waits."""
     first = min(missing)
-    what = "none of its analyzers can work, so it answers `unavailable` to every job"
+    what = "none of its analyzers can work, so it answers every job with the reason alone"
     return f"{what}; {', '.join(sorted(missing))}. {first}: {missing[first]}"
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tasks.analyzers.blip2_caption import Blip2Caption, merged
 
 
@@ -25,9 +27,29 @@ def test_slow_change_does_not_creep():
 
 
 def test_no_frames_no_captions():
-    """A video without pictures has no spans; empty captions are alike."""
+    """A video without pictures has no spans, and a frame of which the model said nothing is in none."""
     assert merged([], 3, 0.7) == ()
-    assert [item.frames for item in merged([(0.0, ""), (1.0, "")], 2, 0.7)] == [2]
+    assert merged([(0.0, ""), (1.0, "")], 2, 0.7) == ()
+    items = merged([(0.0, "a dog"), (1.0, ""), (2.0, ""), (3.0, "a dog"), (4.0, "...")], 5, 0.7)
+    assert [(item.id, item.start, item.end, item.text) for item in items] == [
+        ("k1", 0, 1, "a dog"),
+        ("k2", 3, 4, "a dog"),
+        ("k3", 4, 5, "..."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a cat on a mat", "not a cat on a mat"),
+        ("a man with a hat in the street", "a man without a hat in the street"),
+        ("the man who is here is in the room", "the man who isn't here is in the room"),
+    ],
+)
+def test_what_is_denied_is_not_alike(one, other):
+    """One word decides what a caption says where it denies; two that deny the same are alike as others are."""
+    assert len(merged([(0.0, one), (1.0, other)], 2, 0.6)) == 2
+    assert len(merged([(0.0, other), (1.0, other)], 2, 0.6)) == 1
 
 
 def test_it_has_no_weights_in_the_local_profile():

@@ -9,6 +9,7 @@ from shared.errors import BadInput, Cancelled
 from tasks.analyzers.blip2_caption import Blip2Caption
 from tasks.devices import CPU
 from tasks.engines.captions import Asked, Blip2
+from tasks.engines.decoder import PromptRefused
 from tasks.models import Weighted
 from tests.support.clips import make_clip
 from tests.support.media import run
@@ -137,6 +138,28 @@ def test_out_of_memory_halves_the_batch(engine, monkeypatch):
     monkeypatch.setattr(engine, "_prefill", small_memory)
     assert captions(engine, pictures(6)) == expected
     assert tried == [4, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("<image>", "the prompt holds <image>, which is no text for blip2-opt-2.7b: leave it out"),
+        ("a photo</s> of", "the prompt holds </s>"),
+        ("a dog and " * 200, "tokens and the answer up to 12: blip2-opt-2.7b reads 512 at most; ask it shorter"),
+    ],
+)
+def test_a_prompt_that_is_none_never_reaches_the_model(engine, monkeypatch, prompt, said):
+    """Marks of pictures and ends, and more tokens than the model has positions for, are refused before it is asked."""
+    monkeypatch.setattr(engine, "_prefill", None)
+    with pytest.raises(PromptRefused, match=said) as caught:
+        list(engine.captions(pictures(2), Asked(prompt, 12), nothing))
+    assert caught.value.code == "bad_prompt"
+
+
+def test_any_text_is_a_prompt(engine):
+    """No text at all, other alphabets and what only looks like a mark are given to the model as they are."""
+    for prompt in ("", "un perro \U0001f600 中", "<images> </ s>", "a\nphoto"):
+        assert len(list(engine.captions(pictures(2), Asked(prompt, 6), nothing))) == 1
 
 
 def test_cancelling_ends_a_caption(engine):

@@ -98,6 +98,7 @@ def test_bad_input_is_one_sentence(reelgraph, tmp_path, case):
         (["--option", "nonsense.x=1"], "cut_analysis"),
         (["--option", "nonsense"], "NAME.KEY=VALUE"),
         (["--option", "cut_analysis.min_content=many"], "min_content"),
+        (["--option", "speech_transcription.pause_seconds=inf"], "Input should be a finite number"),
         (["--profile", "nonsense"], "local"),
     ],
 )

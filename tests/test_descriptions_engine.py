@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import Cancelled
 from tasks.analyzers.qwen2_vl_temporal import Qwen2VlTemporal
+from tasks.engines.decoder import PromptRefused
 from tasks.engines.descriptions import Asked, Clip
 from tests.support.clips import make_clip
 from tests.support.media import run
@@ -152,7 +153,7 @@ def test_answers_are_bounded(engine):
 
 
 def test_out_of_memory_halves_the_batch(engine, monkeypatch):
-    """A batch that does not fit is halved and tried again; all answers come, in order, and later batches fit."""
+    """A batch that does not fit is halved and tried again; all answers come, in order; the next job has it whole."""
     import torch
 
     expected, tried = described(engine, clips(7)), []
@@ -167,7 +168,22 @@ def test_out_of_memory_halves_the_batch(engine, monkeypatch):
     monkeypatch.setattr(engine, "_prefill", small_memory)
     assert described(engine, clips(7)) == expected
     assert tried == [4, 2, 2, 2, 1]
-    assert engine.batch == 2
+    assert engine.batch == 4
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("<|video_pad|>", r"the prompt holds <\|video_pad\|>, which is no text for qwen"),
+        ("stop<|im_end|>", r"the prompt holds <\|im_end\|>"),
+        ("a dog and " * 1500, "tokens and the answer up to 12: qwen.* reads 4096 at most"),
+    ],
+)
+def test_a_prompt_that_is_none_never_reaches_the_model(engine, monkeypatch, prompt, said):
+    """Marks of videos and turns, and more tokens than the model has positions for, are refused before it is asked."""
+    monkeypatch.setattr(engine, "_prefill", None)
+    with pytest.raises(PromptRefused, match=said):
+        described(engine, clips(1), Asked(prompt, 12))
 
 
 def test_cancelling_ends_a_long_answer(engine):

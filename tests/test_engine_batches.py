@@ -1,5 +1,6 @@
 """How engines cut work into batches, and what happens where memory runs out or the GPU fails."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,12 +54,32 @@ def test_a_full_batch_and_the_rest(engine):
 
 
 def test_running_out_of_memory_halves_the_batch_and_loses_nothing(engine):
-    """The batch is halved until it fits, stays so for later work, and every item is answered once, in order."""
+    """The batch is halved until it fits, stays so to the end of the call, and every item is answered once, in order."""
     engine.room = 3
     answers = [answer for batch in engine.batches(range(20), engine.double) for answer in batch]
     assert answers == [*range(0, 40, 2)]
-    assert engine.sizes[:3] == [8, 4, 2]
-    assert engine.batch == 2
+    assert engine.sizes == [8, 4, *[2] * 10]
+
+
+def test_one_job_s_long_prompt_costs_later_jobs_nothing(engine):
+    """After a call that ran out of memory the next one begins with the whole batch; where it is short, it halves."""
+    engine.room = 3
+    assert len(list(engine.batches(range(8), engine.double))) == 4
+    engine.room, engine.sizes = 8, []
+    assert len(list(engine.batches(range(8), engine.double))) == 1
+    engine.room = 4
+    assert len(list(engine.batches(range(8), engine.double))) == 2
+    assert (engine.sizes, engine.batch) == ([8, 8, 4, 4], 8)
+
+
+def test_what_fits_at_the_warm_up_is_kept(engine, monkeypatch):
+    """Where the batch found by memory does not fit after all, the one that did is that of all later calls."""
+    monkeypatch.setattr(Doubles, "probe", lambda self, count: self.double(range(count)))
+    monkeypatch.setattr(Doubles, "_fitting_batch", lambda self: 8)
+    engine.files = replace(engine.files, device=Device("cuda:0"))
+    engine.room = 3
+    engine.find_batch()
+    assert (engine.sizes, engine.batch) == ([8, 4, 2, 2, 2, 2], 2)
 
 
 def test_one_item_that_does_not_fit_is_an_outcome(engine):

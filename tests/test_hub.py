@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from shared.download import Patience
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
-from shared.hub import LockedEntry, LockedFile, add_to_lock, read_lock
+from shared.hub import LockedEntry, LockedFile, add_to_lock, ask, read_lock
+from shared.pins import Entry
 from shared.weights import Weights
 from tests.support.project import ROOT
 from tests.support.web import Site, served
@@ -206,15 +208,27 @@ def test_what_is_no_hub_entry_is_not_locked(tmp_path):
 
 
 def test_a_lock_of_another_repository_is_refused(tmp_path, pins):
-    """When an entry moves to another repository its old lock is no word on the new one."""
+    """When an entry moves to another repository its old lock is no word on the new one; others go on, and the command
+    that the refusal names replaces it.
+    """
     entry = LockedEntry(
         repository="old/model",
         revision=REVISION,
         files=(LockedFile(name="config.json", sha256=sha256(CONFIG), size_bytes=len(CONFIG)),),
     )
     add_to_lock(tmp_path / "store/hub.lock.json", {"net": entry})
-    with pytest.raises(BadInput, match="net is locked to old/model and is now some/model"):
-        Weights(tmp_path / "store", pins).entries()
+    weights = Weights(tmp_path / "store", pins)
+    assert not weights.entries()["net"].locked
+    for use in (weights.digest, lambda name: weights.verify([name]), lambda name: weights.pull([name])):
+        with pytest.raises(WeightsMissing, match="net is locked to old/model and is now some/model: `reelgraph models"):
+            use("net")
+    with pytest.raises(WeightsMissing, match="is locked to old/model"):
+        weights.lock(["net"], reviewed=False)
+    with hub(repository(REVISION)) as site:
+        reelgraph(site, pins, tmp_path / "store", "lock", "net")
+    known = read_lock(tmp_path / "store/hub.lock.json").entries["net"]
+    assert (known.repository, known.revision) == ("some/model", REVISION)
+    assert Weights(tmp_path / "store", pins).entries()["net"].locked
 
 
 def test_a_damaged_lock_is_one_sentence(tmp_path, pins):
@@ -222,6 +236,31 @@ def test_a_damaged_lock_is_one_sentence(tmp_path, pins):
     (tmp_path / "hub.lock.json").write_text('{"entries": {"net": {"repository": "a/b"}}}')
     with pytest.raises(BadInput, match=r"hub\.lock\.json: entries\.net\.revision"):
         Weights(tmp_path, pins).entries()
+
+
+def test_a_lock_with_a_file_twice_is_one_sentence(tmp_path, pins):
+    """Two files of one name in an edited lock are bad input that names entry and file, in whatever asks for it."""
+    file = {"name": "config.json", "sha256": "0" * 64, "size_bytes": 1}
+    entry = {"repository": "some/model", "revision": REVISION, "files": [file, file]}
+    (tmp_path / "hub.lock.json").write_text(json.dumps({"entries": {"net": entry}}))
+    with pytest.raises(BadInput, match=r"hub\.lock\.json: entries\.net\.files: config\.json is in it twice$"):
+        Weights(tmp_path, pins).entries()
+
+
+@pytest.mark.parametrize("name", ["../../etc", "http://x", "a/b/c", "", "a--b", "a/b.git", "/etc", "a/..", "a b"])
+def test_what_is_no_repository_is_refused_with_the_pins(tmp_path, pins, name):
+    """A path or an address as `hub` is bad input that names file, entry and key, before any hub is asked."""
+    pins.write_text(PINS.replace("some/model", name))
+    with pytest.raises(BadInput, match=r"^pins\.toml: entries\.net\.hub: '.*' is no repository of a hub") as caught:
+        Weights(tmp_path, pins).lock(["net"])
+    assert caught.value.code == "bad_pins"
+
+
+def test_what_the_hub_s_client_refuses_is_one_sentence():
+    """A name that passed ours and not the client's own check is bad input, too."""
+    entry = Entry(summary="a", licence="b", hub="a" * 200)
+    with pytest.raises(BadInput, match="is no repository of a hub"):
+        ask(entry, Patience())
 
 
 def test_a_lock_that_cannot_be_written(tmp_path):

@@ -149,6 +149,14 @@ def test_the_receipt_says_why_it_is_not_the_gpu(tmp_path, fresh):
             assert loaded(fresh).hardware == Hardware("cpu", None, notes)
 
 
+@pytest.mark.parametrize("name", ["product_detection", "cut_analysis"])
+def test_the_receipt_says_it_of_an_extra_s_model_too(tmp_path, name):
+    """An analyzer whose only model is an extra has the reason where that is loaded, and none where it is not."""
+    with node(tmp_path / "data", profile="gpu", device="cpu"):
+        assert loading._off_gpu(analyzers()[name], with_engine=True) == ("on the CPU: REELGRAPH_DEVICE=cpu",)
+        assert loading._off_gpu(analyzers()[name], with_engine=False) == ()
+
+
 # --- on a GPU, as a worker of the gpu profile would be: what it may use is said by the test --------------------------
 
 OTHERS = {

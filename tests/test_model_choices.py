@@ -179,6 +179,22 @@ def test_an_entry_of_one_s_own_needs_no_kind(own, tmp_path):
         check_models("gpu")
 
 
+@pytest.mark.parametrize(
+    ("kind", "engine", "said"),
+    [
+        ("descriptions", "blip-2", "net: the engine 'blip-2' is none for descriptions; these are: qwen-vl"),
+        ("descriptionz", "qwen-vl", "net: there is no kind 'descriptionz'; there are aesthetics, "),
+    ],
+)
+def test_an_engine_must_be_one_of_its_kind(tmp_path, kind, engine, said):
+    """An own entry that says one thing and names an engine for another is refused before any worker starts."""
+    lines = f'kind = "{kind}"\nengine = "{engine}"'
+    pins = write_pins(tmp_path / "own.toml", ARTIFACTS, {"net": [NET]}, net=lines)
+    for chosen in ({}, {"qwen2_vl_temporal": "net"}):
+        with node(tmp_path, models=chosen, pins_file=pins), pytest.raises(BadInput, match=f"^{said}"):
+            check_models("gpu")
+
+
 def test_own_entries_without_a_kind_in_the_place_of_all(tmp_path):
     """What their engine can do counts where no entry of the analyzer names a kind."""
     entry = {"segformer-b4": 'engine = "transformers"'}

@@ -7,9 +7,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from services.cli import cli
 from services.commands import models
 from shared.errors import BadInput
+from shared.hub import LockedEntry, LockedFile, add_to_lock
 from tasks import registry
 from tests.support.project import ROOT
 from tests.support.web import pinned, sha256, write_pins
@@ -40,6 +43,36 @@ def test_list_names_every_entry_with_its_source_and_users(tmp_path):
     assert by_entry["qwen2-vl-7b"]["size_bytes"] is None
     table = reelgraph("models", "list", "--weights", tmp_path).stdout
     assert all(entry in table for entry in by_entry)
+
+
+def test_what_nobody_reviewed_is_said(tmp_path):
+    """`list`, its JSON and `verify` tell an entry that was taken unlocked from one that somebody locked."""
+    (tmp_path / "blip2-opt-2.7b").mkdir()
+    (tmp_path / "blip2-opt-2.7b" / "config.json").write_bytes(FILE)
+    file = LockedFile(name="config.json", sha256=sha256(FILE), size_bytes=len(FILE))
+    entry = LockedEntry(repository="Salesforce/blip2-opt-2.7b", revision="0" * 40, files=(file,), reviewed=False)
+
+    def said(*arguments):
+        ended = CliRunner().invoke(cli, ["models", *arguments, "--weights", str(tmp_path)])
+        assert ended.exit_code == 0
+        return ended.output
+
+    pinned = "blip2-opt-2.7b: every file is the pinned one"
+    unlocked = "; nobody has reviewed them: `reelgraph models lock blip2-opt-2.7b`"
+    for reviewed, row, more in ((False, True, unlocked), (True, False, "")):
+        add_to_lock(tmp_path / "hub.lock.json", {"blip2-opt-2.7b": entry.model_copy(update={"reviewed": reviewed})})
+        listed = {one["entry"]: one["reviewed"] for one in json.loads(said("list", "--json"))}
+        assert (listed["blip2-opt-2.7b"], listed["qwen2-vl-7b"]) == (reviewed, None)
+        assert ("complete, not reviewed" in said("list")) is row
+        assert said("verify") == f"{pinned}{more}\n"
+
+
+def test_a_profile_without_hub_models_has_nothing_to_lock(tmp_path):
+    """`lock --profile local` says so and writes no lock."""
+    ended = CliRunner().invoke(cli, ["models", "lock", "--profile", "local", "--weights", str(tmp_path)])
+    said = "nothing to lock: all that the analyzers of the profile local use is pinned by this version\n"
+    assert (ended.exit_code, ended.output) == (0, said)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_default_folder_is_the_setting(tmp_path):

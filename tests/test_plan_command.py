@@ -1,5 +1,6 @@
 """`reelgraph plan`, as an operator runs it."""
 
+import errno
 import json
 import re
 import tomllib
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from services.commands.plan import KEPT, loads, plan
-from shared.errors import BadInput
+from shared.errors import BadInput, Infrastructure
 from shared.groups import groups, workers
 from shared.pins import load_pins
 from shared.schema import AnalyzerReport, Receipt
@@ -245,6 +246,27 @@ def test_a_written_layout_is_a_groups_file(tmp_path):
     assert any(len(worker["groups"]) > 1 for worker in layout["workers"])
     assert {group.worker["local"] == before[name].worker["local"] for name, group in written.items()} == {True}
     assert settings().groups_file is None
+
+
+def test_a_layout_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    """A full disk leaves the file that was there, names the path, and leaves no half beside it; a device is no file."""
+    with pytest.raises(Infrastructure, match=r"^cannot write /dev/full: No space left on device$"):
+        planned("--gpu-memory", "80GiB", "--write", "/dev/full")
+    assert Path("/dev/full").is_char_device()
+    file = tmp_path / "groups.toml"
+    file.write_text("before")
+
+    def full(_file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("shared.replacement.os.fsync", full)
+        with pytest.raises(Infrastructure, match=rf"^cannot write {file}: No space left"):
+            planned("--gpu-memory", "80GiB", "--write", file)
+    assert ([*tmp_path.iterdir()], file.read_text()) == ([file], "before")
+    planned("--gpu-memory", "80GiB", "--write", file)
+    assert file.read_text().startswith("# written by")
+    assert [*tmp_path.iterdir()] == [file]
 
 
 def test_copies_have_their_own_shares(tmp_path):

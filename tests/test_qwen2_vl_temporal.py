@@ -90,12 +90,65 @@ def test_an_answer_in_json_is_read():
 
 
 @pytest.mark.parametrize(
-    "answer", ["A dog runs.", '{"description": "A dog', '{"actions": ["runs"]}', '{"description": 7}', "{}"]
+    "answer",
+    [
+        "A dog runs.",
+        '{"actions": ["runs"]}',
+        '{"description": 7}',
+        "{}",
+        '{"description": "',
+        '{"a":' + "[" * 1100,
+        '{"a":' * 1100,
+        '{"a": ' + "9" * 5000,
+    ],
+    ids=lambda answer: answer[:20],
 )
 def test_any_other_answer_is_kept_as_text(answer):
-    """Plain text, broken JSON and JSON without a description are kept word for word, and marked."""
+    """Text, JSON without a description, and what Python's reader gives up on are kept word for word, and marked."""
     item = parsed(answer, "v1", 0, 1)
     assert (item.structured, item.description, item.actions, item.change) == (False, answer, (), None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ('{"description": "A dog', "A dog"),
+        ('```json\n{"description": "A dog", "actions": ["ru', "A dog"),
+        ('{"description": "He says \\"no\\" \\ud8', 'He says "no"'),
+        ('{"description": "A dog\\', "A dog"),
+        (r'{"description": "It\'s a dog", "actions": [}', "It's a dog"),
+        ('{"actions": ["runs"], "description": "A dog', "A dog"),
+        ('{"description": "A dog", "actions": [{"description": "runs"}, {"de', "A dog"),
+    ],
+)
+def test_of_a_cut_object_the_description_is_read(answer, said):
+    """An answer that ends at its last token shows nobody raw JSON: its description is read, and marked."""
+    item = parsed(answer, "v1", 0, 1)
+    assert (item.structured, item.description, item.actions) == (False, said, ())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['Use {braces}: {"description": "A dog"}', '{"answer": {"description": "A dog"}}', '{{"description": "A dog"}'],
+)
+def test_every_brace_is_tried(answer):
+    """The object may come after other braces, or stand in another object."""
+    item = parsed(answer, "v1", 0, 1)
+    assert (item.structured, item.description) == (True, "A dog")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "a man \ud83d",
+        '{"description": "a man \\ud83d", "actions": ["waves \\udc00"], "change": "\\ud83d"}',
+    ],
+)
+def test_half_a_character_is_replaced(answer):
+    """A model may write half of a surrogate pair, which UTF-8 cannot hold: all of what it says can be stored."""
+    item = parsed(answer, "v1", 0, 1)
+    assert item.description == "a man \ufffd"
+    assert "\\ud83d" not in item.model_dump_json()
 
 
 def test_it_has_no_weights_in_the_local_profile():

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import jsonschema
 import pytest
@@ -91,7 +92,6 @@ def test_a_new_file_is_a_new_analyzer(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ([{"name": "one", "group": "nowhere"}], "one is in group 'nowhere'"),
         ([{"name": "one", "requires": ("absent",)}], "one depends on absent"),
         ([{"name": "one", "requires": ("two",)}, {"name": "two", "requires": ("one",)}], "in a circle: one, two"),
         ([{"name": "one", "requires": ("two",)}, {"name": "two", "uses": ("one",)}], "in a circle: one, two"),
@@ -100,10 +100,20 @@ def test_a_new_file_is_a_new_analyzer(tmp_path):
     ],
 )
 def test_a_broken_contract_is_seen_at_once(tmp_path, entries, complaint):
-    """An unknown group, an unknown dependency, a circle (of requires, uses or both) or a double name: TypeError."""
+    """An unknown dependency, a circle (of requires, uses or both) or a double name: TypeError."""
     for entry in entries:
         write(tmp_path, **entry)
     with plugged(tmp_path), pytest.raises(TypeError, match=complaint):
+        analyzers()
+
+
+def test_a_group_that_the_file_lacks_is_named(tmp_path):
+    """An analyzer in a group that groups.toml does not have is refused with both, in every command."""
+    write(tmp_path, "one", group="nowhere")
+    with (
+        plugged(tmp_path),
+        pytest.raises(BadInput, match=r"there is no group \[nowhere\], and one is in it"),
+    ):
         analyzers()
 
 
@@ -174,6 +184,11 @@ def test_text_is_understood_as_the_option_s_type():
         ({"speech_rat": {}}, "unknown analyzer 'speech_rat'; there are "),
         ({"speech_rate": {"window": 1}}, "unknown option speech_rate.window; speech_rate has window_seconds, "),
         ({"temporal_flow": {"x": 1}}, "unknown option temporal_flow.x; temporal_flow has "),
+        ({"blip2_caption": {"prompt": "a" * 2001}}, "option blip2_caption.prompt: String should have at most 2000"),
+        (
+            {"qwen2_vl_temporal": {"prompt": "\ud83d"}},
+            "option qwen2_vl_temporal.prompt: Input should be a valid string",
+        ),
         (
             {"speech_rate": {"window_seconds": "long"}},
             "option speech_rate.window_seconds: Input should be a valid number",
@@ -187,6 +202,16 @@ def test_a_bad_option_is_explained(given, message):
         parse_options(given)
     assert caught.value.message.startswith(message)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, "inf", "1e400", "nan", 10**400])
+def test_no_option_takes_what_is_no_number(value):
+    """Infinities, nan and integers beyond any float are refused by every option of numbers, in one sentence."""
+    for name, analyzer in analyzers().items():
+        for option, field in analyzer.options.model_fields.items():
+            if not isinstance(field.default, str | tuple):
+                with pytest.raises(BadInput, match=f"^option {name}.{option}: Input should be "):
+                    parse_options({name: {option: value}})
 
 
 # --- the document ---

@@ -11,12 +11,13 @@ from shared.schema import SpeechSegment, Word
 from shared.settings import settings
 from shared.weights import Weights
 from tasks.analyzers.speech_transcription import (
+    TEXTS_IN_TURN,
     SpeechTranscription,
     _breaths,
     _trimmed,
     _whole_words,
-    _without_loops,
     failed,
+    unlooped,
     words_of,
 )
 from tasks.engines.utterances import Asked, Heard, Part, Stretch
@@ -131,8 +132,38 @@ def test_a_decoding_loop_is_cut_off():
     said = [
         SpeechSegment(id=f"s{i}", start=i, end=i + 1, text="Thank you." if i != 2 else "Good night.") for i in range(9)
     ]
-    kept = [segment.text for segment in _without_loops(said)]
+    kept = [segment.text for segment in unlooped(said, TEXTS_IN_TURN)]
     assert kept == ["Thank you.", "Thank you.", "Good night.", "Thank you.", "Thank you.", "Thank you."]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (["Thank you.", "Thank you", "Thank you!", "thank you.", "Thank you."], 3),
+        (["Thank you.", "Bye."] * 6, 6),
+        (["One.", "two", "Three!", "four"] * 4, 12),
+        (["Row row.", "Row row.", "Row row.", "Gently.", "Row row."], 5),
+        (["Yes.", "No.", "Yes.", "No.", "Perhaps.", "Yes.", "No.", "Yes."], 8),
+        (["...", "!", "...", "?"], 4),
+        (["\u8c22\u8c22\u3002", "\u8c22\u8c22"] * 3, 3),
+    ],
+)
+def test_a_loop_is_told_by_its_words(said, kept):
+    """Case and punctuation make no difference, texts may take turns, and a refrain or a dialogue is no loop."""
+    segments = [SpeechSegment(id=f"s{i}", start=i, end=i + 1, text=text) for i, text in enumerate(said)]
+    assert list(unlooped(segments, TEXTS_IN_TURN)) == segments[:kept]
+
+
+def test_a_loop_inside_a_segment_is_cut():
+    """A phrase that comes a fourth time in a row is left out, the words after it stay; one word may come often."""
+    assert spoken(*["I", "am"] * 6, "here") == "I am I am I am here"
+    assert spoken(*["no"] * 5, "never") == "no no no no no never"
+    assert spoken(*["row"] * 3, "your", "boat") == "row row row your boat"
+
+
+def spoken(*words: str) -> str:
+    """What is left of these words, heard in one go."""
+    return " ".join(word.text for word in words_of(said_as(*(f" {word}" for word in words)), spaced=True))
 
 
 def said_as(*words: str, likely: float = -0.2, no_speech: float | None = 0.1, sure: float = 0.9) -> Heard:

@@ -446,3 +446,21 @@ def test_a_file_that_nobody_pinned_is_refused(tmp_path):
     (tmp_path / "store/net/model.safetensors").write_bytes(MODEL)
     with pytest.raises(WeightsTampered, match=r"holds model\.safetensors, which is not among its pinned files"):
         reading_twice(weights, "net")
+
+
+def test_verify_and_pull_say_what_a_worker_would_refuse(tmp_path):
+    """A file that nobody pinned is a problem where an engine reads the folder, none where single files are opened."""
+    (tmp_path / "a").write_bytes(b"{}")
+    artifacts = {"a": pinned(b"{}", source="file", path=str(tmp_path / "a"))}
+    files = {name: [pinned(b"{}", name="config.json", artifact="a")] for name in ("net", "plain")}
+    pins = write_pins(tmp_path / "pins.toml", artifacts, files, net='engine = "transformers"')
+    weights = Weights(tmp_path / "store", pins)
+    weights.pull(["net", "plain"])
+    assert weights.verify(["net", "plain"]) == []
+    for name in files:
+        (tmp_path / "store" / name / "model.safetensors").write_bytes(MODEL)
+    (problem,) = weights.verify(["net", "plain"])
+    assert (problem.entry, problem.kind, problem.file) == ("net", "stranger", "model.safetensors")
+    with pytest.raises(WeightsTampered, match=r"holds model\.safetensors, which is not among its pinned files: remove"):
+        weights.pull(["net"])
+    weights.pull(["plain"])

@@ -161,7 +161,7 @@ def test_a_worker_whose_analyzers_all_failed_is_ready_for_nothing(tmp_path, monk
         (run_folder() / "loaded.this-start.1").write_text("{}")
         _say_ready(SimpleNamespace(hostname="caption@here"))
     assert [one["event"] for one in said] == ["ready_for_nothing", "ready"]
-    assert "answers `unavailable` to every job; blip2_caption. blip2_caption: its file is missing" in said[0]["reason"]
+    assert "with the reason alone; blip2_caption. blip2_caption: its file is missing" in said[0]["reason"]
     assert (said[1]["analyzers"], said[1]["unavailable"]) == (["blip2_caption"], [])
 
 

@@ -23,7 +23,10 @@ from tasks.registry import check_models
 
 @dataclass(frozen=True)
 class Listed:
-    """One entry as `list` shows it; `state` is complete, partial, absent or not locked."""
+    """One entry as `list` shows it; `state` is complete, partial, absent or not locked.
+
+    `reviewed` is false where it was taken by `pull --unlocked`, null while it is not locked.
+    """
 
     entry: str
     summary: str
@@ -31,6 +34,7 @@ class Listed:
     size_bytes: int | None
     licence: str
     state: str
+    reviewed: bool | None
     used_by: dict[str, tuple[str, ...]]
     """Analyzers by profile."""
 
@@ -70,7 +74,8 @@ def list_entries(weights: Weights, *, as_json: bool) -> None:
     for one in listed:
         megabytes = f"{one.size_bytes / 1e6:.1f}" if one.size_bytes is not None else "?"
         users = (f"{name} ({profile})" for profile, names in one.used_by.items() for name in names)
-        table.add_row(one.entry, "\n".join(one.sources), megabytes, one.licence, one.state, "\n".join(users))
+        state = f"{one.state}, not reviewed" if one.reviewed is False else one.state
+        table.add_row(one.entry, "\n".join(one.sources), megabytes, one.licence, state, "\n".join(users))
     # nothing is folded in a pipe
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table, highlight=False)
@@ -117,8 +122,11 @@ def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> Non
     """
     if entries and profile:
         raise BadInput("name entries or a profile, not both", code="bad_option")
-    known = weights.entries()
-    wanted = entries or [name for name in declared(profile or "gpu") if known[name].hub]
+    known, of = weights.entries(), profile or "gpu"
+    wanted = entries or [name for name in declared(of) if known[name].hub]
+    if not wanted:
+        click.echo(f"nothing to lock: all that the analyzers of the profile {of} use is pinned by this version")
+        return
     for name, locked in weights.lock(wanted).items():
         size = sum(file.size_bytes for file in locked.files)
         click.echo(f"{name}: {locked.repository} at {locked.revision}, {len(locked.files)} files, {size / 1e6:.1f} MB")
@@ -128,13 +136,17 @@ def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> Non
 @store_option
 @entries_argument
 def verify(weights: Weights, entries: tuple[str, ...]) -> int:
-    """Hash every file of the given entries, or of all that are here. Exit code 3 when one is not as pinned."""
+    """Hash every file of the given entries, or of all that are here. Exit code 3 when one is not as pinned.
+
+    Says of entries that were taken by `pull --unlocked` that nobody has reviewed what they are pinned to.
+    """
     wanted = entries or [entry for entry in weights.entries() if weights.on_disk(entry) != "absent"]
     problems = weights.verify(wanted)
     broken = {problem.entry for problem in problems}
     for entry in wanted:
         if entry not in broken:
-            click.echo(f"{entry}: every file is the pinned one")
+            unlocked = f"; nobody has reviewed them: `reelgraph models lock {entry}`"
+            click.echo(f"{entry}: every file is the pinned one{'' if weights.is_reviewed(entry) else unlocked}")
     for problem in problems:
         click.echo(f"reelgraph: {problem.message}", err=True)
     if not wanted:
@@ -162,5 +174,6 @@ def _listed(weights: Weights, name: str) -> Listed:
         size_bytes=entry.size_bytes,
         licence=entry.licence,
         state=weights.on_disk(name) if entry.locked else "not locked",
+        reviewed=weights.is_reviewed(name) if entry.locked else None,
         used_by={profile: users for profile in profiles() if (users := registry.declared(profile).get(name, ()))},
     )

@@ -14,9 +14,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from shared.errors import BadInput
+from shared.errors import BadInput, Infrastructure
 from shared.groups import groups
 from shared.listing import realtime_factors_by_model
+from shared.replacement import write_whole
 from shared.settings import settings
 from tasks.devices import CONTEXT_MIB
 from tasks.layout import Layout, Load, Placed
@@ -149,7 +150,10 @@ def _write(layout: Layout, file: Path) -> None:
         missing = ", ".join(layout.undeclared)
         message = f"nothing is written: nobody has declared the GPU memory of {missing}; give vram_mib to the entry"
         raise BadInput(message, code="unknown_memory")
-    file.write_text(as_toml(layout), encoding="utf-8")
+    try:
+        write_whole(file, as_toml(layout))
+    except OSError as error:
+        raise Infrastructure(f"cannot write {file}: {error.strerror or error}", code="disk_error") from error
 
 
 def as_toml(layout: Layout) -> str:

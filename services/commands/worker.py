@@ -28,7 +28,7 @@ def worker(names: str, name: str | None) -> None:
 
     The broker is REELGRAPH_BROKER_URL. The same by hand: celery -A tasks worker -Q GROUP -n NAME@%h
     """
-    queues = [one.strip() for one in names.split(",") if one.strip()]
+    queues = list(dict.fromkeys(one.strip() for one in names.split(",") if one.strip()))  # named twice is served once
     unknown = [one for one in queues if one not in groups()]
     if unknown or not queues:
         raise BadInput(f"unknown group {', '.join(unknown) or names!r}; there are {', '.join(groups())}")

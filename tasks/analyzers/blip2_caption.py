@@ -12,17 +12,20 @@ from pydantic import Field
 
 from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
+from shared.text import encodable
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.captions import CAPTIONERS, Asked, Captioner
 from tasks.shots import shown_until
 
 PICTURES = Frames(fps=1, short_side=364)
+DENYING = frozenset(("no", "not", "none", "nobody", "nothing", "never", "neither", "nor", "without", "cannot"))
+"""One of these more or less, and a caption says something else, however many words are the same."""
 
 
 class CaptionOptions(Options):
     """What the captioner is given, and how much it may say."""
 
-    prompt: str = Field("a photo of", description="beginning of the caption; the model goes on from it")
+    prompt: str = Field("a photo of", max_length=2000, description="beginning of the caption; the model goes on")
     max_new_tokens: int = Field(30, ge=5, le=100, description="longest caption, in tokens")
     alike: float = Field(0.7, ge=0, le=1, description="share of common words from which two captions are one")
 
@@ -35,7 +38,9 @@ class FrameCaption(Segment):
 
 
 class FrameCaptions(TrackSet):
-    """`captions`: spans that tile what is shown, one or more sampled frames each; the model states no confidence."""
+    """`captions`: spans of one or more sampled frames each; they tile what is shown, but for frames of which the model
+    said nothing. It states no confidence.
+    """
 
     captions: SegmentTrack[FrameCaption]
 
@@ -44,7 +49,7 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
     """Captions one frame a second in batches."""
 
     name = "blip2_caption"
-    version = 2
+    version = 3
     group = "caption"
     summary = "a caption for every second, like ones merged into spans (BLIP-2)"
     needs = (PICTURES,)
@@ -72,7 +77,7 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
             media.progress(min(1.0, times[len(texts) - 1] / duration) if texts else 0.0)
 
         for answers in self._captioner.captions(pictures(), Asked(options.prompt, options.max_new_tokens), check):
-            texts.extend(answers)
+            texts.extend(map(encodable, answers))
             check()
         seen = list(zip(times, texts, strict=True))
         return FrameCaptions(
@@ -81,7 +86,10 @@ class Blip2Caption(Analyzer[CaptionOptions, FrameCaptions]):
 
 
 def merged(seen: list[tuple[float, str]], duration: float, alike: float) -> tuple[FrameCaption, ...]:
-    """Join captions `(seconds, text)` to the span before when enough of the words are its words."""
+    """Join captions `(seconds, text)` to the span before when enough of the words are its words.
+
+    A frame of which the model said nothing ends the span before it and begins none.
+    """
     spans: list[tuple[float, str, int]] = []
     for t, text in seen:
         if spans and _likeness(spans[-1][1], text) >= alike:
@@ -90,13 +98,20 @@ def merged(seen: list[tuple[float, str]], duration: float, alike: float) -> tupl
         else:
             spans.append((t, text, 1))
     ends = [start for start, _, _ in spans[1:]] + [max(duration, seen[-1][0])] if seen else []
+    said = [(*span, end) for span, end in zip(spans, ends, strict=True) if span[1]]
     return tuple(
         FrameCaption(id=f"k{number}", start=start, end=end, text=text, frames=frames)
-        for number, ((start, text, frames), end) in enumerate(zip(spans, ends, strict=True), 1)
+        for number, (start, text, frames, end) in enumerate(said, 1)
     )
 
 
 def _likeness(one: str, other: str) -> float:
-    """Jaccard index of the two captions' words."""
-    words, others = (set(re.findall(r"\w+", text.lower())) for text in (one, other))
-    return len(words & others) / len(words | others) if words | others else 1.0
+    """Jaccard index of the two captions' words; none where one of them denies something that the other does not."""
+    words, others = _words(one), _words(other)
+    if not words | others:
+        return float(one == other)
+    return 0.0 if words & DENYING != others & DENYING else len(words & others) / len(words | others)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", re.sub(r"n['\u2019]t\b", " not", text.lower())))

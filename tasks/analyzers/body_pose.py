@@ -45,7 +45,7 @@ class PoseOptions(Options):
     threshold: float = Field(
         default=0.8, ge=0, le=1, description="Presence that a pose of BlazePose must reach once, 0..1"
     )
-    people: int = Field(default=4, ge=1, description="Most people looked at in one frame, the largest first")
+    people: int = Field(default=4, ge=1, le=100, description="Most people looked at in one frame, the largest first")
 
 
 class Pose(TimedBox):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
+from shared.text import encodable
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.descriptions import DESCRIBERS, Asked, Clip, Describer
 from tasks.shots import shown_until
@@ -22,7 +24,10 @@ PROMPT = (
     "Describe this short clip of a video. Answer with one JSON object and nothing else: "
     '{"description": "one sentence", "actions": ["what somebody does"], "change": "what differs from its first frame"}'
 )
-
+BEGUN = re.compile(r'\{[^{}]*?"description"\s*:\s*"((?:[^"\\]|\\.)*\\?)', re.DOTALL)
+"""The beginning of an object up to the end of its description, or of the text."""
+ESCAPED = '"\\/bfnrtu'
+"""What JSON escapes with a backslash."""
 
 Shown = tuple[float, NDArray[np.uint8]]
 """A frame and when it came."""
@@ -31,7 +36,7 @@ Shown = tuple[float, NDArray[np.uint8]]
 class TemporalOptions(Options):
     """What the model is asked, and how much it may say."""
 
-    prompt: str = Field(PROMPT, description="question for each segment")
+    prompt: str = Field(PROMPT, max_length=2000, description="question for each segment")
     segment_seconds: float = Field(1.0, ge=0.5, le=30, description="length of a described segment")
     frames: int = Field(4, ge=2, le=16, description="frames shown of each segment")
     max_new_tokens: int = Field(96, ge=8, le=512, description="longest answer, in tokens")
@@ -40,8 +45,8 @@ class TemporalOptions(Options):
 class Description(Segment):
     """One segment as the model tells it.
 
-    `change` is what differs from the last frame before the segment. When the answer was no JSON, `structured` is false
-    and `description` is the answer as it came.
+    `change` is what differs from the last frame before the segment. When the answer was no whole JSON object with a
+    description, `structured` is false, and `description` is what a cut object says of it, else the answer as it came.
     """
 
     description: str
@@ -63,7 +68,7 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     """Describes all segments of a video in as few batches as memory allows."""
 
     name = "qwen2_vl_temporal"
-    version = 2
+    version = 3
     group = "vlm"
     summary = "a description of every second, its actions and changes, by a vision-language model"
     needs = (PICTURES,)
@@ -143,23 +148,46 @@ def shown_in(media: Media, seconds: float) -> Iterator[tuple[float, list[Shown]]
 
 
 def parsed(answer: str, name: str, start: float, end: float) -> Description:
-    """Read the first JSON object in an answer; an answer without one is taken as it is."""
-    text = answer.strip()
-    found: object = None
-    if "{" in text:
-        try:
-            found, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
-        except json.JSONDecodeError:
-            found = None
-    if not isinstance(found, dict) or not isinstance(found.get("description"), str):
-        return Description(id=name, start=start, end=end, description=text, structured=False)
-    actions, change = found.get("actions"), found.get("change")
-    return Description(
-        id=name,
-        start=start,
-        end=end,
-        description=found["description"].strip(),
-        actions=tuple(str(action) for action in actions) if isinstance(actions, list) else (),
-        change=change if isinstance(change, str) else None,
-        structured=True,
-    )
+    """Read the first JSON object in an answer that has a description.
+
+    Of an object that was cut or is broken the description alone is read; any other answer is taken as it is.
+    """
+    text = encodable(answer).strip()
+    for brace in re.finditer(r"\{", text):
+        if (found := _object(text, brace.start())) is not None:
+            actions, change = found.get("actions"), found.get("change")
+            return Description(
+                id=name,
+                start=start,
+                end=end,
+                description=encodable(found["description"]).strip(),
+                actions=tuple(encodable(str(action)) for action in actions) if isinstance(actions, list) else (),
+                change=encodable(change) if isinstance(change, str) else None,
+                structured=True,
+            )
+        if said := _begun(text, brace.start()):
+            return Description(id=name, start=start, end=end, description=said, structured=False)
+    return Description(id=name, start=start, end=end, description=text, structured=False)
+
+
+def _object(text: str, at: int) -> dict[str, Any] | None:
+    """The JSON object at a brace, None where it is none or has no description."""
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text, at)
+    except (ValueError, RecursionError):  # also a number of 5000 digits, or 1000 brackets
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("description"), str) else None
+
+
+def _begun(text: str, at: int) -> str:
+    """The description in an object that is not whole, up to where it ends; empty where there is none."""
+    if (found := BEGUN.match(text, at)) is None:
+        return ""
+    # half an escape at the cut says nothing, and models escape what JSON does not
+    whole = re.sub(r"\\(?:u[0-9a-fA-F]{0,3})?$", "", found[1])
+    plain = re.sub(r"\\(.)", lambda one: one[0] if one[1] in ESCAPED else one[1], whole, flags=re.DOTALL)
+    try:
+        said: str = json.loads(f'"{plain}"', strict=False)
+    except ValueError:
+        return ""
+    return encodable(said).strip()

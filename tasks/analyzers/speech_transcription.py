@@ -8,15 +8,18 @@ is reported of it is decided here, for all of them alike.
 from __future__ import annotations
 
 import math
+import re
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from shared.frames import Audio
 from shared.schema import LabelledSegment, SegmentTrack, SpeechSegment, TrackSet, Word
+from shared.text import encodable
 from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.engines.speech import TRANSCRIBERS, Transcriber
 from tasks.engines.utterances import UNSPACED, Asked, Heard, Language, Part, Stretch
@@ -35,7 +38,11 @@ NO_SPEECH = 0.6
 not on the whole. Whisper itself asks for a log probability of -1, which is asked here of all.
 """
 REPEATS = 3
-"""A text said this often in a row, word for word, is a decoding loop: what follows is left out."""
+"""Said so often in a row, whatever the case and punctuation, it is a decoding loop: what goes on with it is dropped."""
+TEXTS_IN_TURN = range(1, 5)
+"""So many segments may take turns in a loop."""
+WORDS_IN_TURN = range(2, 9)
+"""So many words of a segment may. People do say one word four times: the compression ratio judges that."""
 LATE_SECONDS = 0.6
 """Whisper was seen to set the first word after a pause up to 0.42 s after the voice."""
 SLIVER_SECONDS = 0.1
@@ -71,7 +78,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
     """Whisper behind silero voice activity detection."""
 
     name = "speech_transcription"
-    version = 1
+    version = 2
     group = "speech"
     summary = "what is said, with word times (Whisper; the local model knows English only)"
     needs = (SPEECH,)
@@ -101,7 +108,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
                 said.extend(_breaths(words, heard, asked, options.pause_seconds, first=len(said) + 1))
                 media.progress(min(1.0, said[-1].end * SAMPLE_RATE / len(audio)))
         return Transcription(
-            segments=SegmentTrack(method="model", items=_without_loops(said)),
+            segments=SegmentTrack(method="model", items=tuple(unlooped(said, TEXTS_IN_TURN))),
             languages=SegmentTrack(method="model", items=_spoken(stretches, language)),
         )
 
@@ -135,17 +142,18 @@ def _spoken(stretches: list[Stretch], language: Language | None) -> tuple[Labell
 def words_of(heard: Heard, *, spaced: bool) -> tuple[Word, ...]:
     """The words with times in the file, each where there is voice; none when the decoding failed."""
     spans = heard.stretch.spans
-    words = _whole_words(heard.parts) if spaced else _every_part(heard.parts)
+    parts = [replace(part, text=encodable(part.text)) for part in heard.parts]
+    words = _whole_words(parts) if spaced else _every_part(parts)
     found = tuple(_led([_trimmed(word, spans) for word in words], spans))
     if failed(heard, found):
         return ()
-    return tuple(_shifted(word, heard.stretch.start) for word in found)
+    return tuple(_shifted(word, heard.stretch.start) for word in unlooped(found, WORDS_IN_TURN))
 
 
 def failed(heard: Heard, words: tuple[Word, ...]) -> bool:
     """Tell a guess from speech: voice activity detection lets some buzzes pass, and Whisper then says "You"."""
     likeliest = max((word.confidence or 0.0 for word in words), default=0.0)
-    text = heard.text.encode()
+    text = encodable(heard.text).encode()
     unsure = heard.log_probability < math.log(LIKELIER_THAN_NOT)
     return (
         likeliest < LIKELIER_THAN_NOT
@@ -229,10 +237,29 @@ def _breaths(
             part = []
 
 
-def _without_loops(said: list[SpeechSegment]) -> tuple[SpeechSegment, ...]:
-    kept: list[SpeechSegment] = []
-    for segment in said:
-        before = [other.text.lower() for other in kept[-REPEATS:]]
-        if before.count(segment.text.lower()) < REPEATS:
-            kept.append(segment)
-    return tuple(kept)
+class Said(Protocol):
+    """A word or a segment."""
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+
+
+SaidT = TypeVar("SaidT", bound=Said)
+
+
+def unlooped(said: Sequence[SaidT], in_turn: Iterable[int]) -> Iterator[SaidT]:
+    """What was said without what goes on with a loop in which so many texts take turns."""
+    plain = [_plain(one.text) for one in said]
+    again = dict.fromkeys(in_turn, 0)
+    """How many texts in a row were those of so many texts before."""
+    for place, one in enumerate(said):
+        for count in again:
+            again[count] = again[count] + 1 if place >= count and plain[place] == plain[place - count] else 0
+        if not any(repeated > (REPEATS - 1) * count for count, repeated in again.items()):
+            yield one
+
+
+def _plain(text: str) -> str:
+    """The words alone, in one case; the text itself where it has none."""
+    return " ".join(re.findall(r"\w+", text.casefold())) or text

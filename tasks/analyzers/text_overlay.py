@@ -23,7 +23,9 @@ class TextOptions(Options):
 
     min_confidence: float = Field(0.8, ge=0, le=1, description="Lines that the recogniser trusts less are dropped")
     detector_side: int = Field(640, ge=320, le=1280, description="Long side in pixels of the picture text is found in")
-    min_characters: int = Field(2, ge=1, description="Shorter lines are dropped: lone characters are mostly texture")
+    min_characters: int = Field(
+        2, ge=1, le=1000, description="Shorter lines are dropped: lone characters are mostly texture"
+    )
     reread_seconds: float = Field(1.0, gt=0, le=1.2, description="How often moving footage is read without a cause")
 
 

@@ -48,6 +48,8 @@ class TorchEngine(ABC):
     def __init__(self, files: Weighted) -> None:
         self.files = files
         self.batch = self.cpu_batch
+        self.at_once = self.cpu_batch
+        """Items of the call that runs now may be so many at once: `batch`, or fewer where its memory ran out."""
         self.worked = 0
         self.model: Any = None
         self.notes: tuple[str, ...] = ()
@@ -78,7 +80,8 @@ class TorchEngine(ABC):
             return
         self.batch = self._fitting_batch()
         for _ in self.batches(range(self.batch), lambda items: self._probed(len(items))):
-            log.info("warmed_up", entry=self.files.entry, batch=self.batch, precision=self.files.precision)
+            log.info("warmed_up", entry=self.files.entry, batch=self.at_once, precision=self.files.precision)
+        self.batch = self.at_once
 
     def free(self) -> None:
         """Let go of the model."""
@@ -90,24 +93,29 @@ class TorchEngine(ABC):
     ) -> Iterator[list[AnswerT]]:
         """Answers in the order of `items`, a list for each batch.
 
-        Where memory runs out the batch is halved, for good, and tried again.
+        Where memory runs out the batch is halved, for the rest of this call, and tried again: the next job's prompt may
+        be shorter. Where memory stays short the next call halves again, at the cost of one failed batch.
 
         Raises:
             OutOfDeviceMemory: not even one item fits.
             DeviceLost: the GPU failed; this process cannot use it again.
         """
-        left = iter(items)
-        while taken := list(islice(left, self.batch)):
+        left, most = iter(items), self.batch
+        while taken := list(islice(left, most)):
             while taken:
-                now = taken[: self.batch]
-                if (answers := self._tried(now, call)) is not None:
-                    yield answers
-                    taken = taken[len(now) :]
+                self.at_once = most
+                now = taken[:most]
+                if (answers := self._tried(now, call)) is None:
+                    most = max(1, len(now) // 2)
+                    log.warning("batch_halved", entry=self.files.entry, batch=most)
+                    continue
+                yield answers
+                taken = taken[len(now) :]
 
     def _tried(
         self, items: Sequence[ItemT], call: Callable[[Sequence[ItemT]], Sequence[AnswerT]]
     ) -> list[AnswerT] | None:
-        """The answers; None when the batch was too large and the next one will be smaller."""
+        """The answers; None when the batch was too large: the next one has to be smaller."""
         try:
             answers = list(call(items))
         except Exception as error:
@@ -122,8 +130,6 @@ class TorchEngine(ABC):
         devices.give_back()  # after the handler: the error's frames hold the tensors of the failed batch
         if len(items) == 1:
             raise end
-        self.batch = max(1, len(items) // 2)
-        log.warning("batch_halved", entry=self.files.entry, batch=self.batch)
         return None
 
     def _probed(self, count: int) -> list[None]:

@@ -32,6 +32,7 @@ class Captioner(Engine, Protocol):
         """One caption for each rgb picture `(height, width, 3)`, in order, a list for each batch.
 
         All pictures of a call have one size. `check` is called for every token and ends the work by raising.
+        Raises PromptRefused for a prompt that is too long or holds tokens of the model's own.
         """
 
 
@@ -66,6 +67,7 @@ class Blip2(WritingEngine):
 
     def captions(self, pictures: Iterable[Picture], asked: Asked, check: Callable[[], None]) -> Iterator[list[str]]:
         """One caption for each rgb picture `(height, width, 3)`, in order, a list for each batch."""
+        self.refuse_tokens(self._processor.tokenizer, asked.prompt)
         return self.batches(pictures, lambda batch: self._captions(batch, asked, check))
 
     def probe(self, count: int) -> None:
@@ -81,7 +83,7 @@ class Blip2(WritingEngine):
             list(self.captions(some, Asked("a photo of", REHEARSED_TOKENS), lambda: None))
 
     def _captions(self, pictures: Sequence[Picture], asked: Asked, check: Callable[[], None]) -> list[str]:
-        spare = self.decoder.rows(len(pictures), self.batch) - len(pictures)
+        spare = self.decoder.rows(len(pictures), self.at_once) - len(pictures)
         inputs = self._inputs([*pictures, *[pictures[-1]] * spare], asked.prompt)
         prompt = Prompt(inputs["input_ids"], inputs["attention_mask"])
         answers = self.decoder.answers(prompt, lambda cache: self._prefill(inputs, cache), asked.max_new_tokens, check)

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, ClassVar, Protocol
 
+from shared.errors import BadInput
 from shared.log import logger
 from tasks import devices
 from tasks.devices import NotRecorded
@@ -30,6 +31,12 @@ COMPILED_PRECISIONS = ("fp32", "bf16")
 """bitsandbytes decides on the host what it launches, which cannot be recorded."""
 
 log = logger(__name__)
+
+
+class PromptRefused(BadInput):
+    """A prompt that the model cannot be given: too long, or with tokens that mean something to it."""
+
+    code = "bad_prompt"
 
 
 class Prefill(Protocol):
@@ -149,8 +156,12 @@ class Decoder:
         """At most `most` tokens for each row, without the token that ends it.
 
         `check` is called for every token and ends the work by raising.
+
+        Raises:
+            PromptRefused: prompt and answer together are longer than the model reads.
         """
         rows, length = prompt.tokens.shape
+        self._refuse_long(length, most)
         with self._torch.inference_mode():
             slot = self._slots.get(rows)
             if slot is None or slot.capacity < length + most:
@@ -169,6 +180,12 @@ class Decoder:
                     self._advance(slot)
             written: list[list[int]] = slot.tokens[:, length : length + most].tolist()
         return [list(takewhile(lambda token: token not in self._rules.ends, row)) for row in written]
+
+    def _refuse_long(self, length: int, most: int) -> None:
+        """A position beyond the model's table fails on the device, which a process cannot use again after that."""
+        if length + most > (known := self._config.max_position_embeddings):
+            what = f"the prompt with its pictures takes {length} tokens and the answer up to {most}"
+            raise PromptRefused(f"{what}: {self._files.entry} reads {known} at most; ask it shorter")
 
     def _advance(self, slot: Slot) -> None:
         slot.mask.index_fill_(3, slot.at, 0)
@@ -225,6 +242,17 @@ class WritingEngine(TorchEngine):
     @abstractmethod
     def load(self) -> None:
         """Read the weights into `self.model` and make the decoder."""
+
+    def refuse_tokens(self, tokenizer: Any, prompt: str) -> None:
+        """Refuse a prompt that holds the marks of pictures, turns and ends: the model would take them for such.
+
+        Raises:
+            PromptRefused: it holds one; the message says which.
+        """
+        own = set(tokenizer.get_added_vocab().values()) | set(tokenizer.all_special_ids)
+        if found := [one for one in tokenizer(prompt, add_special_tokens=False)["input_ids"] if one in own]:
+            mark = tokenizer.convert_ids_to_tokens(found[0])
+            raise PromptRefused(f"the prompt holds {mark}, which is no text for {self.files.entry}: leave it out")
 
     def find_batch(self) -> None:
         """Find the batch size by memory; with `compile`, record the step and take the largest recorded size.

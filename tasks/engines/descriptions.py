@@ -40,7 +40,8 @@ class Describer(Engine, Protocol):
     def describe(self, clips: Iterable[Clip], asked: Asked, check: Callable[[], None]) -> Iterator[list[str]]:
         """One answer for each clip, in order, a list for each batch; all clips of a call have one frame size.
 
-        `check` is called for every token and ends the work by raising.
+        `check` is called for every token and ends the work by raising. Raises PromptRefused for a prompt that is too
+        long or holds tokens of the model's own.
         """
 
 
@@ -67,6 +68,7 @@ class QwenVl(WritingEngine):
 
     def describe(self, clips: Iterable[Clip], asked: Asked, check: Callable[[], None]) -> Iterator[list[str]]:
         """One answer for each clip, in order, a list for each batch."""
+        self.refuse_tokens(self._processor.tokenizer, asked.prompt)
         return self.batches(clips, lambda batch: self._described(batch, asked, check))
 
     def probe(self, count: int) -> None:
@@ -83,7 +85,7 @@ class QwenVl(WritingEngine):
             list(self.describe(some, asked, lambda: None))
 
     def _described(self, clips: Sequence[Clip], asked: Asked, check: Callable[[], None]) -> list[str]:
-        spare = self.decoder.rows(len(clips), self.batch) - len(clips)
+        spare = self.decoder.rows(len(clips), self.at_once) - len(clips)
         inputs = self._inputs([*clips, *[clips[-1]] * spare], asked.prompt)
         prompt = Prompt(inputs["input_ids"], inputs["attention_mask"])
         answers = self.decoder.answers(prompt, lambda cache: self._prefill(inputs, cache), asked.max_new_tokens, check)

@@ -126,7 +126,10 @@ def _built(config: Any, checkpoint: Path, device: str) -> tuple[Any, tuple[str, 
 
 
 def without_operators() -> None:
-    """Let mmcv-lite be imported where mmcv is expected; where compiled operators are installed, they are used."""
+    """Let mmcv-lite be imported where mmcv is expected: its operators are those of `_Operators`.
+
+    So they are where the full mmcv is installed, too, unless the process has imported its compiled ones before.
+    """
     if OPERATORS in sys.modules:
         return
     operators = _Operators(OPERATORS)

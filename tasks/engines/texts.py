@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shared.errors import BadInput
 from shared.log import logger
 from shared.schema import Box
+from shared.text import encodable
 from tasks import devices
 from tasks.boxes import Picture, overlap
 from tasks.engines.base import TorchEngine
@@ -138,7 +139,7 @@ class PpOcr(TorchEngine):
             return []
         read = self.model.recognize_txt([crops[i] for i in fresh])
         return [
-            Read(text.strip(), float(score), boxes[i])
+            Read(encodable(text).strip(), float(score), boxes[i])
             for i, text, score in zip(fresh, read.txts, read.scores, strict=True)
         ]
 

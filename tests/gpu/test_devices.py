@@ -61,7 +61,7 @@ def test_running_out_in_the_middle_of_a_batch(engine):
     engine.batch = 200
     answers = [item for batch in engine.batches(range(300), engine.fill) for item in batch]
     assert answers == list(range(300))
-    assert engine.batch == 50
+    assert (engine.at_once, engine.batch) == (50, 200)
     assert devices.held_mib() == 256
 
 
