@@ -20,8 +20,9 @@ FRAME = 1 / 30
 
 
 def test_a_video_is_handed_in_and_followed(browser, site, sample, tmp_path):
-    """A file that is chosen is uploaded, its analyzers are seen at work, a lane shows up before the end, the job ends
-    completed and is in the list; no other host was asked and nothing went wrong in the browser.
+    """A file that is chosen is uploaded, its analyzers are seen at work, on a phone without anything that sticks out
+    sideways, a lane shows up before the end, the job ends completed and is in the list; no other host was asked and
+    nothing went wrong in the browser.
     """
     new = tmp_path / "sample.mp4"
     new.write_bytes(sample.read_bytes() + (8).to_bytes(4) + b"free")  # an empty box: nothing of it is in the cache
@@ -30,6 +31,9 @@ def test_a_video_is_handed_in_and_followed(browser, site, sample, tmp_path):
         page.locator("input[type=file]").set_input_files(new)
         states = page.get_by_test_id("states")
         expect(states.locator(".running").first).to_be_visible()
+        for width in (320, 390, 1400):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.locator("[data-lane]").first.wait_for(timeout=ANALYSIS_MS)
         assert page.locator(".job-bar .chip").inner_text() == "running"
         expect(page.locator(".job-bar .chip")).to_have_text("completed", timeout=ANALYSIS_MS)

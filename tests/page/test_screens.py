@@ -4,7 +4,7 @@ import pysubs2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import opened, settled
+from tests.support.browser import faults, opened, settled
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 
@@ -61,6 +61,28 @@ def test_a_phone_takes_subtitles_home_and_finds_words(browser, analysed, width):
         assert settled(page) == pytest.approx(line["words"][0]["start"], abs=0.002)
         expect(page.locator(".results")).to_have_count(0)
         assert seen.complaints == []
+
+
+def still_open(page: Page, job: str) -> None:
+    """Open a job as it was while it waited: everybody queued, a long way to go, nobody tells of events."""
+    view = page.request.get(f"/v1/jobs/{job}").json()
+    waiting = [one | {"status": "queued", "error": None} for one in view["analyzers"]]
+    waiting[0]["status"] = "unavailable"
+    begun = {"state": "running", "queue_position": 117, "eta_seconds": 7384.5, "progress": 0.0, "analyzers": waiting}
+    page.route(f"**/v1/jobs/{job}", lambda route: route.fulfill(json=view | begun))
+    page.route(f"**/v1/jobs/{job}/events", lambda route: route.fulfill(status=503))
+    page.goto(f"/#/jobs/{job}")
+    expect(page.locator(".progress header p")).to_contain_text("place 117 in the queue")
+    expect(page.locator(".progress header p")).to_contain_text("trying again")
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_shows_a_job_that_waits(browser, analysed, width):
+    """While a job is open nothing of the page sticks out of a phone's screen, however much there is to say about it."""
+    with opened(browser, analysed.site, width=width, touch=True) as (page, _):
+        still_open(page, analysed.job)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert faults(page) == []
 
 
 @pytest.mark.parametrize("aspect", [LANDSCAPE, PORTRAIT], ids=["landscape", "portrait"])
