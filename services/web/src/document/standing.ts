@@ -17,7 +17,7 @@ export function standing(view: JobView): Standing {
   const out = view.analyzers.filter((one) => NOT_RUN.has(one.status)).length;
   const able = view.analyzers.length - out;
   const ended = able - having("queued", "running");
-  const place = having("running") === 0 ? view.queue_position : null;
+  const place = having("running") === 0 && ended < able ? view.queue_position : null;
   const facts = [
     place !== null && `place ${place} in the queue`,
     `${ended} of ${able} analyzers ended`,
