@@ -71,15 +71,23 @@ interface LinesOf<L extends Line> {
 /** Lines of a track. The Tab key stops at one: up and down lead from line to line, left and right from word to word. */
 function Lines<L extends Line>({ lines, track, Body }: LinesOf<L>) {
   const workspace = useWorkspace();
+  const { player } = workspace;
   const list = useRef<HTMLOListElement>(null);
+  const gone = useRef(NaN);
   const [stop, setStop] = useState(0);
   const last = lines.length - 1;
+  const step = (line: L, side: 1 | -1) => {
+    // the picture that is shown began before the word that was gone to
+    const isThere = Math.abs(player.now.value - gone.current) <= player.frameSeconds;
+    gone.current = besides(line, isThere ? gone.current : player.now.value, side);
+    workspace.go(gone.current, `${track}/${line.id}`);
+  };
   const pressed = (event: KeyboardEvent, index: number) => {
-    const [line, step, side] = [lines[index], LINE_STEPS[event.key], WORD_STEPS[event.key]];
-    if (!line || event.ctrlKey || event.metaKey || event.altKey || !(step || side)) return;
+    const [line, down, side] = [lines[index], LINE_STEPS[event.key], WORD_STEPS[event.key]];
+    if (!line || event.ctrlKey || event.metaKey || event.altKey || !(down || side)) return;
     event.preventDefault();
-    if (step) list.current?.querySelectorAll("button")[Math.min(Math.max(index + step, 0), last)]?.focus();
-    if (side) workspace.go(besides(line, workspace.player.now.value, side), `${track}/${line.id}`);
+    if (down) list.current?.querySelectorAll("button")[Math.min(Math.max(index + down, 0), last)]?.focus();
+    if (side) step(line, side);
   };
   return (
     <ol class="lines" ref={list}>
