@@ -31,6 +31,7 @@ class JobSummary(Frozen):
     state: JobState
     source_name: str | None
     duration_seconds: float
+    has_video: bool = Field(description="false for sound alone, which has no frames")
     profile: str
     priority: int = Field(description="0 is first, 9 is last")
     submitted_at: str

@@ -22,6 +22,7 @@ def summary(job: Job) -> JobSummary:
         state=cast("JobState", job.state),
         source_name=job.source_name,
         duration_seconds=job.media["duration_seconds"],
+        has_video=job.media.get("width") is not None,
         profile=job.profile,
         priority=job.priority,
         submitted_at=_time(job.submitted_at),

@@ -140,8 +140,8 @@ def test_a_frame_is_the_one_shown_then(api, job):
         assert api.get(f"/v1/jobs/{job['id']}/frames/{bad}").refusal == (422, "invalid_request"), bad
 
 
-def test_sound_alone_has_no_frames(api, tmp_path):
-    """A file without pictures is a job like another, and says that it has no frames."""
+def test_sound_alone_has_no_frames(api, job, tmp_path):
+    """A file without pictures is a job like another, and says that it has no frames, in the list too."""
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -151,6 +151,9 @@ def test_sound_alone_has_no_frames(api, tmp_path):
     found = api.wait(api.hand_in(path, name="sound.wav", analyzers="misbehaving").json["id"])
     assert api.get(f"/v1/jobs/{found['id']}/frames/1.jpg").refusal == (404, "no_video")
     assert api.get(f"/v1/jobs/{found['id']}/video").headers["content-type"] == "audio/wav"
+    listed = {one["id"]: one["has_video"] for one in api.get("/v1/jobs?limit=200").json["jobs"]}
+    assert not listed[found["id"]]
+    assert any(listed.values())
 
 
 def test_exports_come_with_a_name(api, job):

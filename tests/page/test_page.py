@@ -1,6 +1,8 @@
 """The page in real Chromium: what a person does with a video, from dropping it to taking subtitles home."""
 
+import io
 import re
+import wave
 
 import pysubs2
 import pytest
@@ -11,6 +13,7 @@ from shared.keys import Keys
 from tasks.node import ledger
 from tests.support.api import serving
 from tests.support.browser import faults, opened, settled, until
+from tests.support.processes import eventually
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 
@@ -20,8 +23,9 @@ FRAME = 1 / 30
 
 
 def test_a_video_is_handed_in_and_followed(browser, site, sample, tmp_path):
-    """A file that is chosen is uploaded, its analyzers are seen at work, a lane shows up before the end, the job ends
-    completed and is in the list; no other host was asked and nothing went wrong in the browser.
+    """A file that is chosen is uploaded, its analyzers are seen at work, on a phone without anything that sticks out
+    sideways, a lane shows up before the end, the job ends completed and is in the list; no other host was asked and
+    nothing went wrong in the browser.
     """
     new = tmp_path / "sample.mp4"
     new.write_bytes(sample.read_bytes() + (8).to_bytes(4) + b"free")  # an empty box: nothing of it is in the cache
@@ -30,6 +34,9 @@ def test_a_video_is_handed_in_and_followed(browser, site, sample, tmp_path):
         page.locator("input[type=file]").set_input_files(new)
         states = page.get_by_test_id("states")
         expect(states.locator(".running").first).to_be_visible()
+        for width in (320, 390, 1400):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.locator("[data-lane]").first.wait_for(timeout=ANALYSIS_MS)
         assert page.locator(".job-bar .chip").inner_text() == "running"
         expect(page.locator(".job-bar .chip")).to_have_text("completed", timeout=ANALYSIS_MS)
@@ -38,6 +45,46 @@ def test_a_video_is_handed_in_and_followed(browser, site, sample, tmp_path):
         expect(page.locator(".job-card", has_text="sample.mp4").first).to_contain_text("completed")
         assert seen.complaints == []
         assert seen.hosts == {site.removeprefix("http://")}
+
+
+def test_refused_events_are_asked_for_again(browser, analysed):
+    """Where the stream of events is answered with an error the page says so, asks again, and follows to the end."""
+    may, refused, asked_again = [], [], []
+
+    def answer(route):
+        (asked_again if may else refused).append(route)
+        route.continue_() if may else route.fulfill(status=503)
+
+    with opened(browser, analysed.site) as (page, _):
+        view = page.request.get(f"/v1/jobs/{analysed.job}").json()
+        page.route("**/events", answer)
+        page.route(
+            f"**/v1/jobs/{analysed.job}",
+            lambda route: route.fulfill(json=view if asked_again else view | {"state": "running"}),
+        )
+        page.goto(f"/#/jobs/{analysed.job}")
+        expect(page.locator(".progress header p")).to_contain_text("the connection broke, trying again")
+        assert eventually(lambda: page.evaluate("true") and len(refused) > 1, 60)
+        may.append(True)
+        expect(page.locator(".job-bar .chip")).to_have_text(view["state"].replace("_", " "))
+        expect(page.locator(".progress")).to_have_count(0)
+
+
+def test_no_picture_is_asked_of_sound(browser, client, site):
+    """The list shows a job on sound alone without asking for a frame of it: nothing is complained about."""
+    with io.BytesIO() as file:
+        with wave.open(file, "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(16_000)
+            sound.writeframes(bytes(64_000))
+        job = client.hand_in(file.getvalue(), name="sound.wav", analyzers="audio_analysis").json["id"]
+    client.wait(job)
+    with opened(browser, site) as (page, seen):
+        page.goto("/")
+        expect(page.locator(f".job-card[href$='{job}']")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        assert seen.complaints == []
 
 
 def test_a_dropped_file_that_is_no_video_is_refused_in_a_sentence(browser, site):
@@ -135,6 +182,30 @@ def test_a_spoken_word_is_found_and_gone_to(reading, analysed):
     reading.keyboard.press("ArrowDown")
     reading.keyboard.press("Enter")
     assert settled(reading) == pytest.approx(wanted["start"], abs=0.002)
+
+
+def test_words_are_reached_by_mouse_and_keyboard(reading, analysed):
+    """A click on a text on screen goes to it; the Tab key stops at one line of what is said, from which arrows lead to
+    each word and each other line.
+    """
+    reading.get_by_role("tab", name="Words").click()
+    caption = analysed.track("text_overlay/captions")["items"][-1]
+    written = reading.get_by_role("region", name="Written on screen")
+    written.get_by_text(caption["text"], exact=True).last.click()
+    assert settled(reading) == pytest.approx(caption["start"], abs=0.002)
+    lines = analysed.track("speech_transcription/segments")["items"]
+    said = reading.get_by_role("region", name="Said")
+    expect(said.locator("[tabindex='0']")).to_have_count(1)
+    said.locator("[tabindex='0']").focus()
+    reading.keyboard.press("End")
+    reading.keyboard.press("Home")
+    for word in lines[0]["words"][:3]:
+        reading.keyboard.press("ArrowRight")
+        assert settled(reading) == pytest.approx(word["start"], abs=0.002)
+    reading.keyboard.press("ArrowLeft")
+    assert settled(reading) == pytest.approx(lines[0]["words"][1]["start"], abs=0.002)
+    reading.keyboard.press("ArrowDown")
+    expect(said.get_by_role("button").nth(min(1, len(lines) - 1))).to_be_focused()
 
 
 def test_subtitles_are_downloaded(reading, analysed, tmp_path):

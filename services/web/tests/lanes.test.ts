@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Segment, Series, Track } from "../src/api/types";
+import type { Report, Segment, Series, Track } from "../src/api/types";
 import { holes, lanes, looked, MAX_ROWS, place, summarised } from "../src/timeline/lanes";
 
 const segment = (id: string, start: number, end: number): Segment => ({ id, start, end, confidence: null, evidence: [] });
@@ -31,10 +31,11 @@ test("it is said for how much of the video somebody looked, where that is not al
   assert.equal(looked([[0, 12]], 12), "did not look");
 });
 
-test("where a series has values somebody looked", () => {
+test("a lane has holes where its analyzer says that it did not look, gaps of a series are none", () => {
   const series = { id: "a/speed", analyzer: "a", kind: "series", t0: 0, dt: 1, unit: "1", values: [null, 1, 2, null, null, 3] };
-  const [group] = lanes([series as unknown as Track], new Map(), new Map(), [], 8);
-  assert.deepEqual(group?.lanes[0]?.holes, [[0, 1], [3, 5], [6, 8]]);
+  const report = { name: "a", analysed: [[0, 6]] } as unknown as Report;
+  const [group] = lanes([series as unknown as Track], new Map([["a", report]]), new Map(), [], 8);
+  assert.deepEqual(group?.lanes[0]?.holes, [[6, 8]]);
 });
 
 test("every track but scalars has its lane, in the order of the groups; unknown ones come last", () => {

@@ -1,7 +1,7 @@
 /** What can be drawn over the video: one painter for each kind of thing, from its tracks, for one moment. */
 import type { Box, Followed, Track, TrackOf } from "../api/types";
 import { plain } from "../text/words";
-import { looksAt, mixed, unpacked, upperBound, type Timed } from "./shown";
+import { looksAt, mixed, unpacked, upperBound, type Timed, type Tracked } from "./shown";
 
 /** A label beside a box, in 0..1 of the picture. */
 export interface BoxMark {
@@ -61,7 +61,7 @@ const HAND: readonly (readonly [number, number])[] = [
 ];
 /** Landmarks less visible than this are not drawn: BlazePose's own threshold. */
 const VISIBLE = 0.5;
-/** A mask is shown until the next one, but not for longer than this, in seconds. */
+/** A mask is shown until the next one or a cut, but not for longer than this, in seconds. */
 const MASK_SECONDS = 1.05;
 /** Eye widths that the measured iris moves for a clear look aside (eye_tracking.py), drawn as one eye distance. */
 const LOOK = 0.15;
@@ -71,7 +71,7 @@ const REST = -0.04;
 /** The overlays whose analyzers have said something, in the order in which they are drawn. */
 export function overlays(find: Find): Overlay[] {
   return [
-    masks(find("background_segmentation/masks")),
+    masks(find("background_segmentation/masks"), find("cut_analysis/shots")),
     boxes("objects", "Objects", find("object_detection/objects")?.items),
     boxes("products", "Products", find("product_detection/products")?.items),
     boxes("faces", "Faces", find("face_detection/faces")?.items),
@@ -83,7 +83,7 @@ export function overlays(find: Find): Overlay[] {
 }
 
 function boxAt(thing: Followed, t: number): readonly number[] | null {
-  const look = looksAt<Timed>(thing.boxes, t);
+  const look = looksAt<Timed>(thing, t);
   return look && mixed(look.first.box, look.next?.box, look.share);
 }
 
@@ -112,13 +112,13 @@ function text(track: TrackOf<"text_overlay/captions"> | undefined): Overlay | nu
 function figures(
   name: string,
   label: string,
-  items: readonly { readonly boxes: readonly (Timed & { readonly landmarks: Landmarks })[] }[] | undefined,
+  items: readonly Tracked<Timed & { readonly landmarks: Landmarks }>[] | undefined,
   lines: Figure["lines"],
 ): Overlay | null {
   if (!items) return null;
   const at = (t: number) => ({
-    figures: items.flatMap(({ boxes: looks }) => {
-      const look = looksAt(looks, t);
+    figures: items.flatMap((item) => {
+      const look = looksAt(item, t);
       return look ? [figure(look.first.landmarks, look.next?.landmarks, look.share, lines)] : [];
     }),
   });
@@ -145,7 +145,7 @@ function gaze(
   const at = (t: number) => ({
     arrows: eyes.items.flatMap(({ start, dt, across, down, evidence }) => {
       const face = faces.items.find(({ id }) => evidence.includes(`face_detection/faces/${id}`));
-      const look = face && looksAt(face.boxes, t);
+      const look = face && looksAt(face, t);
       const index = Math.round((t - start) / dt);
       const [aside, below] = [across[index], down[index]];
       if (!look || aside === undefined || aside === null || below === undefined || below === null) return [];
@@ -170,12 +170,16 @@ function eyeArrows(right: readonly number[], left: readonly number[], aside: num
   ];
 }
 
-function masks(track: TrackOf<"background_segmentation/masks"> | undefined): Overlay | null {
+function masks(
+  track: TrackOf<"background_segmentation/masks"> | undefined,
+  shots: TrackOf<"cut_analysis/shots"> | undefined,
+): Overlay | null {
   if (!track) return null;
+  const isCut = (from: number, to: number) => shots?.items.some(({ start }) => from < start && start <= to) ?? false;
   const kept = new Map<string, Mask>();
   const at = (t: number) => {
     const found = track.items[upperBound(track.items, t) - 1];
-    if (!found || t - found.t > MASK_SECONDS) return {};
+    if (!found || t - found.t > MASK_SECONDS || isCut(found.t, t)) return {};
     let mask = kept.get(found.id);
     if (!mask) {
       const [height, width] = found.size as readonly [number, number];

@@ -19,8 +19,15 @@ export interface Between<T extends Timed> {
   readonly share: number;
 }
 
-/** The looks around a moment in seconds; null when the thing is not there then. Looks are ordered by time. */
-export function looksAt<T extends Timed>(looks: readonly T[], t: number): Between<T> | null {
+/** Something that is followed: there from `start` until before `end`, in seconds, its looks ordered by time. */
+export interface Tracked<T extends Timed> {
+  readonly end: number;
+  readonly boxes: readonly T[];
+}
+
+/** The looks around a moment in seconds; null when the thing is not there then. After `end` there may be another shot. */
+export function looksAt<T extends Timed>({ end, boxes: looks }: Tracked<T>, t: number): Between<T> | null {
+  if (t >= end) return null;
   const after = upperBound(looks, t);
   const first = looks[after - 1];
   if (!first) return null;

@@ -18,7 +18,7 @@ export interface Lane {
   readonly track: Track;
   readonly placed: readonly Placed[];
   readonly rows: number;
-  /** Spans in seconds that nobody looked at: neither analysed nor, of a series, measured. */
+  /** Spans in seconds that its analyzer did not look at. */
   readonly holes: readonly (readonly [number, number])[];
 }
 
@@ -59,19 +59,6 @@ export function holes(analysed: Report["analysed"], duration: number): (readonly
   return found;
 }
 
-/** Where a series has values, as spans in seconds. */
-function measured(track: Series): Report["analysed"] {
-  const found: [number, number][] = [];
-  track.values.forEach((value, index) => {
-    if (value === null) return;
-    const [start, end] = [track.t0 + index * track.dt, track.t0 + (index + 1) * track.dt];
-    const last = found.at(-1);
-    if (last && last[1] > start - track.dt / 2) last[1] = end;
-    else found.push([start, end]);
-  });
-  return found;
-}
-
 /** For how much of the video somebody looked, where it is not all of it. */
 export function looked(without: Lane["holes"], duration: number): string {
   const missed = without.reduce((sum, [start, end]) => sum + end - start, 0);
@@ -103,7 +90,6 @@ function lane(
   const analyzer = track.analyzer ?? "";
   const placed = track.kind === "series" ? [] : track.kind === "event" ? inOneRow(track.items) : place(track.items);
   const analysed = reports.get(analyzer)?.analysed ?? [];
-  const seen = track.kind === "series" ? [...analysed, ...measured(track)] : analysed;
   return {
     id: track.id ?? "",
     analyzer,
@@ -111,7 +97,7 @@ function lane(
     track,
     placed,
     rows: placed.reduce((most, one) => Math.max(most, one.row + 1), 1),
-    holes: holes(seen, duration),
+    holes: holes(analysed, duration),
   };
 }
 

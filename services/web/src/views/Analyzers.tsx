@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { reason } from "../api/client";
 import type { Report } from "../api/types";
 import { size } from "../document/items";
+import { canRunAgain } from "../document/reports";
 import { groupOf, infoOf } from "../state/catalogue";
 import { openJob } from "../state/route";
 import { useWorkspace } from "../state/workspace";
@@ -11,14 +12,13 @@ import { Prose } from "./Prose";
 import { StateChip } from "./StateChip";
 
 const ORDER = ["failed", "timeout", "partial", "cancelled", "skipped", "unavailable", "ok"];
-const CAN_RUN_AGAIN = new Set<string>(["failed", "timeout", "partial", "cancelled", "skipped"]);
 
 /** How every analyzer fared: what failed and why first, then what each one cost. */
 export function Analyzers() {
   const { store } = useWorkspace();
   const [problem, setProblem] = useState("");
   const reports = [...store.reports.value.values()].sort((a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status));
-  const failed = reports.filter((one) => CAN_RUN_AGAIN.has(one.status)).map((one) => one.name);
+  const failed = reports.filter(canRunAgain).map((one) => one.name);
   const rerun = (names: readonly string[]) =>
     void store
       .rerun(names)
@@ -117,7 +117,7 @@ function ReportRow(props: { report: Report; longest: number; rerun: (names: read
         <span class="gap" />
         {hasCost && <span class="soft small num">{number(found)} found</span>}
         {seconds !== null && <span class="num">{lasting(seconds)}</span>}
-        {CAN_RUN_AGAIN.has(report.status) && !store.isOpen.value && (
+        {canRunAgain(report) && !store.isOpen.value && (
           <button class="button small" onClick={() => rerun([report.name])} aria-label={`Run ${plain(report.name)} again`}>
             <Icon name="again" />
           </button>

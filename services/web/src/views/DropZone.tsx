@@ -1,15 +1,13 @@
 import { useState } from "preact/hooks";
 import { reason } from "../api/client";
-import { send, sendAddress, type Sending } from "../api/upload";
+import { send, sendAddress, type Arrived, type Sending } from "../api/upload";
 import { analyzers } from "../state/catalogue";
 import { openJob } from "../state/route";
 import { bytes, plain } from "../text/words";
 import { Icon } from "./Icon";
 
-interface Progress {
+interface Progress extends Arrived {
   readonly name: string;
-  readonly sent: number;
-  readonly total: number;
   readonly sending: Sending;
 }
 
@@ -26,11 +24,13 @@ export function DropZone() {
   const start = (file: File | undefined) => {
     if (!file || progress) return;
     setProblem("");
-    const sending = send(file, wishes, (sent, total) => setProgress((now) => now && { ...now, sent, total }));
-    setProgress({ name: file.name, sent: 0, total: file.size, sending });
+    const sending = send(file, wishes, (arrived) => setProgress((now) => now && { ...now, ...arrived }));
+    setProgress({ name: file.name, sent: 0, total: file.size, trouble: "", sending });
     sending.done
       .then((job) => openJob(job.id))
-      .catch((error: unknown) => setProblem(reason(error, file.name)))
+      .catch((error: unknown) => {
+        if ((error as Error).name !== "AbortError") setProblem(reason(error, file.name));
+      })
       .finally(() => setProgress(null));
   };
   const fetchAddress = (event: SubmitEvent) => {
@@ -56,7 +56,7 @@ export function DropZone() {
     <section class={isOver ? "drop over" : "drop"} onDrop={drop} onDragOver={over} onDragLeave={() => setIsOver(false)}>
       <h2 class="hidden">Hand in a video</h2>
       {progress ? (
-        <Sent progress={progress} cancel={() => (progress.sending.cancel(), setProgress(null))} />
+        <Sent progress={progress} />
       ) : (
         <label class="choose">
           <Icon name="upload" />
@@ -90,8 +90,8 @@ export function DropZone() {
   );
 }
 
-function Sent({ progress, cancel }: { progress: Progress; cancel: () => void }) {
-  const { name, sent, total } = progress;
+function Sent({ progress }: { progress: Progress }) {
+  const { name, sent, total, trouble, sending } = progress;
   const hasArrived = sent >= total && total > 0;
   return (
     <div class="sent">
@@ -103,10 +103,11 @@ function Sent({ progress, cancel }: { progress: Progress; cancel: () => void }) 
       </p>
       <progress value={sent} max={total || 1} aria-label={`Upload of ${name}`} />
       <p class="soft small" role="status">
-        {hasArrived ? "All of it is here. Looking at the file…" : "Uploading. A broken connection goes on by itself."}
+        {trouble ||
+          (hasArrived ? "All of it is here. Looking at the file…" : "Uploading. A broken connection goes on by itself.")}
       </p>
-      {!hasArrived && (
-        <button class="button" onClick={cancel}>
+      {(!hasArrived || trouble) && (
+        <button class="button" onClick={() => sending.cancel()}>
           Cancel
         </button>
       )}

@@ -62,7 +62,7 @@ export function JobList() {
 }
 
 function JobCard({ job }: { job: JobSummary }) {
-  const [hasPicture, setHasPicture] = useState(true);
+  const [hasPicture, setHasPicture] = useState(job.has_video);
   const took =
     job.started_at && job.finished_at
       ? (Date.parse(job.finished_at) - Date.parse(job.submitted_at)) / 1000

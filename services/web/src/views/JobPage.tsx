@@ -60,8 +60,8 @@ function Work({ store }: { store: JobStore }) {
           <div class="stage">
             <PlayerView />
             <Panels />
+            <Timeline />
           </div>
-          <Timeline />
         </main>
         <KeysDialog />
       </div>

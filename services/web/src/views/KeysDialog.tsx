@@ -24,6 +24,7 @@ export function KeysDialog() {
         ))}
       </dl>
       <p class="soft small">On the timeline: the wheel zooms around the pointer, dragging pans, a click goes there.</p>
+      <p class="soft small">On a line of words: up and down lead to other lines, left and right from word to word.</p>
     </dialog>
   );
 }

@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import { reason } from "../api/client";
 import type { AnalyzerState } from "../api/types";
+import { standing } from "../document/standing";
 import { groupOf } from "../state/catalogue";
 import { useWorkspace } from "../state/workspace";
-import { lasting, plain } from "../text/words";
+import { plain } from "../text/words";
 import { Icon, type IconName } from "./Icon";
 
 const SIGNS: Readonly<Record<AnalyzerState["status"], IconName>> = {
@@ -17,8 +18,6 @@ const SIGNS: Readonly<Record<AnalyzerState["status"], IconName>> = {
   skipped: "minus",
   cancelled: "minus",
 };
-/** Why is said beside each: nothing to look at, or no model here. */
-const NOT_RUN = new Set<string>(["unavailable", "skipped"]);
 const ORDER = ["running", "queued", "failed", "timeout", "partial", "ok", "skipped", "unavailable", "cancelled"];
 
 /** How far an open job is, analyzer by analyzer. */
@@ -27,21 +26,16 @@ export function Progress() {
   const [problem, setProblem] = useState("");
   const view = store.view.value;
   if (!view) return null;
-  const out = view.analyzers.filter((one) => NOT_RUN.has(one.status)).length;
-  const waiting = view.analyzers.filter((one) => one.status === "queued" || one.status === "running").length;
-  const able = view.analyzers.length - out;
+  const { title, facts } = standing(view);
   const cancel = () => store.cancel().catch((error: unknown) => setProblem(reason(error)));
   const percent = Math.round(view.progress * 100);
   const sorted = [...view.analyzers].sort((a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status));
   return (
     <section class="progress card" aria-labelledby="progress-title">
       <header>
-        <h2 id="progress-title">{view.queue_position !== null ? "Waiting for its turn" : "Looking at it"}</h2>
+        <h2 id="progress-title">{title}</h2>
         <p class="soft num">
-          {view.queue_position !== null && `place ${view.queue_position} in the queue · `}
-          {able - waiting} of {able} analyzers ended
-          {out > 0 && ` · ${out} of ${view.analyzers.length} do not run`}
-          {view.eta_seconds !== null && ` · about ${lasting(Math.ceil(view.eta_seconds))} left`}
+          {facts.join(" · ")}
           {!store.isConnected.value && " · the connection broke, trying again"}
         </p>
         <button class="button small" onClick={() => void cancel()} disabled={view.cancel_requested}>
