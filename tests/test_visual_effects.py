@@ -134,6 +134,15 @@ def test_flashes_are_flashes_and_cuts_are_cuts(tmp_path: Path) -> None:
     assert [event.t for event in seen.cuts.cuts.items] == [1.0, 2.333]
 
 
+def test_a_quick_dip_to_white_is_no_flash(tmp_path: Path) -> None:
+    """Pictures that give way to one another through white, seven frames each way, fade and do not flash."""
+    shots = [[(frame * 0.4).astype(np.uint8) for frame in drift(seed, 37)] for seed in (5, 6, 7, 8)]
+    film = [f for shot in shots for f in towards(towards(shot, 7, 0, 255), 30, 36, 255)]
+    seen = look(tmp_path, film)
+    assert seen.moments == []
+    assert seen.labels.count("fade_out_to_white") == seen.labels.count("fade_in_from_white") == 4
+
+
 def test_a_short_bright_shot_is_no_flash(tmp_path: Path) -> None:
     """Eight frames of a brighter picture between two different ones are a shot."""
     bright = [np.minimum(f.astype(np.int16) + 60, 255).astype(np.uint8) for f in drift(9, 8)]
