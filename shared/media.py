@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -57,6 +58,10 @@ for sound and all, for over ten minutes, is a decompression bomb.
 """
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
+
+
+UNREADABLE = frozenset({errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENXIO})
+"""What a damaged disk, a lost network folder or a file of the kernel's answers when it is read."""
 
 
 class Limits(Frozen):
@@ -133,8 +138,9 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
             allowed or than it can be (`too_large`, `too_long`, `too_many_frames`, `too_sparse`).
     """
     limits = limits or Limits()
-    _refuse_canvas(path, limits)
-    with open_container(path) as container:
+    with _refused_where_unreadable(path):
+        _refuse_canvas(path, limits)
+    with _refused_where_unreadable(path), open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
             raise BadInput(f"{path}: the file has neither pictures nor sound.", code="no_streams")
@@ -234,6 +240,18 @@ def _turn(frame: VideoFrame) -> tuple[int, bool]:
     # mirroring comes last and swaps the sign of x'
     degrees = math.degrees(math.atan2(-b, -a if mirrored else a))
     return round(degrees / 90) * 90 % 360, mirrored
+
+
+@contextmanager
+def _refused_where_unreadable(path: Path) -> Iterator[None]:
+    """Raise BadInput for a file that fails while it is read, not for what this process lacks (memory, open files)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        reason = os.strerror(error.errno)
+        raise BadInput(f"{path}: it cannot be read ({reason}).", code="unreadable") from error
 
 
 def _refuse_unreachable(path: Path) -> None:

@@ -67,6 +67,7 @@ REFUSED = {
     "strange missing name": (lambda folder: folder / f"{STRANGE}.mp4", "no such file"),
     "name of 300 bytes": (lambda folder: folder / f"{300 * 'x'}.mp4", "File name too long"),
     "path of 5000 bytes": (lambda folder: folder.joinpath(*25 * [200 * "x"]), "File name too long"),
+    "file that fails to be read": (lambda _: Path("/proc/self/mem"), "it cannot be read (Input/output error)"),
     "name that is no UTF-8": (lambda folder: folder / os.fsdecode(b"caf\xe9.mp4"), "no such file"),
 }
 
