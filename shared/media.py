@@ -26,6 +26,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from shared.digests import sha256_of
+from shared.encryption import is_encrypted
 from shared.errors import BadInput
 from shared.gif import with_delays
 from shared.length import is_sought, length_seconds
@@ -273,7 +274,12 @@ def _refuse_canvas(path: Path, limits: Limits) -> None:
 
 
 def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
-    """Raise BadInput for pictures that cannot be decoded here, are too many, or too large, as stored or as shown."""
+    """Raise BadInput for pictures that cannot be decoded here, are too many, or too large, as stored or as shown.
+
+    Of encrypted ones FFmpeg decodes noise, or none.
+    """
+    if is_encrypted(path):
+        raise BadInput(f"{path}: its pictures are encrypted.", code="undecodable")
     if not _decoder(video):
         raise BadInput(f"{path}: its pictures are in a format that cannot be decoded.", code="undecodable")
     shape = max(1.0, float(video.sample_aspect_ratio or 1))

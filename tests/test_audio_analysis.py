@@ -199,6 +199,16 @@ def test_no_tempo_is_made_up(measure, sound):
     assert found.beats.items == ()
 
 
+def test_a_constant_level_is_silence(measure):
+    """A direct current has no pitch and is silence; a tone upon one keeps its pitch."""
+    level = np.full(16_000 * 3, 0.5)
+    flat = measure(level)
+    assert set(flat.pitch.values) == set(flat.centroid.values[1:-1]) == {None}
+    (silence,) = flat.silence.items
+    assert silence.end - silence.start >= 2.9
+    assert np.median(known(measure(level + tone(220, 3, amplitude=0.2)).pitch)) == pytest.approx(220, rel=0.005)
+
+
 def test_sound_shorter_than_every_window_is_no_error(measure):
     """A tenth of a second has no loudness window and no tempo, and fails nothing."""
     sound = measure(tone(440, 0.1))

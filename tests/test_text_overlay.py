@@ -90,7 +90,7 @@ def test_texts_that_follow_one_another_in_one_place_stay_apart(
 
 def test_captions_of_one_word_each_have_their_times(reader: TextOverlay, tmp_path: Path) -> None:
     """Words that follow one another every 0.4 s in one place are nearly all read, and each ends with its time."""
-    words = "FIRST THING YOU NEED CAMERA THEN SOME LIGHT PEOPLE REALLY".split()
+    words = ["FIRST", "THING", "YOU", "NEED", "CAMERA", "THEN", "SOME", "LIGHT", "PEOPLE", "REALLY"]
     truth = {plain(word): 0.5 + 0.4 * number for number, word in enumerate(words)}
     frames = panning(5.5)
     for word in words:

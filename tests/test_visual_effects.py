@@ -254,6 +254,18 @@ def test_a_logo_that_stays_over_cuts_is_an_overlay(tmp_path: Path) -> None:
     assert logo.evidence == tuple(f"cut_analysis/shots/s{i}" for i in range(2, 6))
 
 
+def test_an_overlay_stands_as_long_as_it_stands(tmp_path: Path) -> None:
+    """A grey box over dark and bright shots is one overlay from the first to the last, though its edges turn round."""
+    light = (1.2, 1.3, 1.4, 0.15, 0.2, 1.2, 0.15)
+    shots = [[np.clip(frame * share, 0, 255) for frame in drift(seed, 15)] for seed, share in enumerate(light, 50)]
+    frames = [frame.astype(np.uint8) for shot in shots for frame in shot]
+    for frame in frames:
+        frame[150:165, 20:70] = 70
+    boxes = [one for one in look(tmp_path, frames).result.effects.items if one.label == "overlay"]
+    assert [(one.start, one.end) for one in boxes] == [(0, pytest.approx(len(frames) / FPS, abs=0.001))]
+    assert boxes[0].box == pytest.approx((20 / W, 150 / H, 50 / W, 15 / H), abs=0.03)
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_a_split_screen(tmp_path: Path, upright: bool) -> None:
     """Two moving pictures side by side, or one above the other, are a split screen with the seam between them."""

@@ -176,6 +176,8 @@ def _signal(media: Media, audio: NDArray[np.float32]) -> _Signal:
         count = min(block_samples, len(audio) - start)
         block = _padded(audio, start, start + count)
         frames = sliding_window_view(block, WINDOW)[:count:step]
+        # a constant level is no sound
+        frames = frames - frames.mean(axis=1, keepdims=True)
         rows.append(np.stack((_level(frames), _yin(frames), *_spectrum(frames))))
         flux, bands = _flux(sliding_window_view(block, WINDOW)[:count:HOP], bands)
         onsets.append(flux)
