@@ -36,8 +36,8 @@ measurement: a logo over real shots 33, over made ones 65 to 75; shots without o
 OVERLAY_PIXELS, OVERLAY_LARGEST = 12, 0.3
 """Least number of edge pixels (at 90 pixels of short side) and largest share of the picture. Our own choice."""
 OVERLAY_STANDS, OVERLAY_ALONG = 0.5, 0.8
-"""An overlay that was found goes on through neighbouring shots while so large a share of its edge pixels have an edge of
-its direction (least cosine, either way): what is behind it may hide the rest. Our own measurement: shots under two
+"""An overlay that was found goes on through neighbouring shots while so large a share of its edge pixels have an edge
+of its direction (least cosine, either way): what is behind it may hide the rest. Our own measurement: shots under two
 boxes 0.8 to 1, but 0.21 to 0.35 where a box is as bright as what is behind it; shots before and after a logo 0."""
 OTHER_PICTURE = 8.0
 """Least median difference of the mean pictures of neighbouring shots: else the scene persists, not an overlay. Our own
@@ -57,9 +57,9 @@ side by side; 0.33 and 0.89 at the skirting board of a room that somebody walks 
 
 
 SEAM_SWAYS, SEAM_BESIDE = 1.7, 5
-"""From so many times the change around on, a line this near to a seam, in pixels, moves across itself: a hand-held camera
-sways over a skirting board. A seam, and a line beside it, stand still. Our own measurement, seven rooms with grain whose
-two sides change apart: 2.26 to 3.7; five made split screens, two of them with grain: 1.13 at most."""
+"""From so many times the change around on, a line this near to a seam, in pixels, moves across itself: a hand-held
+camera sways over a skirting board. A seam, and a line beside it, stand still. Our own measurement, nine shots of rooms
+with grain whose two sides change apart: 2.26 to 4.5; five made split screens, two of them with grain: 1.13 at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Graphic:
     """Their gradients, `(2, pixels)`."""
 
     def stands(self, gradient: tuple[Levels, Levels]) -> bool:
-        """Whether it is in the picture of one shot: its edges run the same way, as strong as what is behind them lets."""
+        """Whether it is in the picture of one shot: its edges run the same way, however strong they are."""
         there = np.array([one[self.pixels] for one in gradient])
         size = np.hypot(*there)
         along = np.abs((there * self.edges).sum(0)) / np.maximum(size * np.hypot(*self.edges), 1e-9)

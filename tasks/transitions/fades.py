@@ -89,7 +89,7 @@ def blanks(times: Sequence[float], levels: Sequence[float]) -> Iterator[Blank]:
 
 
 def fades(levels: Levels) -> Iterator[End]:
-    """Yield the ends of fades: of every black span, and of a white one or one of any colour that the picture mixes with.
+    """Yield the ends of fades: of every black span, and of a plain one of any colour that the picture mixes with.
 
     A picture of one colour may be a blank page on which something grows, or a wall that the camera turns to. White is
     measured as black is: the contrast of a dark picture jumps where it becomes brighter than bars are.
