@@ -38,7 +38,7 @@ demo: $(VENV)/.weights page-or-why ## analyse a sample reel, or VIDEO=path, with
 	@if [ -n "$$VIDEO" ]; then $(BIN)/reelgraph analyze --out demo -- "$$VIDEO"; else $(BIN)/reelgraph demo --out demo; fi
 
 test: $(VENV)/.dev $(VENV)/.weights page-or-why ## run all tests (ARGS='-k name' for some)
-	@$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 hostile: $(VENV)/.dev ## the whole corpus of hostile files and requests, 25 times what `make test` reads of it
 	@REELGRAPH_HOSTILE_EACH=25 $(BIN)/python -m pytest --timeout 3600 tests/test_hostile.py tests/test_isolated.py $(ARGS)
@@ -82,7 +82,7 @@ hosts: $(VENV)/.dev ## a video over three hosts, and each of their links cut for
 sbom: $(CHECKS)/.made ## list what each image holds, with hashes, as CycloneDX in build/sbom
 	@mkdir -p build/sbom
 	@for name in api flower cpu server gpu mmdet; do \
-	  $(CHECKS)/bin/cyclonedx-py requirements requirements/$$name.txt --output-reproducible --output-file build/sbom/$$name.cdx.json || exit 1; \
+	  $(CHECKS)/bin/cyclonedx-py requirements requirements/$$name.txt --output-reproducible -o build/sbom/$$name.cdx.json || exit 1; \
 	done; ls build/sbom
 
 lock: $(VENV)/.dev ## compile requirements/*.txt (ARGS=--upgrade for the newest versions)

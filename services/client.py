@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import IO, Self, TypedDict, Unpack
+from urllib.parse import quote
 
 import httpx2
 
@@ -126,7 +127,7 @@ class Client:
 
     def job(self, job_id: str, *, seconds: float = CALL_SECONDS) -> JobView:
         """How far a job is."""
-        return read(JobView.model_validate_json, self._call("GET", f"/v1/jobs/{job_id}", Deadline(seconds)))
+        return read(JobView.model_validate_json, self._call("GET", _at(job_id), Deadline(seconds)))
 
     def events(self, job_id: str, *, seconds: float, after: str = "") -> Iterator[Told]:
         """What happens in a job until its end, each event once, also when the connection breaks on the way.
@@ -162,29 +163,29 @@ class Client:
 
     def result(self, job_id: str, *, seconds: float = CALL_SECONDS) -> Document:
         """The document of a job that has ended."""
-        return read(parse_document, self._call("GET", f"/v1/jobs/{job_id}/result", Deadline(seconds)))
+        return read(parse_document, self._call("GET", f"{_at(job_id)}/result", Deadline(seconds)))
 
     def outcome(self, job_id: str, analyzer: str, *, seconds: float = CALL_SECONDS) -> Outcome:
         """What one analyzer found, as soon as it has ended."""
-        answer = self._call("GET", f"/v1/jobs/{job_id}/analyzers/{analyzer}", Deadline(seconds))
+        answer = self._call("GET", f"{_at(job_id)}/analyzers/{quote(analyzer, safe='')}", Deadline(seconds))
         return read(parse_outcome, answer)
 
     def export(self, job_id: str, format_name: str, *, seconds: float = CALL_SECONDS) -> bytes:
         """The document in another format (docs/exports.md)."""
-        return self._call("GET", f"/v1/jobs/{job_id}/export/{format_name}", Deadline(seconds))
+        return self._call("GET", f"{_at(job_id)}/export/{quote(format_name, safe='')}", Deadline(seconds))
 
     def frame(self, job_id: str, t: float, *, width: int, seconds: float = CALL_SECONDS) -> bytes:
         """The picture shown at `t` seconds, as a JPEG of `width` pixels."""
-        path = f"/v1/jobs/{job_id}/frames/{t:.3f}.jpg"
+        path = f"{_at(job_id)}/frames/{t:.3f}.jpg"
         return self._call("GET", path, Deadline(seconds), params={"width": width})
 
     def cancel(self, job_id: str, *, seconds: float = CALL_SECONDS) -> JobView:
         """Stop a job; one that has ended stays as it is."""
-        return read(JobView.model_validate_json, self._call("POST", f"/v1/jobs/{job_id}/cancel", Deadline(seconds)))
+        return read(JobView.model_validate_json, self._call("POST", f"{_at(job_id)}/cancel", Deadline(seconds)))
 
     def delete(self, job_id: str, *, seconds: float = CALL_SECONDS) -> None:
         """Delete an ended job, its results and what only it needs."""
-        self._call("DELETE", f"/v1/jobs/{job_id}", Deadline(seconds))
+        self._call("DELETE", _at(job_id), Deadline(seconds))
 
     def _call(self, method: str, path: str, deadline: Deadline, **content: Unpack[_Content]) -> bytes:
         """The body of a good answer."""
@@ -205,10 +206,15 @@ class Client:
     def _following(self, job_id: str, after: str, deadline: Deadline) -> Iterator[httpx2.Response]:
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": after} if after else {})}
         timeout = deadline.timeout(SILENT_SECONDS)
-        with self._http.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers, timeout=timeout) as response:
+        with self._http.stream("GET", f"{_at(job_id)}/events", headers=headers, timeout=timeout) as response:
             if not response.is_success:
                 raise refusal(response, body(response, deadline))
             yield response
+
+
+def _at(job_id: str) -> str:
+    """Where a job is; what is no id of a job is quoted, so that it names no other place."""
+    return f"/v1/jobs/{quote(job_id, safe='')}"
 
 
 @contextmanager

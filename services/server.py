@@ -150,7 +150,7 @@ def service(host: str, port: int, *, with_flower: bool = True, data: Path | None
 @contextmanager
 def _only_one(data: Path) -> Iterator[None]:
     """Two services over one data folder would queue each other's jobs on brokers of their own."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)  # videos and results of people, and their keys
     lock = FileLock(data / "serve.lock")
     if not lock.take():
         raise BadInput(f"another `reelgraph serve` runs over {data}", code="served")

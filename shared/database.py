@@ -75,7 +75,7 @@ def _migration_lock(url: sa.URL) -> Iterator[None]:
         return
     folder = Path(url.database).parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(os.fspath(Path(url.database).with_suffix(".lock")), timeout=BUSY_SECONDS):
             yield
     except Timeout as error:

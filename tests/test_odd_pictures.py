@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -53,6 +54,15 @@ def test_a_codec_gives_its_frames_times_and_colours(case: str, tmp_path: Path) -
     _, frame = reader.frame_at(ALL, 0.5)
     centres = [frame[96, 24 + 48 * bar].astype(int) for bar in range(4)]
     assert np.abs(np.array(centres) - COLOURS).max() < 24, centres
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="ranks of threads are Linux's")
+def test_making_a_clip_leaves_this_thread_as_it_was(tmp_path: Path) -> None:
+    """An encoder that takes a real-time rank for the thread that calls it does not keep it."""
+    ending, codec, pix_fmt, encoder = CODECS["AV1"]
+    before = os.sched_getscheduler(0)
+    make_clip(tmp_path / f"a.{ending}", frames=2, codec=codec, pix_fmt=pix_fmt, encoder=encoder)
+    assert os.sched_getscheduler(0) == before
 
 
 @pytest.mark.parametrize("size", [(321, 243), (8, 8), (1, 1), (2000, 2), (3, 1001)], ids=str)

@@ -4,6 +4,7 @@ import http.client
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -96,6 +97,7 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
     the open job goes on to its end.
     """
     process, client, data = served
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert {name: priority(pid) for name, pid in leaders(process)} == PRIORITIES
     video = write_video(tmp_path / "clip.mp4", [texture(5, 120, 160)] * 60)
     job = client.hand_in(video, analyzers="color_analysis").json["id"]

@@ -99,11 +99,11 @@ def identify() -> None:
     key = _key(request)
     if key is not None:
         g.caller = Caller(key)
-        if not _is_open(request) and request.path != SESSION:
+        if not needs_no_key(request) and request.path != SESSION:
             key.require(_scope(request))
         return
     if settings().require_keys:
-        if not _is_open(request):
+        if not needs_no_key(request):
             raise Unauthenticated("this needs an API key: send `Authorization: Bearer TOKEN`", code="no_key")
         return
     _refuse_strangers()
@@ -121,7 +121,7 @@ def _key(asked: Request) -> ApiKey | None:
         return None if token is None else Keys(ledger()).authenticate(token)
     except Unauthenticated:
         by_cookie = "Authorization" not in asked.headers
-        if _is_open(asked) or (by_cookie and not settings().require_keys):
+        if needs_no_key(asked) or (by_cookie and not settings().require_keys):
             return None
         raise
 
@@ -142,7 +142,8 @@ def _scope(asked: Request) -> Scope:
     return "read" if asked.method in SAFE_METHODS else "write"
 
 
-def _is_open(asked: Request) -> bool:
+def needs_no_key(asked: Request) -> bool:
+    """Whether anybody may ask this: the page, the API's documents, probes, and the way out."""
     signs_out = asked.path == SESSION and asked.method == "DELETE"
     return asked.path in OPEN_PATHS or asked.path.startswith(OPEN_PREFIXES) or signs_out
 

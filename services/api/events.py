@@ -6,7 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from flask import Response, request
@@ -15,6 +15,7 @@ from services.api.access import caller, visible_job
 from services.api.documentation import EVENT_ID, EVENTS, TAG_JOBS, blueprint
 from services.api.following import START, Heartbeat, Told, follow, has_seen_the_end
 from services.api.jobs import JobPath
+from services.api.pace import sending
 from services.api.places import Places
 from shared.errors import BadInput
 from shared.settings import settings
@@ -44,16 +45,18 @@ def stream(path: JobPath) -> Response:
         return Response(status=204)
     owner, most = caller().owner, settings().api_followers
     _followers.enter(owner, most=most, most_of_one=-(-most // 2))
-    response = Response(_written(job.id, after), mimetype="text/event-stream")
+    connection = sending.get()
+    has_left = connection.has_left if connection else lambda: False
+    response = Response(_written(job.id, after, has_left), mimetype="text/event-stream")
     response.call_on_close(partial(_followers.leave, owner))
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
     return response
 
 
-def _written(job_id: str, after: str) -> Iterator[str]:
+def _written(job_id: str, after: str, has_left: Callable[[], bool]) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
-    for one in follow(job_id, after):
+    for one in follow(job_id, after, has_left):
         yield ": still here\n\n" if isinstance(one, Heartbeat) else _frame(one)
 
 

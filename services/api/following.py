@@ -7,7 +7,7 @@ entries tells whether any were lost since the last look; then, and at the end, t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -110,16 +110,17 @@ class _Asked:
         return self.job if time.monotonic() - self.at < WAIT_SECONDS else self.again()
 
 
-def follow(job_id: str, after: str) -> Iterator[Told | Heartbeat]:
+def follow(job_id: str, after: str, has_left: Callable[[], bool] = lambda: False) -> Iterator[Told | Heartbeat]:
     """What happens in a job after the event with id `after` (`START`: from its start) until it has ended.
 
-    The last one is the job's `closed`, or a snapshot of the ended job.
+    The last one is the job's `closed`, or a snapshot of the ended job. It ends within a second or so as well once
+    `has_left` says that nobody listens any more.
     """
     stream = _Stream(events(), Events.key(job_id), after)
     told_at, is_out, wait_seconds = time.monotonic(), False, 0.0
     asked = _Asked(job_id)
     news: list[tuple[str, Event]] = []
-    while (job := asked.again() if not news else asked.now_and_then()) is not None:
+    while not has_left() and (job := asked.again() if not news else asked.now_and_then()) is not None:
         has_ended = job.state not in OPEN_STATES
         news, lost = [], False
         try:

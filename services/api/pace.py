@@ -63,6 +63,15 @@ class CountedSocket:
         poll.register(self.connection, select.POLLIN)
         return not poll.poll(0)
 
+    def has_left(self) -> bool:
+        """Whether the sender has closed the connection, or its half of it."""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def hang_up(self) -> None:
         """Let no more be read: who reads sees the end."""
         with suppress(OSError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Flask, g
+from flask import Flask, g, request
 from flask_limiter import Limiter
 
-from services.api.access import Caller
+from services.api.access import Caller, needs_no_key
 from shared.settings import settings
 
 
@@ -38,7 +38,7 @@ def _who() -> str:
 
 
 def _limit() -> str:
-    """The caller's limit; empty for none."""
-    found = _caller()
+    """The caller's limit; empty for none, as for what is anybody's: the page, its documents, probes."""
+    found = None if needs_no_key(request) else _caller()
     limit = found.key.requests_per_minute if found and found.key else None
     return "" if limit is None else f"{limit} per minute"

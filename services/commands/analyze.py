@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import click
 import redis
@@ -17,6 +14,7 @@ import redis
 from services.cli import COMPLETED, INFRASTRUCTURE, WITH_ERRORS
 from services.client import Wishes
 from services.display import Display, display
+from services.interrupts import interruptible
 from services.remote import is_address, run_remotely
 from services.results import folders_of, stored_picture, unwritten
 from services.stack import Stack, local_stack
@@ -197,17 +195,3 @@ def _abandon(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if ledger().cancel(job.id):
             aggregate(job.id)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does: with everything it started."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

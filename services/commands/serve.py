@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from services.commands.analyze import interruptible
+from services.interrupts import interruptible
 from services.server import POLL_SECONDS, service
 from shared.groups import workers
 from shared.log import configure_logging

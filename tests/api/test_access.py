@@ -101,6 +101,7 @@ def test_a_key_asks_as_often_as_it_may(locked):
     assert answers[-1].json["retryable"] is True
     assert answers[-1].json["detail"] == "this key has asked as often as it may, 5 per 1 minute"
     assert locked.with_key(token()).get("/v1/jobs").status == 200
+    assert [limited.get(path).status for path in ("/healthz", "/readyz", "/openapi.json")] == [200] * 3
 
 
 def test_a_key_has_as_many_open_jobs_as_it_may(locked, video):

@@ -96,6 +96,9 @@ def test_refusals_are_the_services_own_errors(client, api, stack, video, tmp_pat
         client.submit("http://127.0.0.1:9/clip.mp4")
     assert refused.value.code == "address_refused"
     with pytest.raises(BadInput) as refused:
+        client.job("../../healthz")
+    assert refused.value.code == "no_such_route"
+    with pytest.raises(BadInput) as refused:
         client.submit(tmp_path / "none.mp4")
     assert refused.value.code == "unreadable"
     with serving(stack, require_keys=True) as keyed:

@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import socket
 import time
 
+from services.api.following import START, follow
+from services.api.pace import CountedSocket
 from shared.events import Event, Events
 from tasks.node import events
 
@@ -41,6 +44,22 @@ def test_a_client_cut_off_five_times_sees_every_event_once(api, video):
     assert json.loads(seen[-1][1])["type"] == "closed"
     assert seen == stored(job_id)
     assert len({number for number, _ in seen}) == len(seen)
+
+
+def test_who_has_left_is_not_waited_for(api, video):
+    """A job is followed no further once its listener has closed the connection, which is seen without writing to it."""
+    here, there = socket.socketpair()
+    job_id = api.hand_in(video, analyzers="misbehaving", options=json.dumps({"misbehaving": {"sleep": 60}})).json["id"]
+    with here:
+        followed = follow(job_id, START, CountedSocket(here).has_left)
+        assert next(followed).type == "planned"
+        there.sendall(b"more")
+        assert next(followed).type == "started"
+        here.recv(4)
+        there.close()
+        assert list(followed) == []
+    assert api.get(f"/v1/jobs/{job_id}").json["state"] == "running"
+    api.call("POST", f"/v1/jobs/{job_id}/cancel")
 
 
 def test_who_has_seen_the_end_is_sent_away(api, video):

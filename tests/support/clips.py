@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -71,6 +72,20 @@ def click(seconds: float, at: Sequence[float], *, sample_rate: int = 48_000, cha
     return Sound(samples, sample_rate)
 
 
+@contextmanager
+def same_priority() -> Iterator[None]:
+    """This thread keeps its rank: as root, SVT-AV1 makes the thread that calls it one in real time, and whatever that
+    starts later, browsers and workers, would push all else from the cores."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, rank = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, rank)
+
+
 def make_clip(
     path: Path,
     *,
@@ -95,7 +110,7 @@ def make_clip(
     counterclockwise, by display matrix; `mirrored`: left to right after it. `frames=0`: no video stream. `options`: of
     the container, `encoder`: of the codec.
     """
-    with av.open(os.fspath(path), "w", options=options or {}) as container:
+    with same_priority(), av.open(os.fspath(path), "w", options=options or {}) as container:
         video = audio = None
         if frames:
             video = container.add_stream(codec, rate=fps, options=FAST if encoder is None else encoder)
