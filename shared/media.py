@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -25,6 +26,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from shared.digests import sha256_of
+from shared.encryption import is_encrypted
 from shared.errors import BadInput
 from shared.gif import with_delays
 from shared.length import is_sought, length_seconds
@@ -57,6 +59,10 @@ for sound and all, for over ten minutes, is a decompression bomb.
 """
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
+
+
+UNREADABLE = frozenset({errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENXIO})
+"""What a damaged disk, a lost network folder or a file of the kernel's answers when it is read."""
 
 
 class Limits(Frozen):
@@ -133,8 +139,9 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
             allowed or than it can be (`too_large`, `too_long`, `too_many_frames`, `too_sparse`).
     """
     limits = limits or Limits()
-    _refuse_canvas(path, limits)
-    with open_container(path) as container:
+    with _refused_where_unreadable(path):
+        _refuse_canvas(path, limits)
+    with _refused_where_unreadable(path), open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
             raise BadInput(f"{path}: the file has neither pictures nor sound.", code="no_streams")
@@ -236,6 +243,18 @@ def _turn(frame: VideoFrame) -> tuple[int, bool]:
     return round(degrees / 90) * 90 % 360, mirrored
 
 
+@contextmanager
+def _refused_where_unreadable(path: Path) -> Iterator[None]:
+    """Raise BadInput for a file that fails while it is read, not for what this process lacks (memory, open files)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        reason = os.strerror(error.errno)
+        raise BadInput(f"{path}: it cannot be read ({reason}).", code="unreadable") from error
+
+
 def _refuse_unreachable(path: Path) -> None:
     """Raise BadInput for what is not there, lies in a folder that may not be entered, or has too long a name."""
     try:
@@ -255,7 +274,12 @@ def _refuse_canvas(path: Path, limits: Limits) -> None:
 
 
 def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
-    """Raise BadInput for pictures that cannot be decoded here, are too many, or too large, as stored or as shown."""
+    """Raise BadInput for pictures that cannot be decoded here, are too many, or too large, as stored or as shown.
+
+    Of encrypted ones FFmpeg decodes noise, or none.
+    """
+    if is_encrypted(path):
+        raise BadInput(f"{path}: its pictures are encrypted.", code="undecodable")
     if not _decoder(video):
         raise BadInput(f"{path}: its pictures are in a format that cannot be decoded.", code="undecodable")
     shape = max(1.0, float(video.sample_aspect_ratio or 1))

@@ -20,10 +20,10 @@ def missing_part(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(64)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free"):
-            boxes = dict(_boxes(file, size))
-            if any(end > size for name, end in boxes.items() if name != b"free"):
+            found = dict(boxes(file, size))
+            if any(end > size for name, end in found.items() if name != b"free"):
                 return "its end"
-            return None if b"moov" in boxes else "its index (moov)"
+            return None if b"moov" in found else "its index (moov)"
         if head.startswith(bytes.fromhex("1a45dfa3")):
             return "its end" if _matroska_end(head) > size else None
         if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
@@ -32,8 +32,8 @@ def missing_part(path: Path) -> str | None:
     return None
 
 
-def _boxes(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int]]:
-    """Name and end of each top-level box."""
+def boxes(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int]]:
+    """Name and end of each top-level box of an MP4 or MOV of that size."""
     start = 0
     while start + 8 <= size:
         file.seek(start)

@@ -34,6 +34,8 @@ PATIENCE_SECONDS = 1.3
 """A line not met for longer has ended; moving text is met at readings only, at most every second."""
 LASTING_SECONDS = (0.0, 0.5, 1.0)
 """Least time since the last reading when lasting edges ask for one, after 0, 1, 2 or more readings without news."""
+NEXT_WORD = 0.1
+"""New edge pixels in the box of a line that has gone, as a share of its own, that ask for a reading at once."""
 CHANGED_FACTORS = (1, 2, 4)
 """The same for mere change, in multiples of `reread_seconds`."""
 PAGE_LINES, PAGE_SIDE = 6, 960
@@ -135,9 +137,15 @@ class Reading:
         new = sharp & ~self._read_edges
         if waited >= LASTING_SECONDS[self._without_news] and fullest_tile(new & grow(self._since[-1][1])) >= TILE_EDGES:
             return True
+        if self._without_news < 2 and any(line.end and self._written_over(line, new) for line in self.live):
+            return True
         lost = any(line.end for line in self.live)
         factor = 1 if lost else CHANGED_FACTORS[self._without_news]
         return waited >= factor * self.asked.reread_seconds and fullest_tile(new) >= TILE_EDGES
+
+    def _written_over(self, line: Line, new: Mask) -> bool:
+        """Whether what stands where a line stood is as full of new edges as text: the next word of a caption."""
+        return bool(new[span(line.box, new.shape)].sum() >= NEXT_WORD * line.signature.sum())
 
     def _read(self, t: float, frame: NDArray[np.uint8], sharp: Mask, side: int) -> int:
         """Read a frame; give the number of lines that were not known."""
@@ -182,7 +190,8 @@ class Reading:
     def _replace(self, by: Line) -> None:
         over = [line for line in self.live if line.read < by.last and covered(line.box, by.box) >= REPLACED]
         for line in over:
-            line.last = line.end = max(by.first, line.first)
+            # One that was missed before the other was read went then.
+            line.last = line.end = max(min(by.first, line.end or by.first), line.first)
         self.live = [line for line in self.live if line not in over]
         self.done += over
 

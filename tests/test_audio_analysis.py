@@ -146,6 +146,15 @@ def test_tempo_and_beats_of_clicks(measure, bpm):
     assert np.abs(beats - truth[np.abs(beats[:, None] - truth).argmin(axis=1)]).max() < 0.04
 
 
+@pytest.mark.parametrize(("before", "after"), [(0, 12), (12, 0), (5, 5)])
+def test_silence_beside_a_rhythm_takes_nothing_from_it(measure, before, after):
+    """Clicks with silence before or after keep their tempo, and no beat lies in the silence."""
+    sound = measure(np.concatenate((np.zeros(16_000 * before), clicks(105, 15), np.zeros(16_000 * after))))
+    assert scalars(sound)["tempo"] == pytest.approx(105, rel=0.02)
+    assert all(before <= beat.t <= before + 15 for beat in sound.beats.items)
+    assert len(sound.beats.items) == pytest.approx(15 * 105 / 60, abs=2)
+
+
 def random_clicks() -> np.ndarray:
     samples = np.zeros(16_000 * 20)
     for start in np.random.default_rng(3).uniform(0, 19.9, 60):
@@ -153,16 +162,51 @@ def random_clicks() -> np.ndarray:
     return samples
 
 
+SILENCE = np.zeros(16_000 * 12)
+
+
 @pytest.mark.parametrize(
     "sound",
-    [noise(15), tone(440, 15), tone(300, 15) * (1 + np.sin(2 * seconds(15))) / 2, random_clicks(), clicks(120, 2)],
-    ids=["noise", "tone", "swelling tone", "clicks out of time", "too short"],
+    [
+        noise(15),
+        tone(440, 15),
+        tone(300, 15) * (1 + np.sin(2 * seconds(15))) / 2,
+        random_clicks(),
+        clicks(120, 2),
+        np.concatenate((noise(11), SILENCE)),
+        np.concatenate((SILENCE, noise(11))),
+        np.concatenate((noise(6), SILENCE, noise(6))),
+        np.concatenate((noise(11), SILENCE)) + noise(23, amplitude=1e-4),
+        np.concatenate((random_clicks(), SILENCE)),
+    ],
+    ids=[
+        "noise",
+        "tone",
+        "swelling tone",
+        "clicks out of time",
+        "too short",
+        "noise, then silence",
+        "silence, then noise",
+        "noise with a gap",
+        "noise, then next to none",
+        "clicks out of time, then silence",
+    ],
 )
 def test_no_tempo_is_made_up(measure, sound):
     """Without onsets that keep time, or too few of them, there is neither tempo nor beat."""
     found = measure(sound)
     assert scalars(found)["tempo"] is None
     assert found.beats.items == ()
+
+
+def test_a_constant_level_is_silence(measure):
+    """A direct current has no pitch and is silence; a tone upon one keeps its pitch."""
+    level = np.full(16_000 * 3, 0.5)
+    flat = measure(level)
+    assert set(flat.pitch.values) == set(flat.centroid.values[1:-1]) == {None}
+    (silence,) = flat.silence.items
+    assert silence.end - silence.start >= 2.9
+    assert np.median(known(measure(level + tone(220, 3, amplitude=0.2)).pitch)) == pytest.approx(220, rel=0.005)
 
 
 def test_sound_shorter_than_every_window_is_no_error(measure):

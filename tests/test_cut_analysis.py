@@ -113,6 +113,40 @@ def test_a_fade_that_ends_the_film_or_begins_a_shot_is_no_cut(cuts: CutAnalysis,
     assert (end, begun) == pytest.approx((70 / 30, 120 / 30), abs=2.1 / 30)
 
 
+def night(seed: int, frames: int) -> list[Picture]:
+    """A drifting picture as dark as bars but for what is lit in its middle."""
+    light = np.full((H, W, 1), 0.12)
+    light[60:120, 80:240] = 0.8
+    return [(frame * light).astype(np.uint8) for frame in drift(seed, frames)]
+
+
+@pytest.mark.parametrize(("ramp", "white"), [(6, 1), (12, 1), (12, 8), (25, 1)])
+def test_a_dip_to_white_between_dark_pictures_is_two_fades_alone(
+    cuts: CutAnalysis, tmp_path: Path, ramp: int, white: int
+) -> None:
+    """A dark picture goes to white and another comes out of it: both ends within two frames, no cut on the ramps."""
+    out = towards(night(41, 40 + ramp), 39, 39 + ramp, 255)
+    back = towards(night(42, 40 + ramp), ramp, 0, 255)
+    film = out + [np.full((H, W, 3), 255, np.uint8)] * (white - 1) + back
+    (end, first), (begun, second) = events(run(cuts, write_video(tmp_path / "v.mp4", film), tmp_path / "store"))
+    assert (first, second) == ("fade_out", "fade_in")
+    assert (end, begun) == pytest.approx(((39 + ramp) / 30, (40 + ramp + white) / 30), abs=2.1 / 30)
+
+
+def test_a_dark_shot_between_white_ends_is_two_fades_alone(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A film that comes out of white and goes to white has a fade at each end and no cut."""
+    film = towards(towards(night(43, 60), 14, 0, 255), 45, 59, 255)
+    (begun, first), (end, second) = events(run(cuts, write_video(tmp_path / "v.mp4", film), tmp_path / "store"))
+    assert (first, second) == ("fade_in", "fade_out")
+    assert (begun, end) == pytest.approx((1 / 30, 59 / 30), abs=2.1 / 30)
+
+
+def test_a_cut_in_the_ramp_of_a_fade_is_one(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """Another picture that takes the place of a half faded one is a cut still."""
+    film = towards(drift(44, 42) + drift(45, 33), 30, 60, 255)
+    assert events(run(cuts, write_video(tmp_path / "v.mp4", film), tmp_path / "store"))[0] == (1.4, "cut")
+
+
 def test_a_camera_that_turns_to_a_wall_does_not_fade(cuts: CutAnalysis, tmp_path: Path) -> None:
     """A picture that is left for a plain wall and comes back from it neither fades nor is cut."""
     result = run(cuts, write_video(tmp_path / "v.mp4", to_a_wall(34).frames), tmp_path / "store")

@@ -59,7 +59,22 @@ def unknown_codec(folder: Path) -> Path:
     return replaced(make_clip(folder / "whole.mp4"), folder / "a.mp4", b"avc1", b"zz9z")
 
 
+def encrypted(folder: Path) -> Path:
+    """Common encryption (ISO/IEC 23001-7), written by FFmpeg's own muxer."""
+    path = folder / "locked.mp4"
+    keys = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": 32 * "1", "encryption_kid": 32 * "2"}
+    with av.open(str(make_clip(folder / "open.mp4"))) as source, av.open(str(path), "w", options=keys) as target:
+        video = source.streams.video[0]
+        copy = target.add_stream_from_template(video)
+        for packet in source.demux(video):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    return path
+
+
 REFUSED = {
+    "encrypted": (encrypted, "its pictures are encrypted"),
     "no moov": (without_index, "its index (moov) is missing"),
     "still picture": (still, "this is a picture (PNG), not a video"),
     "zero duration": (without_a_sample, "its length is zero"),
@@ -67,6 +82,7 @@ REFUSED = {
     "strange missing name": (lambda folder: folder / f"{STRANGE}.mp4", "no such file"),
     "name of 300 bytes": (lambda folder: folder / f"{300 * 'x'}.mp4", "File name too long"),
     "path of 5000 bytes": (lambda folder: folder.joinpath(*25 * [200 * "x"]), "File name too long"),
+    "file that fails to be read": (lambda _: Path("/proc/self/mem"), "it cannot be read (Input/output error)"),
     "name that is no UTF-8": (lambda folder: folder / os.fsdecode(b"caf\xe9.mp4"), "no such file"),
 }
 

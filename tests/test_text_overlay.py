@@ -88,6 +88,21 @@ def test_texts_that_follow_one_another_in_one_place_stay_apart(
     assert items[1].start == pytest.approx(2.5, abs=0.3)
 
 
+def test_captions_of_one_word_each_have_their_times(reader: TextOverlay, tmp_path: Path) -> None:
+    """Words that follow one another every 0.4 s in one place are nearly all read, and each ends with its time."""
+    words = ["FIRST", "THING", "YOU", "NEED", "CAMERA", "THEN", "SOME", "LIGHT", "PEOPLE", "REALLY"]
+    truth = {plain(word): 0.5 + 0.4 * number for number, word in enumerate(words)}
+    frames = panning(5.5)
+    for word in words:
+        start = truth[plain(word)]
+        frames = during(frames, word, start, start + 0.4, x=240, y=300)
+    found = {plain(one.text): (one.start, one.end) for one in read(reader, frames, tmp_path)}
+    assert set(found) <= set(truth)
+    assert len(found) >= len(words) - 2
+    for word, (start, end) in found.items():
+        assert (start, end) == pytest.approx((truth[word], truth[word] + 0.4), abs=0.34)
+
+
 def test_text_that_moves_is_one_caption(reader: TextOverlay, tmp_path: Path) -> None:
     """Scene text that a slow camera passes is one item, not one for every reading."""
     sign = written(texture(13, 700, 1400), "BAKERY", x=500, y=350, scale=3.0)

@@ -33,7 +33,7 @@ from tasks.effects.rules import RULES
 from tasks.effects.signals import percentiles
 from tests.support.media import run
 from tests.support.models import nothing
-from tests.support.moving import Picture, texture, write_video
+from tests.support.moving import Picture, texture, window, write_video
 from tests.support.project import ROOT
 from tests.support.real import real_clip
 
@@ -132,6 +132,15 @@ def test_flashes_are_flashes_and_cuts_are_cuts(tmp_path: Path) -> None:
         ("flash", pytest.approx(55 / FPS, abs=0.001)),
     ]
     assert [event.t for event in seen.cuts.cuts.items] == [1.0, 2.333]
+
+
+def test_a_quick_dip_to_white_is_no_flash(tmp_path: Path) -> None:
+    """Pictures that give way to one another through white, seven frames each way, fade and do not flash."""
+    shots = [[(frame * 0.4).astype(np.uint8) for frame in drift(seed, 37)] for seed in (5, 6, 7, 8)]
+    film = [f for shot in shots for f in towards(towards(shot, 7, 0, 255), 30, 36, 255)]
+    seen = look(tmp_path, film)
+    assert seen.moments == []
+    assert seen.labels.count("fade_out_to_white") == seen.labels.count("fade_in_from_white") == 4
 
 
 def test_a_short_bright_shot_is_no_flash(tmp_path: Path) -> None:
@@ -245,6 +254,18 @@ def test_a_logo_that_stays_over_cuts_is_an_overlay(tmp_path: Path) -> None:
     assert logo.evidence == tuple(f"cut_analysis/shots/s{i}" for i in range(2, 6))
 
 
+def test_an_overlay_stands_as_long_as_it_stands(tmp_path: Path) -> None:
+    """A grey box over dark and bright shots is one overlay from the first to the last, though its edges turn round."""
+    light = (1.2, 1.3, 1.4, 0.15, 0.2, 1.2, 0.15)
+    shots = [[np.clip(frame * share, 0, 255) for frame in drift(seed, 15)] for seed, share in enumerate(light, 50)]
+    frames = [frame.astype(np.uint8) for shot in shots for frame in shot]
+    for frame in frames:
+        frame[150:165, 20:70] = 70
+    boxes = [one for one in look(tmp_path, frames).result.effects.items if one.label == "overlay"]
+    assert [(one.start, one.end) for one in boxes] == [(0, pytest.approx(len(frames) / FPS, abs=0.001))]
+    assert boxes[0].box == pytest.approx((20 / W, 150 / H, 50 / W, 15 / H), abs=0.03)
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_a_split_screen(tmp_path: Path, upright: bool) -> None:
     """Two moving pictures side by side, or one above the other, are a split screen with the seam between them."""
@@ -253,6 +274,28 @@ def test_a_split_screen(tmp_path: Path, upright: bool) -> None:
     seen = look(tmp_path, [np.concatenate(pair, axis=1 if upright else 0) for pair in halves])
     box = seen.one("split_screen").box
     assert box == pytest.approx((0, 0, 0.5, 1) if upright else (0, 0, 1, 0.5), abs=1 / 45)
+
+
+def swaying(seed: int, frames: int) -> list[Picture]:
+    """A hand-held camera before a wall over a floor with a moulding above the line, and grain of two levels."""
+    grain = np.random.default_rng(seed)
+    picture = (texture(seed, H + 60, W + 60) // 3).astype(np.uint8)
+    line = (H + 60) * 3 // 5
+    picture[:line] += np.array((120, 125, 130), np.uint8)
+    picture[line - 10 : line - 4] //= 2
+    found = []
+    for index in range(frames):
+        y = (H + 60) / 2 + 3 * np.sin(1.7 * index / FPS)
+        x = (W + 60) / 2 + 6 * np.sin(1.3 * index / FPS)
+        frame = window(picture, x, y, 1.0, H, W) + grain.normal(0, 2, (H, W, 1))
+        found.append(np.clip(frame, 0, 255).astype(np.uint8))
+    return found
+
+
+@pytest.mark.parametrize("seed", [91, 92])
+def test_a_room_before_a_hand_held_camera_is_no_split_screen(tmp_path: Path, seed: int) -> None:
+    """Lines beside a seam that sway with the camera say that it is one scene, though grain changes both sides apart."""
+    assert "split_screen" not in look(tmp_path, swaying(seed, 30)).labels
 
 
 def test_a_skirting_board_is_no_seam(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
     """Signal measures on the whole sound, block by block."""
 
     name = "audio_analysis"
-    version = 2
+    version = 3
     group = "light"
     summary = "loudness (EBU R 128), pitch (YIN), spectrum, silence, tempo and beats"
     needs = (STEREO, MONO)
@@ -176,6 +176,8 @@ def _signal(media: Media, audio: NDArray[np.float32]) -> _Signal:
         count = min(block_samples, len(audio) - start)
         block = _padded(audio, start, start + count)
         frames = sliding_window_view(block, WINDOW)[:count:step]
+        # a constant level is no sound
+        frames = frames - frames.mean(axis=1, keepdims=True)
         rows.append(np.stack((_level(frames), _yin(frames), *_spectrum(frames))))
         flux, bands = _flux(sliding_window_view(block, WINDOW)[:count:HOP], bands)
         onsets.append(flux)
@@ -257,12 +259,10 @@ def _tempo(onsets: Floats) -> _Tempo:
     """Tempo by autocorrelation of the onsets: the fastest that repeats nearly as well as the best one."""
     rate = MONO.sample_rate / HOP
     multiples = np.arange(1, 5)
-    if len(onsets) < 2 * multiples[-1] * rate * 60 / TEMPO_BPM[0] or onsets.max() < MIN_ONSET:
+    sounding = _sounding(onsets)
+    if sounding.sum() < 2 * multiples[-1] * rate * 60 / TEMPO_BPM[0]:
         return _Tempo(None, None)
-    flat = onsets - onsets.mean()
-    size = 2 ** int(np.ceil(np.log2(2 * len(flat))))
-    correlation = np.fft.irfft(np.abs(np.fft.rfft(flat, size)) ** 2)[: len(flat) // 2]
-    correlation /= correlation[0] * (1 - np.arange(len(correlation)) / len(flat))
+    correlation = _correlation(onsets, sounding)
     bpm = np.arange(*TEMPO_BPM, 0.1)
     lags = 60 * rate / bpm
     score = np.interp(np.outer(multiples, lags), np.arange(len(correlation)), correlation).mean(axis=0)
@@ -273,6 +273,30 @@ def _tempo(onsets: Floats) -> _Tempo:
     best = int(np.argmax(np.where(around, score, -1)))
     strength = float(max(score[best], 0))
     return _Tempo(float(bpm[best]) if strength >= RHYTHM else None, strength)
+
+
+def _sounding(onsets: Floats) -> NDArray[np.bool_]:
+    """From the first to the last onset, without the gaps in which nothing begins for two beats of the slowest tempo.
+
+    Silence beside a sound would be a shape of its own: of one mean over both, all that sounds is above.
+    """
+    begun = np.flatnonzero(onsets >= MIN_ONSET)
+    sounding = np.zeros(len(onsets), np.bool_)
+    breaks = np.flatnonzero(np.diff(begun) > 2 * MONO.sample_rate / HOP * 60 / TEMPO_BPM[0]) + 1
+    for group in np.split(begun, breaks) if len(begun) else ():
+        sounding[group[0] : group[-1] + 1] = True
+    return sounding
+
+
+def _correlation(onsets: Floats, sounding: NDArray[np.bool_]) -> Floats:
+    """Correlation of what sounds with itself by lag, up to half of its length, per pair of values that both sound."""
+    flat = np.where(sounding, onsets - onsets[sounding].mean(), 0.0)
+    size = 2 ** int(np.ceil(np.log2(2 * len(flat))))
+    products, pairs = (np.fft.irfft(np.abs(np.fft.rfft(one, size)) ** 2) for one in (flat, sounding.astype(float)))
+    lags = int(sounding.sum()) // 2
+    # Parts with silence between them may share few pairs at a lag: those prove nothing.
+    found: Floats = products[:lags] / np.maximum(pairs[:lags], pairs[0] / 2) * pairs[0] / products[0]
+    return found
 
 
 def _beats(onsets: Floats, tempo: _Tempo) -> tuple[Event, ...]:

@@ -15,7 +15,7 @@ from shared.schema import Event, EventTrack, LabelledSegment, Method, SegmentTra
 from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.boxes import Picture, pictures
 from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
-from tasks.transitions.cuts import confirmed, torn, turned
+from tasks.transitions.cuts import confirmed, mixing, torn, turned
 from tasks.transitions.dissolves import Dissolve, dissolves
 from tasks.transitions.fades import End, fades
 from tasks.transitions.judged import judged
@@ -75,7 +75,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = (
         "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"
@@ -134,7 +134,8 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         def look(index: int) -> Gray:
             return luma(media.frame_at(PICTURES, signals.times[index])[1])
 
-        cuts = list(confirmed((candidates | torn(signals)) - dim, turned(signals) - dim, signals, look))
+        found = (candidates | torn(signals)) - dim - mixing(signals, faded)
+        cuts = list(confirmed(found, turned(signals) - dim, signals, look))
         mixed = list(dissolves(signals, cuts, look))
         cuts = [cut for cut in cuts if not any(one.start - 1 <= cut <= one.end for one in mixed)]
         return tracks(signals.times, cuts, faded, mixed, media.shown(PICTURES)[-1][1])

@@ -63,7 +63,7 @@ class EffectsOptions(Options):
         1.1, gt=0, description="rise above the moving mean, in log10(1 + magnitude) summed over bands (SuperFlux: 1.1)"
     )
     least_rise_db: float = Field(
-        6.0, ge=0, description="least rise of the level, dB (6: twice the amplitude; steady noise stays below 2)"
+        6.0, ge=0, description="least rise of the level, dB (6: twice the amplitude; white noise stays below 2)"
     )
     name_probability: float = Field(
         0.3, gt=0, lt=1, description="gpu profile: a sound is named from this probability of its class on"

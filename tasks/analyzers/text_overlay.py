@@ -42,13 +42,14 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
     """PP-OCRv6 (detector and recogniser) on frames in which text may have come, lines followed by their edges.
 
     Four frames a second are compared cheaply; a frame is read when strong edges came that stay for two frames (text
-    stands still while footage moves), and at growing intervals while anything changes. Only regions that no known line
-    explains are recognised. Text that is part of the scene is text as well. Missed may be: text shorter than half a
-    second (one second over fast motion), text on its side, and a change of a single character in small text.
+    stands still while footage moves), where a line has just given way to another, and at growing intervals while
+    anything changes. Only regions that no known line explains are recognised. Text that is part of the scene is
+    text as well. Missed may be: text shorter than half a second (one second over fast motion), text on its side,
+    and a change of a single character in small text.
     """
 
     name: ClassVar[str] = "text_overlay"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = "Text on screen line by line with its times (PP-OCRv6)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)

@@ -90,7 +90,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -112,13 +112,14 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
         signals = watched(media, shots)
         cuts = media.items(CUTS, Event)
         bounds = [signals.index_at(shot.start) for shot in shots]
+        faded = list(moments.fades(signals, cuts))
         effects = [
-            *moments.fades(signals, cuts),
+            *faded,
             *moments.freezes(signals, bounds),
             *moments.monochrome(signals),
             *places(shots),
         ]
-        happened = [*moments.flashes(signals), *moments.speed_changes(signals, bounds)]
+        happened = [*moments.flashes(signals, faded), *moments.speed_changes(signals, bounds)]
         return VisualEffects(
             effects=SegmentTrack[Effect](method="heuristic", items=tuple(_effects(effects))),
             moments=EventTrack[EffectEvent](method="heuristic", items=tuple(_events(happened))),

@@ -93,14 +93,17 @@ def _span(signals: Signals, colour: str, foot: int, top: int) -> float:
     return max(brighter + darker, float(np.abs(cells[top].astype(np.int16) - cells[foot]).max()))
 
 
-def flashes(signals: Signals) -> Iterator[Finding]:
-    """Yield flashes; measure: the mean rise of relative luminance where it rose."""
+def flashes(signals: Signals, faded: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield flashes; measure: the mean rise of relative luminance where it rose.
+
+    `faded`: what rises in a fade, and falls in the next, is a dip to white.
+    """
     cells = signals.cells()
     light = luminance(cells)
     index = 1
     while index < len(light):
         after = _flash(signals.times, cells, light, index)
-        if after is None:
+        if after is None or any(one.start <= signals.times[index] <= one.end for one in faded):
             index += 1
             continue
         rise = light[index:after].max(0) - light[index - 1]

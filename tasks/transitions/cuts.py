@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.transitions.fades import BLANK, End, climb
 from tasks.transitions.overlaid import overlaid
 from tasks.transitions.pictures import MIN_CHANGE, Look, small, unexplained
 from tasks.transitions.signals import (
@@ -50,6 +51,19 @@ def turned(signals: Signals) -> set[int]:
         int(index)
         for index in np.flatnonzero(other)
         if steps[index] >= STILL_RATIO * _around(steps, int(index), STILL_AROUND).max()
+    }
+
+
+def mixing(signals: Signals, faded: Collection[End]) -> set[int]:
+    """Frames of fades that merely mix the frame before further with a plain colour: the picture is the same.
+
+    A cut inside a ramp brings another picture, and is none of them.
+    """
+    return {
+        index
+        for end in faded
+        for index in climb(signals, end)
+        if signals.unexplained[index] < UNEXPLAINED or min(signals.contrast[max(0, index - 1) : index + 1]) <= BLANK
     }
 
 

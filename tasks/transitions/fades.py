@@ -33,11 +33,14 @@ FLAT_SHARE = 0.25
 BOTTOM = 0.5
 """The blank picture is reached when the mean is this near (in levels, half a step) to the least of the blank span."""
 
+CLIMB_SECONDS = 4.0
+"""How far beside the blank picture a ramp is followed: twice as far as it is looked for."""
+
 GROWING, GROWN = 0.25, 0.75
-"""Of a ramp's contrast, where the picture is half there: clear of noise, and of what it becomes."""
+"""Of a whole picture, where it is half there: clear of noise, and of what it becomes."""
 MOST_OTHER = 0.25
-"""In a fade the half-faded picture is the whole one mixed with the plain colour: most difference of the two once their
-contrast is made equal, as a share. Our own measurement: real shots that fade 0.02 to 0.06, a trailer's through grey
+"""In a fade the half-faded picture is the whole one mixed with the plain colour: most difference of the two once they
+are made equally strong, as a share. Our own measurement: real shots that fade 0.02 to 0.06, a trailer's through grey
 0.23; a camera that leaves made pictures for a plain wall, softly or not, 0.26 to 0.9."""
 FADED_CELL, LEAST_FADED = 0.05, 0.5
 """A cell takes part in a fade when it changes by this share of the picture's contrast, and at least this share of the
@@ -86,34 +89,54 @@ def blanks(times: Sequence[float], levels: Sequence[float]) -> Iterator[Blank]:
 
 
 def fades(levels: Levels) -> Iterator[End]:
-    """Yield the ends of fades: of every black span, and of one of any colour where the picture mixes with it.
+    """Yield the ends of fades: of every black span, and of a plain one of any colour that the picture mixes with.
 
-    A picture of one colour may be a blank page on which something grows, or a wall that the camera turns to.
+    A picture of one colour may be a blank page on which something grows, or a wall that the camera turns to. White is
+    measured as black is: the contrast of a dark picture jumps where it becomes brighter than bars are.
     """
     for blank in blanks(levels.times, levels.bright):
         yield from blank.ends
+    white: set[int] = set()
+    for blank in blanks(levels.times, levels.pale):
+        white.update(blank.frames)
+        yield from (end for end in blank.ends if is_mixed(levels, levels.pale, blank, end.kind))
     for blank in blanks(levels.times, levels.contrast):
-        if min(levels.bright[index] for index in blank.frames) > BLANK:
-            yield from (end for end in blank.ends if is_mixed(levels, blank, end.kind))
+        if min(levels.bright[index] for index in blank.frames) > BLANK and white.isdisjoint(blank.frames):
+            yield from (end for end in blank.ends if is_mixed(levels, levels.contrast, blank, end.kind))
 
 
-def is_mixed(levels: Levels, blank: Blank, kind: Kind) -> bool:
-    """Whether the picture beside a plain span, at the end of that kind, is mixed with its colour as a whole."""
+def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> bool:
+    """Whether the picture beside a plain span, at the end of that kind, is mixed with its colour as a whole.
+
+    `measure`: how far each frame is from plain, as the span was found by.
+    """
     frames = blank.frames
     foot = frames.start if kind == "fade_out" else frames.stop - 1
     away = range(foot, -1, -1) if kind == "fade_out" else range(foot, len(levels.times))
-    near = beside(levels.times, levels.contrast, away)
-    top = max(near, key=lambda i: levels.contrast[i])
-    plain = min(frames, key=lambda i: levels.contrast[i])
+    near = beside(levels.times, measure, away)
+    top = max(near, key=lambda i: measure[i])
+    plain = min(frames, key=lambda i: measure[i])
     whole = _offset(levels, top, plain)
     if kind == "fade_in" and len(blank.ends) == 1:
         faded = np.abs(whole).max(-1) >= FADED_CELL * levels.contrast[top]
         if faded.mean() < LEAST_FADED or _flashed(levels, frames, top):
             return False
-    shares = {i: levels.contrast[i] / levels.contrast[top] for i in near if abs(i - foot) < abs(top - foot)}
-    half = [_offset(levels, i, plain) / share for i, share in shares.items() if GROWING <= share <= GROWN]
+    parts = [_offset(levels, i, plain) for i in near if abs(i - foot) < abs(top - foot)]
+    shares = [float((part * whole).sum() / (whole**2).sum()) for part in parts]
+    half = [part / share for part, share in zip(parts, shares, strict=True) if GROWING <= share <= GROWN]
     others = [float(np.linalg.norm(one - whole) / np.linalg.norm(whole)) for one in half]
     return bool(others) and float(np.median(others)) <= MOST_OTHER
+
+
+def climb(levels: Levels, end: End) -> range:
+    """All frames of a fade's ramp, and a few beside it: from the blank picture to the whole one."""
+    direction = -1 if end.kind == "fade_out" else 1
+    plain = end.frame if direction < 0 else max(end.frame - 1, 0)
+    near = [i for i, t in enumerate(levels.times) if abs(t - levels.times[plain]) <= CLIMB_SECONDS]
+    means = [float(np.abs(_offset(levels, i, plain)).mean()) for i in near]
+    foot, top = ramp(means, end.frame - near[0], direction, 0 if direction < 0 else len(near) - 1)
+    first, last = sorted((foot, top))
+    return range(near[0] + first, min(near[0] + last + 1, near[-1]) + 1)
 
 
 def _offset(levels: Levels, index: int, plain: int) -> NDArray[np.float64]:

@@ -40,6 +40,8 @@ class Levels:
     times: list[float] = field(default_factory=list)
     bright: list[float] = field(default_factory=list)
     """98th percentile of the values, 0..255."""
+    pale: list[float] = field(default_factory=list)
+    """How far the 2nd percentile of luma is below white, 0..255."""
     contrast: list[float] = field(default_factory=list)
     """Levels that the picture between the bars spans, 0..255."""
     thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
@@ -47,8 +49,10 @@ class Levels:
     def add(self, t: float, frame: NDArray[np.uint8]) -> None:
         """Take in the next frame, uint8 `(height, width, 3)`."""
         self.times.append(t)
+        gray = luma(frame)
         self.bright.append(brightness(frame))
-        self.contrast.append(contrast(luma(frame)))
+        self.pale.append(255 - float(np.percentile(gray[::2, ::2], 2)))
+        self.contrast.append(contrast(gray))
         self.thumbnails.append(thumbnail(frame))
 
 
