@@ -58,6 +58,12 @@ SPARSE_SECONDS = 600.0
 for sound and all, for over ten minutes, is a decompression bomb.
 """
 
+LANGUAGE_CHARACTERS = 64
+"""A language tag has 35 at most (RFC 5646, section 4.4.1) without extensions; what is longer names none."""
+
+TOLD_STREAMS = 128
+"""FFmpeg opens up to 1000. Those that are analysed are told wherever they stand."""
+
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
 
@@ -167,7 +173,7 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
             vfr=pictures.vfr if pictures else None,
             rotation=shown.rotation,
             mirrored=shown.mirrored,
-            streams=tuple(_stream_info(stream, chosen=stream in (video, audio)) for stream in container.streams),
+            streams=_told(container, (video, audio)),
         )
 
 
@@ -325,8 +331,18 @@ def _decoder(stream: Stream) -> str | None:
     return getattr(stream.codec_context, "name", None)
 
 
+def _told(container: InputContainer, chosen: Streams) -> tuple[StreamInfo, ...]:
+    """The first streams and the chosen ones: what a file says of itself is stored and read with every job."""
+    return tuple(
+        _stream_info(stream, chosen=stream in chosen)
+        for number, stream in enumerate(container.streams)
+        if number < TOLD_STREAMS or stream in chosen
+    )
+
+
 def _stream_info(stream: Stream, *, chosen: bool) -> StreamInfo:
-    common = {"index": stream.index, "language": stream.language, "chosen": chosen}
+    language = stream.language if stream.language and len(stream.language) <= LANGUAGE_CHARACTERS else None
+    common = {"index": stream.index, "language": language, "chosen": chosen}
     kind = stream.type if stream.type != "unknown" else "data"
     codec = _decoder(stream)
     if codec and isinstance(stream, VideoStream):
