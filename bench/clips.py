@@ -38,8 +38,8 @@ def clips_or_sample(clips: Sequence[Path]) -> tuple[Path, ...]:
     """
     if clips:
         return tuple(clip.resolve() for clip in clips)
-    reel = compose(settings().data_dir / "demo" / "reel")
-    talk = reel.with_name(TALK)
+    demo = settings().data_dir / "demo"
+    reel, talk = compose(demo / "reel"), demo / "talk" / TALK  # a folder of its own: the reel's holds the truth of one
     return (reel, talk if talk.exists() else compose_talk(talk, reel))
 
 

@@ -39,6 +39,7 @@ def compose_talk(to: Path, reel: Path) -> Path:
     """
     speaker, voice = _of(reel)
     samples = np.resize(voice, round(len(SLIDES) * SLIDE_SECONDS * SAMPLE_RATE))
+    to.parent.mkdir(parents=True, exist_ok=True)
     unfinished = to.with_name(f"unfinished-{to.name}")
     with av.open(str(unfinished), "w") as container:
         pictures = container.add_stream("libx264", rate=FPS, options={"crf": "20", "preset": "veryfast"})

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from bench import cluster, compare, scalers, stores, timeline
+from bench import clips, cluster, compare, scalers, stores, talk, timeline
 from bench.__main__ import FAMILIES, SHORT_FAMILIES, SHORT_TOTAL_SECONDS, TOTAL_SECONDS, allowed
 from bench.clips import drawn, repeated
 from bench.decode import bare_pass, everything
@@ -21,10 +21,13 @@ from bench.orchestration import tree_cpu
 from bench.rates import agreement, changed_share
 from bench.rows import Row
 from bench.talk import HEIGHT, SLIDES, WIDTH, shown
+from services.commands.demo import SAMPLE
 from shared.digests import sha256_of
 from shared.frames import Frames, FrameStore
 from shared.media import probe
+from shared.settings import settings
 from shared.tables import Run
+from tests.support.clips import click, make_clip
 
 
 def test_a_row_judges_its_goal():
@@ -200,3 +203,19 @@ def test_servers_logs_are_counted_by_their_words():
     log = "x LOG:  statement: BEGIN\nx LOG:  execute <unnamed>: select 1\nx LOG:  connection received\n"
     assert stores.statements(log) == {"BEGIN": 1, "SELECT": 1}
     assert stores.requests('127.0.0.1 - - [d] "PUT /reels/a HTTP/1.1" 200 -\n * Running on http://h\n') == {"PUT": 1}
+
+
+def test_without_a_clip_the_reel_and_a_talk_are_measured(tmp_path, monkeypatch):
+    """The talk is made of the reel's picture and sound, has all its slides, and is made once, in a folder of its own."""
+    monkeypatch.setattr(talk, "SLIDE_SECONDS", 1)
+    reel = tmp_path / "demo" / "reel" / SAMPLE
+    reel.parent.mkdir(parents=True)
+    make_clip(reel, frames=10, sound=click(1.0, [0.5]))
+    monkeypatch.setattr(clips, "settings", lambda: settings().model_copy(update={"data_dir": tmp_path}))
+    first = clips.clips_or_sample(())
+    assert (first[0], [one.name for one in reel.parent.iterdir()]) == (reel, [SAMPLE])
+    info, made = probe(first[1]), first[1].stat().st_mtime_ns
+    assert info.duration_seconds == pytest.approx(len(SLIDES), abs=0.1)
+    assert {one.kind for one in info.streams} == {"video", "audio"}
+    assert clips.clips_or_sample(()) == first
+    assert first[1].stat().st_mtime_ns == made
