@@ -212,6 +212,17 @@ def test_workers_have_time_to_load_and_to_end(overlay, profile):
         assert spec["containers"][0]["resources"]["limits"].get("nvidia.com/gpu", 0) == int(worker.gpu)
 
 
+def test_migrations_wait_for_the_database(overlay):
+    """The job that migrates waits for longer than a new PostgreSQL's startup probe does, and less than it may take."""
+    (job,) = (one["spec"] for one in objects(overlay, "Job") if one["metadata"]["name"] == "migrate")
+    arguments = job["template"]["spec"]["containers"][0]["args"]
+    waits = int(arguments[arguments.index("--wait") + 1])
+    for store in objects(overlay, "StatefulSet"):
+        probe = store["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] < waits
+    assert 300 < waits < job["activeDeadlineSeconds"]
+
+
 def test_weights_are_read_only(overlay):
     """Only the job that pulls them can write model files."""
     writers = {
