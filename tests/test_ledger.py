@@ -119,7 +119,7 @@ def test_the_migrated_tables_are_those_of_the_code(ledger):
 
 
 def test_a_database_that_is_not_there_yet_is_waited_for(server, monkeypatch):
-    """`migrate --wait` migrates as soon as the server can be reached, and without it, or in vain, says why it cannot."""
+    """`migrate --wait` migrates once the server can be reached; without it, or in vain, it says why it cannot."""
     before = settings()
     monkeypatch.setattr(services.commands.migrate, "TRY_EVERY", 0.05)
     name = f"t{uuid.uuid4().hex}"

@@ -163,7 +163,7 @@ def verify(weights: Weights, entries: tuple[str, ...]) -> int:
 @click.option("--groups", "named", required=True, help="Groups of groups.toml, with commas between.")
 @click.option("--seconds", default=3600.0, show_default=True, type=click.FloatRange(min=0), help="How long to wait.")
 def wait_for(named: str, seconds: float) -> None:
-    """Wait until a pull elsewhere has brought all that the analyzers of some groups use, in the profile of the settings.
+    """Wait until a pull elsewhere has brought all that the analyzers of some groups use, in the settings' profile.
 
     A worker remembers what it could not load; one that starts after this has its models. Each file is checked, but what
     the pull itself has hashed and nobody touched since is believed. Exit code 3 when the time is over, with what lacks.

@@ -53,22 +53,25 @@ def write_secrets(folder: Path) -> list[str]:
     for name in new:
         _write(folder / name, contents[name])
     told = told_to_keda((folder / "reelgraph_broker_url").read_text(encoding="utf-8").strip())
-    changed = [name for name, text in told.items() if not (folder / name).exists() or (folder / name).read_text() != text]
+    changed = [name for name, text in told.items() if not _holds(folder / name, text)]
     for name in changed:
         _write(folder / name, told[name])
     return [*new, *changed]
 
 
 def told_to_keda(broker_url: str) -> dict[str, str]:
-    """The parts of the broker's address by the names of their secrets: KEDA takes no URL, and lives in a namespace of its
-    own, from which a Service of ours needs ours in its name.
+    """The parts of the broker's address by the names of their secrets.
+
+    KEDA takes no URL, and is in a namespace of its own: from there a Service of ours needs our namespace in its name.
 
     Raises:
         BadInput: its scheme is not redis or rediss, it has no host, or it names another database than 0.
     """
     parts = urlsplit(broker_url)
     if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise BadInput(f"{FOLDER}/reelgraph_broker_url: redis:// or rediss:// and a host are expected", code="bad_secret")
+        raise BadInput(
+            f"{FOLDER}/reelgraph_broker_url: redis:// or rediss:// and a host are expected", code="bad_secret"
+        )
     if parts.path not in {"", "/", "/0"}:
         message = f"{FOLDER}/reelgraph_broker_url: database {parts.path[1:]}: KEDA is told to count in database 0"
         raise BadInput(message, code="bad_secret")
@@ -80,6 +83,10 @@ def told_to_keda(broker_url: str) -> dict[str, str]:
         "keda_password": unquote(parts.password or ""),
         "keda_tls": "enable" if parts.scheme == "rediss" else "disable",
     }
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8") == text
 
 
 def _write(file: Path, text: str) -> None:

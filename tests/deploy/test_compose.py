@@ -102,8 +102,8 @@ def test_tiers_are_apart(services):
 
 
 def test_frames_are_no_memory_of_who_writes_them(services):
-    """The store that workers share is on disk, so that filling it takes nothing of their memory limits; it is as large as
-    where nothing says otherwise.
+    """The store that workers share is on disk, so that filling it takes nothing of their memory limits; it is as large
+    as where nothing says otherwise.
     """
     assert compose()["volumes"]["frames"] == {}
     for name, service in services.items():
@@ -115,8 +115,8 @@ def test_frames_are_no_memory_of_who_writes_them(services):
 
 
 def test_frames_in_memory_leave_room_for_work(services):
-    """The override of docs/deploy.md that puts the store on a tmpfs raises the limit of each worker of its profile by the
-    size of that tmpfs.
+    """The override of docs/deploy.md that puts the store on a tmpfs raises the limit of each worker of its profile by
+    the size of that tmpfs.
     """
     text = (ROOT / "docs" / "deploy.md").read_text()
     override = yaml.safe_load(re.search(r"```yaml\n(# docker/compose\.override\.yaml.*?)```", text, re.DOTALL)[1])

@@ -247,8 +247,8 @@ def test_weights_are_read_only(overlay):
 
 
 def test_workers_start_when_their_weights_are_there(overlay):
-    """Every worker that analyses waits for the weights of all its groups, with its own image and profile, and for as long
-    as the job that pulls them may take.
+    """Every worker that analyses waits for the weights of all its groups, with its own image and profile, and for as
+    long as the job that pulls them may take.
     """
     (pull,) = (one["spec"] for one in objects(overlay, "Job") if one["metadata"]["name"] == "models-pull")
     for name, _, spec in pods(overlay):
@@ -279,7 +279,7 @@ def test_hub_models_are_those_that_were_locked(overlay):
 
 def test_an_upgrade_can_apply_its_jobs_first(overlay):
     """What `docs/deploy.md` selects before all else is both jobs and the settings that they are given."""
-    selector = re.search(r"component in \(([\w,-]+)\)", (ROOT / "docs" / "deploy.md").read_text())
+    selector = re.search(r"component in \((settings,[\w,]+)\)", (ROOT / "docs" / "deploy.md").read_text())
     assert selector
     chosen = {
         (one["kind"], one["metadata"]["name"].partition("-")[0])
@@ -336,10 +336,27 @@ def with_components(tmp_path):
     return build
 
 
+def test_patches_of_the_document_can_be_built(with_components, tmp_path):
+    """What docs/deploy.md puts under an overlay's `patches` gives every claim its class and every account the
+    registry's secret.
+    """
+    (text,) = re.findall(r"```yaml\n(patches:\n.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
+    with_components("gpu")
+    with (tmp_path / "kustomization.yaml").open("a") as file:
+        file.write(text)
+    found = [*yaml.safe_load_all(kustomized(tmp_path))]
+    claims = [one for one in found if one["kind"] == "PersistentVolumeClaim"]
+    accounts = [one for one in found if one["kind"] == "ServiceAccount"]
+    assert {one["spec"]["storageClassName"] for one in claims} == {"CLASS"}
+    assert {one["metadata"]["name"] for one in claims} == {"media", "weights"}
+    assert accounts
+    assert all(one["imagePullSecrets"] == [{"name": "registry"}] for one in accounts)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_ways_out_that_are_offered_can_be_taken(with_components, version, tmp_path):
-    """The role's agent, a collector and webhook receivers are components that kustomize takes and Kubernetes knows; each
-    opens one port, to the pods that need it.
+    """The role's agent, a collector and webhook receivers are components that kustomize takes and Kubernetes knows;
+    each opens one port, to the pods that need it.
     """
     text = with_components("prod", "bucket-role", "collector", "receivers")
     file = tmp_path / "all.yaml"

@@ -82,8 +82,8 @@ def test_every_list_of_every_queue_is_counted(by_worker):
 
 
 def test_batch_workers_are_started_by_their_own_lists_alone(by_worker):
-    """The hash of unacknowledged tasks, one for all queues, wakes no worker from zero; a task that a worker took from its
-    lists has reached its hard limit before that worker may go back to zero.
+    """The hash of unacknowledged tasks, one for all queues, wakes no worker from zero; a task that a worker took from
+    its lists has reached its hard limit before that worker may go back to zero.
     """
     sleepers = [spec for spec in by_worker.values() if spec["minReplicaCount"] == 0]
     assert sleepers
@@ -126,7 +126,7 @@ def test_keda_is_told_of_the_broker_that_workers_use(url, told, tmp_path):
 
 @pytest.mark.parametrize("url", ["amqp://broker/", "redis://:own@redis:6379/3", "redis:///0"])
 def test_a_broker_that_keda_cannot_count_in_is_refused(url):
-    """Another kind of broker, another database, or no host is an error of rendering, not a service that never scales."""
+    """Another kind of broker, another database or no host is refused: a service that never scales says nothing."""
     with pytest.raises(BadInput, match="reelgraph_broker_url"):
         told_to_keda(url)
 
