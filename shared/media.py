@@ -6,7 +6,7 @@ import errno
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.buffer import Buffer
 from av.container import InputContainer
@@ -57,6 +58,18 @@ SPARSE_SECONDS = 600.0
 """No codec of these formats takes less for speech than Speex's lowest mode, 2150 bits a second: a file that has less
 for sound and all, for over ten minutes, is a decompression bomb.
 """
+
+MAX_CHANNELS = 64
+"""FFmpeg's resampler takes no more (SWR_CH_MAX)."""
+
+MAX_SAMPLE_RATE = 6_144_000
+"""DSD1024 at an eighth, as FFmpeg decodes it. At 2 GHz the resampler's filter takes 4 GiB."""
+
+LANGUAGE_CHARACTERS = 64
+"""A language tag has 35 at most (RFC 5646, section 4.4.1) without extensions; what is longer names none."""
+
+TOLD_STREAMS = 128
+"""FFmpeg opens up to 1000. Those that are analysed are told wherever they stand."""
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
@@ -144,6 +157,7 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
     with _refused_where_unreadable(path), open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
+            _refuse_sound(path, container.streams.audio)
             raise BadInput(f"{path}: the file has neither pictures nor sound.", code="no_streams")
         if video is not None:
             _refuse_pictures(path, video, limits)
@@ -167,20 +181,30 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
             vfr=pictures.vfr if pictures else None,
             rotation=shown.rotation,
             mirrored=shown.mirrored,
-            streams=tuple(_stream_info(stream, chosen=stream in (video, audio)) for stream in container.streams),
+            streams=_told(container, (video, audio)),
         )
 
 
 def chosen_streams(container: InputContainer) -> Streams:
-    """The video and the audio stream that are analysed: FFmpeg's best ones; no cover pictures, no unknown sound."""
+    """The video and the audio stream that are analysed: FFmpeg's best ones; no cover pictures, no sound of an unknown
+    codec or beyond what can be resampled.
+    """
     video = container.streams.best("video")
     if video is not None and video.disposition & Disposition.attached_pic:
         moving = (other for other in container.streams.video if not other.disposition & Disposition.attached_pic)
         video = next(moving, None)
     audio = container.streams.best("audio", video)
-    audio = next((other for other in (audio, *container.streams.audio) if other and _decoder(other)), None)
+    heard = (
+        other for other in (audio, *container.streams.audio) if isinstance(other, AudioStream) and _is_heard(other)
+    )
+    audio = next(heard, None)
     # narrowed for mypy: `best` says Stream
-    return video if isinstance(video, VideoStream) else None, audio if isinstance(audio, AudioStream) else None
+    return video if isinstance(video, VideoStream) else None, audio
+
+
+def can_be_resampled(sound: AudioFrame | AudioStream) -> bool:
+    """Whether FFmpeg's resampler takes so many channels and such a rate."""
+    return sound.layout.nb_channels <= MAX_CHANNELS and sound.sample_rate <= MAX_SAMPLE_RATE
 
 
 def _look(path: Path, container: InputContainer, video: VideoStream) -> _Pictures:
@@ -292,6 +316,15 @@ def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
         raise BadInput(f"{path}: {video.frames} pictures are more than {least}.", code="too_many_frames")
 
 
+def _refuse_sound(path: Path, streams: Sequence[AudioStream]) -> None:
+    """Raise BadInput for sound that was not chosen because nothing can resample it."""
+    for stream in streams:
+        if _decoder(stream) and not can_be_resampled(stream):
+            what = f"{stream.layout.nb_channels} channels at {stream.sample_rate} Hz"
+            most = f"{MAX_CHANNELS} channels and {MAX_SAMPLE_RATE} Hz"
+            raise BadInput(f"{path}: its sound has {what}; {most} are the most.", code="undecodable")
+
+
 def _refuse_length(path: Path, seconds: float, pictures: _Pictures | None, limits: Limits, *, has_sound: bool) -> None:
     """Raise BadInput for a video that is too long, has too many pictures, or whose bytes cannot be that much sound."""
     if limits.seconds is not None and seconds > limits.seconds:
@@ -320,13 +353,27 @@ def _length(path: Path, container: InputContainer, chosen: Streams, fps: Fractio
         return length_seconds(unread, streams, step_seconds)
 
 
+def _is_heard(stream: AudioStream) -> bool:
+    return bool(_decoder(stream)) and can_be_resampled(stream)
+
+
 def _decoder(stream: Stream) -> str | None:
     """Name of the decoder; None for data, and for a codec that FFmpeg does not know."""
     return getattr(stream.codec_context, "name", None)
 
 
+def _told(container: InputContainer, chosen: Streams) -> tuple[StreamInfo, ...]:
+    """The first streams and the chosen ones: what a file says of itself is stored and read with every job."""
+    return tuple(
+        _stream_info(stream, chosen=stream in chosen)
+        for number, stream in enumerate(container.streams)
+        if number < TOLD_STREAMS or stream in chosen
+    )
+
+
 def _stream_info(stream: Stream, *, chosen: bool) -> StreamInfo:
-    common = {"index": stream.index, "language": stream.language, "chosen": chosen}
+    language = stream.language if stream.language and len(stream.language) <= LANGUAGE_CHARACTERS else None
+    common = {"index": stream.index, "language": language, "chosen": chosen}
     kind = stream.type if stream.type != "unknown" else "data"
     codec = _decoder(stream)
     if codec and isinstance(stream, VideoStream):

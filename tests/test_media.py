@@ -11,6 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
+from av.stream import Disposition
 
 from shared.errors import BadInput
 from shared.frames import Frames
@@ -199,3 +201,20 @@ def test_a_real_reel_is_probed() -> None:
     """What a 1080x1920 reel is, is known."""
     info = probe(real_clip("reel.mp4"), sha256="0")
     assert (info.duration_seconds, info.width, info.height, info.fps, info.vfr) == (12.0, 1080, 1920, "30/1", False)
+
+
+def test_what_a_file_says_of_itself_is_bounded(tmp_path: Path) -> None:
+    """A language of a megabyte is none; of 150 streams the first 128 are told, and those that are analysed."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        sounds = [container.add_stream("pcm_s16le", rate=8000) for _ in range(150)]
+        sounds[0].metadata["language"] = "x" * 1_000_000
+        sounds[1].metadata["language"] = "de"
+        sounds[-1].disposition = Disposition.default
+        frame = AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+        frame.sample_rate = 8000
+        container.mux(sounds[-1].encode(frame))
+    info = probe(tmp_path / "a.mkv")
+    assert [stream.index for stream in info.streams] == [*range(128), 149]
+    assert [stream.index for stream in info.streams if stream.chosen] == [149]
+    assert [stream.language for stream in info.streams[:3]] == [None, "de", None]
+    assert len(info.model_dump_json()) < 64_000
