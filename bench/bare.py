@@ -56,7 +56,7 @@ def describe(store: Path, gpu: Device, *, compiled: bool) -> None:
     analyzer.load(models)
     reel: Any = Reel(SEGMENTS, qwen2_vl_temporal.FPS, *PHONE)
     took = rate("qwen2-vl-7b", "segments", SEGMENTS, engine, lambda: analyzer.analyze(reel, options), goal=9)
-    shown = qwen2_vl_temporal.clips_of(reel, options.segment_seconds, options.frames)
+    shown = list(qwen2_vl_temporal.clips_of(reel, options.segment_seconds, options.frames))
     inputs = engine._inputs([clip for _, clip in shown], options.prompt).to("cuda")  # noqa: SLF001  (the same tensors)
     kinds: dict[str, dict[str, str]] = {"eager": {}}
     if compiled:

@@ -390,11 +390,18 @@ def locked(store: Path, entry: str) -> None:
     add_to_lock(store / LOCK, {entry: LockedEntry(repository=hub, revision=NO_REVISION, files=known, reviewed=False)})
 
 
+SEED = 1
+"""How many things a random detector is sure of is drawn, too: runs with the same models can be compared."""
+
+
 def make(store: Path, entry: str) -> None:
     """Make one entry, unless it is there."""
     if Weights(store).on_disk(entry) == "complete":
         return
+    import torch
+
     before = time.monotonic()
+    torch.manual_seed(SEED)
     (store / entry).mkdir(parents=True, exist_ok=True)
     MAKERS[entry](store / entry)
     gc.collect()

@@ -15,7 +15,7 @@ RUN apt-get update \
 FROM python AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-# the environment has no pip of its own: this stage's installs into it, wheels with known hashes only
+# the environment has no pip of its own: this stage's installs into it: wheels with known hashes only, but for torch below
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends binutils ca-certificates python3-pip python3-venv \
@@ -27,7 +27,8 @@ RUN python3 -m pip --python /opt/reelgraph install --no-deps --require-hashes --
  && python3 -m pip --python /opt/reelgraph install --no-deps --require-hashes --only-binary :all: --requirement requirements/server.txt \
  && python3 -m pip --python /opt/reelgraph install --no-deps --require-hashes --only-binary :all: --requirement requirements/gpu.txt \
  && slim /opt/reelgraph
-# which build of torch is right differs by machine, and so does its hash: TORCH_OPTIONS may name another index
+# which build of torch is right differs by machine, and so does its hash: neither it nor the CUDA libraries that it brings
+# are checked against one here. TORCH_OPTIONS may name another index
 ARG TORCH_OPTIONS=""
 # hadolint ignore=DL3013,DL3042,SC2086
 RUN python3 -m pip --python /opt/reelgraph install ${TORCH_OPTIONS} "$(grep ^torch== requirements/torch.txt)" \

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from shared.errors import BadInput
 from shared.settings import settings
@@ -103,13 +102,13 @@ def _group(file: str, name: str, table: object) -> Group:
     try:
         return Group.model_validate({**table, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{file}: [{name}] {key}: {_wrong(first)}", code="bad_groups") from error
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise BadInput(f"{file}: [{name}] {key}: {_wrong(error)}", code="bad_groups") from error
 
 
-def _wrong(first: ErrorDetails) -> str:
-    """What pydantic says of a value, in words of TOML."""
+def _wrong(error: ValidationError) -> str:
+    """The first thing that pydantic says of a table, in words of TOML."""
+    first = error.errors()[0]
     match first["type"]:
         case "missing":
             return "it is missing"

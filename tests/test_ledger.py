@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -20,15 +21,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from click.testing import CliRunner
 
+import services.commands.migrate
 import shared.database
 import shared.keys
 import shared.webhooks
+from services.cli import cli
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.ledger import Ledger
 from shared.listing import tallies
 from shared.migrations import HEAD
 from shared.schema import AnalyzerReport
+from shared.settings import settings, use
 from shared.tables import Base, Job, Run, new_id
 from tests.support.postgres import postgres
 
@@ -120,6 +125,30 @@ def test_the_migrated_tables_are_those_of_the_code(ledger):
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_database_that_is_not_there_yet_is_waited_for(server, monkeypatch):
+    """`migrate --wait` migrates once the server can be reached; without it, or in vain, it says why it cannot."""
+    before = settings()
+    monkeypatch.setattr(services.commands.migrate, "TRY_EVERY", 0.05)
+    name = f"t{uuid.uuid4().hex}"
+    with sa.create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    with tempfile.TemporaryDirectory(prefix="reelgraph-") as folder:  # short: a socket's path has 107 bytes at most
+        sockets = Path(folder) / "sockets"
+        use(before.model_copy(update={"ledger_url": f"{server.partition('@')[0]}@/{name}?host={sockets}"}))
+        coming = threading.Timer(0.5, lambda: sockets.symlink_to(server.rpartition("host=")[2]))
+        try:
+            for option in ([], ["--wait", "0.2"]):
+                refused = CliRunner().invoke(cli, ["migrate", *option], standalone_mode=False)
+                assert isinstance(refused.exception, Infrastructure)
+            coming.start()
+            done = CliRunner().invoke(cli, ["migrate", "--wait", "60"])
+            coming.join()
+        finally:
+            use(before)
+    assert done.stdout == f"the ledger is at {HEAD}\n"
+    assert done.stderr.startswith("waiting: the ledger cannot be opened")
 
 
 def _migrate(url, together, answers):

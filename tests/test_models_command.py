@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,10 @@ from click.testing import CliRunner
 
 from services.cli import cli
 from services.commands import models
-from shared.errors import BadInput
+from shared.errors import BadInput, Infrastructure
 from shared.hub import LockedEntry, LockedFile, add_to_lock
+from shared.settings import settings, use
+from shared.weights import Weights
 from tasks import registry
 from tests.support.project import ROOT
 from tests.support.web import pinned, sha256, write_pins
@@ -123,3 +126,63 @@ def test_default_entries_are_those_of_the_profile(monkeypatch):
     assert models.declared("gpu") == ("huge", "large")
     with pytest.raises(BadInput, match="local"):
         models.declared("tpu")
+
+
+@pytest.fixture
+def awaited(tmp_path, monkeypatch):
+    """One analyzer of the group `light` whose net is pinned, and a folder that is to hold it."""
+    source = tmp_path / "file"
+    source.write_bytes(FILE)
+    artifacts = {"a": pinned(FILE, source="file", path=str(source))}
+    pins = write_pins(tmp_path / "pins.toml", artifacts, {"net": [pinned(FILE, name="model.bin", artifact="a")]})
+    analyzers = {
+        "one": SimpleNamespace(name="one", group="light", weights={"local": "net"}, extra={}),
+        "two": SimpleNamespace(name="two", group="speech", weights={"local": "other"}, extra={}),
+    }
+    monkeypatch.setattr(registry, "analyzers", lambda: analyzers)
+    before = settings()
+    use(before.model_copy(update={"pins_file": pins, "weights_dir": tmp_path / "store", "profile": "local"}))
+    monkeypatch.setattr(models, "LOOK_EVERY", 0.02)
+    yield Weights.of_settings()
+    use(before)
+
+
+def test_wait_ends_when_a_pull_elsewhere_has_ended(awaited):
+    """`models wait` goes on looking until all files of its groups' entries are there, and asks for no other group's."""
+    waiting = threading.Timer(0.3, lambda: awaited.pull(["net"]))
+    waiting.start()
+    ended = CliRunner().invoke(cli, ["models", "wait", "--groups", "light", "--seconds", "60"])
+    waiting.join()
+    assert (ended.exit_code, ended.stdout) == (0, "ready: net\n")
+    assert ended.stderr.startswith("waiting: net is not in ")
+
+
+@pytest.mark.parametrize("content", [None, b"others"], ids=["missing", "another version's"])
+def test_wait_gives_up_with_what_lacks(awaited, content):
+    """When the time is over, files that are missing or not the pinned ones are an error that says which."""
+    if content is not None:
+        (awaited.folder / "net").mkdir(parents=True)
+        (awaited.folder / "net" / "model.bin").write_bytes(content)
+    given_up = CliRunner().invoke(
+        cli, ["models", "wait", "--groups", "light,control", "--seconds", "0"], standalone_mode=False
+    )
+    assert isinstance(given_up.exception, Infrastructure)
+    assert "net" in given_up.exception.message
+
+
+def test_wait_for_a_group_that_is_none_is_refused():
+    """A misspelt group is an error at once, not an hour of waiting."""
+    refused = CliRunner().invoke(cli, ["models", "wait", "--groups", "lihgt"], standalone_mode=False)
+    assert isinstance(refused.exception, BadInput)
+    assert "light" in refused.exception.message
+
+
+def test_wait_says_how_an_unlocked_entry_is_locked(tmp_path):
+    """Where a profile's hub models were never locked, what `wait` gives up with names the command that locks them."""
+    done = reelgraph(
+        *("models", "wait", "--groups", "caption", "--seconds", "0"),
+        code=3,
+        REELGRAPH_PROFILE="gpu",
+        REELGRAPH_WEIGHTS_DIR=str(tmp_path),
+    )
+    assert "reelgraph models lock" in done.stderr

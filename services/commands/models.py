@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,12 +15,15 @@ from rich.table import Table
 
 from services.cli import COMPLETED, INFRASTRUCTURE
 from services.pulls import shown_pull
-from shared.errors import BadInput
-from shared.groups import profiles
+from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
+from shared.groups import groups, profiles
 from shared.settings import settings
 from shared.weights import Weights
 from tasks import registry
 from tasks.registry import check_models
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks of `wait`."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,53 @@ def verify(weights: Weights, entries: tuple[str, ...]) -> int:
     if not wanted:
         click.echo(f"no weights in {weights.folder}; `reelgraph models pull` brings them")
     return INFRASTRUCTURE if problems else COMPLETED
+
+
+@models.command("wait")
+@click.option("--groups", "named", required=True, help="Groups of groups.toml, with commas between.")
+@click.option("--seconds", default=3600.0, show_default=True, type=click.FloatRange(min=0), help="How long to wait.")
+def wait_for(named: str, seconds: float) -> None:
+    """Wait until a pull elsewhere has brought all that the analyzers of some groups use, in the settings' profile.
+
+    A worker remembers what it could not load; one that starts after this has its models. Each file is checked, but what
+    the pull itself has hashed and nobody touched since is believed. Exit code 3 when the time is over, with what lacks.
+    """
+    wanted = awaited(settings().profile, named.split(","))
+    end = time.monotonic() + seconds
+    told = ""
+    while (lack := _lack(Weights.of_settings(), wanted)) is not None:
+        if time.monotonic() >= end:
+            raise Infrastructure(f"not all weights came in {seconds:.0f} s: {lack}", code="weights_awaited")
+        if lack != told:
+            click.echo(f"waiting: {lack}", err=True)
+            told = lack
+        time.sleep(min(LOOK_EVERY, max(0.0, end - time.monotonic())))
+    click.echo(f"ready: {', '.join(wanted) or 'these groups use no weights'}")
+
+
+def awaited(profile: str, named: Sequence[str]) -> tuple[str, ...]:
+    """Entries that the analyzers of these groups use in a profile. Raises BadInput for an unknown group or profile."""
+    if unknown := [name for name in named if name not in groups()]:
+        raise BadInput(f"unknown group {unknown[0]!r}; there are {', '.join(groups())}", code="unknown_group")
+    served = {one.name for one in registry.analyzers().values() if one.group in named}
+    return tuple(entry for entry in declared(profile) if served.intersection(registry.declared(profile)[entry]))
+
+
+def _lack(weights: Weights, wanted: Sequence[str]) -> str | None:
+    """Why the first of these entries cannot be used yet; None where all can. Weights are new ones at every look: a lock
+    may come while one waits.
+    """
+    for entry in wanted:
+        if weights.entry(entry).locked and weights.on_disk(entry) != "complete":
+            return f"{entry} is not in {weights.folder}; `reelgraph models pull` brings it"
+    try:
+        for entry in wanted:
+            weights.digest(entry)
+            for file in weights.entry(entry).files:
+                weights.path(entry, file.name)
+    except (WeightsMissing, WeightsTampered) as error:
+        return error.message
+    return None
 
 
 def declared(profile: str) -> tuple[str, ...]:

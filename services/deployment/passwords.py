@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from shared.errors import BadInput
 from shared.signing import write_secret
 
 FOLDER = "docker/secrets"
@@ -22,12 +24,18 @@ MOUNTED = (
 )
 """Those that compose mounts."""
 
+NAMESPACE = "reelgraph"
+"""Of the manifests."""
+
 READ_BY_ALL = 0o644
 """Compose mounts the file as it is, for a user of another number; the folder is closed instead."""
 
 
 def write_secrets(folder: Path) -> list[str]:
-    """Make each secret that is not there yet; the names of the new ones. What is there stays: databases know it."""
+    """Make each secret that is not there yet; the names of those written. What is there stays: databases know it.
+
+    What KEDA is told of the broker follows its address, `reelgraph_broker_url`, at each call.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     redis = _kept(folder, "redis_password")
     postgres = _kept(folder, "postgres_password")
@@ -35,7 +43,6 @@ def write_secrets(folder: Path) -> list[str]:
         "redis_password": redis,
         "postgres_password": postgres,
         "grafana_password": _kept(folder, "grafana_password"),
-        "redis_address": "redis.reelgraph.svc:6379",
         "reelgraph_broker_url": f"redis://:{redis}@redis:6379/0",
         "reelgraph_ledger_url": f"postgresql+psycopg://reelgraph:{postgres}@postgres:5432/reelgraph",
         "reelgraph_webhook_secret": write_secret(secrets.token_bytes(32)),
@@ -44,10 +51,47 @@ def write_secrets(folder: Path) -> list[str]:
     }
     new = [name for name in contents if not (folder / name).exists()]
     for name in new:
-        file = folder / name
-        file.write_text(contents[name], encoding="utf-8")
-        file.chmod(READ_BY_ALL)
-    return new
+        _write(folder / name, contents[name])
+    told = told_to_keda((folder / "reelgraph_broker_url").read_text(encoding="utf-8").strip())
+    changed = [name for name, text in told.items() if not _holds(folder / name, text)]
+    for name in changed:
+        _write(folder / name, told[name])
+    return [*new, *changed]
+
+
+def told_to_keda(broker_url: str) -> dict[str, str]:
+    """The parts of the broker's address by the names of their secrets.
+
+    KEDA takes no URL, and is in a namespace of its own: from there a Service of ours needs our namespace in its name.
+
+    Raises:
+        BadInput: its scheme is not redis or rediss, it has no host, or it names another database than 0.
+    """
+    parts = urlsplit(broker_url)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise BadInput(
+            f"{FOLDER}/reelgraph_broker_url: redis:// or rediss:// and a host are expected", code="bad_secret"
+        )
+    if parts.path not in {"", "/", "/0"}:
+        message = f"{FOLDER}/reelgraph_broker_url: database {parts.path[1:]}: KEDA is told to count in database 0"
+        raise BadInput(message, code="bad_secret")
+    host = parts.hostname if "." in parts.hostname or ":" in parts.hostname else f"{parts.hostname}.{NAMESPACE}.svc"
+    host = f"[{host}]" if ":" in host else host
+    return {
+        "keda_address": f"{host}:{parts.port or 6379}",
+        "keda_username": unquote(parts.username or ""),
+        "keda_password": unquote(parts.password or ""),
+        "keda_tls": "enable" if parts.scheme == "rediss" else "disable",
+    }
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8") == text
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    file.chmod(READ_BY_ALL)
 
 
 def _kept(folder: Path, name: str) -> str:

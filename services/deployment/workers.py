@@ -25,6 +25,12 @@ PRELOAD_SECONDS = 900
 PROBE_SECONDS = 10
 STARTUP_FAILURES = PRELOAD_SECONDS // PROBE_SECONDS + 6
 
+PROGRESS_SECONDS = STOP_SECONDS + STARTUP_FAILURES * PROBE_SECONDS + 300
+"""A rollout is given up then: where no second GPU is free, an old worker ends its task before the new one loads."""
+
+WEIGHTS_SECONDS = 4 * 3600
+"""A pod waits so long for its weights before it starts over: as long as the job that pulls them may take."""
+
 MIG_SLICES = (("1g.10gb", 9_728), ("2g.20gb", 19_968), ("3g.40gb", 40_192), ("7g.80gb", 81_152))
 """MIG profiles of an H100 or A100 with 80 GB and their memory in MiB (NVIDIA's MIG user guide)."""
 

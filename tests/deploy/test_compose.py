@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 from botocore.session import get_session
 
 from services.deployment.passwords import write_secrets
@@ -98,6 +99,42 @@ def test_tiers_are_apart(services):
         if name.startswith("worker-") and name != "worker-control":
             assert service["networks"] == ["stores", "bucket"]
     assert services["api"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_frames_are_no_memory_of_who_writes_them(services):
+    """The store that workers share is on disk, so that filling it takes nothing of their memory limits; it is as large
+    as where nothing says otherwise.
+    """
+    assert compose()["volumes"]["frames"] == {}
+    for name, service in services.items():
+        if name.startswith("worker-"):
+            assert "frames:/frames" in service["volumes"], name
+            size = int(service["environment"]["REELGRAPH_FRAME_STORE_BYTES"])
+            assert size == Settings.model_fields["frame_store_bytes"].default
+    assert not any(mount.startswith("/frames") for one in services.values() for mount in one.get("tmpfs", ()))
+
+
+def test_frames_in_memory_leave_room_for_work(services):
+    """The override of docs/deploy.md that puts the store on a tmpfs raises the limit of each worker of its profile by
+    the size of that tmpfs.
+    """
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    override = yaml.safe_load(re.search(r"```yaml\n(# docker/compose\.override\.yaml.*?)```", text, re.DOTALL)[1])
+    options = override["volumes"]["frames"]["driver_opts"]
+    size = int(re.search(r"size=(\d+)g", options["o"])[1]) << 10
+    assert options["type"] == "tmpfs"
+    assert override["services"].keys() == {name for name, one in services.items() if one.get("profiles") == ["cpu"]}
+    for name, changed in override["services"].items():
+        before = int(services[name]["mem_limit"].removesuffix("m"))
+        assert int(changed["mem_limit"].removesuffix("m")) >= before + size, name
+
+
+def test_nothing_keeps_a_privilege(services):
+    """No service keeps a capability or may gain one, and the stores run as numbered users."""
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    assert services["postgres"]["user"] == services["redis"]["user"] == "999:999"
 
 
 def test_passwords_are_in_files_only(services):

@@ -4,16 +4,19 @@ import json
 import re
 import subprocess
 from functools import partial
+from pathlib import Path
 
 import pytest
+import yaml
 
 from services.deployment.passwords import write_secrets
 from services.deployment.workers import DEADLINE_SECONDS, PRELOAD_SECONDS, worker_specs
 from shared.groups import groups
+from shared.guard import networks
 from shared.settings import Settings
 from tasks.plan import GRACE_SECONDS
 from tests.support import deploy
-from tests.support.deploy import OVERLAYS, built, kustomized, objects, pods, tool
+from tests.support.deploy import OVERLAYS, built, containers, kustomized, objects, pods, tool
 from tests.support.project import ROOT
 
 VERSIONS = ("1.34", "1.37")
@@ -83,7 +86,7 @@ def test_checkov_has_nothing_unexplained(tmp_path):
 
 def test_every_image_has_a_version(overlay):
     """No image is `latest`, by name or by silence, and none names a registry: that is the operator's."""
-    images = {container["image"] for _, _, spec in pods(overlay) for container in spec["containers"]}
+    images = {container["image"] for _, _, spec in pods(overlay) for container in containers(spec)}
     assert images
     for image in images:
         assert re.fullmatch(r"(reelgraph/)?[a-z-]+:\d[\w.-]*", image), image
@@ -92,7 +95,7 @@ def test_every_image_has_a_version(overlay):
 def test_every_container_has_limits(overlay):
     """CPU, memory and disk are bounded for every container, and what is asked for fits below the limit of its kind."""
     for name, _, spec in pods(overlay):
-        for container in spec["containers"]:
+        for container in containers(spec):
             for side in ("requests", "limits"):
                 assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"][side].keys(), (name, side)
 
@@ -112,7 +115,7 @@ def test_pods_are_restricted(overlay):
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["runAsUser"] > 0, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        for container in spec["containers"]:
+        for container in containers(spec):
             context = container["securityContext"]
             assert context["allowPrivilegeEscalation"] is False
             assert context["readOnlyRootFilesystem"] is True
@@ -172,7 +175,7 @@ def test_volumes_and_settings_are_there(overlay):
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
         for volume in volumes.values():
             assert volume.get("persistentVolumeClaim", {}).get("claimName") in {None, *claims}, name
-        for container in spec["containers"]:
+        for container in containers(spec):
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes.keys() | own, name
             assert {source["configMapRef"]["name"] for source in container.get("envFrom", ())} <= maps, name
 
@@ -183,7 +186,7 @@ def test_settings_are_settings(overlay):
     (settings_map,) = objects(overlay, "ConfigMap")
     named = {name for name in settings_map["data"] if name.startswith("REELGRAPH_")}
     for _, _, spec in pods(overlay):
-        for container in spec["containers"]:
+        for container in containers(spec):
             named |= {one["name"] for one in container.get("env", ()) if one["name"].startswith("REELGRAPH_")}
     assert named <= known
     assert settings_map["data"]["REELGRAPH_DEADLINE_SECONDS"] == str(DEADLINE_SECONDS)
@@ -202,14 +205,33 @@ def test_workers_serve_the_groups(overlay, profile):
 
 @pytest.mark.parametrize(("overlay", "profile"), [("local", "local"), ("gpu", "gpu"), ("prod", "gpu")])
 def test_workers_have_time_to_load_and_to_end(overlay, profile):
-    """Startup probes wait twice the measured load, longer than the worker; stopping outlasts the hard limit."""
+    """Startup probes wait twice the measured load, longer than the worker; stopping outlasts the hard limit; a rollout
+    has time for both.
+    """
     found = {name.removeprefix("worker-"): spec for name, _, spec in pods(overlay) if name.startswith("worker-")}
+    patience = {
+        one["metadata"]["name"].removeprefix("worker-"): one["spec"].get("progressDeadlineSeconds")
+        for one in objects(overlay, "Deployment")
+    }
     for worker in worker_specs(profile):
         spec = found[worker.name]
         probe = spec["containers"][0]["startupProbe"]
         assert probe["periodSeconds"] * probe["failureThreshold"] >= max(2 * worker.load_seconds, PRELOAD_SECONDS + 1)
         assert spec["terminationGracePeriodSeconds"] > DEADLINE_SECONDS + GRACE_SECONDS
+        startup = probe["periodSeconds"] * probe["failureThreshold"]
+        assert patience[worker.name] > spec["terminationGracePeriodSeconds"] + startup
         assert spec["containers"][0]["resources"]["limits"].get("nvidia.com/gpu", 0) == int(worker.gpu)
+
+
+def test_migrations_wait_for_the_database(overlay):
+    """The job that migrates waits for longer than a new PostgreSQL's startup probe does, and less than it may take."""
+    (job,) = (one["spec"] for one in objects(overlay, "Job") if one["metadata"]["name"] == "migrate")
+    arguments = job["template"]["spec"]["containers"][0]["args"]
+    waits = int(arguments[arguments.index("--wait") + 1])
+    for store in objects(overlay, "StatefulSet"):
+        probe = store["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] < waits
+    assert 300 < waits < job["activeDeadlineSeconds"]
 
 
 def test_weights_are_read_only(overlay):
@@ -217,11 +239,54 @@ def test_weights_are_read_only(overlay):
     writers = {
         name
         for name, _, spec in pods(overlay)
-        for container in spec["containers"]
+        for container in containers(spec)
         for mount in container["volumeMounts"]
         if mount["name"] == "weights" and not mount.get("readOnly")
     }
     assert writers == {"models-pull"}
+
+
+def test_workers_start_when_their_weights_are_there(overlay):
+    """Every worker that analyses waits for the weights of all its groups, with its own image and profile, and for as
+    long as the job that pulls them may take.
+    """
+    (pull,) = (one["spec"] for one in objects(overlay, "Job") if one["metadata"]["name"] == "models-pull")
+    for name, _, spec in pods(overlay):
+        if not name.startswith("worker-") or name == "worker-control":
+            continue
+        (waiting,), (worker,) = spec["initContainers"], spec["containers"]
+        assert waiting["image"] == worker["image"]
+        groups_of = [one["args"][one["args"].index("--groups") + 1] for one in (waiting, worker)]
+        assert waiting["args"][:3] == ["reelgraph", "models", "wait"]
+        assert groups_of[0] == groups_of[1]
+        assert int(waiting["args"][-1]) >= pull["activeDeadlineSeconds"]
+        profiles = [{one["name"]: one["value"] for one in each["env"]} for each in (waiting, worker)]
+        assert profiles[0]["REELGRAPH_PROFILE"] == profiles[1]["REELGRAPH_PROFILE"]
+
+
+def test_hub_models_are_those_that_were_locked(overlay):
+    """Who pulls, awaits or loads weights has the lock of the hub's models where the settings look, if there is one."""
+    (settings_map,) = objects(overlay, "ConfigMap")
+    folder = str(Path(settings_map["data"]["REELGRAPH_HUB_LOCK"]).parent)
+    for name, _, spec in pods(overlay):
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        for container in containers(spec):
+            mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+            if "/weights" in mounts:
+                lock = volumes[mounts[folder]]["configMap"]
+                assert lock == {"name": "reelgraph-hub-lock", "optional": True}, name
+
+
+def test_an_upgrade_can_apply_its_jobs_first(overlay):
+    """What `docs/deploy.md` selects before all else is both jobs and the settings that they are given."""
+    selector = re.search(r"component in \((settings,[\w,]+)\)", (ROOT / "docs" / "deploy.md").read_text())
+    assert selector
+    chosen = {
+        (one["kind"], one["metadata"]["name"].partition("-")[0])
+        for one in objects(overlay)
+        if one["metadata"].get("labels", {}).get("app.kubernetes.io/component") in selector[1].split(",")
+    }
+    assert chosen == {("ConfigMap", "reelgraph"), ("Job", "migrate"), ("Job", "models")}
 
 
 def test_nothing_may_connect_by_default(overlay):
@@ -254,14 +319,73 @@ def test_production_has_no_store_of_its_own():
         assert bool(media) == (labels.get("reelgraph/storage") == "true"), name
 
 
-def test_slices_of_gpus_take_the_place_of_whole_ones(tmp_path):
-    """The MIG component changes every GPU worker of the overlay gpu, and its slice has room for the group's models."""
-    (tmp_path / "kustomization.yaml").write_text(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-        "resources: [k8s/overlays/gpu]\ncomponents: [k8s/components/mig]\n"
+@pytest.fixture
+def with_components(tmp_path):
+    """An overlay's manifests with more components, as an operator adds them."""
+
+    def build(overlay, *components):
+        (tmp_path / "kustomization.yaml").write_text(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: reelgraph\n"
+            f"resources: [k8s/overlays/{overlay}]\n"
+            f"components: [{', '.join(f'k8s/components/{name}' for name in components)}]\n"
+        )
+        if not (tmp_path / "k8s").exists():
+            (tmp_path / "k8s").symlink_to(ROOT / "k8s")
+        return kustomized(tmp_path)
+
+    return build
+
+
+def test_patches_of_the_document_can_be_built(with_components, tmp_path):
+    """What docs/deploy.md puts under an overlay's `patches` gives every claim its class and every account the
+    registry's secret.
+    """
+    (text,) = re.findall(r"```yaml\n(patches:\n.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
+    with_components("gpu")
+    with (tmp_path / "kustomization.yaml").open("a") as file:
+        file.write(text)
+    found = [*yaml.safe_load_all(kustomized(tmp_path))]
+    claims = [one for one in found if one["kind"] == "PersistentVolumeClaim"]
+    accounts = [one for one in found if one["kind"] == "ServiceAccount"]
+    assert {one["spec"]["storageClassName"] for one in claims} == {"CLASS"}
+    assert {one["metadata"]["name"] for one in claims} == {"media", "weights"}
+    assert accounts
+    assert all(one["imagePullSecrets"] == [{"name": "registry"}] for one in accounts)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_ways_out_that_are_offered_can_be_taken(with_components, version, tmp_path):
+    """The role's agent, a collector and webhook receivers are components that kustomize takes and Kubernetes knows;
+    each opens one port, to the pods that need it.
+    """
+    text = with_components("prod", "bucket-role", "collector", "receivers")
+    file = tmp_path / "all.yaml"
+    file.write_text(text)
+    done = subprocess.run(
+        [tool("kubernetes-validate"), "--strict", "-k", version, file], capture_output=True, text=True, check=False
     )
-    (tmp_path / "k8s").symlink_to(ROOT / "k8s")
-    manifests = kustomized(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [one for one in yaml.safe_load_all(text) if one["metadata"].get("namespace") == "reelgraph"]
+    policies = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "NetworkPolicy"}
+    new = policies.keys() - {one["metadata"]["name"] for one in objects("prod", "NetworkPolicy")}
+    opened = {name: [port["port"] for rule in policies[name]["egress"] for port in rule["ports"]] for name in new}
+    assert opened == {"to-credentials": [80], "to-collector": [4318], "to-receivers": [8080]}
+    (values,) = (one["data"] for one in found if one["kind"] == "ConfigMap")
+    assert values["OTEL_EXPORTER_OTLP_ENDPOINT"].endswith(":4318")
+    assert networks(values["REELGRAPH_REACHABLE_NETWORKS"])
+
+
+def test_policies_are_about_pods_that_are_there(overlay):
+    """No policy selects pods that the overlay does not have, as one for a Redis in the cluster where it is outside."""
+    labels = [labels for _, labels, _ in pods(overlay)]
+    for policy in objects(overlay, "NetworkPolicy"):
+        wanted = policy["spec"]["podSelector"].get("matchLabels", {})
+        assert any(wanted.items() <= one.items() for one in labels), policy["metadata"]["name"]
+
+
+def test_slices_of_gpus_take_the_place_of_whole_ones(with_components):
+    """The MIG component changes every GPU worker of the overlay gpu, and its slice has room for the group's models."""
+    manifests = with_components("gpu", "mig")
     slices = re.findall(r"nvidia\.com/(mig-\S+): 1", manifests)
     assert len(slices) == sum(worker.gpu for worker in worker_specs("gpu"))
     assert "nvidia.com/gpu: 1" not in manifests
@@ -283,6 +407,14 @@ def test_slices_of_gpus_take_the_place_of_whole_ones(tmp_path):
             test_weights_are_read_only,
             "name: weights\n          readOnly: true",
             "name: weights\n          readOnly: false",
+        ),
+        (test_workers_start_when_their_weights_are_there, "- wait\n", "- verify\n"),
+        (test_hub_models_are_those_that_were_locked, "mountPath: /run/hub-lock", "mountPath: /run/hub"),
+        (test_migrations_wait_for_the_database, '"600"', '"60"'),
+        (
+            partial(test_workers_have_time_to_load_and_to_end, profile="local"),
+            "progressDeadlineSeconds: 3120",
+            "progressDeadlineSeconds: 1260",
         ),
         (test_nothing_may_connect_by_default, "name: default-deny", "name: deny"),
         (test_workloads_survive_a_drained_node, "maxUnavailable: 1", "maxUnavailable: 0"),

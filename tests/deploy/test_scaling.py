@@ -7,9 +7,12 @@ from types import SimpleNamespace
 import pytest
 from kombu.transport.redis import Channel
 
-from services.deployment.workers import worker_specs
+from services.deployment.passwords import told_to_keda, write_secrets
+from services.deployment.workers import DEADLINE_SECONDS, worker_specs
+from shared.errors import BadInput
 from shared.groups import groups
 from tasks.celery import PRIORITIES, app
+from tasks.plan import GRACE_SECONDS
 from tests.support.deploy import node_tool, objects
 from tests.support.project import ROOT
 
@@ -71,10 +74,24 @@ def test_every_list_of_every_queue_is_counted(by_worker):
         expected = [
             Channel._q_for_pri(naming, queue, number) for queue in worker.queues for number in range(PRIORITIES)
         ]
-        assert lists == [*expected, "unacked"]
-        names = [one["name"] for one in spec["triggers"]]
+        waiting = [one["name"] for one in spec["triggers"] if one["name"] != "held"]
+        held = len(lists) > len(waiting)
+        assert lists == [*expected, *["unacked"] * held]
         formula = spec["advanced"]["scalingModifiers"]["formula"]
-        assert formula == " + ".join([*names[:-1], "min(held, 1)"])
+        assert formula == " + ".join([*waiting, *["min(held, 1)"] * held])
+
+
+def test_batch_workers_are_started_by_their_own_lists_alone(by_worker):
+    """The hash of unacknowledged tasks, one for all queues, wakes no worker from zero; a task that a worker took from
+    its lists has reached its hard limit before that worker may go back to zero.
+    """
+    sleepers = [spec for spec in by_worker.values() if spec["minReplicaCount"] == 0]
+    assert sleepers
+    for spec in sleepers:
+        assert "unacked" not in {one["metadata"]["listName"] for one in spec["triggers"]}
+        assert "held" not in spec["advanced"]["scalingModifiers"]["formula"]
+        assert spec["advanced"]["scalingModifiers"]["activationTarget"] == "0"
+        assert spec["cooldownPeriod"] > DEADLINE_SECONDS + GRACE_SECONDS + spec["pollingInterval"]
 
 
 def test_triggers_say_only_what_the_scaler_reads(by_worker):
@@ -84,7 +101,34 @@ def test_triggers_say_only_what_the_scaler_reads(by_worker):
             assert (trigger["type"], trigger["metadata"].keys()) == ("redis", TRIGGER_FIELDS)
             assert trigger["authenticationRef"] == {"name": "broker"}
     (authentication,) = objects("prod", "TriggerAuthentication")
-    assert {one["parameter"] for one in authentication["spec"]["secretTargetRef"]} == {"address", "password"}
+    given = {one["parameter"]: one["key"] for one in authentication["spec"]["secretTargetRef"]}
+    assert given == {one: f"keda_{one}" for one in ("address", "username", "password", "tls")}
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://:own@redis:6379/0", ("redis.reelgraph.svc:6379", "", "own", "disable")),
+        ("rediss://me:a%2Fb@cache.example:6380/0", ("cache.example:6380", "me", "a/b", "enable")),
+        ("rediss://:own@cache.example", ("cache.example:6379", "", "own", "enable")),
+        ("redis://[2001:db8::7]:6379/", ("[2001:db8::7]:6379", "", "", "disable")),
+    ],
+)
+def test_keda_is_told_of_the_broker_that_workers_use(url, told, tmp_path):
+    """Address, user, password and TLS that KEDA gets are those of the broker's address, also where that was changed."""
+    write_secrets(tmp_path)
+    (tmp_path / "reelgraph_broker_url").write_text(url + "\n")
+    write_secrets(tmp_path)
+    found = tuple((tmp_path / f"keda_{part}").read_text() for part in ("address", "username", "password", "tls"))
+    assert found == told
+    assert write_secrets(tmp_path) == []
+
+
+@pytest.mark.parametrize("url", ["amqp://broker/", "redis://:own@redis:6379/3", "redis:///0"])
+def test_a_broker_that_keda_cannot_count_in_is_refused(url):
+    """Another kind of broker, another database or no host is refused: a service that never scales says nothing."""
+    with pytest.raises(BadInput, match="reelgraph_broker_url"):
+        told_to_keda(url)
 
 
 def test_interactive_groups_keep_a_worker(by_worker):

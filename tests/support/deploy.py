@@ -56,6 +56,11 @@ def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
         yield one["metadata"]["name"], spec["template"]["metadata"]["labels"], spec["template"]["spec"]
 
 
+def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """All containers of a pod, those that run before it starts as well."""
+    return [*spec.get("initContainers", ()), *spec["containers"]]
+
+
 def compose(**environment: str) -> dict[str, Any]:
     """The compose file with its variables filled in, as `docker compose config` does it."""
     text = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
