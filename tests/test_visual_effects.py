@@ -1,6 +1,6 @@
 """Tests of visual effects on clips whose effects the test made itself, frame by frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import get_args
@@ -27,45 +27,16 @@ from services.evaluation.effects import (
     without_colour,
 )
 from shared.errors import Skipped
-from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
-from tasks.analyzers.visual_effects import Effect, EffectEvent, Label, VisualEffects, VisualEffectsAnalysis
+from tasks.analyzers.visual_effects import EffectEvent, Label
 from tasks.effects.rules import RULES
 from tasks.effects.signals import percentiles
-from tests.support.media import run
-from tests.support.models import nothing
-from tests.support.moving import Picture, texture, window, write_video
+from tests.support.looked import Looked, look
+from tests.support.moving import Picture, texture, window
 from tests.support.project import ROOT
 from tests.support.real import real_clip
 
 H, W = SIZE
 FRAME = 1 / FPS
-
-
-class Looked:
-    """Cut analysis and visual effects of one clip."""
-
-    def __init__(self, video: Path, folder: Path) -> None:
-        cuts, effects = CutAnalysis(), VisualEffectsAnalysis()
-        cuts.load(nothing())
-        effects.load(None)  # type: ignore[arg-type]
-        self.cuts: CutTracks = run(cuts, video, folder)
-        self.result: VisualEffects = run(effects, video, folder, ("cut_analysis", self.cuts))
-
-    @property
-    def labels(self) -> list[str]:
-        return [effect.label for effect in self.result.effects.items]
-
-    @property
-    def moments(self) -> list[tuple[str, float]]:
-        return [(event.type, event.t) for event in self.result.moments.items]
-
-    def one(self, label: str) -> Effect:
-        (found,) = [effect for effect in self.result.effects.items if effect.label == label]
-        return found
-
-
-def look(folder: Path, frames: Sequence[Picture], fps: float = FPS) -> Looked:
-    return Looked(write_video(folder / "v.mp4", frames, fps=fps), folder / "store")
 
 
 @pytest.mark.parametrize(("level", "colour"), [(0, "black"), (255, "white")])

@@ -16,7 +16,7 @@ from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.boxes import Picture, pictures
 from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
 from tasks.transitions.cuts import confirmed, mixing, torn, turned
-from tasks.transitions.dissolves import Dissolve, dissolves
+from tasks.transitions.dissolves import Dissolve, apart, dissolves
 from tasks.transitions.fades import End, fades
 from tasks.transitions.judged import judged
 from tasks.transitions.pictures import Gray, luma
@@ -75,7 +75,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = (
         "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"
@@ -137,8 +137,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         found = (candidates | torn(signals)) - dim - mixing(signals, faded)
         cuts = list(confirmed(found, turned(signals) - dim, signals, look))
         mixed = list(dissolves(signals, cuts, look))
-        cuts = [cut for cut in cuts if not any(one.start - 1 <= cut <= one.end for one in mixed)]
-        return tracks(signals.times, cuts, faded, mixed, media.shown(PICTURES)[-1][1])
+        return tracks(signals.times, list(apart(signals, cuts, mixed)), faded, mixed, media.shown(PICTURES)[-1][1])
 
     def _candidates(self, media: Media, options: CutOptions, signals: Signals) -> Iterator[int]:
         detector = self._detectors.detectors.AdaptiveDetector(

@@ -1,7 +1,7 @@
 """Signs of editing: fades, flashes, frozen pictures, speed, bars, vignette, black and white, overlays, split screens.
 
 Signals are measured on every frame (`tasks/effects/signals.py`); each label rests on one measure and one threshold,
-both in the document, with the rule and its source in `tasks/effects/{moments,layouts}.py`
+both in the document, with the rule and its source in `tasks/effects/{framing,layouts,moments,stills}.py`
 and `tasks/transitions/fades.py`.
 """
 
@@ -15,12 +15,12 @@ from shared.errors import Skipped
 from shared.frames import Frames
 from shared.schema import Box, Event, EventTrack, LabelledSegment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
-from tasks.effects import layouts, moments
+from tasks.effects import framing, layouts, moments, stills
 from tasks.effects.rules import RULES
 from tasks.effects.signals import LEAST_SIDE, Finding, Shot, Signals, Watch
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
-SHOTS, CUTS = "cut_analysis/shots", "cut_analysis/cuts"
+SHOTS, CUTS, TRANSITIONS = "cut_analysis/shots", "cut_analysis/cuts", "cut_analysis/transitions"
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 Label = Literal[
@@ -51,7 +51,8 @@ class Effect(LabelledSegment):
 
     fade_*: levels that the ramp spans, at least. `start` and `end` are the ramp's; the fade is cut_analysis's.
     Colour: any plain one that is neither black nor white.
-    freeze: how many times as much changes per frame in the half second before or after, at least.
+    freeze: how many times as much changes per frame in the half second before, and in that after where the shot goes
+    on, at least. A still picture that never moved in its shot, as a slide or a photograph, is none.
     letterbox, pillarbox: share of the picture that both bars take, at least. `box`: the picture between them.
     vignette: light in the corners against the middle in the mean of all shots, at most.
     black_and_white: largest share of pixels with colour, at most; frames that are nearly all black are not judged.
@@ -90,7 +91,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -113,9 +114,11 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
         cuts = media.items(CUTS, Event)
         bounds = [signals.index_at(shot.start) for shot in shots]
         faded = list(moments.fades(signals, cuts))
+        mixed = [(one.start, one.end) for one in media.items(TRANSITIONS, LabelledSegment)]
+        mixed += [(fade.start, fade.end) for fade in faded]
         effects = [
             *faded,
-            *moments.freezes(signals, bounds),
+            *stills.freezes(signals, bounds, mixed),
             *moments.monochrome(signals),
             *places(shots),
         ]
@@ -142,7 +145,7 @@ def watched(media: Media, shots: Sequence[Shot]) -> Signals:
 
 def places(shots: Sequence[Shot]) -> list[Finding]:
     """Find the effects that have a place in the picture, bars first: the others look between them."""
-    bars = list(layouts.bars(shots))
+    bars = list(framing.bars(shots))
     found = list(bars)
     for inside, group in _alike(shots, bars):
         found += layouts.vignette(group, inside)

@@ -1,25 +1,17 @@
-"""Signs of editing in space: bars, vignettes, overlays, split screens, from sums over the frames of each shot."""
+"""Signs of editing in space: vignettes, overlays, split screens, from sums over the frames of each shot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.schema import Box
 from tasks.boxes import overlaps
-from tasks.effects.signals import BESIDE, Finding, Levels, Lines, Shot, Sums
+from tasks.effects.signals import BESIDE, Finding, Levels, Lines, Sums
 
-BAR_LEVEL = 24
-"""Brightest that bars may be, 0..255: the limit of FFmpeg's `cropdetect`."""
-BAR_LEAST, BAR_UNEVEN = 0.02, 0.02
-"""Least height of a bar and most difference between the two, as shares of the picture. Our own choice: two rows of the
-90 looked at, and 1.85:1 in 16:9, the least that films need, has 0.0195."""
-BAR_EDGE = 24
-"""How many levels brighter the picture beside a bar gets than the bar: dark scenery fades out, bars end. Our
-own choice."""
 VIGNETTE_SHOTS, VIGNETTE_CORNER, VIGNETTE_EACH = 4, 0.7, 0.85
 """Least number of shots that share it (one can be lit so), most light in the corners against the middle by the fitted
 falloff (half a stop is 0.71), and most in each corner by itself (a quarter of a stop is 0.84). Our own choice."""
@@ -72,79 +64,6 @@ class Seen:
     sums: Sums
 
 
-def bars(shots: Sequence[Shot]) -> Iterator[Finding]:
-    """Yield spans with black bars above and below (`letterbox`) or left and right (`pillarbox`).
-
-    Measure: their height (width) as a share of the picture's, both together; box: the picture between them. A span
-    goes on through shots that are dark where the bars are: they say nothing against them.
-    """
-    for label in ("letterbox", "pillarbox"):
-        open_: Finding | None = None
-        waiting: list[Shot] = []
-        for shot in shots:
-            lit, size = (0, 0), 0
-            if shot.sums is not None:
-                peak = shot.sums.peak if label == "letterbox" else shot.sums.peak.T
-                lit, size = _lit(peak), len(peak)
-            found = _bar(label, shot, lit, size)
-            if open_ and found and _same(open_, found):
-                cited = (*open_.evidence, *(s.evidence for s in waiting), shot.evidence)
-                open_, waiting = replace(open_, end=shot.end, evidence=cited), []
-            elif open_ and found is None and _fits(open_, lit, size):
-                waiting.append(shot)
-            else:
-                if open_:
-                    yield open_
-                open_, waiting = found, []
-        if open_:
-            yield open_
-
-
-def _lit(peak: NDArray[np.uint8]) -> tuple[int, int]:
-    """First lit row and the row after the last lit one, of the brightest luma each pixel ever had."""
-    # Titles may stand in bars; then the picture between them has to be lit all along its edges.
-    first, last = _extent(np.percentile(peak, 50, axis=1))
-    edges = np.percentile(peak, 20, axis=1)
-    if last and min(edges[first : first + 2].max(), edges[last - 2 : last].max()) >= BAR_LEVEL + BAR_EDGE:
-        return first, last
-    return _extent(np.percentile(peak, 98, axis=1))
-
-
-def _extent(rows: NDArray[np.float64]) -> tuple[int, int]:
-    """First lit row and the row after the last lit one, `(0, 0)` when the light does not begin and end at an edge."""
-    lit = np.flatnonzero(rows > BAR_LEVEL)
-    if len(lit) < 4:
-        return 0, 0
-    first, last = int(lit[0]), int(lit[-1])
-    # A row of which most is bar belongs to the bar.
-    first += int(rows[first] < rows[first + 1] / 2)
-    last -= int(rows[last] < rows[last - 1] / 2)
-    above = rows[first : first + 3].max() >= BAR_LEVEL + BAR_EDGE
-    below = rows[last - 2 : last + 1].max() >= BAR_LEVEL + BAR_EDGE
-    return (first, last + 1) if above and below else (0, 0)
-
-
-def _bar(label: str, shot: Shot, lit: tuple[int, int], size: int) -> Finding | None:
-    first, after = lit[0], size - lit[1]
-    if lit == (0, 0) or min(first, after) < BAR_LEAST * size or abs(first - after) > max(1, BAR_UNEVEN * size):
-        return None
-    start, length = first / size, (lit[1] - first) / size
-    box = (0.0, start, 1.0, length) if label == "letterbox" else (start, 0.0, length, 1.0)
-    return Finding(label, shot.start, shot.end, (first + after) / size, 2 * BAR_LEAST, box, (shot.evidence,))
-
-
-def _same(a: Finding, b: Finding) -> bool:
-    return a.box is not None and b.box is not None and bool(np.allclose(a.box, b.box, atol=BAR_UNEVEN))
-
-
-def _fits(bar: Finding, lit: tuple[int, int], size: int) -> bool:
-    """Whether the lit rows of a shot stay between the bars; a shot without light does."""
-    if lit == (0, 0) or bar.box is None:
-        return True
-    start, length = (bar.box[1], bar.box[3]) if bar.label == "letterbox" else (bar.box[0], bar.box[2])
-    return lit[0] / size >= start - BAR_UNEVEN and lit[1] / size <= start + length + BAR_UNEVEN
-
-
 def vignette(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
     """Yield one finding over all shots when their mean picture falls off towards all four corners alike.
 
@@ -175,15 +94,6 @@ def vignette(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
     corner = float((base + slope) / base) if base > 0 else 1.0
     if explained >= VIGNETTE_FIT and even >= VIGNETTE_RINGS and all_dark and corner <= VIGNETTE_CORNER:
         yield Finding("vignette", shots[0].start, shots[-1].end, max(corner, 0.0), VIGNETTE_CORNER)
-
-
-def _rings(mean: NDArray[np.floating], radius: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared radius 0..1 and mean of the picture for each of the rings that have pixels."""
-    number = np.minimum((radius * RINGS).astype(np.intp), RINGS - 1).ravel()
-    pixels = np.bincount(number, minlength=RINGS)
-    some = pixels > 0
-    ring = np.bincount(number, mean.ravel(), RINGS)[some] / pixels[some]
-    return ((np.arange(RINGS) + 0.5) / RINGS)[some], ring
 
 
 def _explained(values: NDArray[np.floating], model: NDArray[np.floating]) -> float:

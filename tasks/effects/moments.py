@@ -1,4 +1,4 @@
-"""Signs of editing in time: fades, flashes, frozen pictures, changes of speed, spans without colour."""
+"""Signs of editing in time: fades, flashes, changes of speed, spans without colour."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.schema import Event
-from tasks.effects.signals import LIT_SHARE, STILL_MEAN, Finding, Signals, runs
+from tasks.effects.signals import LIT_SHARE, Finding, Signals, runs
 from tasks.transitions.fades import BLANK, ramp
 
 CUTS = "cut_analysis/cuts"
@@ -22,16 +22,6 @@ FLASH_DROPS = 0.05
 """A flash adds light; when more of the picture than this gets darker, another picture came."""
 FLASH_WHITE = 0.6
 """Relative luminance (all cells) from which a flash hides whether the picture is back: a white flash over a cut."""
-FREEZE_SECONDS = 0.5
-"""Least length of a frozen picture: 15 frames at 30 fps, beyond what cadences (animation on threes) repeat."""
-FREEZE_RATIO, FREEZE_LEAST, FREEZE_ABRUPT = 5.0, 1.5, 0.5
-"""How many times as much must change per frame in the half second beside a still (the cell that changes most), and
-least, in levels; how much of it the three frames next to the still must have: bodies slow down before they stop. Our
-own measurement: a held frame of a pan 30, of a signer 30; no still of seven real clips passes the other two at all."""
-FREEZE_BUSY = 65
-"""Percentile of the changes beside a still: one jump (the next slide) is no motion, film at 12 on 30 fps is."""
-FREEZE_NOISE = 0.1
-"""Change per frame, in levels, that is taken for nothing."""
 SPEED_SECONDS, SPEED_RATIO = 0.5, 2.0
 """Motion is compared over half a second before and after; it has changed speed when it is twice as fast or slow. Our
 own measurement: a pan made three times as fast 2.9; real clips as they were shot 1.6 at most (a hand slows down)."""
@@ -49,6 +39,12 @@ grey shot from the coloured one before it leaves colour in 0.4 to 0.8 % of the p
 has it in more than 40 %."""
 
 
+MOST_LEFT = 0.5
+"""Of a picture that is all but faded, or of which a first frame is seen, at most this share is left: more is noise."""
+CHANGED = 8
+"""Levels by which a cell changes that takes part in a fade."""
+
+
 def fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
     """Yield the ramp of each fade that cut_analysis found; measure: levels it spans."""
     bounds = {signals.index_at(event.t) for event in cuts if event.type == "cut"}
@@ -63,6 +59,8 @@ def fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
         if outward > 0:
             stop = min((b - 1 for b in bounds if b > end), default=len(signals.times) - 1)
         foot, top = ramp(levels.tolist(), end, outward, stop)
+        if colour == "colour":
+            colour = _named(signals.cells()[[top, end]].astype(np.float64))
         first, last = sorted((foot, top))
         label = f"{event.type}_{'to' if outward < 0 else 'from'}_{colour}"
         span = _span(signals, colour, foot, top)
@@ -81,6 +79,23 @@ def _away(signals: Signals, blank: int) -> tuple[str, NDArray[np.floating]]:
     return "colour", np.abs(cells.astype(np.int16) - cells[blank]).mean((1, 2))
 
 
+def _named(ends: NDArray[np.float64]) -> str:
+    """The colour that a ramp leads to, though it may stop on the way: of its whole and its last picture's cells.
+
+    What is left of the picture is how far its cells are apart still; it has gone the rest of the way to that colour.
+    Bars do not change.
+    """
+    whole, last = ends[:, np.abs(ends[0] - ends[1]).max(-1) > CHANGED]
+    if not len(whole):
+        return "colour"
+    spread = whole - whole.mean(0)
+    left = min(max(float((spread * last).sum() / max((spread**2).sum(), 1.0)), 0.0), MOST_LEFT)
+    colour = np.median((last - left * whole) / (1 - left), axis=0)
+    if colour.max() <= BLANK:
+        return "black"
+    return "white" if colour.min() >= 255 - BLANK else "colour"
+
+
 def _span(signals: Signals, colour: str, foot: int, top: int) -> float:
     """Levels that a ramp spans: of the brightest parts from black, else of contrast or of the cell that changes most.
 
@@ -96,20 +111,27 @@ def _span(signals: Signals, colour: str, foot: int, top: int) -> float:
 def flashes(signals: Signals, faded: Sequence[Finding]) -> Iterator[Finding]:
     """Yield flashes; measure: the mean rise of relative luminance where it rose.
 
-    `faded`: what rises in a fade, and falls in the next, is a dip to white.
+    `faded`: what rises in a fade, and falls in the next, is a dip to white; white that is cut to and that a picture
+    fades in from is no flash either.
     """
     cells = signals.cells()
     light = luminance(cells)
     index = 1
     while index < len(light):
         after = _flash(signals.times, cells, light, index)
-        if after is None or any(one.start <= signals.times[index] <= one.end for one in faded):
+        if after is None or any(_faded(signals.times[index], signals.times[after], one) for one in faded):
             index += 1
             continue
         rise = light[index:after].max(0) - light[index - 1]
         measure = float(rise[rise >= FLASH_RISE].mean())
         yield Finding("flash", signals.times[index], signals.times[after], measure, FLASH_RISE)
         index = after + 1
+
+
+def _faded(start: float, end: float, fade: Finding) -> bool:
+    """Whether light that came at `start` and was gone at `end` is that of a fade: its ramp, or what it comes from."""
+    held = fade.label.startswith("fade_in") and not fade.label.endswith("black") and start < fade.start <= end
+    return held or fade.start <= start <= fade.end
 
 
 def _flash(times: Sequence[float], cells: NDArray[np.uint8], light: NDArray[np.float32], index: int) -> int | None:
@@ -142,34 +164,6 @@ def luminance(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(np.abs(a.astype(np.int16) - b).mean())
-
-
-def freezes(signals: Signals, bounds: Sequence[int]) -> Iterator[Finding]:
-    """Yield spans in which a moving picture stands still; measure: how many times as much changes
-    per frame in the half second beside it.
-
-    `bounds`: first frames of shots. A shot that is still throughout (a slide, a photograph) is not frozen: nothing in
-    it says that it ever moved.
-    """
-    step = np.asarray(signals.step)
-    for begun, last in signals.stills:
-        opening = max((b for b in bounds if b <= begun), default=0)
-        first = begun
-        # A codec sharpens a held picture over its first frames, which makes it differ from what it becomes.
-        while first > opening and step[first] <= STILL_MEAN:
-            first -= 1
-        start, end = signals.times[first], signals.end_of(last)
-        if end - start < FREEZE_SECONDS or signals.blank(first):
-            continue
-        closing = min((b for b in bounds if b > last), default=len(signals.times))
-        before = [i for i in range(first, opening, -1) if start - signals.times[i] < FREEZE_SECONDS]
-        after = [i for i in range(last + 1, closing) if signals.times[i] - end < FREEZE_SECONDS]
-        sides = [side for side in (before, after) if len(side) >= 5]
-        abrupt = all(step[side[:3]].mean() >= FREEZE_ABRUPT * step[side].mean() for side in sides)
-        moved = [float(np.percentile(step[side], FREEZE_BUSY)) for side in sides]
-        within = max(float(np.percentile(step[first + 1 : last + 1], FREEZE_BUSY)), FREEZE_NOISE)
-        if moved and abrupt and min(moved) >= max(FREEZE_LEAST, FREEZE_RATIO * within):
-            yield Finding("freeze", start, end, min(moved) / within, FREEZE_RATIO)
 
 
 def speed_changes(signals: Signals, bounds: Sequence[int]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tasks.effects import layouts, moments
+from tasks.effects import framing, layouts, moments, stills
 from tasks.transitions.fades import BLANK
 
 OURS: Final = "our own: reelgraph eval --analyzers visual_effects"
@@ -37,7 +37,7 @@ _FADE = Rule(
 _BARS = Rule(
     "share of the picture that both bars take",
     "at least",
-    2 * layouts.BAR_LEAST,
+    2 * framing.BAR_LEAST,
     f"{OURS}; black is at most 24 of 255, FFmpeg cropdetect's limit",
 )
 _SPEED = Rule("ratio of the speeds of one motion after and before", "at least", moments.SPEED_RATIO, OURS)
@@ -56,9 +56,9 @@ RULES: dict[str, Rule] = {
         "WCAG 2.2, general flash: 10 % of the greatest relative luminance, over a quarter of the field",
     ),
     "freeze": Rule(
-        "times as much that changes per frame in the half second before or after",
+        "times as much that changes per frame in the half second before, and in that after where the shot goes on",
         "at least",
-        moments.FREEZE_RATIO,
+        stills.FREEZE_RATIO,
         f"{OURS}; that a picture stands still is FFmpeg freezedetect's test, with 0.5 levels for its 0.26",
     ),
     "faster": _SPEED,

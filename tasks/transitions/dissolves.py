@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tasks.transitions.fades import BLANK
-from tasks.transitions.pictures import Look, between_bars, small, unexplained
+from tasks.transitions.pictures import Look, between_bars, energy, small, unexplained
 from tasks.transitions.signals import Signals
 
 Values = NDArray[np.float64]
@@ -51,6 +51,9 @@ FLANK_SECONDS = 0.3
 """How much of the shots beside a dissolve its ends are fitted with."""
 REACH_SECONDS = 0.3
 """How far its ends are moved to fit best."""
+ENDS_SECONDS = 0.1
+"""How far beside its ends the mix may reach, where the picture steps no more than in it: beside a page of sharp letters
+the last step from a soft picture adds no energy to tell the end by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,19 @@ def dissolves(signals: Signals, cuts: Sequence[int], look: Look) -> Iterator[Dis
         if other(times, sag, look) >= LEAST_OTHER and no_mix(times, sag, look) <= MOST_NO_MIX:
             taken.append(sag)
     for sag in sorted(taken, key=lambda one: one.start):
-        found = fitted(times, np.array(signals.energy), sag, walls)
+        found = fitted(times, sag, walls, look)
         if times[found.end] - times[found.start] >= LEAST_SECONDS:
             yield found
+
+
+def apart(signals: Signals, cuts: Sequence[int], mixed: Sequence[Dissolve]) -> Iterator[int]:
+    """Yield the cuts that are not part of a dissolve."""
+    times, keen = signals.times, set(sharp(signals, cuts))
+    for cut in cuts:
+        reach = 0.0 if cut in keen else ENDS_SECONDS
+        spans = ((times[max(0, one.start - 1)] - reach, times[one.end] + reach) for one in mixed)
+        if not any(start - 1e-6 <= times[cut] <= end + 1e-6 for start, end in spans):
+            yield cut
 
 
 def sharp(signals: Signals, cuts: Sequence[int]) -> Iterator[int]:
@@ -163,18 +176,24 @@ def _ends(times: Values, sag: Sag) -> tuple[int, int]:
     return first, min(int(np.searchsorted(times, sag.end)), len(times) - 1)
 
 
-def fitted(times: Values, energy: Values, sag: Sag, walls: Values) -> Dissolve:
-    """Move the ends, frame by frame, to where a parabola between two level stretches fits the energy best."""
+def fitted(times: Values, sag: Sag, walls: Values, look: Look) -> Dissolve:
+    """Move the ends, frame by frame, to where a parabola between two level stretches fits the energy best.
+
+    The energy of all frames is that between the bars that both pictures have: a page between bars brings edges of its
+    own, which the mix has, too.
+    """
     low = max([sag.start - FLANK_SECONDS - REACH_SECONDS, *walls[walls <= sag.start]])
     high = min([sag.end + FLANK_SECONDS + REACH_SECONDS, *(walls[walls >= sag.end] - 1e-6)])
     frames = np.flatnonzero((times >= low - 1e-6) & (times <= high + 1e-6))
     beside = times[frames]
+    inside = between_bars(np.max([look(frame) for frame in _ends(times, sag)], axis=0))
+    course = np.array([energy(look(frame), inside) for frame in frames.tolist()])
     best = (np.inf, int(frames[0]), int(frames[-1]))
     for first in frames[abs(beside - sag.start) <= REACH_SECONDS].tolist():
         for last in frames[abs(beside - sag.end) <= REACH_SECONDS].tolist():
             if last - first > 1:
                 part = (beside >= times[first] - FLANK_SECONDS) & (beside <= times[last] + FLANK_SECONDS)
-                wrong = _wrong(beside[part], energy[frames[part]], times[first], times[last])
+                wrong = _wrong(beside[part], course[part], times[first], times[last])
                 best = min(best, (wrong, first, last))
     _, before, after = best
     middle = int(np.searchsorted(times, (times[before] + times[after]) / 2))

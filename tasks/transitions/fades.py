@@ -27,6 +27,13 @@ FADE_SECONDS = (0.5, 2.0)
 picture is slow. Shorter ramps count too."""
 FADE_LARGEST_STEP = 0.5
 """In a fade no single frame takes more than this share of the change of brightness; else it is a cut."""
+QUICK_LARGEST_STEP = 0.55
+"""The same where the picture is known to mix with the plain colour: three frames of FFmpeg's `fadewhite` have 0.51."""
+CUT_SHORT = 0.2
+"""A ramp to white that a cut ends is a fade when at most this share of the way to white is left."""
+STILL_FALLING, JUMP = 0.5, 0.5
+"""Such a ramp falls to its end: by this share of its mean step at least. What comes then differs from it by at least
+this share of all that the ramp has changed: light that dies away falls by less."""
 LEAST_FRAMES = 3
 FLAT_SHARE = 0.25
 """The ramp is over when the next three frames climb less than this share of its slope so far."""
@@ -47,7 +54,8 @@ FADED_CELL, LEAST_FADED = 0.05, 0.5
 cells do in a fade-in that nothing faded out before: a title that appears on a plain page is no new picture."""
 RETURN = 0.35
 """A plain picture of less than `FLASH_SECONDS` out of which the picture before it comes back, to within this share of
-its difference, was a flash that dies away."""
+its difference, was a flash that dies away. What is back differs less, too, than the parts of the picture among
+themselves: two dark shots are near to one another beside white."""
 
 Kind = Literal["fade_out", "fade_in"]
 
@@ -71,18 +79,18 @@ class Blank:
     ends: tuple[End, ...]
 
 
-def blanks(times: Sequence[float], levels: Sequence[float]) -> Iterator[Blank]:
-    """Yield the spans of blank frames, in order."""
+def blanks(times: Sequence[float], levels: Sequence[float], largest_step: float = FADE_LARGEST_STEP) -> Iterator[Blank]:
+    """Yield the spans of blank frames, in order; `largest_step`: of a ramp, as a share of it."""
     values = np.asarray(levels)
     blank = np.concatenate([[False], values <= BLANK, [False]])
     edges = np.flatnonzero(blank[1:] != blank[:-1])
     for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         deepest = start + np.flatnonzero(values[start:stop] <= values[start:stop].min() + FLOOR)
         ends = []
-        if start > 0 and is_ramp(times, levels, range(start, -1, -1)):
+        if start > 0 and is_ramp(times, levels, range(start, -1, -1), largest_step):
             first = start - next((i for i in range(start) if values[start - i - 1] > 2 * BLANK), start)
             ends.append(End(int(deepest[0]), "fade_out", range(first, int(deepest[0]) + 1)))
-        if stop < len(values) and is_ramp(times, levels, range(stop - 1, len(values))):
+        if stop < len(values) and is_ramp(times, levels, range(stop - 1, len(values)), largest_step):
             last = next((i for i in range(stop, len(values)) if values[i] > 2 * BLANK), len(values) - 1)
             ends.append(End(min(int(deepest[-1]) + 1, stop), "fade_in", range(int(deepest[-1]), last + 1)))
         yield Blank(range(start, stop), tuple(ends))
@@ -95,22 +103,56 @@ def fades(levels: Levels) -> Iterator[End]:
     measured as black is: the contrast of a dark picture jumps where it becomes brighter than bars are. A logo may stand
     over a fade to black, so that it is seen twice: black is the one.
     """
-    black = [end for blank in blanks(levels.times, levels.bright) for end in blank.ends]
+    slow = {end for blank in blanks(levels.times, levels.bright) for end in blank.ends}
+    black = [
+        end
+        for blank in blanks(levels.times, levels.bright, QUICK_LARGEST_STEP)
+        for end in blank.ends
+        if end in slow or is_mixed(levels, levels.bright, blank, end.kind)
+    ]
     yield from black
     white: set[int] = set()
-    for blank in blanks(levels.times, levels.pale):
+    for blank in blanks(levels.times, levels.pale, QUICK_LARGEST_STEP):
         white.update(blank.frames)
         yield from (end for end in blank.ends if is_mixed(levels, levels.pale, blank, end.kind))
-    for blank in blanks(levels.times, levels.contrast):
+    for end in cut_short(levels):
+        white.add(end.frame)
+        yield end
+    ramps = [(end.kind, climb(levels, end)) for end in black]
+    for blank in blanks(levels.times, levels.contrast, QUICK_LARGEST_STEP):
         if min(levels.bright[index] for index in blank.frames) > BLANK and white.isdisjoint(blank.frames):
-            ends = (end for end in blank.ends if not any(_is_on_the_way(levels, end, other) for other in black))
+            ends = (end for end in blank.ends if not any(end.kind == kind and end.frame in on for kind, on in ramps))
             yield from (end for end in ends if is_mixed(levels, levels.contrast, blank, end.kind))
 
 
-def _is_on_the_way(levels: Levels, end: End, other: End) -> bool:
-    """Whether an end lies on the ramp of another, which goes on to its plain frame."""
-    further = levels.times[other.frame] - levels.times[end.frame]
-    return end.kind == other.kind and 0 <= (further if end.kind == "fade_out" else -further) <= CLIMB_SECONDS / 2
+def cut_short(levels: Levels) -> Iterator[End]:
+    """Yield the ends of ramps to white that a cut, or the film's end, takes before white is reached."""
+    pale = np.array(levels.pale)
+    falls = np.diff(pale, prepend=pale[:1]) < 0
+    for last in np.flatnonzero(falls & (pale > BLANK) & (pale <= CUT_SHORT * 255)).tolist():
+        after = last + 1
+        if after < len(pale) and pale[after] <= pale[last]:
+            continue
+        _, top = ramp(levels.pale, last, -1, int(np.searchsorted(levels.times, levels.times[last] - CLIMB_SECONDS)))
+        way = pale[top] - pale[last]
+        steep = is_ramp(levels.times, levels.pale, range(last, -1, -1), QUICK_LARGEST_STEP)
+        falling = last > top and pale[last - 1] - pale[last] >= STILL_FALLING * way / (last - top)
+        if not steep or not falling or pale[last] > CUT_SHORT * pale[top] or not _leaps(levels, top, last):
+            continue
+        first = next(i for i in range(last, -1, -1) if i == 0 or pale[i - 1] > 2 * pale[last])
+        end = End(last, "fade_out", range(first, after))
+        if is_mixed(levels, levels.pale, Blank(range(last, after), (end,)), "fade_out"):
+            yield end
+
+
+def _leaps(levels: Levels, top: int, last: int) -> bool:
+    """Whether another picture than that at `top` follows the frame at once, or none at all."""
+    if last + 1 == len(levels.times):
+        return True
+    way, leap, back = (
+        float(np.abs(_offset(levels, *pair)).mean()) for pair in ((top, last), (last + 1, last), (last + 1, top))
+    )
+    return leap >= JUMP * way and back > RETURN * way
 
 
 def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> bool:
@@ -158,10 +200,12 @@ def _flashed(levels: Levels, blank: range, top: int) -> bool:
     if before < 0 or levels.times[blank.stop - 1] - levels.times[blank.start] >= FLASH_SECONDS:
         return False
     gone, back = _offset(levels, blank.start, before), _offset(levels, top, before)
-    return bool(np.abs(back).mean() <= RETURN * np.abs(gone).mean())
+    cells = levels.thumbnails[before].astype(np.float64)
+    unlike = np.abs(cells - cells.mean((0, 1))).mean()
+    return bool(np.abs(back).mean() <= min(RETURN * np.abs(gone).mean(), unlike))
 
 
-def is_ramp(times: Sequence[float], levels: Sequence[float], away: range) -> bool:
+def is_ramp(times: Sequence[float], levels: Sequence[float], away: range, largest_step: float) -> bool:
     """Whether levels rise gradually along `away`, frames that lead out of the blank."""
     rising = np.array([levels[i] for i in beside(times, levels, away)])
     # up to the highest: a short shot may be on its way back to blank within that time
@@ -169,7 +213,7 @@ def is_ramp(times: Sequence[float], levels: Sequence[float], away: range) -> boo
     if len(rising) < LEAST_FRAMES:
         return False
     rise = rising[-1] - rising[0]
-    return bool(rise > BLANK and np.diff(rising).max() <= FADE_LARGEST_STEP * rise)
+    return bool(rise > BLANK and np.diff(rising).max() <= largest_step * rise)
 
 
 def beside(times: Sequence[float], levels: Sequence[float], away: range) -> list[int]:

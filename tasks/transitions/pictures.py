@@ -95,17 +95,18 @@ def between_bars(gray: Gray) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def energy(gray: Gray) -> float:
+def energy(gray: Gray, inside: tuple[slice, slice] | None = None) -> float:
     """Squared gradient (levels per pixel, squared) of a picture, its bars aside: the sum over the number of pixels.
 
     Divided by all pixels, bars too: what is as dark as a bar in one frame and lit in the next must not rescale it.
+    `inside`: the picture between bars where it is known; the edge of a bar counts in all frames, or in none.
     """
     import cv2
 
-    inside = gray[between_bars(gray)]
-    if min(inside.shape) < 3:
+    part = gray[between_bars(gray) if inside is None else inside]
+    if min(part.shape) < 3:
         return 0.0
-    across, down = (cv2.Sobel(inside, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
+    across, down = (cv2.Sobel(part, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
     return float(((across**2).sum() + (down**2).sum()) / gray.size)
 
 
