@@ -63,6 +63,23 @@ def test_stills_between_dissolves_are_not_frozen(tmp_path: Path, length: int) ->
     assert [kind for kind, _ in seen.events] == ["dissolve"] * 3
 
 
+def wiped(before: list[Picture], after: list[Picture], length: int) -> list[Picture]:
+    """Both shots, the one laid bare from the left under the other within `length` frames."""
+    mixed = []
+    for number, (one, other) in enumerate(zip(before[-length:], after[:length], strict=True), start=1):
+        edge = round(W * number / (length + 1))
+        mixed.append(np.concatenate([other[:, :edge], one[:, edge:]], axis=1))
+    return [*before[:-length], *mixed, *after[length:]]
+
+
+def test_stills_between_wipes_are_not_frozen(tmp_path: Path) -> None:
+    """Photographs that are wiped over one another never moved, though cut_analysis knows no wipes."""
+    film = still(1, 50)
+    for seed in (2, 3):
+        film = wiped(film, still(seed, 70), 20)
+    assert "freeze" not in look(tmp_path, film).labels
+
+
 @pytest.mark.parametrize("level", [0, 255])
 def test_stills_between_fades_are_not_frozen(tmp_path: Path, level: int) -> None:
     """Photographs that come out of a plain colour and go back to it fade and are not frozen."""

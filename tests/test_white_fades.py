@@ -71,6 +71,14 @@ def test_a_quick_fade_to_white_is_no_flash(tmp_path: Path, length: int) -> None:
     assert seen.moments == []
 
 
+def test_a_fade_from_grey_soon_after_one_from_black(tmp_path: Path) -> None:
+    """A picture comes out of black and goes to grey, and another out of that, within two seconds: three fades."""
+    first = towards(towards(drift(10, 45), 10, 0, 0), 30, 44, 215)
+    seen = look(tmp_path, first + towards(drift(11, 45), 15, 0, 215))
+    assert seen.labels == ["fade_in_from_black", "fade_out_to_colour", "fade_in_from_colour"]
+    assert seen.moments == []
+
+
 def test_a_white_flash_over_a_cut_is_one(tmp_path: Path) -> None:
     """Two white frames between two shots are a flash still: neither is mixed with white."""
     seen = look(tmp_path, drift(7, 40) + white(2) + drift(8, 40))

@@ -18,6 +18,7 @@ from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.effects import framing, layouts, moments, stills
 from tasks.effects.rules import RULES
 from tasks.effects.signals import LEAST_SIDE, Finding, Shot, Signals, Watch
+from tasks.transitions.pictures import Gray, luma
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 SHOTS, CUTS, TRANSITIONS = "cut_analysis/shots", "cut_analysis/cuts", "cut_analysis/transitions"
@@ -114,11 +115,15 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
         cuts = media.items(CUTS, Event)
         bounds = [signals.index_at(shot.start) for shot in shots]
         faded = list(moments.fades(signals, cuts))
+
+        def look(index: int) -> Gray:
+            return luma(media.frame_at(PICTURES, signals.times[index])[1])
+
         mixed = [(one.start, one.end) for one in media.items(TRANSITIONS, LabelledSegment)]
         mixed += [(fade.start, fade.end) for fade in faded]
         effects = [
             *faded,
-            *stills.freezes(signals, bounds, mixed),
+            *stills.freezes(signals, bounds, mixed, look),
             *moments.monochrome(signals),
             *places(shots),
         ]

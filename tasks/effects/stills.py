@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tasks.effects.signals import STILL_MEAN, Finding, Signals
+from tasks.transitions.pictures import Look, small, unexplained
+from tasks.transitions.signals import UNEXPLAINED
 
 FREEZE_SECONDS = 0.5
 """Least length of a frozen picture: 15 frames at 30 fps, beyond what cadences (animation on threes) repeat."""
@@ -20,17 +22,20 @@ FREEZE_NOISE = 0.1
 """Change per frame, in levels, that is taken for nothing."""
 FREEZE_FRAMES = 5
 """Least number of frames beside a still that show motion."""
+WIPE_SECONDS = 2.0
+"""Longest time in which one held picture gives way to another, in whatever way."""
 
 Span = tuple[float, float]
 """Seconds."""
 
 
-def freezes(signals: Signals, bounds: Sequence[int], mixed: Sequence[Span]) -> Iterator[Finding]:
+def freezes(signals: Signals, bounds: Sequence[int], mixed: Sequence[Span], look: Look) -> Iterator[Finding]:
     """Yield spans in which a moving picture stands still; measure: how many times as much changes per frame in the half
     second before it, and in that after it where the shot goes on.
 
     `bounds`: first frames of shots. `mixed`: dissolves and ramps of fades: what changes there is no motion. A picture
-    that never moved before it stood (a slide, a photograph, whether it was cut, faded or dissolved to) is not frozen.
+    that never moved before it stood (a slide, a photograph, whether it was cut, faded, dissolved or wiped to) is not
+    frozen.
     """
     step, times = np.asarray(signals.step), np.asarray(signals.times)
     moving = np.ones(len(times), np.bool_)
@@ -54,5 +59,19 @@ def freezes(signals: Signals, bounds: Sequence[int], mixed: Sequence[Span]) -> I
         abrupt = all(step[side[:3]].mean() >= FREEZE_ABRUPT * step[side].mean() for side in sides)
         moved = [float(np.percentile(step[side], FREEZE_BUSY)) for side in sides]
         within = max(float(np.percentile(step[first + 1 : last + 1], FREEZE_BUSY)), FREEZE_NOISE)
-        if abrupt and min(moved) >= max(FREEZE_LEAST, FREEZE_RATIO * within):
+        busy = abrupt and min(moved) >= max(FREEZE_LEAST, FREEZE_RATIO * within)
+        if busy and not _wiped(signals, first, look):
             yield Finding("freeze", start, end, min(moved) / within, FREEZE_RATIO)
+
+
+def _wiped(signals: Signals, first: int, look: Look) -> bool:
+    """Whether another picture, which was held too, gave way to the still that begins at `first`.
+
+    Wipes are no transitions of cut_analysis. Motion does not explain the one picture by the other.
+    """
+    for begun, last in signals.stills:
+        gone = signals.times[first] - signals.times[last]
+        held = signals.end_of(last) - signals.times[begun]
+        if 0 < gone <= WIPE_SECONDS and held >= FREEZE_SECONDS:
+            return unexplained(small(look(last)), small(look(first))) >= UNEXPLAINED
+    return False
