@@ -10,7 +10,6 @@ and solves for the shape from one start, here the border is mirrored and all sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Values = NDArray[np.float32]
 
 FEATURES = 36
 KERNEL, SIGMA = (7, 7), 7 / 6
@@ -99,43 +97,29 @@ def features(luma: NDArray[np.uint8], ratios: Floats) -> Floats | None:
 
     if min(luma.shape) < LEAST_SIDE:
         return None
-    picture: Values = luma.astype(np.float32)
-    half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
+    picture: NDArray[np.float32] = luma.astype(np.float32)
     found: list[float] = []
-    for values in (picture, np.asarray(half, np.float32)):
-        sides = [fitted(each, ratios) for each in spread(values)]
+    for _ in range(2):
+        mean = cv2.GaussianBlur(picture, KERNEL, SIGMA)
+        variance = np.abs(cv2.GaussianBlur(picture * picture, KERNEL, SIGMA) - mean * mean)
+        normal = (picture - mean) / (np.sqrt(variance) + 1)
+        products = (
+            normal[:, :-1] * normal[:, 1:],
+            normal[:-1] * normal[1:],
+            normal[:-1, :-1] * normal[1:, 1:],
+            normal[1:, :-1] * normal[:-1, 1:],
+        )
+        sides = [fitted(values, ratios) for values in (normal, *products)]
         if any(side is None for side in sides):
             return None
         (shape, _, left, right), *rest = (side for side in sides if side is not None)
         found += [shape, (left + right) / 2, *(number for side in rest for number in side)]
+        half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
+        picture = np.asarray(half, np.float32)
     return np.array(found)
 
 
-def spread(picture: Values) -> Iterator[Values]:
-    """Yield the normalised picture, and its products with itself moved by a pixel in four directions.
-
-    All in one piece of memory each, which the next ones overwrite: fetching it takes as long as the arithmetic.
-    """
-    import cv2
-
-    mean = cv2.GaussianBlur(picture, KERNEL, SIGMA)
-    deviation = cv2.GaussianBlur(picture * picture, KERNEL, SIGMA)
-    deviation -= np.multiply(mean, mean)
-    np.sqrt(np.abs(deviation, out=deviation), out=deviation)
-    deviation += 1
-    normal = np.subtract(picture, mean, out=mean)
-    normal /= deviation
-    yield normal
-    for one, other in (
-        (normal[:, :-1], normal[:, 1:]),
-        (normal[:-1], normal[1:]),
-        (normal[:-1, :-1], normal[1:, 1:]),
-        (normal[1:, :-1], normal[:-1, 1:]),
-    ):
-        yield np.multiply(one, other, out=deviation[: one.shape[0], : one.shape[1]])
-
-
-def fitted(values: Values, ratios: Floats) -> tuple[float, float, float, float] | None:
+def fitted(values: NDArray[np.float32], ratios: Floats) -> tuple[float, float, float, float] | None:
     """Fit an asymmetric generalised Gaussian by moments: shape, mean, left and right variance (Lasmar et al., 2009)."""
     import cv2
 
