@@ -146,22 +146,27 @@ def recorded(device: Device, work: Callable[[], None]) -> Callable[[], None]:
             work()
     except RuntimeError as error:
         torch.cuda.set_stream(stream)  # torch leaves its own current when a recording cannot be ended
-        if is_out_of_memory(error) or not _works():
+        if is_out_of_memory(error) or not still_works():
             raise
         raise NotRecorded(str(error)) from error
     replay: Callable[[], None] = graph.replay
     return replay
 
 
-def _works() -> bool:
-    """Whether the GPU still computes; the first call may yet be told of what failed before."""
-    import torch
+def still_works() -> bool:
+    """Whether the GPU still computes, full or not; True where this process uses none.
 
+    The first call may yet be told of what failed before; a lost GPU fails every one.
+    """
+    torch = _torch()
+    if torch is None or not torch.cuda.is_initialized():
+        return True
     for _ in range(2):
         try:
             return bool(torch.ones(2, device="cuda").sum().item() == 2)
-        except RuntimeError:
-            continue
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                return True
     return False
 
 
