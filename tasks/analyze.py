@@ -381,7 +381,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _told_by_device(name: str, device: str, error: Exception) -> DeviceLost | OutOfDeviceMemory | None:
     """What became of the device behind an error in a library's own words; None where that is not what it is about.
 
-    A kernel that fails is told of by whatever waits for the GPU next: cuDNN, for one, calls it an execution that failed.
+    A failed kernel is told of by whatever waits for the GPU next: cuDNN, for one, calls it an execution that failed.
     """
     if isinstance(_cause(error), OURS):
         return None

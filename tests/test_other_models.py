@@ -1,4 +1,4 @@
-"""Models that no profile uses by itself, chosen by settings, through a real worker; and one more of a hub, by an entry."""
+"""Models that no profile uses by itself, chosen by settings, through a real worker; one more of a hub, by an entry."""
 
 from __future__ import annotations
 

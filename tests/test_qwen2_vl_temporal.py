@@ -161,7 +161,7 @@ def test_half_a_character_is_replaced(answer):
     ],
 )
 def test_of_actions_and_changes_text_alone_is_taken(actions, kept):
-    """No action is called None or {'who': …}: what is not text, or holds none, is left out, and no list is no action."""
+    """No action is called None or {'who': …}: what is no text, or holds none, is left out; no list is no action."""
     item = parsed(f'{{"description": "A dog", "actions": {actions}, "change": {{"what": "all"}}}}', "v1", 0, 1)
     assert (item.structured, item.actions, item.change) == (True, kept, None)
     assert parsed('{"description": "A dog", "change": " \\u0000"}', "v1", 0, 1).change is None
@@ -178,7 +178,7 @@ def test_of_actions_and_changes_text_alone_is_taken(actions, kept):
     ids=["whole", "plain", "cut", "lines"],
 )
 def test_controls_are_no_text(answer, description):
-    """NUL, which databases refuse, and what a terminal obeys are left out, of every form of answer; lines stay lines."""
+    """NUL, which databases refuse, and what a terminal obeys are left out of every form of answer; lines stay lines."""
     item = parsed(answer, "v1", 0, 1)
     assert item.description == description
     if item.structured:

@@ -1,4 +1,4 @@
-"""A real worker on a real GPU, with a tiny model: memory that runs out, and a failed kernel, in the middle of a batch."""
+"""A real worker on a real GPU, with a tiny model: memory that runs out, and a failed kernel, in mid-batch."""
 
 import pytest
 
@@ -10,7 +10,6 @@ from tests.support.moving import texture, write_video
 from tests.support.tiny.captions import blip2
 from tests.support.tiny.store import tiny_weights
 
-pytestmark = pytest.mark.timeout(600)
 ENTRY = "tiny-blip-2"
 SECONDS = 8
 """Of the video: the captioner looks at one picture a second, at all of them in one batch."""

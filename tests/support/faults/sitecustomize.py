@@ -1,4 +1,4 @@
-"""Runs at the start of every worker of a test: its captioner fails as a GPU does, in mid-batch, where a prompt asks it to.
+"""Runs at the start of every worker of a test: its captioner fails as a GPU does, in mid-batch, where a prompt asks it.
 
 On a GPU the failures are real: memory beyond the worker's share, a kernel that reads outside of its table. On a CPU the
 memory is real, and the GPU's words stand for the GPU. Prompts: `FAULT take N MiB each`, of every picture of a batch;
