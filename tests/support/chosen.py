@@ -9,17 +9,25 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from services.stack import Stack
 from shared.groups import SHIPPED, groups
 from shared.weights import Weights
-from tests.support.jobs import running
+from tests.support.jobs import report, running, submit, wait
+from tests.support.moving import write_video
+from tests.support.tiny.scenes import scenes
 from tests.support.tiny.store import STARTUP
 
 SHARED = ("vlm", "detect", "segment", "speech")
 """Groups whose analyzers one worker holds: each process imports torch anew, which takes longest."""
 REVISION = "0123456789" * 4
-READY_SECONDS = 240
+READY_SECONDS = 600
+SECONDS = 3
+"""Of the video."""
+DETECTING = {"threshold": 0.3}
+LABELS = {"person", "motorcycle", "tv"}
+"""Of the tiny detectors."""
 
 
 def one_worker(file: Path) -> Path:
@@ -72,3 +80,45 @@ def on_hub(repository: str, folder: Path) -> dict[str, bytes]:
     about = json.dumps({"id": repository, "sha": REVISION, "siblings": siblings}).encode()
     asked = {f"/api/models/{repository}?blobs={yes}": about for yes in ("true", "True")}
     return asked | {f"/{repository}/resolve/{REVISION}/{name}": content for name, content in contents.items()}
+
+
+def moving(folder: Path) -> Path:
+    """A video in which something moves."""
+    return write_video(folder / "moving.mp4", scenes(10 * SECONDS, 192, 128), fps=10)
+
+
+def asked(video: Path, **models: str) -> dict[str, Any]:
+    """The document of a job with the analyzers of these models, each of which was ok with its own model at work."""
+    options = {name: DETECTING for name in models if name == "object_detection"}
+    document = wait(submit(video, *models, **options), 120)
+    for name, entry in models.items():
+        told = report(document, name)
+        assert (told["status"], told["error"]) == ("ok", None)
+        assert told["receipt"]["batches"][entry] > 0
+        assert told["receipt"]["load_seconds"] < 2, "loaded before the job came"
+    return document
+
+
+def items(document: dict[str, Any], track: str) -> list[dict[str, Any]]:
+    """The items of a track."""
+    (found,) = (one["items"] for one in document["tracks"] if one["id"] == track)
+    return list(found)
+
+
+def describes_every_second(document: dict[str, Any]) -> None:
+    """Segments tile the video, and the model has answered."""
+    told = items(document, "qwen2_vl_temporal/segments")
+    assert [(one["start"], one["end"]) for one in told] == [(second, second + 1) for second in range(SECONDS)]
+    assert any(one["description"] for one in told)
+
+
+def finds_objects(document: dict[str, Any]) -> None:
+    """Tracks have the checkpoint's own classes, and lie inside of picture and video."""
+    found = items(document, "object_detection/objects")
+    assert found
+    assert {one["label"] for one in found} <= LABELS
+    for one in found:
+        assert 0 <= one["start"] < one["end"] <= SECONDS
+        for left, top, width, height in (seen["box"] for seen in one["boxes"]):
+            assert 0 <= left <= left + width <= 1.001
+            assert 0 <= top <= top + height <= 1.001
