@@ -385,12 +385,14 @@ def _told_by_device(name: str, device: str, error: Exception) -> DeviceLost | Ou
     """
     if isinstance(_cause(error), OURS):
         return None
-    told = next(filter(None, (devices.told(inner, name, Device(device)) for inner in _chain(error))), None)
-    if told is None and not devices.still_works():
-        told = DeviceLost(f"the GPU failed in {name}: {in_short(str(error))}")
-    if told is not None:
-        told.__cause__ = error
-    return told
+    ended: DeviceLost | OutOfDeviceMemory | None = None
+    for inner in _chain(error):  # the root of it says most
+        ended = devices.told(inner, name, Device(device)) or ended
+    if ended is None and not devices.still_works():
+        ended = DeviceLost(f"the GPU failed in {name}: {in_short(str(error))}")
+    if ended is not None:
+        ended.__cause__ = error
+    return ended
 
 
 def _peak_rss_mib() -> float:

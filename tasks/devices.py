@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from shared.errors import Infrastructure
+from shared.text import in_short
 
 MIB = 1 << 20
 LOST = ("CUDA error", "CUDA failed with error", "cuBLAS failed with status CUBLAS_STATUS_EXECUTION_FAILED")
@@ -195,12 +196,12 @@ def told(error: BaseException, entry: str, device: Device) -> DeviceLost | OutOf
 
     It keeps nothing of the error: its frames hold tensors.
     """
-    first = str(error).partition("\n")[0]
+    said = in_short(str(error))
     if is_lost(error):
-        return DeviceLost(f"the GPU failed in {entry}: {first}")
+        return DeviceLost(f"the GPU failed in {entry}: {said}")
     if is_out_of_memory(error):
         what = f"not enough memory on {device.name} for one item of {entry}"
-        return OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({first})")
+        return OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({said})")
     return None
 
 
