@@ -27,6 +27,8 @@ ATTEMPTS = 2
 SECONDS = 240
 """Of a job: processes are started anew in it, on machines that are busy."""
 CAPTIONS = "blip2_caption"
+TOKENS = 8
+"""Of a caption: a few more than are said when a batch fails."""
 
 
 @contextmanager
@@ -72,7 +74,7 @@ class Captioning:
 
     def asked(self, prompt: str) -> dict[str, Any]:
         """The report of a job with this prompt; every prompt is asked once, for outcomes are kept."""
-        options = {CAPTIONS: {"prompt": prompt}}
+        options = {CAPTIONS: {"prompt": prompt, "max_new_tokens": TOKENS}}
         job = accept(self.video, analyzers=(CAPTIONS,), options=options, deadline_seconds=SECONDS)
         return report(wait(job, SECONDS + 60), CAPTIONS)
 
