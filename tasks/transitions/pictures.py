@@ -126,15 +126,15 @@ def between_bars(gray: Gray) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def energy(gray: Gray, inside: tuple[slice, slice] | None = None) -> float:
+def energy(gray: Gray, inside: tuple[slice, slice]) -> float:
     """Squared gradient (levels per pixel, squared) of a picture, its bars aside: the sum over the number of pixels.
 
     Divided by all pixels, bars too: what is as dark as a bar in one frame and lit in the next must not rescale it.
-    `inside`: the picture between bars where it is known; the edge of a bar counts in all frames, or in none.
+    `inside`: the picture between bars; where frames are compared, the same of all: a bar's edge counts in all or none.
     """
     import cv2
 
-    part = gray[between_bars(gray) if inside is None else inside]
+    part = gray[inside]
     if min(part.shape) < 3:
         return 0.0
     across, down = (cv2.Sobel(part, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
