@@ -71,6 +71,17 @@ def test_a_quick_fade_to_white_is_no_flash(tmp_path: Path, length: int) -> None:
     assert seen.moments == []
 
 
+def test_three_frames_to_white_are_a_fade(tmp_path: Path) -> None:
+    """A ramp of which one step is 0.51 of the way, as it was measured of FFmpeg's `fadewhite`, is a fade and no cut."""
+    shot = drift(12, 45)
+    for number, share in ((42, 0.34), (43, 0.85), (44, 1.0)):
+        shot[number] = np.round(shot[number] * (1 - share) + 255 * share).astype(np.uint8)
+    seen = look(tmp_path, shot + towards(drift(13, 45), 13, 0, 255))
+    assert [kind for kind, _ in seen.events] == ["fade_out", "fade_in"]
+    assert seen.labels == ["fade_out_to_white", "fade_in_from_white"]
+    assert seen.moments == []
+
+
 def test_a_fade_from_grey_soon_after_one_from_black(tmp_path: Path) -> None:
     """A picture comes out of black and goes to grey, and another out of that, within two seconds: three fades."""
     first = towards(towards(drift(10, 45), 10, 0, 0), 30, 44, 215)
