@@ -2,8 +2,9 @@
 
     python -m bench [--short] [--clip VIDEO]... [--only FAMILY]... [--out FILE]
 
-Each family is a module of its own that can be run alone; here each gets its share of the time, and one that fails or
-takes longer is a row without a value. The exit code says whether every family came to its end, not whether goals hold.
+Each family is a module of its own that can be run alone; here each gets its share of the time and what those before it
+left over, so that all together never take longer than 15 minutes (3 with --short). One that fails or takes longer is a
+row without a value. The exit code says whether every family came to its end, not whether goals hold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -23,8 +24,17 @@ import click
 from bench.clips import clips_or_sample
 from bench.rows import Row
 
-FAMILIES = {"start": 120, "decode": 240, "orchestration": 240, "growth": 180, "light": 300, "whole": 540, "peers": 300}
-"""The longest that each may take, in seconds, on a machine that others use as well."""
+TOTAL_SECONDS, SHORT_TOTAL_SECONDS = 900, 180
+FAMILIES = {"start": 80, "decode": 80, "orchestration": 150, "growth": 90, "peers": 80, "light": 170, "whole": 250}
+SHORT_FAMILIES = {"start": 30, "decode": 20, "orchestration": 25, "growth": 25, "peers": 15, "light": 30, "whole": 35}
+"""The seconds that each may count on; they add up to the totals. What one leaves over is for those that follow."""
+
+
+def allowed(family: str, chosen: Sequence[str], spent: float, *, short: bool) -> float:
+    """Seconds for a family that begins now: all that are left but the shares of the chosen ones that follow."""
+    shares, total = (SHORT_FAMILIES, SHORT_TOTAL_SECONDS) if short else (FAMILIES, TOTAL_SECONDS)
+    following = chosen[chosen.index(family) + 1 :]
+    return max(0.0, total - spent - sum(shares[name] for name in following))
 
 
 def rows_of(family: str, arguments: list[str], seconds: float) -> Iterator[str]:
@@ -39,7 +49,7 @@ def rows_of(family: str, arguments: list[str], seconds: float) -> Iterator[str]:
             yield from (line.rstrip("\n") for line in lines)
             code = process.wait()
         if code:
-            reason = f"not done in {seconds:g} s" if timer.is_over else f"exit code {code}: {_last_line(errors)}"
+            reason = f"not done in {seconds:.0f} s" if timer.is_over else f"exit code {code}: {_last_line(errors)}"
             yield Row(row=family, value=None, unit="", reason=reason).line(" ".join(["python", *argv[1:]]))
 
 
@@ -76,10 +86,12 @@ def main(*, short: bool, clips: tuple[Path, ...], only: tuple[str, ...], out: Pa
     """Run the families and print their rows."""
     began, failed = time.monotonic(), 0
     chosen = clips_or_sample(clips)
+    families = tuple(name for name in FAMILIES if name in only) if only else tuple(FAMILIES)
     arguments = [*(["--short"] if short else []), *(f"--clip={clip}" for clip in chosen)]
     with out.open("w") if out else Path(os.devnull).open("w") as file:
-        for family in only or FAMILIES:
-            for line in rows_of(family, arguments, FAMILIES[family]):
+        for family in families:
+            seconds = allowed(family, families, time.monotonic() - began, short=short)
+            for line in rows_of(family, arguments, seconds):
                 print(line, flush=True)
                 print(line, file=file, flush=True)
                 failed += f'"row": "{family}"' in line

@@ -1,4 +1,4 @@
-"""Videos for the bench: those that are named, else the sample reel of `make demo`; and drawn ones of any length."""
+"""Videos for the bench: those that are named, else the reel of `make demo` and a talk; and drawn ones of any length."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.talk import compose_talk
 from services.commands.demo import compose
 from services.evaluation.pictures import texture, write_video
 from shared.errors import BadInput
 from shared.settings import settings
 
 SHORT_SECONDS = 4.0
+TALK = "sample-talk.mp4"
 SAMPLE_RATE, BLOCK = 48_000, 1024
 CLAPPING = round(1.2 * SAMPLE_RATE)
 """Samples at the end of a lively clip in which nobody speaks."""
@@ -30,8 +32,15 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def clips_or_sample(clips: Sequence[Path]) -> tuple[Path, ...]:
-    """The named clips, else the sample reel, composed when it is not there yet (that takes the network)."""
-    return tuple(clip.resolve() for clip in clips) or (compose(settings().data_dir / "demo" / "reel"),)
+    """The named clips, else the sample reel and a talk with slides, composed when they are not there yet.
+
+    The reel takes the network then.
+    """
+    if clips:
+        return tuple(clip.resolve() for clip in clips)
+    demo = settings().data_dir / "demo"
+    reel, talk = compose(demo / "reel"), demo / "talk" / TALK  # a folder of its own: the reel's holds the truth of one
+    return (reel, talk if talk.exists() else compose_talk(talk, reel))
 
 
 def chosen(clips: Sequence[Path], folder: Path, *, short: bool) -> tuple[Path, ...]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -17,8 +19,11 @@ import click
 from bench import clips as videos
 from bench.idle import Idle, idle_service
 from bench.rows import Row, not_measured, say
+from shared.ledger import Ledger
+from shared.settings import settings
+from shared.tables import Run
 
-WORKERS = (1, 2, 4)
+WORKERS, JOBS = (1, 2, 4), 12
 ANALYZERS, SECONDS = 5, 0.2
 SHORT_ANALYZERS = 6
 BEHIND_GOAL = 1.3
@@ -27,13 +32,41 @@ FIRST, LAST = 0, 9
 """Priorities of the short job and the long one."""
 
 
-def rate(idle: Idle, jobs: int) -> float:
-    """Jobs a second when all are handed in at once."""
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where the seconds of a round went, on the clock of the ledger."""
+
+    wall_seconds: float
+    before_seconds: float
+    """From the first hand-in to the first analyzer's begin."""
+    working_seconds: float
+    """From that begin to the last analyzer's end."""
+    after_seconds: float
+    """From there to the last document."""
+
+    @classmethod
+    def of(cls, began: float, ended: float, runs: Iterable[Run]) -> Spent:
+        """Of a round's first and last moment and its runs, which have all ended."""
+        spans = [(run.started_at or began, run.finished_at or ended) for run in runs]
+        first, last = min(start for start, _ in spans), max(end for _, end in spans)
+        return cls(ended - began, first - began, last - first, ended - last)
+
+
+def rate(idle: Idle, jobs: int) -> Spent:
+    """Some jobs handed in at once."""
     idle.whole(ANALYZERS, seconds=0.0)
-    began = time.perf_counter()
+
+    def whole(_: int) -> str:
+        job = idle.submit(ANALYZERS, seconds=SECONDS)
+        idle.follow(job)
+        return job
+
+    began = time.time()
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda _: idle.whole(ANALYZERS, seconds=SECONDS), range(jobs)))
-    return jobs / (time.perf_counter() - began)
+        done = list(pool.map(whole, range(jobs)))
+    ended = time.time()
+    ledger = Ledger(settings().ledger)
+    return Spent.of(began, ended, [run for job in done for run in ledger.runs(job).values()])
 
 
 def short_job(idle: Idle) -> float:
@@ -64,11 +97,20 @@ def measure_behind(idle: Idle, runs: int) -> None:
 
 def measure_workers(idle: Idle, workers: int, alone: float) -> float:
     """Print the throughput of so many workers against that of one, `alone` (0: this is it); what one brings."""
-    found = rate(idle, 12)
+    spent = rate(idle, JOBS)
+    found = JOBS / spent.wall_seconds
     alone = alone or found
-    detail = {"jobs_per_second": round(found, 3), "possible": round(workers / ANALYZERS / SECONDS, 3)}
-    name, goal = f"growth.workers_{workers}", SCALING_GOAL * workers
-    say(Row(row=name, value=found / alone, goal=goal, better="higher", unit="x", detail={**detail}))
+    sleeping = JOBS * ANALYZERS * SECONDS / workers
+    detail = {
+        "jobs_per_second": found,
+        "possible": JOBS / sleeping,
+        **asdict(spent),
+        "around_a_task_seconds": (spent.working_seconds - sleeping) * workers / JOBS / ANALYZERS,
+    }
+    rounded = {name: round(value, 3) for name, value in detail.items()}
+    goal = SCALING_GOAL * workers if workers > 1 else None
+    row = f"growth.workers_{workers}"
+    say(Row(row=row, value=found / alone, goal=goal, better="higher", unit="x", detail=rounded))
     return alone
 
 

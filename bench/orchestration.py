@@ -7,7 +7,6 @@ From the first byte of the video's hand-in to the last byte of the document, its
 
 from __future__ import annotations
 
-import re
 import statistics
 import tempfile
 import time
@@ -22,6 +21,7 @@ import redis
 from bench import clips as videos
 from bench.idle import Idle, idle_service
 from bench.rows import Row, say
+from shared.groups import CONTROL
 from shared.ledger import Ledger
 from shared.schema import AnalyzerReport
 from shared.settings import settings
@@ -29,11 +29,11 @@ from shared.tables import Job, Run, new_id
 
 JOBS, SHORT_JOBS = 50, 8
 AT_ONCE = 20
-SIZES = (5, 25, 50, 100)
+GROWN_JOBS = 6
+SIZES, RATED = (5, 25, 50, 100), (5, 100)
 MEDIAN_GOAL_MS = 400
-IDLE_SECONDS = 5.0
-"""To see what the broker is asked when nobody has a job; taken off."""
-CONTROL_TASKS = r"Task (?:prepare|advance)\[\S+ succeeded in ([\d.]+)s"
+SETTLE_SECONDS, IDLE_SECONDS = 2.0, 5.0
+"""Until what jobs leave behind is done, and to see what is used and asked when nobody has a job; taken off."""
 
 
 def milliseconds(idle: Idle, analyzers: int, jobs: int) -> list[float]:
@@ -46,45 +46,56 @@ def milliseconds(idle: Idle, analyzers: int, jobs: int) -> list[float]:
     return sorted(found)
 
 
-def at_once(idle: Idle, jobs: int) -> float:
-    """Seconds for some jobs of 25, twenty at a time."""
+def at_once(idle: Idle, analyzers: int, jobs: int) -> float:
+    """Jobs of so many no-ops a second, twenty at a time."""
     began = time.perf_counter()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda _: idle.whole(25), range(jobs)))
-    return time.perf_counter() - began
+        list(pool.map(lambda _: idle.whole(analyzers), range(jobs)))
+    return jobs / (time.perf_counter() - began)
 
 
 def measure_parts(idle: Idle, jobs: int) -> None:
-    """What one job of 25 takes of what all jobs share: the control worker, the broker, the disk."""
-    control = idle.running.stack.logs / "control.log"
-    stored, start = settings().storage_folder, len(control.read_text(errors="replace"))
+    """What one job of 25 takes of what all jobs share: processes, the broker, the disk; idle work is taken off."""
+    stored = settings().storage_folder
     client = redis.Redis.from_url(idle.running.stack.settings.broker)
-    size, quiet, worked, at = tree(stored), asked(client), cpu_seconds(), time.monotonic()
+    time.sleep(SETTLE_SECONDS)
+    size, quiet, resting = tree(stored), asked(client), cpu_by_part(idle)
+    at = time.monotonic()
     time.sleep(IDLE_SECONDS)
-    began, share, working = asked(client), time.monotonic() - at, cpu_seconds()
+    began, working, share = asked(client), cpu_by_part(idle), time.monotonic() - at
     at = time.monotonic()
     milliseconds(idle, 25, jobs)
     share = (time.monotonic() - at) / share
-    cpu = cpu_seconds() - working - (working - worked) * share
-    say(Row(row="orchestration.cpu", value=cpu / jobs * 1000, unit="ms/job"))
+    ended = cpu_by_part(idle)
+    cpu = {name: ended[name] - working[name] - (working[name] - resting[name]) * share for name in ended}
+    each = {name: round(seconds / jobs * 1000, 1) for name, seconds in cpu.items()}
+    say(Row(row="orchestration.cpu", value=sum(cpu.values()) / jobs * 1000, unit="ms/job", detail=each))
     made, seconds = (
         (end - start) - (start - before) * share for before, start, end in zip(quiet, began, asked(client), strict=True)
     )
-    tasks = re.findall(CONTROL_TASKS, control.read_text(errors="replace")[start:])
-    say(Row(row="orchestration.control_worker", value=sum(map(float, tasks)) / jobs * 1000, unit="ms/job"))
+    say(Row(row="orchestration.control_worker", value=each[CONTROL], unit="ms/job"))
     say(Row(row="orchestration.broker_commands", value=made / jobs, unit="commands/job"))
     say(Row(row="orchestration.broker", value=seconds / jobs * 1000, unit="ms/job"))
     files, kilobytes = ((now - before) / jobs for now, before in zip(tree(stored), size, strict=True))
     say(Row(row="orchestration.stored_files", value=files, unit="files/job", detail={"kilobytes": round(kilobytes, 1)}))
 
 
-def cpu_seconds() -> float:
-    """What all processes of the service have used so far: the one figure that others' work hardly changes."""
+def cpu_by_part(idle: Idle) -> dict[str, float]:
+    """CPU seconds so far of each worker, and of all other processes of the service (API, broker, media) as `rest`.
+
+    The one figure that others' work on the machine hardly changes.
+    """
+    found = {worker.name: tree_cpu(psutil.Process(worker.process.pid)) for worker in idle.running.stack.workers}
+    everything = sum(tree_cpu(one) for one in psutil.Process().children())
+    return {**found, "rest": everything - sum(found.values())}
+
+
+def tree_cpu(process: psutil.Process) -> float:
+    """CPU seconds of a process and all below it, those that have ended and been waited for in it."""
     found = 0.0
-    for process in psutil.Process().children(recursive=True):
+    for one in (process, *process.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            found += times.user + times.system
+            found += sum(one.cpu_times()[:4])  # user, system, and both of ended children
     return found
 
 
@@ -136,14 +147,16 @@ def main(*, short: bool, clips: tuple[Path, ...]) -> None:  # noqa: ARG001  (eve
         spread = {"p10": round(took[len(took) // 10], 1), "p90": round(took[len(took) * 9 // 10], 1), "jobs": jobs}
         median = statistics.median(took)
         say(Row(row="orchestration.job_of_25", value=median, goal=MEDIAN_GOAL_MS, unit="ms", detail={**spread}))
-        seconds = at_once(idle, jobs)
-        rate = Row(row="orchestration.at_once_20", value=jobs / seconds, unit="jobs/s", better="higher")
-        say(rate)
         measure_parts(idle, max(4, jobs // 5))
+        rate = at_once(idle, 25, jobs)
+        say(Row(row="orchestration.at_once_20", value=rate, unit="jobs/s", better="higher"))
         chosen = SIZES[:2] if short else SIZES
-        sizes = {size: statistics.median(milliseconds(idle, size, max(3, jobs // 5))) for size in chosen}
+        sizes = {size: statistics.median(milliseconds(idle, size, 3 if short else GROWN_JOBS)) for size in chosen}
         for size, value in sizes.items():
             say(Row(row=f"orchestration.job_of_{size}_grown", value=value, unit="ms"))
+            if not short and size in RATED:
+                rate = at_once(idle, size, AT_ONCE)
+                say(Row(row=f"orchestration.at_once_20_of_{size}", value=rate, unit="jobs/s", better="higher"))
         slope = (sizes[chosen[-1]] - sizes[chosen[0]]) / (chosen[-1] - chosen[0])
         say(Row(row="orchestration.one_analyzer_more", value=slope, unit="ms"))
 

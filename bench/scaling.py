@@ -12,20 +12,15 @@ for one: `sharing` is by how much, from the clips an hour that were measured aga
 from __future__ import annotations
 
 import json
-import math
-import random
 import statistics
 import time
-from bisect import bisect_right
-from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any
 
 import click
-import simpy
 
+from bench.cluster import Cluster, Piece, Work, by_group, percentiles, poisson, slowed
 from bench.idle import Idle, idle_service
+from bench.scalers import QUIET_SECONDS, as_shipped, autoscaled, carried, climb, most_workers, needed
 from tasks.registry import analyzers, dependencies, levels
 
 CLIP_SECONDS = 10.0
@@ -51,33 +46,13 @@ MEASURED = {
 }
 """Seconds of a clip: the longest of the job without words to search for, others of the last one with (the same)."""
 MEASURED_JOBS, AT_ONCE = 16, 16
-UTILISATION = 0.7
-"""Of the busiest group at the peak."""
-BEGIN_SECONDS = 0.05
-"""From the last outcome that an analyzer waits for to its task in the queue: chord, control worker, ledger."""
 DAY = 86_400.0
 SIMULATED_JOBS = 12_000
-SCALE_STEP_SECONDS, CATCH_UP_SECONDS = 30.0, 120.0
-"""How often the scaler looks, and how soon it wants what waits to be done."""
 RATES = (100, 10_000, 1_000_000)
-SCALED = 100_000
+SCALED, SCALED_AS_SHIPPED = 100_000, (10_000, 25_000, 100_000)
 """Videos a day of the climb."""
-QUIET_SECONDS, CLIMB_SECONDS = 600.0, 60.0
 DELAYS = (0.0, 40.0, 300.0)
 """Seconds until a new worker works: none; models loaded and files hashed, as measured; with a machine to boot first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One analyzer's work on one video, and the analyzers that must have ended before it begins."""
-
-    name: str
-    group: str
-    seconds: float
-    after: tuple[str, ...] = ()
-
-
-Work = tuple[Piece, ...]
 
 
 def gpu_work() -> Work:
@@ -90,75 +65,6 @@ def gpu_work() -> Work:
     )
 
 
-def by_group(work: Work) -> dict[str, float]:
-    """Seconds of each group for one video."""
-    found: dict[str, float] = {}
-    for piece in work:
-        found[piece.group] = found.get(piece.group, 0.0) + piece.seconds
-    return found
-
-
-def slowed(work: Work, factor: float) -> Work:
-    """The same work where every piece takes longer."""
-    return tuple(replace(one, seconds=one.seconds * factor) for one in work)
-
-
-class Cluster:
-    """Workers of every group in simulated time, and what jobs took. Each worker does one piece at a time, in order."""
-
-    def __init__(self, workers: Mapping[str, int], *, begin_seconds: float = BEGIN_SECONDS) -> None:
-        self.clock = simpy.Environment()
-        self.queues: dict[str, Any] = {name: simpy.Store(self.clock) for name in workers}
-        self.workers: dict[str, int] = {}
-        self.busy: dict[str, float] = dict.fromkeys(workers, 0.0)
-        self.latencies: list[tuple[float, float]] = []
-        """Seconds since the start at which a job came, and what it took."""
-        self._begin_seconds = begin_seconds
-        for name, number in workers.items():
-            self.add(name, number)
-
-    def add(self, group: str, number: int) -> None:
-        """So many workers more, now."""
-        self.workers[group] = self.workers.get(group, 0) + number
-        for _ in range(number):
-            self.clock.process(self._worker(group))
-
-    def run(self, work: Work, arrivals: Sequence[float]) -> None:
-        """Let jobs come at these seconds and work until all have ended."""
-        jobs = [self.clock.process(self._job(work, at)) for at in arrivals]
-        self.clock.run(until=self.clock.all_of(jobs))
-
-    def keep_busy(self, work: Work, jobs: int, at_once: int) -> None:
-        """Do so many jobs, a new one as soon as one has ended."""
-
-        def client(number: int) -> Generator[Any, Any, None]:
-            for _ in range(number):
-                yield self.clock.process(self._job(work, 0.0))
-
-        clients = [self.clock.process(client(jobs // at_once)) for _ in range(at_once)]
-        self.clock.run(until=self.clock.all_of(clients))
-
-    def _worker(self, group: str) -> Generator[Any, Any, None]:
-        while True:
-            seconds, done = yield self.queues[group].get()
-            yield self.clock.timeout(seconds)
-            self.busy[group] += seconds
-            done.succeed()
-
-    def _job(self, work: Work, at: float) -> Generator[Any, Any, None]:
-        yield self.clock.timeout(at)
-        ended = {piece.name: self.clock.event() for piece in work}
-        for piece in work:
-            self.clock.process(self._begin(piece, ended))
-        yield self.clock.all_of(list(ended.values()))
-        self.latencies.append((at, self.clock.now - at))
-
-    def _begin(self, piece: Piece, ended: Mapping[str, Any]) -> Generator[Any, Any, None]:
-        yield self.clock.all_of([ended[name] for name in piece.after])
-        yield self.clock.timeout(self._begin_seconds)
-        self.queues[piece.group].put((piece.seconds, ended[piece.name]))
-
-
 def clips_an_hour(work: Work) -> float:
     """What one GPU with a worker of every group brings when so many clips are always in flight, as was measured."""
     one = Cluster(dict.fromkeys(by_group(work), 1))
@@ -169,27 +75,6 @@ def clips_an_hour(work: Work) -> float:
 def sharing(work: Work) -> float:
     """How much longer work takes on a GPU that all groups share than alone: simulated clips an hour over measured."""
     return clips_an_hour(work) / CLIPS_AN_HOUR
-
-
-def poisson(rate: float, jobs: int, seed: int = 1) -> list[float]:
-    """Seconds at which jobs come, `rate` a second on average, independently of one another."""
-    chance = random.Random(seed)
-    now, found = 0.0, []
-    for _ in range(jobs):
-        now += chance.expovariate(rate)
-        found.append(now)
-    return found
-
-
-def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """The median and the 95th of 100."""
-    ordered = sorted(seconds)
-    return {"p50": round(statistics.median(ordered), 2), "p95": round(ordered[int(len(ordered) * 0.95)], 2)}
-
-
-def needed(work: Work, rate: float) -> dict[str, int]:
-    """Workers of each group so that none is busier than planned."""
-    return {name: max(1, math.ceil(rate * seconds / UTILISATION)) for name, seconds in by_group(work).items()}
 
 
 def plan_for(videos: int, price: float, peak: float) -> None:
@@ -221,43 +106,6 @@ def plan_for(videos: int, price: float, peak: float) -> None:
     )
 
 
-def climb(low: float, high: float) -> list[float]:
-    """Arrivals of 21 minutes whose rate climbs from low to high in its eleventh minute."""
-    chance, now, found = random.Random(2), 0.0, []
-    while now < 2 * QUIET_SECONDS + CLIMB_SECONDS:
-        rate = low + (high - low) * min(1.0, max(0.0, (now - QUIET_SECONDS) / CLIMB_SECONDS))
-        now += chance.expovariate(rate)
-        found.append(now)
-    return found
-
-
-def autoscaled(work: Work, arrivals: Sequence[float], first: int, most: int, delay: float) -> Cluster:
-    """A cluster that begins with `first` nodes; every half minute it orders what rate and backlog ask for."""
-    cluster = Cluster(dict.fromkeys(by_group(work), first))
-    busiest = by_group(work)
-
-    def bring(number: int) -> Generator[Any, Any, None]:
-        yield cluster.clock.timeout(delay)
-        for name in busiest:
-            cluster.add(name, number)
-
-    def watch() -> Generator[Any, Any, None]:
-        ordered, came = first, 0
-        while True:
-            yield cluster.clock.timeout(SCALE_STEP_SECONDS)
-            now = bisect_right(arrivals, cluster.clock.now)
-            rate, came = (now - came) / SCALE_STEP_SECONDS, now
-            waiting = max(len(cluster.queues[name].items) * busiest[name] / len(arrivals) for name in busiest)
-            wanted = min(most, math.ceil(rate * max(busiest.values()) / UTILISATION + (waiting > 0)))
-            if wanted > ordered:
-                cluster.clock.process(bring(wanted - ordered))
-                ordered = wanted
-
-    cluster.clock.process(watch())
-    cluster.run(work, arrivals)
-    return cluster
-
-
 def autoscaling(videos: int, peak: float) -> None:
     """Print what the delay of a new worker does to the 95th percentile while the rate climbs to its peak."""
     alone = gpu_work()
@@ -271,6 +119,25 @@ def autoscaling(videos: int, peak: float) -> None:
         said = {"videos_a_day": videos, "delay_seconds": delay, "gpus_before": first}
         gpus = max(cluster.workers.values())
         print(json.dumps({**said, "gpus_after": gpus, "latency_seconds": percentiles(climbing)}), flush=True)
+
+
+def scaling_as_shipped(videos: int, peak: float) -> None:
+    """Print what `k8s/overlays/prod` makes of the same climb."""
+    alone = gpu_work()
+    work, most = slowed(alone, sharing(alone)), most_workers()
+    arrivals = climb(videos / DAY / peak, videos / DAY * peak)
+    fullest, rate = carried(work, most)
+    bound = {
+        "full_first": fullest,
+        "carried_a_second": round(rate, 3),
+        "peak_rate_a_second": round(videos / DAY * peak, 3),
+    }
+    for delay in DELAYS[1:]:
+        cluster = as_shipped(work, arrivals, most, delay)
+        climbing = [took for at, took in cluster.latencies if at > QUIET_SECONDS]
+        said = {"videos_a_day": videos, "scaler": "as shipped", "delay_seconds": delay, **bound}
+        after = {"workers_after": cluster.workers, "latency_seconds": percentiles(climbing)}
+        print(json.dumps({**said, **after}), flush=True)
 
 
 @click.group()
@@ -291,6 +158,8 @@ def plan(price: float, peak: float) -> None:
     for videos in RATES:
         plan_for(videos, price, peak)
     autoscaling(SCALED, peak)
+    for videos in SCALED_AS_SHIPPED:
+        scaling_as_shipped(videos, peak)
 
 
 @main.command()

@@ -1,20 +1,33 @@
 """Tests of bench/: what is printed can be trusted and compared; the simulation obeys queueing theory."""
 
 import json
+import subprocess
+import sys
 from importlib import import_module
+from itertools import islice, pairwise
 
+import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from bench import compare, scaling, timeline
-from bench.__main__ import FAMILIES
+from bench import clips, cluster, compare, scalers, stores, talk, timeline
+from bench.__main__ import FAMILIES, SHORT_FAMILIES, SHORT_TOTAL_SECONDS, TOTAL_SECONDS, allowed
 from bench.clips import drawn, repeated
 from bench.decode import bare_pass, everything
+from bench.growth import Spent
+from bench.orchestration import tree_cpu
+from bench.rates import agreement, changed_share
 from bench.rows import Row
+from bench.talk import HEIGHT, SLIDES, WIDTH, shown
+from services.commands.demo import SAMPLE
 from shared.digests import sha256_of
 from shared.frames import Frames, FrameStore
 from shared.media import probe
+from shared.settings import settings
+from shared.tables import Run
+from tests.support.clips import click, make_clip
 
 
 def test_a_row_judges_its_goal():
@@ -73,18 +86,18 @@ def test_what_is_no_result_file_is_refused(tmp_path):
 def test_the_simulation_waits_as_queueing_theory_says():
     """One worker, jobs at random, constant work: the mean wait is that of an M/D/1 queue (Pollaczek-Khinchine)."""
     seconds, busy = 1.0, 0.6
-    cluster = scaling.Cluster({"g": 1}, begin_seconds=0.0)
-    cluster.run((scaling.Piece("one", "g", seconds),), scaling.poisson(busy / seconds, 20_000))
-    waited = sum(took - seconds for _, took in cluster.latencies) / len(cluster.latencies)
+    simulated = cluster.Cluster({"g": 1}, begin_seconds=0.0)
+    simulated.run((cluster.Piece("one", "g", seconds),), cluster.poisson(busy / seconds, 20_000))
+    waited = sum(took - seconds for _, took in simulated.latencies) / len(simulated.latencies)
     assert waited == pytest.approx(busy * seconds / (2 * (1 - busy)), rel=0.1)
 
 
 def test_a_piece_waits_for_what_it_reads_alone():
     """Alone on enough workers, a job takes its longest chain of pieces and the steps before each of them."""
-    first, read = scaling.Piece("first", "a", 2.0), scaling.Piece("read", "b", 1.0)
-    cluster = scaling.Cluster({"a": 1, "b": 1}, begin_seconds=0.25)
-    cluster.run((first, read, scaling.Piece("reads", "b", 1.5, after=("read",))), [0.0])
-    assert cluster.latencies == [(0.0, 3.0)]
+    first, read = cluster.Piece("first", "a", 2.0), cluster.Piece("read", "b", 1.0)
+    simulated = cluster.Cluster({"a": 1, "b": 1}, begin_seconds=0.25)
+    simulated.run((first, read, cluster.Piece("reads", "b", 1.5, after=("read",))), [0.0])
+    assert simulated.latencies == [(0.0, 3.0)]
 
 
 def test_the_bare_loop_makes_the_frames_that_the_pass_writes(tmp_path):
@@ -113,3 +126,96 @@ def test_a_timeline_is_drawn_to_scale(tmp_path):
     assert lane == [white, pale, full, white]
     refused = CliRunner().invoke(timeline.main, [str(results), "two.timeline", str(picture)])
     assert (refused.exit_code, "has no row two.timeline" in refused.output) == (1, True)
+
+
+def test_the_families_together_never_take_longer_than_was_promised():
+    """The shares add up to 15 and 3 minutes, and whatever earlier families took, what is allowed ends by then."""
+    assert sum(FAMILIES.values()) == TOTAL_SECONDS == 15 * 60
+    assert sum(SHORT_FAMILIES.values()) == SHORT_TOTAL_SECONDS == 3 * 60
+    assert list(SHORT_FAMILIES) == list(FAMILIES)
+    families = tuple(FAMILIES)
+    assert allowed(families[0], families, 0.0, short=False) == FAMILIES[families[0]]
+    assert allowed(families[1], families, 10.0, short=False) == sum(FAMILIES[one] for one in families[:2]) - 10
+    assert allowed("whole", ("whole",), 5.0, short=True) == SHORT_TOTAL_SECONDS - 5
+    assert allowed("whole", families, 2000.0, short=False) == 0
+
+
+def test_a_round_of_growth_is_taken_apart():
+    """Seconds before the first analyzer, from its begin to the last one's end, and after it, add up to the round."""
+    runs = [Run(started_at=start, finished_at=end) for start, end in ((12.0, 13.0), (11.0, 12.0), (13.0, 16.5))]
+    assert Spent.of(10.0, 17.0, runs) == Spent(7.0, 1.0, 5.5, 0.5)
+
+
+def test_cpu_of_a_process_counts_its_ended_children():
+    """CPU seconds that a child used up are its parent's once it has ended, so that no work of a service is lost."""
+    burn = "import time\nwhile time.process_time() < 0.3: pass\n"
+    before = tree_cpu(psutil.Process())
+    subprocess.run([sys.executable, "-c", burn], check=True, timeout=60)
+    assert tree_cpu(psutil.Process()) - before >= 0.25
+
+
+def test_slides_of_the_talk_change_rarely():
+    """On the drawn talk only the speaker's corner changes between two pictures of a slide, and much at a new slide."""
+    pictures = list(islice(shown(Image.new("RGB", (90, 160), "green")), 0, 6 * 25 + 1, 25))
+    changed = [np.nonzero((a != b).any(axis=2)) for a, b in pairwise(pictures)]
+    assert pictures[0].shape == (HEIGHT, WIDTH, 3)
+    assert len(SLIDES) > 1
+    assert all(len(rows) and rows.min() > HEIGHT / 2 and columns.min() > WIDTH / 2 for rows, columns in changed[:5])
+    assert changed[5][0].min() < HEIGHT / 4
+
+
+def test_the_scaler_that_is_shipped_starts_one_worker_at_a_time_up_to_its_most():
+    """A backlog brings one worker of the full group each half minute after its delay, never more than its most."""
+    work, arrivals = (cluster.Piece("one", "g", 10.0),), [0.0] * 40
+    ended = {}
+    for most in (1, 3):
+        found = scalers.as_shipped(work, arrivals, {"g": most}, delay=5.0)
+        ended[most] = max(took for _, took in found.latencies)
+        assert found.workers == {"g": most}
+    # workers from 35 s and 65 s on, in the middle of whose tasks the others are
+    assert ended == {1: pytest.approx(400, abs=1), 3: pytest.approx((400 + 35 + 65) / 3, abs=10)}
+
+
+def test_what_carries_a_rate_is_the_group_that_is_full_first():
+    """Jobs a second are bounded by the group whose workers have the least room for its work."""
+    work = (cluster.Piece("a", "slow", 2.0), cluster.Piece("b", "fast", 0.5))
+    assert scalers.carried(work, {"slow": 2, "fast": 4}) == ("slow", 1.0)
+
+
+def test_agreement_is_the_share_of_claimed_time():
+    """Two results that claim the same for half of the time that either claims agree on a half; nothing agrees fully."""
+    one, other = frozenset({("a", 1), ("a", 2), ("b", 2)}), frozenset({("a", 1), ("a", 2), ("b", 3)})
+    assert agreement(one, other) == 0.5
+    assert agreement(frozenset(), frozenset()) == 1.0
+
+
+def test_the_changed_part_of_a_picture_is_found_in_tiles():
+    """Nothing new is no part, one new edge is its tile, and a picture that was not seen before is new as a whole."""
+    before, now = np.zeros((640, 360), np.bool_), np.zeros((640, 360), np.bool_)
+    assert changed_share(before, now) == 0
+    now[330, 100] = True
+    assert changed_share(before, now) == pytest.approx(20 * 64 / now.size)
+    assert changed_share(None, now) == 1
+
+
+def test_servers_logs_are_counted_by_their_words():
+    """Statements of PostgreSQL's log and requests of moto's are counted by their kinds, and other lines are not."""
+    log = "x LOG:  statement: BEGIN\nx LOG:  execute <unnamed>: select 1\nx LOG:  connection received\n"
+    assert stores.statements(log) == {"BEGIN": 1, "SELECT": 1}
+    assert stores.requests('127.0.0.1 - - [d] "PUT /reels/a HTTP/1.1" 200 -\n * Running on http://h\n') == {"PUT": 1}
+
+
+def test_without_a_clip_the_reel_and_a_talk_are_measured(tmp_path, monkeypatch):
+    """The talk is made of the reel's picture and sound, has all its slides, and is made once, in a folder of its own."""
+    monkeypatch.setattr(talk, "SLIDE_SECONDS", 1)
+    reel = tmp_path / "demo" / "reel" / SAMPLE
+    reel.parent.mkdir(parents=True)
+    make_clip(reel, frames=10, sound=click(1.0, [0.5]))
+    monkeypatch.setattr(clips, "settings", lambda: settings().model_copy(update={"data_dir": tmp_path}))
+    first = clips.clips_or_sample(())
+    assert (first[0], [one.name for one in reel.parent.iterdir()]) == (reel, [SAMPLE])
+    info, made = probe(first[1]), first[1].stat().st_mtime_ns
+    assert info.duration_seconds == pytest.approx(len(SLIDES), abs=0.1)
+    assert {one.kind for one in info.streams} == {"video", "audio"}
+    assert clips.clips_or_sample(()) == first
+    assert first[1].stat().st_mtime_ns == made

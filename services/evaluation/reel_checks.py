@@ -50,7 +50,7 @@ def reels(folder: Path, media: Mapping[Path, ReelTruth], only: Collection[str] |
         for name in names:
             result = found[name]
             if isinstance(result, TrackSet):
-                yield from _judged(result, truth, video.name)
+                yield from judged(result, truth, video.name)
             else:
                 yield Figure(name, "not judged", video.name, None, note=result.message)
 
@@ -77,7 +77,8 @@ def judged_by(truth: ReelTruth) -> list[str]:
     return [name for name, says in known.items() if says]
 
 
-def _judged(found: TrackSet, truth: ReelTruth, name: str) -> Iterator[Figure]:
+def judged(found: TrackSet, truth: ReelTruth, name: str) -> Iterator[Figure]:
+    """Judge one analyzer's result by what is true of the video of that name; nothing where nothing is known."""
     for kind, judge in JUDGES:
         if isinstance(found, kind):
             yield from judge(found, truth, name)

@@ -31,7 +31,7 @@ def postgres(host: Host | None = None) -> Iterator[str]:
                 rules.write("host all all samenet trust\n")
         listen = host.address if host else ""
         options = f"-c listen_addresses={listen} -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
-        control = [programs / "pg_ctl", "--wait", "--pgdata", data]
+        control: list[str | Path] = [programs / "pg_ctl", "--wait", "--pgdata", data]
         _run([*control, "--log", str(folder / "log"), "--options", options, "start"], folder, host)
         try:
             yield f"postgresql+psycopg://reelgraph@{listen}/postgres{'' if host else f'?host={folder}'}"
