@@ -42,6 +42,7 @@ _SCHEMES = ("redis", "rediss")
 _LOCK = "lock"
 _CONFIG_NAME = "valkey.conf"
 _LOG_NAME = "server.log"
+_NOTE = "broker"
 
 log = logger(__name__)
 
@@ -111,6 +112,31 @@ def embedded_broker(data_dir: Path, *, configured_url: str | None = None) -> Ite
             yield Broker(own.url, kind, own)
         finally:
             own.stop()
+
+
+@contextmanager
+def noted(broker: Broker, run_folder: Path) -> Iterator[None]:
+    """Let other commands over the same data folder find a broker of this command's own, in the block; see `found`."""
+    note = run_folder / _NOTE
+    if broker.own is None:
+        yield
+        return
+    run_folder.mkdir(parents=True, exist_ok=True)
+    note.unlink(missing_ok=True)  # of a command that was killed; its mode, too
+    note.touch(mode=0o600)
+    note.write_text(broker.url, encoding="utf-8")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def found(run_folder: Path) -> str | None:
+    """The URL that a running command has noted; a command that was killed may have left it."""
+    try:
+        return (run_folder / _NOTE).read_text(encoding="utf-8") or None
+    except FileNotFoundError:
+        return None
 
 
 def check(url: str, *, deadline_seconds: float = PING_SECONDS) -> None:

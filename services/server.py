@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from services.api.access import is_loopback
+from services.broker import noted
 from services.leash import Leashed, start, stop_all
 from services.stack import LAST_LINES, RESTARTS, Stack, local_stack
 from shared.errors import BadInput, Infrastructure
@@ -24,6 +25,7 @@ from shared.keys import Keys
 from shared.locks import FileLock
 from shared.log import logger
 from shared.settings import settings, use
+from tasks.child import run_folder
 from tasks.node import ledger
 
 DEPLOYMENT = "serve"
@@ -139,6 +141,7 @@ def service(host: str, port: int, *, with_flower: bool = True, data: Path | None
         flower_socket = sockets / "flower" if with_flower else None
         use(before.model_copy(update={"require_keys": not is_private, "flower_socket": flower_socket}))
         running = stack.enter_context(local_stack(deployment=DEPLOYMENT, niceness=NICENESS, stays=True))
+        stack.enter_context(noted(running.broker, run_folder()))
         flower = Flower.start(running, flower_socket) if flower_socket else None
         stack.callback(lambda: stop_all([flower.process] if flower else []))
         web_log = running.logs / "server.log"

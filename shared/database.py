@@ -42,12 +42,16 @@ def migrate(engine: sa.Engine) -> None:
     Raises:
         Infrastructure: the database cannot be reached or written.
     """
-    with _migration_lock(engine.url), as_infrastructure("opened"), engine.begin() as connection:
-        if _is_current(connection):
-            return
-        if connection.dialect.name == "postgresql":  # without it, two that create a table at once collide
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-        _upgrade(connection)
+    with _migration_lock(engine.url), as_infrastructure("opened"):
+        with engine.connect() as connection:
+            if _is_current(connection):
+                return
+        with _transaction(engine) as connection:
+            if connection.dialect.name == "postgresql":  # without it, two that create a table at once collide
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                if _is_current(connection):
+                    return
+            _upgrade(connection)
 
 
 @contextmanager
@@ -83,6 +87,22 @@ def _migration_lock(url: sa.URL) -> Iterator[None]:
         raise Infrastructure(message, code="ledger_busy") from error
     except OSError as error:
         raise Infrastructure(f"{folder} cannot be written: {error.strerror}", code="disk_error") from error
+
+
+@contextmanager
+def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction, tables and all: nothing is changed if its process dies before its end.
+
+    Left to itself, Python's sqlite3 begins none before a statement that creates or alters a table.
+    """
+    with engine.connect() as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        if is_sqlite:
+            connection.execution_options(isolation_level="AUTOCOMMIT")  # sqlite3's own beginnings off, for this loan
+        with connection.begin():
+            if is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
 
 def _is_current(connection: sa.Connection) -> bool:

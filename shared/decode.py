@@ -19,7 +19,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from shared.errors import Infrastructure
 from shared.length import restarts
-from shared.media import chosen_streams, open_container
+from shared.media import can_be_resampled, chosen_streams, open_container
 from shared.packets import Restamp, packets
 from shared.pictures import PictureWriter
 from shared.renditions import DEFAULT_FPS, Audio, Frames, Rendition
@@ -128,7 +128,7 @@ class _Pass:
             for frame in self._decoded(check):
                 if isinstance(frame, VideoFrame) and pictures:
                     pictures.add(frame, self.clocks["video"].place(frame))
-                elif isinstance(frame, AudioFrame) and sounds:
+                elif isinstance(frame, AudioFrame) and sounds and self._is_heard(frame):
                     sounds.add(frame, self.clocks["audio"].place(frame, frame.samples / frame.sample_rate))
             if pictures:
                 pictures.finish(self.clocks["video"].end_seconds)
@@ -170,6 +170,12 @@ class _Pass:
         self.expected.break_off()
         for stream in streams:
             self._lose(stream.type)
+
+    def _is_heard(self, frame: AudioFrame) -> bool:
+        """Whether the frame can be resampled; sound that changes in mid-stream to what cannot is lost."""
+        if not can_be_resampled(frame):
+            self._lose("audio")
+        return can_be_resampled(frame)
 
     def _is_guesswork(self, frame: VideoFrame) -> bool:
         """Whether the frame comes before the first whole picture and its decoder shows the changes on grey."""

@@ -6,7 +6,7 @@ import errno
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.buffer import Buffer
 from av.container import InputContainer
@@ -26,6 +27,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from shared.digests import sha256_of
+from shared.edits import edits
 from shared.encryption import is_encrypted
 from shared.errors import BadInput
 from shared.gif import with_delays
@@ -52,11 +54,26 @@ MAX_PIXELS = 142_606_336
 MAX_FRAMES = 2_000_000
 """Four hours at 120 frames a second are 1.7 million."""
 
+MAX_EDITS = 10_000
+"""A cut film has some hundreds at most. FFmpeg takes half a minute for 100,000 in 1.2 MB, before it says anything."""
+
 LEAST_BITS_PER_SECOND = 2000
 SPARSE_SECONDS = 600.0
 """No codec of these formats takes less for speech than Speex's lowest mode, 2150 bits a second: a file that has less
 for sound and all, for over ten minutes, is a decompression bomb.
 """
+
+MAX_CHANNELS = 64
+"""FFmpeg's resampler takes no more (SWR_CH_MAX)."""
+
+MAX_SAMPLE_RATE = 6_144_000
+"""DSD1024 at an eighth, as FFmpeg decodes it. At 2 GHz the resampler's filter takes 4 GiB."""
+
+LANGUAGE_CHARACTERS = 64
+"""A language tag has 35 at most (RFC 5646, section 4.4.1) without extensions; what is longer names none."""
+
+TOLD_STREAMS = 128
+"""FFmpeg opens up to 1000. Those that are analysed are told wherever they stand."""
 
 Streams: TypeAlias = tuple[VideoStream | None, AudioStream | None]
 
@@ -136,14 +153,16 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
     Raises:
         BadInput: it is not a video that can be read (`not_found`, `not_a_file`, `empty_file`, `truncated`,
             `still_picture`, `not_a_video`, `undecodable`, `no_streams`, `no_duration`), or larger or longer than
-            allowed or than it can be (`too_large`, `too_long`, `too_many_frames`, `too_sparse`).
+            allowed or than it can be (`too_large`, `too_long`, `too_many_frames`, `too_sparse`, `too_slow`).
     """
     limits = limits or Limits()
     with _refused_where_unreadable(path):
         _refuse_canvas(path, limits)
+        _refuse_edits(path)
     with _refused_where_unreadable(path), open_container(path) as container:
         video, audio = chosen_streams(container)
         if video is None and audio is None:
+            _refuse_sound(path, container.streams.audio)
             raise BadInput(f"{path}: the file has neither pictures nor sound.", code="no_streams")
         if video is not None:
             _refuse_pictures(path, video, limits)
@@ -167,20 +186,30 @@ def probe(path: Path, *, sha256: str | None = None, limits: Limits | None = None
             vfr=pictures.vfr if pictures else None,
             rotation=shown.rotation,
             mirrored=shown.mirrored,
-            streams=tuple(_stream_info(stream, chosen=stream in (video, audio)) for stream in container.streams),
+            streams=_told(container, (video, audio)),
         )
 
 
 def chosen_streams(container: InputContainer) -> Streams:
-    """The video and the audio stream that are analysed: FFmpeg's best ones; no cover pictures, no unknown sound."""
+    """The video and the audio stream that are analysed: FFmpeg's best ones; no cover pictures, no sound of an unknown
+    codec or beyond what can be resampled.
+    """
     video = container.streams.best("video")
     if video is not None and video.disposition & Disposition.attached_pic:
         moving = (other for other in container.streams.video if not other.disposition & Disposition.attached_pic)
         video = next(moving, None)
     audio = container.streams.best("audio", video)
-    audio = next((other for other in (audio, *container.streams.audio) if other and _decoder(other)), None)
+    heard = (
+        other for other in (audio, *container.streams.audio) if isinstance(other, AudioStream) and _is_heard(other)
+    )
+    audio = next(heard, None)
     # narrowed for mypy: `best` says Stream
-    return video if isinstance(video, VideoStream) else None, audio if isinstance(audio, AudioStream) else None
+    return video if isinstance(video, VideoStream) else None, audio
+
+
+def can_be_resampled(sound: AudioFrame | AudioStream) -> bool:
+    """Whether FFmpeg's resampler takes so many channels and such a rate."""
+    return sound.layout.nb_channels <= MAX_CHANNELS and sound.sample_rate <= MAX_SAMPLE_RATE
 
 
 def _look(path: Path, container: InputContainer, video: VideoStream) -> _Pictures:
@@ -273,6 +302,12 @@ def _refuse_canvas(path: Path, limits: Limits) -> None:
         raise BadInput(f"{path}: pictures of {size[0]}x{size[1]} are too large.", code="too_large")
 
 
+def _refuse_edits(path: Path) -> None:
+    """Raise BadInput for an edit list that FFmpeg would be busy with for long."""
+    if path.is_file() and os.access(path, os.R_OK) and (count := edits(path)) > MAX_EDITS:
+        raise BadInput(f"{path}: its {count} edits are more than the {MAX_EDITS} allowed.", code="too_slow")
+
+
 def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
     """Raise BadInput for pictures that cannot be decoded here, are too many, or too large, as stored or as shown.
 
@@ -290,6 +325,15 @@ def _refuse_pictures(path: Path, video: VideoStream, limits: Limits) -> None:
     if video.frames > min(limits.frames, size_bytes):
         least = f"the {limits.frames} allowed" if video.frames > limits.frames else f"its {size_bytes} bytes can hold"
         raise BadInput(f"{path}: {video.frames} pictures are more than {least}.", code="too_many_frames")
+
+
+def _refuse_sound(path: Path, streams: Sequence[AudioStream]) -> None:
+    """Raise BadInput for sound that was not chosen because nothing can resample it."""
+    for stream in streams:
+        if _decoder(stream) and not can_be_resampled(stream):
+            what = f"{stream.layout.nb_channels} channels at {stream.sample_rate} Hz"
+            most = f"{MAX_CHANNELS} channels and {MAX_SAMPLE_RATE} Hz"
+            raise BadInput(f"{path}: its sound has {what}; {most} are the most.", code="undecodable")
 
 
 def _refuse_length(path: Path, seconds: float, pictures: _Pictures | None, limits: Limits, *, has_sound: bool) -> None:
@@ -320,13 +364,27 @@ def _length(path: Path, container: InputContainer, chosen: Streams, fps: Fractio
         return length_seconds(unread, streams, step_seconds)
 
 
+def _is_heard(stream: AudioStream) -> bool:
+    return bool(_decoder(stream)) and can_be_resampled(stream)
+
+
 def _decoder(stream: Stream) -> str | None:
     """Name of the decoder; None for data, and for a codec that FFmpeg does not know."""
     return getattr(stream.codec_context, "name", None)
 
 
+def _told(container: InputContainer, chosen: Streams) -> tuple[StreamInfo, ...]:
+    """The first streams and the chosen ones: what a file says of itself is stored and read with every job."""
+    return tuple(
+        _stream_info(stream, chosen=stream in chosen)
+        for number, stream in enumerate(container.streams)
+        if number < TOLD_STREAMS or stream in chosen
+    )
+
+
 def _stream_info(stream: Stream, *, chosen: bool) -> StreamInfo:
-    common = {"index": stream.index, "language": stream.language, "chosen": chosen}
+    language = stream.language if stream.language and len(stream.language) <= LANGUAGE_CHARACTERS else None
+    common = {"index": stream.index, "language": language, "chosen": chosen}
     kind = stream.type if stream.type != "unknown" else "data"
     codec = _decoder(stream)
     if codec and isinstance(stream, VideoStream):

@@ -11,6 +11,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.error import ArgumentError
 from numpy.typing import NDArray
 
 from shared.renditions import Audio
@@ -61,14 +62,31 @@ class _Track:
         while (missing := target - self.writer.count) > 0:
             self._append(np.zeros((min(missing, SILENCE_SECONDS * self.need.sample_rate), self._channels), np.float32))
         self._segment_start, self._fed = time, 0
+        self._resampler = self._resampler_to(self._layout)
+
+    def _resampler_to(self, layout: str) -> AudioResampler:
         # without a limit FFmpeg mixes down to float at +3 dB for equal channels; with it the mix is their mean
         options = {"rematrix_maxval": "1.0"}
         # packed: reading planes of 8 channels and more crashes PyAV 18.1
-        self._resampler = AudioResampler("flt", self._layout, self.need.sample_rate, options=options)
+        return AudioResampler("flt", layout, self.need.sample_rate, options=options)
+
+    def _resampled(self, frame: AudioFrame | None) -> list[AudioFrame]:
+        if self._resampler is None:
+            return []
+        try:
+            return self._resampler.resample(frame)
+        except ArgumentError:
+            if frame is None:
+                raise
+            # FFmpeg knows how to mix few numbers of channels without names, and no Ambisonics
+            self._resampler = self._resampler_to(frame.layout.name)
+            return self._resampler.resample(frame)
 
     def _write(self, frame: AudioFrame | None) -> None:
-        for out in self._resampler.resample(frame) if self._resampler else ():
-            samples = out.to_ndarray().reshape(-1, self._channels).astype(np.float32, copy=False)
+        for out in self._resampled(frame):
+            samples = out.to_ndarray().reshape(-1, out.layout.nb_channels).astype(np.float32, copy=False)
+            if samples.shape[1] != self._channels:
+                samples = np.repeat(samples.mean(axis=1, keepdims=True), self._channels, axis=1)
             dropped = min(self._skip, len(samples))
             self._skip -= dropped
             # floating-point sound may hold infinities and what is no number: silence

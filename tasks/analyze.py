@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from socket import gethostname
 from typing import Any
 
@@ -42,7 +43,7 @@ from shared.settings import settings
 from shared.spans import without
 from shared.storage import cache_key, outcome_key, video_key
 from shared.tables import Job, Run
-from shared.text import encodable
+from shared.text import in_short, one_line
 from tasks import devices
 from tasks.celery import app
 from tasks.devices import DeviceLost
@@ -170,6 +171,7 @@ class Work:
         self.engines: tuple[Engine, ...] = ()
         self.worked: tuple[int, ...] = ()
         """Batches that each of `engines` had answered before this run: another analyzer may share it."""
+        self.video: Path | None = None
         self.device_lost = False
         self.stats = ReadStats()
 
@@ -180,12 +182,12 @@ class Work:
             result = self._analyze(self._loaded())
             tracks = result.tracks(self.analyzer.name, self.media.duration_seconds)
             return Outcome(report=self._report("ok", self._analysed(result)), tracks=tracks)
-        except DeviceLost as error:
-            if self.attempt.deaths + 1 < settings().max_attempts:
-                raise
-            self.device_lost = True
-            return Outcome(report=self._report("failed", (), self._ending(error)[1]))
         except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
+            cause = _cause(error)
+            if isinstance(cause, DeviceLost):
+                if self.attempt.deaths + 1 < settings().max_attempts:
+                    raise cause  # noqa: B904  (it has a cause of its own)
+                self.device_lost = True
             return self.ended_by(error)
 
     def ended_by(self, error: Exception) -> Outcome:
@@ -243,7 +245,7 @@ class Work:
         return ready
 
     def _analyze(self, ready: Loaded) -> TrackSet:
-        video = storage().path(video_key(self.brief.video_sha256))
+        self.video = video = storage().path(video_key(self.brief.video_sha256))
         media = JobMedia(
             info=self.media,
             plan=self.plan,
@@ -292,7 +294,7 @@ class Work:
 
     def _ending(self, error: Exception) -> tuple[Status, ErrorInfo]:
         status: Status = "failed"
-        match error:
+        match cause := _cause(error):
             case SoftTimeLimitExceeded():
                 seconds = self.plan.limits[self.analyzer.name]
                 return "timeout", ErrorInfo(
@@ -301,13 +303,18 @@ class Work:
             case MemoryError():
                 return "failed", ErrorInfo(code="out_of_memory", message="not enough memory", retryable=True)
             case ReelgraphError():
-                status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), "failed")
-                reason = ErrorInfo(code=error.code, message=error.message, retryable=error.retryable)
+                status = next((status for kind, status in STATUS_OF if isinstance(cause, kind)), "failed")
+                reason = ErrorInfo(code=cause.code, message=self._named(cause.message), retryable=cause.retryable)
             case _:
-                reason = ErrorInfo(code="analyzer_error", message=encodable(f"{type(error).__name__}: {error}"))
+                said = f"{type(cause).__name__}: {in_short(str(cause))}"
+                reason = ErrorInfo(code="analyzer_error", message=said)
         if status == "failed":
             log.error("analyzer_failed", job=self.brief.job_id, analyzer=self.analyzer.name, exc_info=error)
         return status, reason
+
+    def _named(self, message: str) -> str:
+        """A sentence without the place where this host keeps the video."""
+        return message.replace(one_line(str(self.video)), "the video") if self.video else message
 
     def _report(self, status: Status, analysed: tuple[Span, ...], error: ErrorInfo | None = None) -> AnalyzerReport:
         return AnalyzerReport(
@@ -347,6 +354,21 @@ class Work:
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,
         )
+
+
+def _cause(error: Exception) -> Exception:
+    """The time limit, the missing memory or our own error that a library has wrapped into one of its own; else itself.
+
+    rapidocr, for one, raises its own for whatever comes while a network runs.
+    """
+    seen: list[BaseException] = []
+    inner: BaseException | None = error
+    while inner is not None and inner not in seen:
+        if isinstance(inner, SoftTimeLimitExceeded | MemoryError | ReelgraphError):
+            return inner
+        seen.append(inner)
+        inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
+    return error
 
 
 def _peak_rss_mib() -> float:

@@ -206,7 +206,7 @@ def test_servers_logs_are_counted_by_their_words():
 
 
 def test_without_a_clip_the_reel_and_a_talk_are_measured(tmp_path, monkeypatch):
-    """The talk is made of the reel's picture and sound, has all its slides, and is made once, in a folder of its own."""
+    """The talk is made of the reel's picture and sound, has all slides, and is made once, in its own folder."""
     monkeypatch.setattr(talk, "SLIDE_SECONDS", 1)
     reel = tmp_path / "demo" / "reel" / SAMPLE
     reel.parent.mkdir(parents=True)

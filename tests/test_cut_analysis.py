@@ -147,6 +147,14 @@ def test_a_cut_in_the_ramp_of_a_fade_is_one(cuts: CutAnalysis, tmp_path: Path) -
     assert events(run(cuts, write_video(tmp_path / "v.mp4", film), tmp_path / "store"))[0] == (1.4, "cut")
 
 
+@pytest.mark.parametrize("plain", [0, 255])
+def test_a_cut_after_one_plain_frame_of_a_fade_is_one(cuts: CutAnalysis, tmp_path: Path, plain: int) -> None:
+    """A shot that fades out until one plain frame and is followed by a whole picture ends with a cut."""
+    film = [*towards(drift(46, 45), 30, 44, plain), *drift(47, 45)]
+    found = events(run(cuts, write_video(tmp_path / "v.mp4", film), tmp_path / "store"))
+    assert (pytest.approx(45 / 30, abs=0.01), "cut") in found
+
+
 def test_a_camera_that_turns_to_a_wall_does_not_fade(cuts: CutAnalysis, tmp_path: Path) -> None:
     """A picture that is left for a plain wall and comes back from it neither fades nor is cut."""
     result = run(cuts, write_video(tmp_path / "v.mp4", to_a_wall(34).frames), tmp_path / "store")

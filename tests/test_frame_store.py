@@ -60,7 +60,8 @@ def test_a_media_server_that_is_killed_costs_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, ends_well: bool
 ) -> None:
     """A pass whose server is killed is begun anew by the same reader, with every frame; after three it is an error."""
-    video, left = make_clip(tmp_path / "a.mp4", frames=20, fps=10), [kills]
+    # large enough for no pass to end before its server does
+    video, left = make_clip(tmp_path / "a.mp4", frames=200, fps=10, size=(640, 360)), [kills]
 
     def killed(*arguments: Any) -> isolated.Call:
         call = isolated.decoding(*arguments)
@@ -76,7 +77,7 @@ def test_a_media_server_that_is_killed_costs_a_pass(
     monkeypatch.setattr(passes, "decoding", killed)
     with FrameStore(tmp_path / "store", budget_bytes=GIB).open(video, info, (Frames(),)) as reader:
         if ends_well:
-            assert sum(len(batch.times) for batch in reader.frames(Frames())) == 20
+            assert sum(len(batch.times) for batch in reader.frames(Frames())) == 200
         else:
             with pytest.raises(Infrastructure) as raised:
                 list(reader.frames(Frames()))

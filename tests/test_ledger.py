@@ -1,7 +1,10 @@
 """Tests of the ledger: migrations, compare-and-set, idempotency, on SQLite and on a real PostgreSQL."""
 
 import dataclasses
+import itertools
 import multiprocessing
+import os
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -35,6 +38,12 @@ from shared.tables import Base, Job, Run, new_id
 from tests.support.postgres import postgres
 
 RACERS = 8
+
+A_JOB_OF_THE_FIRST_VERSION = (
+    "INSERT INTO jobs (id, state, level, deployment, profile, video_sha256, media, requested, options, priority,"
+    " submitted_at, deadline_at, cancel_requested) VALUES"
+    " ('j1', 'queued', -1, 'test', 'local', '0', '{}', '[]', '{}', 5, 1.0, 2.0, false)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +174,35 @@ def test_processes_migrate_at_once(url):
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).all() == [(HEAD,)]
 
 
+def _migrate_until_killed(url, statements):
+    done = itertools.count(1)
+
+    def count(*_):
+        if next(done) == statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", count)
+    Ledger(url).migrate()
+
+
+@pytest.mark.parametrize("statements", [8, 14, 22, 30])
+def test_a_migration_that_is_killed_is_done_by_the_next_start(url, statements):
+    """However far a migration came before its process was killed, the next start does it whole and keeps the rows."""
+    old = Ledger(url)
+    with old.engine.begin() as connection:
+        shared.database._upgrade(connection, "0001")
+        connection.execute(sa.text(A_JOB_OF_THE_FIRST_VERSION))
+        connection.execute(sa.text("INSERT INTO idempotency_keys (key, job_id, created_at) VALUES ('once', 'j1', 1.0)"))
+    old.engine.dispose()
+    process = multiprocessing.get_context("fork").Process(target=_migrate_until_killed, args=(url, statements))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    old.migrate()
+    assert old.job("j1").state == "queued"
+    assert old.create(a_job(), idempotency_key="once").id == "j1"
+
+
 def test_threads_migrate_at_once(url):
     """The same race within a process, many times closer together."""
     assert race(lambda _: Ledger(url).migrate()) == [None] * RACERS
@@ -214,15 +252,9 @@ def test_a_ledger_of_before_the_keys_is_brought_forward(url):
     old = Ledger(url)
     if old.engine.dialect.name == "sqlite":
         Path(old.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-    columns = "id, state, level, deployment, profile, video_sha256, media, requested, options, priority, submitted_at"
     with old.engine.begin() as connection:
         shared.database._upgrade(connection, "0001")
-        connection.execute(
-            sa.text(
-                f"INSERT INTO jobs ({columns}, deadline_at, cancel_requested) VALUES"
-                " ('j1', 'queued', -1, 'test', 'local', '0', '{}', '[]', '{}', 5, 1.0, 2.0, false)"
-            )
-        )
+        connection.execute(sa.text(A_JOB_OF_THE_FIRST_VERSION))
         connection.execute(sa.text("INSERT INTO outcomes (job_id, analyzer, level, attempts) VALUES ('j1', 'a', 0, 1)"))
         connection.execute(sa.text("INSERT INTO idempotency_keys (key, job_id, created_at) VALUES ('once', 'j1', 1.0)"))
     old.migrate()

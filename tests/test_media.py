@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
+from av.stream import Disposition
 
 from shared.errors import BadInput
 from shared.frames import Frames
 from shared.media import Limits, probe
 from tests.support.clips import click, make_clip, numbered
+from tests.support.hostile import boxes
 from tests.support.reading import opened, seen
 from tests.support.real import real_clip
 
@@ -199,3 +203,42 @@ def test_a_real_reel_is_probed() -> None:
     """What a 1080x1920 reel is, is known."""
     info = probe(real_clip("reel.mp4"), sha256="0")
     assert (info.duration_seconds, info.width, info.height, info.fps, info.vfr) == (12.0, 1080, 1920, "30/1", False)
+
+
+def test_what_a_file_says_of_itself_is_bounded(tmp_path: Path) -> None:
+    """A language of a megabyte is none; of 150 streams the first 128 are told, and those that are analysed."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        sounds = [container.add_stream("pcm_s16le", rate=8000) for _ in range(150)]
+        sounds[0].metadata["language"] = "x" * 1_000_000
+        sounds[1].metadata["language"] = "de"
+        sounds[-1].disposition = Disposition.default
+        frame = AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+        frame.sample_rate = 8000
+        container.mux(sounds[-1].encode(frame))
+    info = probe(tmp_path / "a.mkv")
+    assert [stream.index for stream in info.streams] == [*range(128), 149]
+    assert [stream.index for stream in info.streams if stream.chosen] == [149]
+    assert [stream.language for stream in info.streams[:3]] == [None, "de", None]
+    assert len(info.model_dump_json()) < 64_000
+
+
+def with_edits(path: Path, count: int) -> Path:
+    """The clip with so many edits of a tenth of a second, each of its beginning."""
+    data = bytearray(path.read_bytes())
+    found = list(boxes(bytes(data)))
+    ((start, length),) = ((start, length) for start, length, name in found if name == b"elst")
+    listed = struct.pack(">II", 0, count) + struct.pack(">IiI", 100, 0, 0x10000) * count
+    for outer, size, name in found:
+        if outer <= start < outer + size and name != b"mdat":
+            data[outer : outer + 4] = (size - length + 8 + len(listed)).to_bytes(4, "big")
+    data[start + 8 : start + length] = listed
+    path.write_bytes(data)
+    return path
+
+
+def test_an_edit_list_that_would_take_minutes_is_refused(tmp_path: Path) -> None:
+    """A thousand edits are taken; of 10,001 the number is said at once, before FFmpeg begins with them."""
+    assert probe(with_edits(make_clip(tmp_path / "a.mp4"), 1000)).has_video
+    with pytest.raises(BadInput, match="its 10001 edits are more than the 10000 allowed") as caught:
+        probe(with_edits(make_clip(tmp_path / "b.mp4"), 10_001))
+    assert caught.value.code == "too_slow"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
 
 from services.evaluation.media import look
 from shared.errors import BadInput, Skipped
@@ -15,7 +19,7 @@ from shared.media import probe
 from shared.schema import Scalar, TrackSet
 from tasks.analyzers.audio_analysis import AudioAnalysis
 from tasks.registry import analyzers
-from tests.support.clips import Sound, click, make_clip
+from tests.support.clips import Sound, click, make_clip, numbered
 from tests.support.media import run
 from tests.support.reading import clicks_in, opened
 from tests.support.remux import replaced
@@ -67,7 +71,7 @@ def test_sound_alone_is_in_place(ending: str, codec: str, rate: int, channels: i
     assert caught.value.code == "no_video"
 
 
-@pytest.mark.parametrize("channels", [1, 3, 6, 8, 12])
+@pytest.mark.parametrize("channels", [1, 3, 6, 8, 9, 12, 17, 64])
 def test_channels_without_names_are_all_read(channels: int, tmp_path: Path) -> None:
     """Any number of channels, named or not, comes in full and as a mean; PyAV alone crashes at 8 and more."""
     reader = opened(wav(tmp_path / "a.wav", channels), MONO, EVERY)
@@ -75,6 +79,35 @@ def test_channels_without_names_are_all_read(channels: int, tmp_path: Path) -> N
     assert reader.audio(EVERY)[48_010] == pytest.approx([0.9] * channels, abs=0.001)
     assert clicks_in(reader.audio(MONO), MONO) == pytest.approx([1.0], abs=0.002)
     assert np.abs(reader.audio(MONO)).max() < 1.2
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(65, 8000), (1, 2**31 - 1)])
+def test_sound_that_nothing_can_resample_is_no_sound(channels: int, rate: int, tmp_path: Path) -> None:
+    """Too many channels or too high a rate: listed, not chosen, and refused in one sentence where there is no more."""
+    sound = tmp_path / "a.wav"
+    wave_header = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels * 2 % 2**32, channels * 2, 16)
+    data = bytes(channels * 2 * 16_000)
+    body = b"WAVEfmt " + wave_header + b"data" + struct.pack("<I", len(data)) + data
+    sound.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    with pytest.raises(BadInput, match=f"its sound has {channels} channels at {rate} Hz") as caught:
+        probe(sound)
+    assert caught.value.code == "undecodable"
+
+
+def test_pictures_go_on_beside_sound_that_nothing_can_resample(tmp_path: Path) -> None:
+    """A film with 65 channels is a silent one."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        pictures, sound = container.add_stream("mpeg4", rate=10), container.add_stream("pcm_s16le", rate=8000)
+        pictures.width, pictures.height, sound.layout = 64, 48, "65 channels"
+        for number in range(10):
+            container.mux(pictures.encode(VideoFrame.from_ndarray(numbered(number, 64, 48), format="rgb24")))
+        frame = AudioFrame("s16", "65 channels", 8000)
+        frame.sample_rate = 8000
+        container.mux(sound.encode(frame))
+        container.mux(pictures.encode())
+    reader = opened(tmp_path / "a.mkv", Frames(10), MONO)
+    assert [(stream.kind, stream.chosen) for stream in reader.info.streams] == [("video", True), ("audio", False)]
+    assert sum(len(batch.times) for batch in reader.frames(Frames(10))) == 10
 
 
 def test_a_change_of_rate_and_channels_in_mid_stream(tmp_path: Path) -> None:

@@ -43,6 +43,20 @@ def command(data, *options):
     )
 
 
+def unload(data):
+    """`reelgraph unload detect` beside the service over a data folder."""
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, "unload", "detect", "--data", str(data)],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "REELGRAPH_BROKER_URL"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=UP_SECONDS,
+        check=False,
+    )
+
+
 def family(process):
     """Everything that a command has started: process ids."""
     return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
@@ -94,7 +108,7 @@ def served(tmp_path):
 def test_one_command_serves_and_takes_everything_along(served, tmp_path):
     """A service takes a video, lets its server go before its analysis, shows Flower under the API's own address, and
     lets no second one start over its data. When it is killed with SIGKILL every process of it goes; at the next start
-    the open job goes on to its end.
+    the open job goes on to its end. Another command finds the service's broker while it runs.
     """
     process, client, data = served
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
@@ -117,10 +131,15 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
     try:
         assert eventually(lambda: answers(client), UP_SECONDS)
         assert client.wait(job, UP_SECONDS)["state"] == "completed"
+        told = unload(data)
+        assert (told.returncode, told.stdout.count("lets go of its models")) == (0, 2), told.stdout
+        assert stat.S_IMODE((data / "run" / "broker").stat().st_mode) == 0o600
         started = family(again)
         again.send_signal(signal.SIGINT)
         assert again.wait(30) == 0
         assert eventually(lambda: not any(map(alive, started)), 60)
+        told = unload(data)
+        assert (told.returncode, f"no `reelgraph serve` runs over {data}" in told.stdout) == (BAD_INPUT, True)
     finally:
         again.kill()
 

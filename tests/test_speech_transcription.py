@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from services.demo import PINS, Assets
+from shared.errors import Cancelled
 from shared.schema import SpeechSegment, Word
 from shared.settings import settings
 from shared.weights import Weights
@@ -21,7 +22,8 @@ from tasks.analyzers.speech_transcription import (
     words_of,
 )
 from tasks.engines.utterances import Asked, Heard, Part, Stretch
-from tests.support.media import run
+from tasks.voice import VoiceActivity
+from tests.support.media import LocalMedia, run
 from tests.support.models import loaded
 from tests.support.real import real_clip
 from tests.support.sounds import clicks, noise, samples_of, seconds, tone, write_wav
@@ -200,3 +202,31 @@ def test_languages_without_spaces_keep_their_characters():
     assert [word.text for word in found] == ["你", "好"]
     (segment,) = _breaths(found, heard, Asked("zh"), 0.7, first=1)
     assert segment.text == "你好"
+
+
+class Mumbling:
+    """A transcriber that makes no word of anything, for ever."""
+
+    def language(self, stretches):
+        return None
+
+    def transcribe(self, stretches, asked):
+        while True:
+            yield Heard(stretches[0], (), -5.0, 0.9)
+
+
+def test_the_end_of_a_job_is_heard_between_segments_without_words(tmp_path, monkeypatch):
+    """However long Whisper finds nothing but noise, a job that has ended is left at the next segment."""
+    told = []
+
+    def tell(_media, fraction):
+        told.append(fraction)
+        if len(told) > 3:
+            raise Cancelled("the job was cancelled")
+
+    monkeypatch.setattr(LocalMedia, "progress", tell)
+    analyzer = SpeechTranscription()
+    analyzer._transcriber, analyzer._voice = Mumbling(), VoiceActivity()
+    with pytest.raises(Cancelled):
+        run(analyzer, write_wav(tmp_path / "a.wav", noise(2)), tmp_path)
+    assert told == [0.0] * 4

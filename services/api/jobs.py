@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import structlog
 from flask import Response, request, url_for
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from services.api.access import caller, visible_job
 from services.api.answers import JobPage, JobView
@@ -52,10 +52,14 @@ class JobPath(Frozen):
     job_id: str = Field(pattern=ID, description="id of a job")
 
 
+Names = Annotated[tuple[str, ...], AfterValidator(lambda names: tuple(dict.fromkeys(names)))]
+"""Each once: with the unknown ones refused, there are no more than analyzers."""
+
+
 class Wishes(Frozen):
     """What is wanted of a video."""
 
-    analyzers: tuple[str, ...] = Field((), description="run these and what they require; none means all")
+    analyzers: Names = Field((), description="run these and what they require; none means all")
     options: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, description="options by analyzer")
     priority: int = Field(DEFAULT_PRIORITY, ge=0, le=9, description="0 is first, 9 is last")
     deadline_seconds: float | None = Field(
@@ -128,7 +132,7 @@ class NewJob(Wishes):
 class Rerun(Frozen):
     """Which analyzers run again. What depends on them runs again as well; all else comes from the cache."""
 
-    analyzers: tuple[str, ...] = Field(min_length=1)
+    analyzers: Names = Field(min_length=1)
     options: dict[str, dict[str, JsonValue]] | None = Field(None, description="null: those of the first job")
 
     @model_validator(mode="after")

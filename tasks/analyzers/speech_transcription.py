@@ -106,7 +106,8 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
         for heard in self._transcriber.transcribe(stretches, asked):
             if words := words_of(heard, spaced=asked.language not in UNSPACED):
                 said.extend(_breaths(words, heard, asked, options.pause_seconds, first=len(said) + 1))
-                media.progress(min(1.0, said[-1].end * SAMPLE_RATE / len(audio)))
+            # after what is no speech, too: here a job that has ended is heard of
+            media.progress(min(1.0, (said[-1].end if said else heard.stretch.start) * SAMPLE_RATE / len(audio)))
         return Transcription(
             segments=SegmentTrack(method="model", items=tuple(unlooped(said, TEXTS_IN_TURN))),
             languages=SegmentTrack(method="model", items=_spoken(stretches, language)),

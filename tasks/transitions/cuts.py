@@ -57,13 +57,14 @@ def turned(signals: Signals) -> set[int]:
 def mixing(signals: Signals, faded: Collection[End]) -> set[int]:
     """Frames of fades that merely mix the frame before further with a plain colour: the picture is the same.
 
-    A cut inside a ramp brings another picture, and is none of them.
+    A cut inside a ramp brings another picture, and is none of them; nor is one on the far side of the plain frames.
     """
     return {
         index
         for end in faded
         for index in climb(signals, end)
-        if signals.unexplained[index] < UNEXPLAINED or min(signals.contrast[max(0, index - 1) : index + 1]) <= BLANK
+        if (index <= end.frame if end.kind == "fade_out" else index >= end.frame)
+        and (signals.unexplained[index] < UNEXPLAINED or min(signals.contrast[max(0, index - 1) : index + 1]) <= BLANK)
     }
 
 

@@ -92,17 +92,25 @@ def fades(levels: Levels) -> Iterator[End]:
     """Yield the ends of fades: of every black span, and of a plain one of any colour that the picture mixes with.
 
     A picture of one colour may be a blank page on which something grows, or a wall that the camera turns to. White is
-    measured as black is: the contrast of a dark picture jumps where it becomes brighter than bars are.
+    measured as black is: the contrast of a dark picture jumps where it becomes brighter than bars are. A logo may stand
+    over a fade to black, so that it is seen twice: black is the one.
     """
-    for blank in blanks(levels.times, levels.bright):
-        yield from blank.ends
+    black = [end for blank in blanks(levels.times, levels.bright) for end in blank.ends]
+    yield from black
     white: set[int] = set()
     for blank in blanks(levels.times, levels.pale):
         white.update(blank.frames)
         yield from (end for end in blank.ends if is_mixed(levels, levels.pale, blank, end.kind))
     for blank in blanks(levels.times, levels.contrast):
         if min(levels.bright[index] for index in blank.frames) > BLANK and white.isdisjoint(blank.frames):
-            yield from (end for end in blank.ends if is_mixed(levels, levels.contrast, blank, end.kind))
+            ends = (end for end in blank.ends if not any(_is_on_the_way(levels, end, other) for other in black))
+            yield from (end for end in ends if is_mixed(levels, levels.contrast, blank, end.kind))
+
+
+def _is_on_the_way(levels: Levels, end: End, other: End) -> bool:
+    """Whether an end lies on the ramp of another, which goes on to its plain frame."""
+    further = levels.times[other.frame] - levels.times[end.frame]
+    return end.kind == other.kind and 0 <= (further if end.kind == "fade_out" else -further) <= CLIMB_SECONDS / 2
 
 
 def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> bool:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from services.api.jobs import Wishes
 from services.api.problems import CODE_OF_STATUS, STATUS_OF_CODE
 from services.api.wsgi_server import REFUSALS
 from shared.storage import cache_key, document_key, job_key, video_key
@@ -84,6 +85,12 @@ def test_a_wish_that_cannot_be_met_is_refused(api, video, fields, refusal):
     assert (status, code) == refusal or (refusal[1] == "unknown_option" and code == "bad_option")
     assert answer.json["detail"]
     assert [path.name for path in storage().incoming().iterdir() if path.suffix == ".part"] == []
+
+
+def test_a_name_said_often_is_stored_once():
+    """A megabyte of names is no longer list than the names in it, as a form's field and as JSON."""
+    assert Wishes(analyzers="a,b,a" + ",a" * 100_000).analyzers == ("a", "b")
+    assert Wishes(analyzers=["b", "a", "b"]).analyzers == ("b", "a")
 
 
 @pytest.mark.parametrize(
