@@ -10,14 +10,16 @@ row without a value. The exit code says whether every family came to its end, no
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import click
 
@@ -39,37 +41,52 @@ def allowed(family: str, chosen: Sequence[str], spent: float, *, short: bool) ->
 
 def rows_of(family: str, arguments: list[str], seconds: float) -> Iterator[str]:
     """The lines that a family prints; last of all why there are no more, when it did not come to its end."""
-    argv = [sys.executable, "-m", f"bench.{family}", *arguments]
+    yield from lines_of(family, [sys.executable, "-m", f"bench.{family}", *arguments], seconds)
+
+
+def lines_of(name: str, argv: list[str], seconds: float) -> Iterator[str]:
+    """The lines that a command prints, and a row `name` that says why when it fails or its time is over."""
     environment = {**os.environ}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's users compile anew at each start
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
-        timer = _Deadline(process, seconds)
-        with timer, process.stdout or sys.stdin as lines:
+        process = subprocess.Popen(
+            argv, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
+        )
+        with _Deadline(process, seconds) as deadline, process.stdout or sys.stdin as lines:
             yield from (line.rstrip("\n") for line in lines)
             code = process.wait()
         if code:
-            reason = f"not done in {seconds:.0f} s" if timer.is_over else f"exit code {code}: {_last_line(errors)}"
-            yield Row(row=family, value=None, unit="", reason=reason).line(" ".join(["python", *argv[1:]]))
+            reason = f"not done in {seconds:.0f} s" if deadline.is_over else f"exit code {code}: {_last_line(errors)}"
+            yield Row(row=name, value=None, unit="", reason=reason).line(" ".join(["python", *argv[1:]]))
 
 
 class _Deadline:
-    """Ends a process and what it started, which watch for its end, when its time is over."""
+    """Ends a process and its group when its time is over or nobody reads on.
+
+    Services that it started have groups of their own and watch for its end; a pool's processes do not, and would keep
+    its output open.
+    """
 
     def __init__(self, process: subprocess.Popen[str], seconds: float) -> None:
         self.is_over = False
         self._process = process
-        self._timer = threading.Timer(seconds, self._end)
+        self._timer = threading.Timer(seconds, self._over)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._timer.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+        self._end()
+
+    def _over(self) -> None:
+        self.is_over = True
+        self._end()
 
     def _end(self) -> None:
-        self.is_over = True
-        self._process.kill()
+        with suppress(ProcessLookupError):  # all of the group have ended
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _last_line(errors: IO[str]) -> str:
@@ -91,10 +108,12 @@ def main(*, short: bool, clips: tuple[Path, ...], only: tuple[str, ...], out: Pa
     with out.open("w") if out else Path(os.devnull).open("w") as file:
         for family in families:
             seconds = allowed(family, families, time.monotonic() - began, short=short)
+            at = time.monotonic()
             for line in rows_of(family, arguments, seconds):
                 print(line, flush=True)
                 print(line, file=file, flush=True)
                 failed += f'"row": "{family}"' in line
+            print(f"{family}: {time.monotonic() - at:.0f} of {seconds:.0f} s", file=sys.stderr)
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     sys.exit(1 if failed else 0)
 

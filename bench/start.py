@@ -103,7 +103,7 @@ def measure_analyze(clip: Path) -> None:
 def main(*, short: bool, clips: tuple[Path, ...]) -> None:
     """Measure."""
     with tempfile.TemporaryDirectory() as folder:
-        measure_imports(3 if short else 7)
+        measure_imports(1 if short else 3)
         measure_service()
         if short:
             not_measured("start.analyze_end", "a cold command takes too long for --short", "s")

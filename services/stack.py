@@ -24,6 +24,7 @@ from tasks.node import forget
 from tasks.registry import check_models
 
 RESTARTS = 3
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 STOP_SECONDS = 1.5
 KEPT_LOGS = 20
 LAST_LINES = 5
@@ -140,10 +141,9 @@ class Stack:
         if CONTROL in queues:
             argv += ["-B", "-s", str(self.logs / "beat")]
         threads = str(self.settings.threads)
-        environment = {**os.environ, **self.settings.environment(), "OMP_NUM_THREADS": threads}
-        # OpenBLAS and OpenMP threads that spin would take the other worker's core
-        environment["TMPDIR"] = str(self.scratch)
-        environment |= {"OPENBLAS_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
+        environment = {**os.environ, **self.settings.environment(), "TMPDIR": str(self.scratch)}
+        # threads that spin would take the other worker's core
+        environment |= dict.fromkeys(THREADS, threads) | {"OMP_WAIT_POLICY": "PASSIVE"}
         with log_file.open("ab") as output:
             process = start(
                 argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT

@@ -76,6 +76,10 @@ class Infrastructure(ReelgraphError):
     retryable = True
 
 
+class Full(Infrastructure):
+    """Nothing is broken: all places of this process are taken just now."""
+
+
 class Unavailable(ReelgraphError):
     """An analyzer cannot look here; the message names the command that would help."""
 

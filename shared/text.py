@@ -31,6 +31,15 @@ def encodable(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def readable(text: str) -> str:
+    """What a model says, without what nobody can read: as UTF-8 can hold it, no controls but line breaks and tabs.
+
+    No white space is left at its ends.
+    """
+    read = encodable(text)
+    return "".join(one for one in read if one in "\n\t" or unicodedata.category(one) != "Cc").strip()
+
+
 def in_short(text: str) -> str:
     """What a library's error says, fit for others' eyes: one line, of a traceback its last, no folder of this host."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]

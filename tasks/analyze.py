@@ -8,7 +8,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -46,7 +46,7 @@ from shared.tables import Job, Run
 from shared.text import in_short, one_line
 from tasks import devices
 from tasks.celery import app
-from tasks.devices import DeviceLost
+from tasks.devices import Device, DeviceLost, OutOfDeviceMemory
 from tasks.holding import Hold, held
 from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.loading import ON_CPU, Loaded, in_use, loaded
@@ -67,6 +67,9 @@ BRIEFS = 4
 
 AWAY = frozenset({"ledger_unreachable", "storage_error"})
 """Codes of what is over when a link is back: an attempt that met it is made again, while there are attempts left."""
+
+OURS = (SoftTimeLimitExceeded, MemoryError, ReelgraphError)
+"""Errors that say by themselves what a run has ended in."""
 
 STATUS_OF: tuple[tuple[type[ReelgraphError], Status], ...] = (
     (Skipped, "skipped"),
@@ -186,14 +189,15 @@ class Work:
             tracks = result.tracks(self.analyzer.name, self.media.duration_seconds)
             return Outcome(report=self._report("ok", self._analysed(result)), tracks=tracks)
         except Exception as error:  # noqa: BLE001  (the envelope: whatever an analyzer raises must not break the chord)
-            cause = _cause(error)
+            ended = _told_by_device(self.analyzer.name, self.hardware.device, error) or error
+            cause = _cause(ended)
             if isinstance(cause, DeviceLost):
                 if self.attempt.deaths + 1 < settings().max_attempts:
                     raise cause  # noqa: B904  (it has a cause of its own)
                 self.device_lost = True
             if isinstance(cause, Infrastructure) and cause.code in AWAY and not self._is_last:
                 raise cause  # noqa: B904  (as above)
-            return self.ended_by(error)
+            return self.ended_by(ended)
 
     def ended_by(self, error: Exception) -> Outcome:
         """The outcome of a run that this error ended."""
@@ -376,14 +380,34 @@ def _cause(error: Exception) -> Exception:
 
     rapidocr, for one, raises its own for whatever comes while a network runs.
     """
+    return next((inner for inner in _chain(error) if isinstance(inner, OURS)), error)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, then what it came of."""
     seen: list[BaseException] = []
     inner: BaseException | None = error
     while inner is not None and inner not in seen:
-        if isinstance(inner, SoftTimeLimitExceeded | MemoryError | ReelgraphError):
-            return inner
+        yield inner
         seen.append(inner)
         inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
-    return error
+
+
+def _told_by_device(name: str, device: str, error: Exception) -> DeviceLost | OutOfDeviceMemory | None:
+    """What became of the device behind an error in a library's own words; None where that is not what it is about.
+
+    A failed kernel is told of by whatever waits for the GPU next: cuDNN, for one, calls it an execution that failed.
+    """
+    if isinstance(_cause(error), OURS):
+        return None
+    ended: DeviceLost | OutOfDeviceMemory | None = None
+    for inner in _chain(error):  # the root of it says most
+        ended = devices.told(inner, name, Device(device)) or ended
+    if ended is None and not devices.still_works():
+        ended = DeviceLost(f"the GPU failed in {name}: {in_short(str(error))}")
+    if ended is not None:
+        ended.__cause__ = error
+    return ended
 
 
 def _peak_rss_mib() -> float:

@@ -32,8 +32,13 @@ class Looks:
     things: Look
 
     @classmethod
-    def of(cls, frame: NDArray[np.uint8], boxes: Floats) -> Looks:
-        """Looks of an rgb frame `(height, width, 3)` and of boxes `(n, 4)`: left, top, right, bottom in 0..1."""
+    def of(cls, frame: NDArray[np.uint8], boxes: Floats) -> Looks | None:
+        """Looks of an rgb frame `(height, width, 3)` and of boxes `(n, 4)`: left, top, right, bottom in 0..1.
+
+        None without boxes: nothing goes on from such a frame or to it, and it costs milliseconds.
+        """
+        if not len(boxes):
+            return None
         height, width = frame.shape[:2]
         things = np.zeros((len(boxes), SIDE, SIDE, 3), np.uint8)
         edges = np.clip(boxes, 0, 1) * [width, height, width, height]

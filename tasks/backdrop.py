@@ -79,16 +79,17 @@ def blur(gray: NDArray[np.uint8], part: Mask) -> float | None:
     found = []
     for pick, border in ((_rows, (margin, margin, 0, 0)), (_columns, (0, 0, margin, margin))):
         around = np.asarray(cv2.copyMakeBorder(gray, *border, cv2.BORDER_REFLECT_101), np.uint8)
-        both = pick(inside, 1, None) & pick(inside, None, -1)
-        if not both.any():
+        both = np.asarray(cv2.bitwise_and(pick(inside, 1, None), pick(inside, None, -1)), np.uint8)
+        if not (count := cv2.countNonZero(both)):
             continue
-        steps = cv2.absdiff(pick(gray, 1, None), pick(gray, None, -1)) * both
-        if (total := cv2.sumElems(steps)[0]) < LEAST_GRADIENT * cv2.countNonZero(both):
+        steps = np.asarray(cv2.absdiff(pick(gray, 1, None), pick(gray, None, -1)), np.uint8)
+        steps *= both
+        if (total := cv2.sumElems(steps)[0]) < LEAST_GRADIENT * count:
             continue
         left = cv2.absdiff(pick(around, BLUR_PIXELS, None), pick(around, None, -BLUR_PIXELS))
-        ninths = np.multiply(steps, BLUR_PIXELS, dtype=np.uint16)
-        taken = cv2.subtract(ninths, left.astype(np.uint16))  # what is below 0 becomes 0
-        found.append(1 - cv2.sumElems(taken)[0] / (BLUR_PIXELS * total))
+        # at most 255 of the ninths can be left, so more of them need not be told apart
+        kept = cv2.min(cv2.convertScaleAbs(steps, steps, alpha=BLUR_PIXELS), left, left)
+        found.append(1 - (BLUR_PIXELS * total - cv2.sumElems(kept)[0]) / (BLUR_PIXELS * total))
     return max(found, default=None)
 
 

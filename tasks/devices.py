@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from shared.errors import Infrastructure
+from shared.text import in_short
 
 MIB = 1 << 20
 LOST = ("CUDA error", "CUDA failed with error", "cuBLAS failed with status CUBLAS_STATUS_EXECUTION_FAILED")
@@ -146,22 +147,27 @@ def recorded(device: Device, work: Callable[[], None]) -> Callable[[], None]:
             work()
     except RuntimeError as error:
         torch.cuda.set_stream(stream)  # torch leaves its own current when a recording cannot be ended
-        if is_out_of_memory(error) or not _works():
+        if is_out_of_memory(error) or not still_works():
             raise
         raise NotRecorded(str(error)) from error
     replay: Callable[[], None] = graph.replay
     return replay
 
 
-def _works() -> bool:
-    """Whether the GPU still computes; the first call may yet be told of what failed before."""
-    import torch
+def still_works() -> bool:
+    """Whether the GPU still computes, full or not; True where this process uses none.
 
+    The first call may yet be told of what failed before; a lost GPU fails every one.
+    """
+    torch = _torch()
+    if torch is None or not torch.cuda.is_initialized():
+        return True
     for _ in range(2):
         try:
             return bool(torch.ones(2, device="cuda").sum().item() == 2)
-        except RuntimeError:
-            continue
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                return True
     return False
 
 
@@ -190,12 +196,12 @@ def told(error: BaseException, entry: str, device: Device) -> DeviceLost | OutOf
 
     It keeps nothing of the error: its frames hold tensors.
     """
-    first = str(error).partition("\n")[0]
+    said = in_short(str(error))
     if is_lost(error):
-        return DeviceLost(f"the GPU failed in {entry}: {first}")
+        return DeviceLost(f"the GPU failed in {entry}: {said}")
     if is_out_of_memory(error):
         what = f"not enough memory on {device.name} for one item of {entry}"
-        return OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({first})")
+        return OutOfDeviceMemory(f"{what}: allow its worker more, or a lower precision ({said})")
     return None
 
 

@@ -226,13 +226,9 @@ def kept_on_cpu(files: Weighted, runtime: str) -> tuple[Weighted, tuple[str, ...
 
 def onnx_session(path: str, threads: int) -> Any:
     """An `onnxruntime.InferenceSession` on the CPU whose threads sleep while they wait."""
-    import onnxruntime
+    from tasks.sessions import session
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session(path, threads)
 
 
 def tflite_interpreter(path: str, threads: int) -> Any:

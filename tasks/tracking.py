@@ -33,7 +33,7 @@ ROUNDING = 0.0005
 class Sighting:
     """What was found in one frame, in 0..1 of the picture: boxes `(n, 4)`, scores `(n,)`, class numbers `(n,)`.
 
-    `looks` are those of the frame and the boxes; without them nothing goes on over a cut.
+    `looks` are those of the frame and the boxes, if there are any; without them nothing goes on over a cut.
     """
 
     t: float

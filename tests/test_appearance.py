@@ -10,7 +10,12 @@ PATCHES = np.kron(RANDOM.integers(0, 256, (6, 10, 3)), np.ones((20, 20, 1))).ast
 
 
 def look(frame):
-    return Looks.of(frame, np.zeros((0, 4))).picture
+    return Looks.of(frame, np.array([[0.0, 0.0, 1.0, 1.0]])).picture
+
+
+def test_a_frame_without_things_has_no_looks():
+    """Nothing goes on from it, so nothing is measured."""
+    assert Looks.of(PATCHES, np.zeros((0, 4))) is None
 
 
 def test_a_thing_looks_like_its_part_of_the_picture():

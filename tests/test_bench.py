@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from importlib import import_module
 from itertools import islice, pairwise
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench import clips, cluster, compare, scalers, stores, talk, timeline
-from bench.__main__ import FAMILIES, SHORT_FAMILIES, SHORT_TOTAL_SECONDS, TOTAL_SECONDS, allowed
+from bench.__main__ import FAMILIES, SHORT_FAMILIES, SHORT_TOTAL_SECONDS, TOTAL_SECONDS, allowed, lines_of
 from bench.clips import drawn, repeated
 from bench.decode import bare_pass, everything
 from bench.growth import Spent
@@ -138,6 +139,19 @@ def test_the_families_together_never_take_longer_than_was_promised():
     assert allowed(families[1], families, 10.0, short=False) == sum(FAMILIES[one] for one in families[:2]) - 10
     assert allowed("whole", ("whole",), 5.0, short=True) == SHORT_TOTAL_SECONDS - 5
     assert allowed("whole", families, 2000.0, short=False) == 0
+
+
+def test_a_family_that_is_cut_off_takes_its_children_along():
+    """A child that holds the output open neither outlives a family whose time is over nor keeps the bench waiting."""
+    child = "import time; time.sleep(600)"
+    start = f"one = subprocess.Popen([sys.executable, '-c', {child!r}])"
+    parent = f"import subprocess, sys; {start}; print(one.pid, flush=True); one.wait()"
+    began = time.monotonic()
+    first, last = lines_of("slow", [sys.executable, "-c", parent], 3.0)
+    assert time.monotonic() - began < 300
+    assert json.loads(last)["reason"] == "not done in 3 s"
+    psutil.wait_procs([psutil.Process(int(first))] if psutil.pid_exists(int(first)) else [], timeout=30)
+    assert not psutil.pid_exists(int(first)) or psutil.Process(int(first)).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_round_of_growth_is_taken_apart():

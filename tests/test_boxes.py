@@ -1,9 +1,11 @@
 """Tests of box arithmetic and of the way into a detector's picture and back."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
-from tasks.boxes import Letterbox, as_document_box, groups_of_one, overlaps
+from tasks.boxes import Letterbox, answered, as_document_box, groups_of_one, overlaps, same
 
 
 @pytest.mark.parametrize("picture", [(240, 427), (427, 240), (300, 300), (3000, 10)])
@@ -35,3 +37,36 @@ def test_groups_gather_around_the_best():
 def test_document_boxes_have_width_and_height():
     """Edges become a corner and a size."""
     assert as_document_box(np.array([0.1, 0.2, 0.5, 0.8])) == pytest.approx((0.1, 0.2, 0.4, 0.6))
+
+
+def shades(*levels):
+    """Pictures of one shade each, four a second."""
+    return [(number / 4, np.full((40, 30, 3), level, np.uint8)) for number, level in enumerate(levels)]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_a_picture_that_did_not_change_is_asked_about_once(at_once):
+    """However many an engine takes at once, every picture has its own answer in order, and equal ones share one."""
+    asked = []
+
+    def ask(pictures):
+        while batch := list(islice(pictures, at_once)):
+            asked.extend(int(one[0, 0, 0]) for one in batch)
+            yield [int(one[0, 0, 0]) for one in batch]
+
+    levels = (7, 7, 7, 9, 7, 7, 3, 4, 4)
+    found = list(answered(shades(*levels), ask))
+    assert [(t, answer) for t, _, answer in found] == [(n / 4, level) for n, level in enumerate(levels)]
+    assert all((picture == answer).all() for _, picture, answer in found)
+    assert asked == [7, 9, 7, 3, 4]
+    assert list(answered([], ask)) == []
+
+
+def test_one_pixel_makes_another_picture():
+    """Pictures that differ by one level of one channel in a corner, or in size, are not the same."""
+    one = np.zeros((50, 41, 3), np.uint8)
+    other = one.copy()
+    assert same(one, other)
+    other[49, 39, 1] = 1
+    assert not same(one, other)
+    assert not same(one, one[:49])

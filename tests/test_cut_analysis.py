@@ -10,7 +10,7 @@ import pytest
 from services.evaluation.effects import to_a_wall, towards
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tasks.transitions.dissolves import dissolves
-from tasks.transitions.pictures import luma
+from tasks.transitions.pictures import luma, thumbnail
 from tasks.transitions.signals import Signals
 from tests.support.media import run
 from tests.support.models import nothing
@@ -345,3 +345,13 @@ def test_dissolves_between_real_shots(cuts: CutAnalysis, tmp_path: Path) -> None
             right, wrong = right + near, wrong + (not near)
     assert right >= 17, right
     assert wrong <= 1, wrong
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 160), (160, 90), (17, 31), (8, 8)])
+def test_thumbnails_are_means_of_cells(height: int, width: int) -> None:
+    """Each value of a thumbnail is the mean of its cell, its fraction cut off."""
+    frame = np.random.default_rng(height).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    high, wide = height // 8, width // 8
+    cells = [[frame[y * high : (y + 1) * high, x * wide : (x + 1) * wide] for x in range(8)] for y in range(8)]
+    expected = [[cell.reshape(-1, 3).mean(0).astype(int).tolist() for cell in row] for row in cells]
+    assert thumbnail(frame).tolist() == expected

@@ -99,7 +99,7 @@ def test_what_only_one_network_takes_for_a_face_is_none(detection, buoy_after_fa
     """A thing that BlazeFace is sure of and the face mesh does not know is left out; the true face before it stays."""
     buoy = blank(240, 320, PALE)
     draw_buoy(buoy, 120, 150, 44)
-    assert len(detection.look(0.0, buoy, 0.8)[0].boxes) == 1
+    assert len(detection.look(buoy, 0.8)[0].boxes) == 1
     shots = segments(*(LabelledSegment(id=f"s{n}", start=n, end=n + 1.0, label="shot") for n in (0, 1)))
     (face,) = run(detection, buoy_after_face, tmp_path, result("cut_analysis", shots=shots)).faces.items
     assert (face.start, face.end) == (0.0, 1.0)

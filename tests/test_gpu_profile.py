@@ -4,7 +4,6 @@ Every model is asked: the clip has people, things, texts, cuts, speech and, afte
 tiny Whisper is one that says something.
 """
 
-import os
 import re
 import time
 
@@ -19,11 +18,13 @@ from shared.settings import settings
 from shared.weights import Weights
 from tasks.celery import app
 from tasks.registry import analyzers, document_schema, used_entries
+from tests.support import failing
+from tests.support.failing import SHARE_MIB, Captioning
 from tests.support.jobs import report, running, submit, wait
 from tests.support.processes import eventually
 from tests.support.tiny import MAKERS
 from tests.support.tiny.speech import talking
-from tests.support.tiny.store import STARTUP, need_torch, tiny_store
+from tests.support.tiny.store import need_torch, tiny_store
 
 pytestmark = [pytest.mark.engines, pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -51,16 +52,13 @@ def stack(tmp_path_factory, video):
     folder = tmp_path_factory.mktemp("gpu")
     makers = {entry: make for entry, make in MAKERS.items() if entry in used()}
     tiny_store(folder / "weights", {**makers, "whisper-large-v3-turbo": talking}, settings().weights_dir)
-    path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(STARTUP), path]))
-    try:
-        chosen = {"profile": "gpu", "device": "cpu", "weights_dir": folder / "weights", "precision": PRECISIONS}
-        with running(folder / "data", pins_file=folder / "own.toml", ready_seconds=600, **chosen) as stack:
-            yield stack
-    finally:
-        os.environ.pop("PYTHONPATH")
-        if path is not None:
-            os.environ["PYTHONPATH"] = path
+    chosen = {"profile": "gpu", "device": "cpu", "weights_dir": folder / "weights", "precision": PRECISIONS}
+    chosen["gpu_memory_mib"] = SHARE_MIB  # by which the captioner fails on request; nobody else asks for it on a CPU
+    with (
+        failing.failing(folder / "faults"),
+        running(folder / "data", pins_file=folder / "own.toml", ready_seconds=600, **chosen) as stack,
+    ):
+        yield stack
 
 
 def used():
@@ -134,3 +132,24 @@ def test_models_are_let_go_and_come_back(stack, video):
     again = wait(submit(video, "blip2_caption", blip2_caption={"max_new_tokens": 7}), 120)
     assert report(again, "blip2_caption")["status"] == "ok"
     assert report(again, "blip2_caption")["receipt"]["load_seconds"] > 0.01
+
+
+@pytest.fixture(scope="module")
+def captioning(stack, video):
+    """The captioner's worker and a video of eight pictures, of which a CPU takes four at once."""
+    return Captioning(stack, video, 4)
+
+
+def test_a_batch_without_memory_is_halved(captioning):
+    """Memory that runs out in mid-batch costs a job no answer, and the next one nothing (`tests/gpu`: on a GPU)."""
+    failing.memory_runs_out_for_the_whole_batch(captioning)
+
+
+def test_a_picture_without_memory_is_one_outcome(captioning):
+    """Where not one picture has room the outcome says so; the same process does the next job."""
+    failing.memory_runs_out_for_one_picture(captioning)
+
+
+def test_a_lost_gpu_costs_a_process_and_not_the_job(captioning):
+    """A process that says its GPU is lost in mid-batch ends: a new one loads the models, and does the job."""
+    failing.the_gpu_is_lost_once(captioning)

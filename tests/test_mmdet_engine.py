@@ -8,6 +8,8 @@ from tasks.analyzers.object_detection import ObjectDetection
 from tasks.devices import CPU
 from tasks.engines.mmdet import MmdetDetector, without_operators
 from tasks.models import Weighted
+from tests.support.chosen import worker_of
+from tests.support.jobs import report, submit, wait
 from tests.support.media import run
 from tests.support.moving import write_video
 from tests.support.tiny.mmdet import CLASSES, rtmdet, yolox
@@ -139,3 +141,17 @@ def test_objects_of_a_video(weights, tmp_path):
         items = run(analyzer, video, tmp_path / "frames").objects.items
     assert items
     assert all(item.label in CLASSES and 0 <= item.start < item.end <= 2.0 for item in items)
+
+
+def test_a_worker_of_this_environment_detects_with_it(weights, tmp_path):
+    """A real worker loads mmdet before it takes work, chosen by an entry and a setting, and answers a job with it."""
+    video = write_video(tmp_path / "moving.mp4", scenes(20, 192, 128), fps=10)
+    with worker_of(weights.folder.parent, weights, {"object_detection": "yolox"}):
+        document = wait(submit(video, "object_detection"))
+    told = report(document, "object_detection")
+    assert (told["status"], told["error"]) == ("ok", None)
+    assert told["receipt"]["batches"]["yolox"] > 0
+    assert told["receipt"]["load_seconds"] < 2, "loaded before the job came"
+    (found,) = (one["items"] for one in document["tracks"] if one["id"] == "object_detection/objects")
+    assert found
+    assert {one["label"] for one in found} <= set(CLASSES)

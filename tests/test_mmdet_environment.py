@@ -10,7 +10,7 @@ import pytest
 from tests.support.project import ROOT
 from tests.support.tiny.store import need_torch
 
-pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 def test_mmdet_runs_in_an_environment_of_its_own(tmp_path):
@@ -30,7 +30,7 @@ def test_mmdet_runs_in_an_environment_of_its_own(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=360,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout[-4000:]

@@ -151,6 +151,40 @@ def test_half_a_character_is_replaced(answer):
     assert "\\ud83d" not in item.model_dump_json()
 
 
+@pytest.mark.parametrize(
+    ("actions", "kept"),
+    [
+        ('["runs", null, {"who": "a dog"}, ["barks"], 7, true, "", " \\n", "\\u0000", "jumps "]', ("runs", "jumps")),
+        ('{"0": "runs"}', ()),
+        ('"runs"', ()),
+        ("null", ()),
+    ],
+)
+def test_of_actions_and_changes_text_alone_is_taken(actions, kept):
+    """No action is called None or {'who': …}: what is no text, or holds none, is left out; no list is no action."""
+    item = parsed(f'{{"description": "A dog", "actions": {actions}, "change": {{"what": "all"}}}}', "v1", 0, 1)
+    assert (item.structured, item.actions, item.change) == (True, kept, None)
+    assert parsed('{"description": "A dog", "change": " \\u0000"}', "v1", 0, 1).change is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "description"),
+    [
+        (r'{"description": "A\u0000 d\u001bog\r\u009b", "actions": ["r\u0000uns"], "change": "it \u0007sat"}', "A dog"),
+        ("A\0 dog\x1b\x7f", "A dog"),
+        ('{"description": "A\\u0000 dog\\u0007', "A dog"),
+        ("A dog\nand\ta cat\0\n", "A dog\nand\ta cat"),
+    ],
+    ids=["whole", "plain", "cut", "lines"],
+)
+def test_controls_are_no_text(answer, description):
+    """NUL, which databases refuse, and what a terminal obeys are left out of every form of answer; lines stay lines."""
+    item = parsed(answer, "v1", 0, 1)
+    assert item.description == description
+    if item.structured:
+        assert (item.actions, item.change) == (("runs",), "it sat")
+
+
 def test_it_has_no_weights_in_the_local_profile():
     """Left out of `weights`, the local profile reports it unavailable instead of guessing."""
     assert set(Qwen2VlTemporal.weights) == {"gpu"}

@@ -5,7 +5,7 @@ import pytest
 
 from shared.errors import Skipped
 from shared.schema import LabelledSegment
-from tasks.analyzers.sound_effects import SoundEffects, band_filters
+from tasks.analyzers.sound_effects import SoundEffects, band_filters, filtered
 from tests.support.clips import make_clip, plain
 from tests.support.media import run
 from tests.support.sounds import chords, noise, seconds, tone, write_wav
@@ -139,3 +139,10 @@ def test_bands_cover_the_spectrum():
     total = band_filters().sum(axis=1)
     hertz = np.fft.rfftfreq(2048, 1 / RATE)
     np.testing.assert_allclose(total[(hertz > 60) & (hertz < 15_000)], 1)
+
+
+def test_octaves_are_the_whole_filter_bank() -> None:
+    """Bands made octave by octave are those of the whole bank, but for the last digits."""
+    filters, numbers = band_filters(), np.random.default_rng(3)
+    spectrum = numbers.normal(size=(4, len(filters))) + 1j * numbers.normal(size=(4, len(filters)))
+    assert filtered(spectrum, filters) == pytest.approx(np.abs(spectrum) @ filters, rel=1e-12)

@@ -1,8 +1,12 @@
 """What a command gives the workers that it starts."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from services.stack import Stack, local_stack
+from services.stack import THREADS, Stack, local_stack
 from shared.settings import settings, use
 
 
@@ -20,3 +24,11 @@ def test_workers_that_stay_record_their_loops(tmp_path, monkeypatch, asked, stay
             assert stack.settings.compile == settings().compile == given
     finally:
         use(before)
+
+
+def test_opencv_takes_the_threads_of_a_worker():
+    """OpenCV, which has threads of its own, heeds what workers are started with."""
+    argv = [sys.executable, "-c", "import cv2; print(cv2.getNumThreads())"]
+    environment = {**os.environ, **dict.fromkeys(THREADS, "3")}
+    said = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    assert said.stdout.strip() == "3"

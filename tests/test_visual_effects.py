@@ -29,8 +29,9 @@ from services.evaluation.effects import (
 from shared.errors import Skipped
 from tasks.analyzers.cut_analysis import CutAnalysis, CutTracks
 from tasks.analyzers.visual_effects import Effect, EffectEvent, Label, VisualEffects, VisualEffectsAnalysis
+from tasks.effects.moments import quartiles
 from tasks.effects.rules import RULES
-from tasks.effects.signals import percentiles
+from tasks.transitions.pictures import percentiles
 from tests.support.media import run
 from tests.support.models import nothing
 from tests.support.moving import Picture, texture, window, write_video
@@ -385,8 +386,10 @@ def test_unedited_footage_has_no_effects(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_percentiles_are_numpys(seed: int) -> None:
-    """Counting the values gives what sorting them gives, of crowded and of lone values."""
+    """Counting the values gives, to the last bit, what numpy gives, of crowded and of lone values; quartiles, too."""
     numbers = np.random.default_rng(seed)
     values = numbers.integers(0, 1 + 2**seed, (7 + seed, 5, 3)).astype(np.uint8)
     asked = (0, 0.2, 50, 98, 100)
-    assert percentiles(values, asked) == pytest.approx(np.percentile(values, asked))
+    assert percentiles(values, asked) == np.percentile(values, asked).tolist()
+    speeds = numbers.random(5 + seed)
+    assert quartiles(speeds) == np.percentile(speeds, (25, 50, 75)).tolist()

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.text import in_short
-from tasks.analyze import run
+from tasks.analyze import GPU_LOST, run
 from tasks.node import ledger
 from tasks.prepare import prepare
 from tests.support.node import node
@@ -28,6 +28,8 @@ ENDS = {
     "memory": ("MemoryError", "from error", ("failed", "out_of_memory")),
     "cancelled": ("Cancelled('the job was cancelled')", "from error", ("cancelled", "cancelled")),
     "own": ("BadInput('no such thing', code='bad_prompt')", "from error", ("failed", "bad_prompt")),
+    "gpu_memory": ("RuntimeError('CUDA out of memory. Tried 2 GiB')", "from error", ("failed", "out_of_gpu_memory")),
+    "gpu_memory_unlinked": ("RuntimeError('CUDA out of memory')", "from None", ("failed", "out_of_gpu_memory")),
     "other": ("ValueError('no such luck')", "from error", ("failed", "analyzer_error")),
 }
 
@@ -49,6 +51,27 @@ def test_a_wrapped_error_is_told_for_what_it_is(tmp_path, name):
     assert str(tmp_path) not in report.error.message
     if name == "other":
         assert report.error.message == "RuntimeError: ValueError: no such luck"
+
+
+@pytest.mark.parametrize("inner", ["RuntimeError('CUDA error: unspecified launch failure')", "ValueError('status 4')"])
+def test_a_lost_gpu_behind_any_error_ends_the_process(tmp_path, monkeypatch, inner):
+    """Whether an error says so, or the GPU does not answer after it: no process goes on, and the last run tells why."""
+    monkeypatch.setattr("tasks.devices.still_works", lambda: "status" not in inner)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "lost.py").write_text(
+        ANALYZER.format(name="lost", doing=WRAPPED.format(inner=inner, chained="from error"))
+    )
+    with node(tmp_path / "data", max_attempts=2), plugged(tmp_path / "own"):
+        job = a_job("lost")
+        prepare(job.id)
+        for _ in range(2):
+            with pytest.raises(SystemExit, match=str(GPU_LOST)):
+                run("lost", job.id, "one@here")
+        report = ledger().run(job.id, "lost").outcome
+        assert run("lost", job.id, "one@here").startswith("ended before")
+    assert (report.status, report.error.code, report.receipt.attempts) == ("failed", "gpu_lost", 2)
+    assert report.error.message.startswith("the GPU failed in lost: ")
+    assert "Traceback" not in report.error.message
 
 
 def test_what_a_library_says_is_cut_short():

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.errors import Infrastructure, QuotaExceeded
+from shared.errors import Full, QuotaExceeded
 
 
 class Places:
@@ -27,14 +27,14 @@ class Places:
 
         Raises:
             QuotaExceeded: this owner has as many as one may have.
-            Infrastructure: all are taken.
+            Full: all are taken.
         """
         with self._lock:
             if owner is not None and self._of[owner] >= most_of_one:
                 message = f"{most_of_one} {self._what} for this key; try again soon"
                 raise QuotaExceeded(message, code=self._code, retryable=True)
             if self._taken >= most:
-                raise Infrastructure(f"too many {self._what}; try again soon", code=self._code)
+                raise Full(f"too many {self._what}; try again soon", code=self._code)
             self._taken += 1
             if owner is not None:
                 self._of[owner] += 1

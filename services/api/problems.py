@@ -15,6 +15,7 @@ from shared.errors import (
     BadInput,
     DeadlineExceeded,
     Forbidden,
+    Full,
     Infrastructure,
     QuotaExceeded,
     ReelgraphError,
@@ -159,7 +160,9 @@ def register(app: Flask) -> None:
 
 def _ours(error: ReelgraphError) -> Response:
     status = status_of(error)
-    if status >= 500:
+    if isinstance(error, Full):
+        log.warning("request_put_off", code=error.code)
+    elif status >= 500:
         log.error("request_failed", code=error.code, error=error.message)
     errors = error.errors if isinstance(error, Invalidated) else ()
     return answer(status, error.code, error.message, retryable=error.retryable, errors=errors)

@@ -8,7 +8,7 @@ and so are patches that object detection, where it looked, has boxed as other th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -134,6 +134,10 @@ class Look:
     ratio: float | RatioUnknown = "no_people"
 
 
+Shown = tuple[Picture, Mask, Sequence[Floats], Box]
+"""What a look is at, as `look` takes it."""
+
+
 class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
     """Segments every sampled frame; the background is measured around the masks."""
 
@@ -161,6 +165,7 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
         shares: list[Floats] = []
         masks: list[PersonMask] = []
         due = 0.0
+        before: Shown | None = None
         person = self._segmenter.labels.index("person")
         for t, frame, classes in answered(pictures(media, FRAMES), self._segmenter.maps):
             boxes = there(objects, t)
@@ -170,7 +175,12 @@ class BackgroundSegmentation(Analyzer[BackgroundOptions, BackgroundTracks]):
             mask = without_noise(classes == person, persons, others, self._segmenter.least_share)
             mask &= covered(mask.shape, [corners(filmed)])
             texts = [corners(one.box) for one in captions if one.start <= t < one.end]
-            looks.append(look(t, frame, mask, texts, filmed))
+            shown = frame, mask, texts, filmed
+            if before is not None and unchanged(before, shown):
+                looks.append(replace(looks[-1], t=t))
+            else:
+                looks.append(look(t, *shown))
+            before = shown
             # times of frames are not exact multiples of the sampling interval
             if t >= due - 0.5 / SAMPLES_PER_SECOND:
                 masks += [as_item(len(masks) + 1, looks[-1], mask)] if mask.any() else []
@@ -227,9 +237,41 @@ def covered(shape: tuple[int, ...], boxes: Sequence[Floats]) -> Mask:
     """Pixels `(height, width)` in any of the boxes."""
     pixels = np.zeros(shape[:2], np.bool_)
     for box in boxes:
-        left, top, right, bottom = (round(float(edge)) for edge in box * np.tile([shape[1], shape[0]], 2))
-        pixels[top:bottom, left:right] = True
+        pixels[places(shape, box)] = True
     return pixels
+
+
+def unchanged(before: Shown, now: Shown) -> bool:
+    """Whether the same picture is looked at, with the same mask, captions and bars."""
+    (picture, mask, texts, filmed), (picture_now, mask_now, texts_now, filmed_now) = before, now
+    same_boxes = np.array_equal(np.array(texts), np.array(texts_now)) and filmed == filmed_now
+    return picture is picture_now and same_boxes and np.array_equal(mask, mask_now)
+
+
+def clear(shape: tuple[int, ...], boxes: Sequence[Floats], filmed: Floats, edge: int) -> Mask:
+    """Pixels `(height, width)` in the filmed part further than `edge` from any box and from what is not filmed.
+
+    Beyond the picture what is filmed goes on.
+    """
+    (rows, columns), free = places(shape, filmed), np.zeros(shape[:2], np.bool_)
+    if rows.start < rows.stop and columns.start < columns.stop:
+        top, left = (side.start + edge if side.start else 0 for side in (rows, columns))
+        below, right = (
+            side.stop - edge if side.stop < size else size for side, size in zip((rows, columns), shape, strict=False)
+        )
+        free[top : max(below, 0), left : max(right, 0)] = True
+    for rows, columns in (places(shape, box) for box in boxes):
+        if rows.start < rows.stop and columns.start < columns.stop:
+            free[max(rows.start - edge, 0) : rows.stop + edge, max(columns.start - edge, 0) : columns.stop + edge] = (
+                False
+            )
+    return free
+
+
+def places(shape: tuple[int, ...], box: Floats) -> tuple[slice, slice]:
+    """Rows and columns of a box."""
+    left, top, right, bottom = (round(float(edge)) for edge in box * np.tile([shape[1], shape[0]], 2))
+    return slice(top, bottom), slice(left, right)
 
 
 def corners(box: Box) -> Floats:
@@ -253,8 +295,7 @@ def look(t: float, frame: Picture, mask: Mask, captions: Sequence[Floats] = (), 
         people = cv2.resize(mask.view(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         inside, outside = cv2.erode(people, around).view(np.bool_), cv2.dilate(people, around) == 0
     if captions or filmed != WHOLE:
-        added = covered(frame.shape, captions) | ~covered(frame.shape, [corners(filmed)])
-        free = cv2.dilate(added.view(np.uint8), around) == 0
+        free = clear(frame.shape, captions, corners(filmed), edge)
         inside, outside = inside & free, outside & free
     # a quarter of the pixels has the same colours
     quarter, behind = fourth(frame), np.ascontiguousarray(outside[::2, ::2])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from shared.errors import Skipped
 from shared.schema import Coordinate, Face, ObjectTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
-from tasks.boxes import Picture, as_document_box, groups_of_one, pictures
+from tasks.boxes import Picture, as_document_box, groups_of_one, pictures, same
 from tasks.engines.body_finders import BODY_FINDERS
 from tasks.engines.poses import POINTS, Asked, BodyFinder, Found, Place
 from tasks.shots import cuts, shown_until
@@ -101,6 +102,10 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
         sightings: list[Sighting] = []
         bodies: list[list[Found]] = []
         for t, frame, found in self._seen(media, options.people):
+            if bodies and found is bodies[-1]:  # the same picture, and the same places in it
+                sightings.append(replace(sightings[-1], t=t))
+                bodies.append(found)
+                continue
             bodies.append(found)
             shapes = np.array([body.box for body in found]).reshape(-1, 4)
             scores = np.array([body.presence for body in found])
@@ -122,25 +127,40 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
         persons = [item for item in objects if item.label == "person"]
         faces = media.items("face_detection/faces", Face)
         whole: list[Place | None] = [] if looked_for_people(media) else [None]
-        waiting: deque[tuple[float, Picture, int]] = deque()
+        waiting: deque[tuple[float, Picture, int | None]] = deque()  # None: the same as before
         answers: deque[tuple[Found, ...]] = deque()
+        found: list[Found] = []
 
         def asked() -> Iterator[Asked]:
+            before: Picture | None = None
+            asked_for: list[Place | None] = []
             for t, picture in pictures(media, FRAMES):
                 places = whole or [*places_at(persons, faces, t)[:most]]
+                if before is not None and same(before, picture) and same_places(asked_for, places):
+                    waiting.append((t, before, None))
+                    continue
+                before, asked_for = picture, places
                 waiting.append((t, picture, len(places)))
                 yield from (Asked(picture, place) for place in places)
 
         def complete() -> Iterator[tuple[float, Picture, list[Found]]]:
-            while waiting and waiting[0][2] <= len(answers):
+            nonlocal found
+            while waiting and (waiting[0][2] or 0) <= len(answers):
                 t, picture, count = waiting.popleft()
-                found = [body for _ in range(count) for body in answers.popleft()]
-                yield t, picture, without_doubles(found)[:most]
+                if count is not None:
+                    found = without_doubles([body for _ in range(count) for body in answers.popleft()])[:most]
+                yield t, picture, found
 
         for batch in self._finder.bodies(asked()):
             answers.extend(batch)
             yield from complete()
         yield from complete()
+
+
+def same_places(ones: Sequence[Place | None], others: Sequence[Place | None]) -> bool:
+    """Whether the same is asked for: the same boxes of the same items."""
+    one, other = ([(place.source, place.box.tolist()) if place else None for place in some] for some in (ones, others))
+    return one == other
 
 
 def looked_for_people(media: Media) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice, pairwise
+from itertools import groupby, pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -248,13 +247,11 @@ def corners(picture: Picture) -> Points:
     rows, columns = np.nonzero((strength == strongest) & (strength > CORNER_STRENGTH))
     order = np.argsort(-strength[rows, columns], kind="stable")
     points = np.stack([columns[order], rows[order]], axis=1).astype(np.float32)
-    taken: Counter[int] = Counter()
-    kept = []
-    for index, cell in enumerate(cells(points, picture.shape).tolist()):
-        taken[cell] += 1
-        if taken[cell] <= PER_CELL:
-            kept.append(index)
-    return points[kept]
+    numbers = cells(points, picture.shape)
+    by_cell = np.argsort(numbers, kind="stable")
+    sizes = np.bincount(numbers, minlength=GRID * GRID)
+    place = np.arange(len(points)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return points[np.sort(by_cell[place < PER_CELL])]
 
 
 def flow(a: Picture, b: Picture, points: Points) -> tuple[Points, NDArray[np.bool_]]:
@@ -265,9 +262,13 @@ def flow(a: Picture, b: Picture, points: Points) -> tuple[Points, NDArray[np.boo
         return points, np.zeros(0, np.bool_)
     size = (WINDOW, WINDOW)
     there, found, _ = cv2.calcOpticalFlowPyrLK(a, b, points, np.empty_like(points), winSize=size)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(b, a, there, np.empty_like(points), winSize=size)
-    close = np.linalg.norm(back - points, axis=1) < RETURN_PIXELS
-    return np.asarray(there, np.float32), close & (found.ravel() == 1) & (returned.ravel() == 1)
+    certain: NDArray[np.bool_] = found.ravel() == 1
+    if certain.any():
+        kept = there[certain]
+        back, returned, _ = cv2.calcOpticalFlowPyrLK(b, a, kept, np.empty_like(kept), winSize=size)
+        close = np.linalg.norm(back - points[certain], axis=1) < RETURN_PIXELS
+        certain[certain] = close & (returned.ravel() == 1)
+    return np.asarray(there, np.float32), certain
 
 
 def fitted(start: float, end: float, before: Points, after: Points, shape: tuple[int, ...]) -> tuple[Step, Matrix]:
@@ -276,10 +277,16 @@ def fitted(start: float, end: float, before: Points, after: Points, shape: tuple
     Two motions are looked for, as of a thing before a ground. The camera's is that which reaches more of the picture's
     edge: a ground surrounds what moves before it, however many corners that has.
     """
-    found = list(islice(similarities(before, after), 2))
-    if not found:
+    found = similarity(before, after)
+    if found is None:
         return Step(start, end, None), IDENTITY
-    matrix, agrees = max(found, key=lambda motion: at_edge(before[motion[1]], shape))
+    matrix, agrees = found
+    reached, rest = at_edge(before[agrees], shape), ~agrees
+    if at_edge(before[rest], shape) > reached:  # else no motion of the others can
+        other = similarity(before[rest], after[rest])
+        if other is not None and at_edge(before[rest][other[1]], shape) > reached:
+            rest[rest] = other[1]
+            matrix, agrees = other[0], rest
     share = area(before, agrees, shape)
     if share < LEAST_SHARE or not spread(before[agrees], shape):
         return Step(start, end, None), matrix
@@ -294,28 +301,22 @@ def fitted(start: float, end: float, before: Points, after: Points, shape: tuple
     return Step(start, end, (float(x) / unit, float(y) / unit, zoom / unit, turn / unit), share), matrix
 
 
-def similarities(before: Points, after: Points) -> Iterator[tuple[Matrix, NDArray[np.bool_]]]:
-    """Yield similarities by RANSAC, each fitted to the points that the ones before left over, and who follows them."""
+def similarity(before: Points, after: Points) -> tuple[Matrix, NDArray[np.bool_]] | None:
+    """A similarity by RANSAC, and which points follow it; None when there are too few of them or none is found."""
     import cv2
 
-    left = np.arange(len(before))
-    while len(left) >= LEAST_POINTS:
-        # OpenCV's type stubs do not know that the matrix may be None.
-        estimate: Any = cv2.estimateAffinePartial2D(before[left], after[left], ransacReprojThreshold=INLIER_PIXELS)
-        matrix, chosen = estimate
-        if matrix is None:
-            return
-        agrees = np.zeros(len(before), np.bool_)
-        agrees[left[chosen.ravel() == 1]] = True
-        yield np.asarray(matrix, np.float64), agrees
-        left = left[chosen.ravel() == 0]
+    if len(before) < LEAST_POINTS:
+        return None
+    # OpenCV's type stubs do not know that the matrix may be None.
+    estimate: Any = cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=INLIER_PIXELS)
+    matrix, chosen = estimate
+    return None if matrix is None else (np.asarray(matrix, np.float64), chosen.ravel() == 1)
 
 
 def at_edge(points: Points, shape: tuple[int, ...]) -> int:
     """How many of the grid's 28 outer cells have one of the points."""
-    numbers = np.unique(cells(points, shape))
-    rows, columns = numbers // GRID, numbers % GRID
-    return int((np.isin(rows, (0, GRID - 1)) | np.isin(columns, (0, GRID - 1))).sum())
+    held = held_cells(points, shape)
+    return int(held.sum() - held[1:-1, 1:-1].sum())
 
 
 def area(points: Points, chosen: NDArray[np.bool_], shape: tuple[int, ...]) -> float:
@@ -348,28 +349,34 @@ def cells(points: Points, shape: tuple[int, ...]) -> NDArray[np.intp]:
     return numbers
 
 
+def held_cells(points: Points, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which of the grid's cells have a point, `(GRID, GRID)`."""
+    held: NDArray[np.bool_] = np.bincount(cells(points, shape), minlength=GRID * GRID).reshape(GRID, GRID) > 0
+    return held
+
+
 def spread(points: Points, shape: tuple[int, ...]) -> bool:
     """Whether points cover enough of the picture to speak for the camera."""
-    numbers = np.unique(cells(points, shape))
-    rows, columns = np.unique(numbers // GRID), np.unique(numbers % GRID)
-    return len(numbers) >= LEAST_CELLS and min(len(rows), len(columns)) >= LEAST_SPREAD
+    held = held_cells(points, shape)
+    return bool(held.sum() >= LEAST_CELLS and min(held.any(0).sum(), held.any(1).sum()) >= LEAST_SPREAD)
 
 
 def labels(steps: Sequence[Step], options: CameraOptions) -> list[Motion | None]:
     """Name each step's motion after smoothing; None where it is unknown."""
     velocity = np.array([step.velocity or (np.nan,) * 4 for step in steps])
-    smooth = np.array([around(velocity, i, SMOOTH, np.nanmedian) for i in range(len(steps))])
-    rough = np.square(velocity[:, :2] - smooth[:, :2]).sum(1)
-    jitter = np.sqrt([around(rough, i, JITTER, np.nanmean) for i in range(len(steps))])
+    smooth = np.array([around(velocity, i, SMOOTH, np.median) for i in range(len(steps))])
+    rough = np.square(velocity[:, :2] - smooth[:, :2]).sum(1, keepdims=True)
+    jitter = np.sqrt([around(rough, i, JITTER, np.mean)[0] for i in range(len(steps))])
     return [
         None if step.velocity is None else name(smooth[i], float(jitter[i]), options) for i, step in enumerate(steps)
     ]
 
 
 def around(values: NDArray[np.float64], index: int, width: int, of: Callable[..., Any]) -> Any:
-    """Apply `of` to the values at most `width // 2` away; NaN when there is none."""
+    """Apply `of` to the known rows at most `width // 2` away; NaN when there is none. Unknown ones begin with NaN."""
     near = values[max(0, index - width // 2) : index + width // 2 + 1]
-    return np.full(values.shape[1:], np.nan) if np.isnan(near).all() else of(near, axis=0)
+    known = near[~np.isnan(near[:, 0])]
+    return of(known, axis=0) if len(known) else np.full(values.shape[1:], np.nan)
 
 
 def name(velocity: NDArray[np.float64], jitter: float, options: CameraOptions) -> Motion | None:

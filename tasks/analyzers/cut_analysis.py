@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from shared.errors import Skipped
@@ -141,6 +140,8 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         return tracks(signals.times, cuts, faded, mixed, media.shown(PICTURES)[-1][1])
 
     def _candidates(self, media: Media, options: CutOptions, signals: Signals) -> Iterator[int]:
+        import cv2
+
         detector = self._detectors.detectors.AdaptiveDetector(
             adaptive_threshold=options.adaptive_threshold, min_content_val=options.min_content, min_scene_len=0
         )
@@ -150,7 +151,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
                 signals.add(float(t), frame)
                 # The rate is a placeholder: frame numbers go in and come out, times are looked up by them.
                 number = self._detectors.FrameTimecode(index, fps=1000.0)
-                bgr = np.ascontiguousarray(frame[:, :, ::-1])
+                bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
                 yield from (int(cut.frame_num) for cut in detector.process_frame(number, bgr))
                 index += 1
             media.progress(min(1.0, signals.times[-1] / max(media.info.duration_seconds, 1e-3)))

@@ -14,6 +14,7 @@ graph `face_landmark_front`. BlazeFace alone saw faces in a field of galaxies (0
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from pydantic import Field
 from shared.schema import Face, FaceBox, ObjectTrack, TrackSet
 from tasks.analyzer import ESSENTIAL, Analyzer, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
-from tasks.boxes import Floats, Letterbox, Picture, as_document_box, pictures
+from tasks.boxes import Floats, Letterbox, Picture, answered, as_document_box, pictures
 from tasks.face_mesh import FaceMesh
 from tasks.faces import FaceView, view
 from tasks.landmarks import Detector, Network
@@ -79,7 +80,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         self.network = Network(model.tflite("face_detection_full_range_sparse.tflite"))
         self.mesh = FaceMesh(model.tflite("face_landmark.tflite"))
         black = np.zeros((SHORT_SIDE, SHORT_SIDE, 3), np.uint8)
-        self.look(0.0, black, WEAK_SCORE)
+        self.look(black, WEAK_SCORE)
         self.mesh.look(black, FaceView(np.array([(80, 100), (160, 100), (120, 140), (60, 60), (180, 180)], np.float64)))
 
     def analyze(self, media: Media, options: FaceOptions) -> FaceTracks:
@@ -87,9 +88,9 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         floor = min(options.threshold, WEAK_SCORE)
         sightings: list[Sighting] = []
         keypoints: list[Floats] = []
-        for t, frame in pictures(media, FRAMES):
-            sighting, points = self.look(t, frame, floor)
-            sightings.append(sighting)
+        seen = answered(pictures(media, FRAMES), lambda shown: ([self.look(frame, floor)] for frame in shown))
+        for t, _, (sighting, points) in seen:
+            sightings.append(replace(sighting, t=t))
             keypoints.append(points)
         tracklets = link(
             sightings,
@@ -103,14 +104,17 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         items = tuple(_item(number, *face) for number, face in enumerate(confirmed, start=1))
         return FaceTracks(faces=ObjectTrack(method="model", items=items))
 
-    def look(self, t: float, frame: Picture, floor: float) -> tuple[Sighting, Floats]:
-        """Find faces in one rgb frame `(height, width, 3)` that score at least `floor`; keypoints are `(n, 6, 2)`."""
+    def look(self, frame: Picture, floor: float) -> tuple[Sighting, Floats]:
+        """Find faces in one rgb frame `(height, width, 3)` that score at least `floor`; keypoints are `(n, 6, 2)`.
+
+        The sighting is that of 0 seconds.
+        """
         letterbox = Letterbox.fit((frame.shape[1], frame.shape[0]), (DETECTOR.side, DETECTOR.side))
         shapes, logits = self.network.run(letterbox.draw(frame).astype(np.float32) / np.float32(127.5) - 1)
         points, scores = DETECTOR.decode(shapes, logits[:, 0], floor)
         points = letterbox.to_picture(points)
         boxes = np.clip(points[:, :2].reshape(-1, 4), 0, 1)
-        return Sighting(t, boxes, scores, np.zeros(len(scores), np.intp), Looks.of(frame, boxes)), points[:, 2:]
+        return Sighting(0.0, boxes, scores, np.zeros(len(scores), np.intp), Looks.of(frame, boxes)), points[:, 2:]
 
     def is_face(self, media: Media, tracklet: Tracklet, boxes: Sequence[FaceBox]) -> bool:
         """Whether the mesh sees a face in one of the surest boxes, or can look at none of them."""

@@ -23,7 +23,7 @@ the camera is not short. Rules, all lengths between landmarks:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Annotated, ClassVar, Literal
 
@@ -34,7 +34,7 @@ from pydantic import Field
 from shared.schema import LabelledSegment, ObjectTrack, Point, SegmentTrack, TimedBox, TrackedObject, TrackSet, Unit
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
-from tasks.boxes import Floats, as_document_box, groups_of_one, pictures
+from tasks.boxes import Floats, answered, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network
 from tasks.shots import cuts, shown_until
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
@@ -146,8 +146,12 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
         """Look at every sampled frame, then name gestures hand by hand."""
         sightings: list[Sighting] = []
         hands: list[list[Found]] = []
-        for t, frame in pictures(media, FRAMES):
-            found = self.look(frame)
+        looks_at = answered(pictures(media, FRAMES), lambda shown: ([self.look(frame)] for frame in shown))
+        for t, frame, found in looks_at:
+            if hands and found is hands[-1]:  # the same picture
+                sightings.append(replace(sightings[-1], t=t))
+                hands.append(found)
+                continue
             hands.append(found)
             boxes = np.array([hand.box() for hand in found]).reshape(-1, 4)
             scores = np.array([hand.presence for hand in found])

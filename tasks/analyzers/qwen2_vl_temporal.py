@@ -13,7 +13,7 @@ from pydantic import Field
 
 from shared.frames import Frames
 from shared.schema import Segment, SegmentTrack, TrackSet
-from shared.text import encodable
+from shared.text import readable
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.engines.descriptions import DESCRIBERS, Asked, Clip, Describer
 from tasks.shots import shown_until
@@ -68,7 +68,7 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     """Describes all segments of a video in as few batches as memory allows."""
 
     name = "qwen2_vl_temporal"
-    version = 3
+    version = 4
     group = "vlm"
     summary = "a description of every second, its actions and changes, by a vision-language model"
     needs = (PICTURES,)
@@ -152,7 +152,7 @@ def parsed(answer: str, name: str, start: float, end: float) -> Description:
 
     Of an object that was cut or is broken the description alone is read; any other answer is taken as it is.
     """
-    text = encodable(answer).strip()
+    text = readable(answer)
     for brace in re.finditer(r"\{", text):
         if (found := _object(text, brace.start())) is not None:
             actions, change = found.get("actions"), found.get("change")
@@ -160,14 +160,19 @@ def parsed(answer: str, name: str, start: float, end: float) -> Description:
                 id=name,
                 start=start,
                 end=end,
-                description=encodable(found["description"]).strip(),
-                actions=tuple(encodable(str(action)) for action in actions) if isinstance(actions, list) else (),
-                change=encodable(change) if isinstance(change, str) else None,
+                description=readable(found["description"]),
+                actions=tuple(filter(None, map(_words, actions if isinstance(actions, list) else ()))),
+                change=_words(change) or None,
                 structured=True,
             )
         if said := _begun(text, brace.start()):
             return Description(id=name, start=start, end=end, description=said, structured=False)
     return Description(id=name, start=start, end=end, description=text, structured=False)
+
+
+def _words(value: object) -> str:
+    """Text in a model's JSON; empty for anything else, which Python would spell in its own way: None, {'a': 1}."""
+    return readable(value) if isinstance(value, str) else ""
 
 
 def _object(text: str, at: int) -> dict[str, Any] | None:
@@ -190,4 +195,4 @@ def _begun(text: str, at: int) -> str:
         said: str = json.loads(f'"{plain}"', strict=False)
     except ValueError:
         return ""
-    return encodable(said).strip()
+    return readable(said)

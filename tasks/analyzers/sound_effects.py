@@ -200,15 +200,26 @@ def flux(media: Media, audio: NDArray[np.float32]) -> Iterator[Floats]:
     for start in range(0, count, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, count)
         block = _mono(audio, start * HOP - FRAME // 2, (stop - 1) * HOP + FRAME // 2)
-        spectrum = np.abs(np.fft.rfft(sliding_window_view(block, FRAME)[::HOP] * window))
-        bands = np.log10(1 + spectrum @ filters)
+        spectrum = np.fft.rfft(sliding_window_view(block, FRAME)[::HOP] * window)
+        bands = np.log10(1 + filtered(spectrum, filters))
         earlier = np.repeat(bands[:1], LAG, axis=0) if before is None else before
         joined = np.concatenate((earlier, bands))
         padded = np.pad(joined[:-LAG], ((0, 0), (NEIGHBOURS // 2, NEIGHBOURS // 2)), mode="edge")
-        loudest = sliding_window_view(padded, NEIGHBOURS, axis=1).max(axis=2)
+        loudest = np.max([padded[:, at : at + bands.shape[1]] for at in range(NEIGHBOURS)], axis=0)
         yield np.maximum(bands - loudest, 0).sum(axis=1)
         before = joined[-LAG:]
         media.progress(stop / count)
+
+
+def filtered(spectrum: NDArray[np.complex128], filters: Floats) -> Floats:
+    """Magnitudes of the bands `(frames, bands)`, octave by octave: most bins are in none of an octave's bands."""
+    found = np.empty((len(spectrum), filters.shape[1]))
+    for first in range(0, filters.shape[1], BANDS_PER_OCTAVE):
+        some = filters[:, first : first + BANDS_PER_OCTAVE]
+        used = np.flatnonzero(some.any(axis=1))
+        bins = slice(used[0], used[-1] + 1)
+        found[:, first : first + BANDS_PER_OCTAVE] = np.abs(spectrum[:, bins]) @ some[bins]
+    return found
 
 
 def _mono(audio: NDArray[np.float32], start: int, stop: int) -> Floats:

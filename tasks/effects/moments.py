@@ -209,13 +209,25 @@ def _ratio(
     speeds = []
     for side in sides:
         elapsed = times[side] - times[side.start - 1 : side.stop - 1]
-        low, middle, high = np.percentile(moved[side] / elapsed, (25, 50, 75))
+        low, middle, high = quartiles(moved[side] / elapsed)
         if middle < SPEED_LEAST or high - low > SPEED_STEADY * middle:
             return 0.0
         speeds.append(float(moved[side].sum() / elapsed.sum()))
     a, b = (flow[side].astype(np.float64).sum(0).ravel() for side in sides)
     alike = float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))
     return float(np.log(speeds[1] / speeds[0])) if alike >= SPEED_ALIKE else 0.0
+
+
+def quartiles(values: NDArray[np.float64]) -> list[float]:
+    """What `numpy.percentile` gives for 25, 50 and 75, without what it spends on arrays of more than one axis."""
+    ordered = np.sort(values).tolist()
+    found = []
+    for quarter in (1, 2, 3):
+        below, part = divmod(quarter * (len(ordered) - 1), 4)
+        first, second = ordered[below], ordered[below + (part > 0)]
+        share = part / 4
+        found.append(first + (second - first) * share if share < 0.5 else second - (second - first) * (1 - share))
+    return found
 
 
 def _steady_light(signals: Signals, index: int) -> bool:

@@ -5,7 +5,6 @@ About 290 bytes a frame (60 MiB for two hours at 30 fps) and 0.3 MB a shot.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.schema import Box
+from tasks.transitions.pictures import percentiles
 
 Picture = NDArray[np.uint8]
 Levels = NDArray[np.float32]
@@ -88,17 +88,17 @@ class Sums:
         """Sum of absolute differences to the frame before."""
         self.columns, self.rows = Lines(width), Lines(height)
 
-    def add(self, gray: Picture, colours: Sequence[Picture], before: Picture | None) -> None:
-        """Add a frame: its luma, its red, green and blue, and the luma of the frame before; all `(height, width)`."""
+    def add(self, gray: Picture, colours: Sequence[Picture], change: Levels | None) -> None:
+        """Add a frame: its luma, its red, green and blue, and how much its luma changed; all `(height, width)`."""
+        import cv2
+
         self.frames += 1
-        self.total += gray
+        cv2.accumulate(gray, self.total)
         np.maximum(self.peak, gray, out=self.peak)
-        change: Levels | None = None
-        if before is not None:
-            change = np.abs(gray.astype(np.float32) - before)
+        if change is not None:
             self.activity += change
-        self.columns.add(stepped(colours, axis=1).mean(0), change)
-        self.rows.add(stepped(colours, axis=0).mean(1), None if change is None else change.T)
+        self.columns.add(shares(stepped(colours, axis=1), axis=0), change)
+        self.rows.add(shares(stepped(colours, axis=0), axis=1), None if change is None else change.T)
 
     @property
     def mean(self) -> Levels:
@@ -162,6 +162,27 @@ class Signals:
         return 2 * self.times[index] - self.times[index - 1] if index else self.times[index]
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How much each pixel differs between two pictures, in levels."""
+
+    levels: Levels
+    mean: float
+    most: float
+    """Mean of the cell in which it is the most."""
+
+
+def changed(a: Picture, b: Picture) -> Change:
+    """The absolute difference of two pictures `(height, width)`."""
+    import cv2
+
+    difference = cv2.absdiff(a, b)
+    # means of 8-bit cells would be rounded to whole levels
+    levels = difference.astype(np.float32)
+    cells = cv2.resize(levels, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    return Change(levels, cv2.sumElems(difference)[0] / difference.size, float(cells.max()))
+
+
 class Watch:
     """Takes in frames one by one and keeps what `Signals` and `Shot` hold."""
 
@@ -172,6 +193,7 @@ class Watch:
         self._flow = self._cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self.signals = Signals()
         self._before: Picture | None = None
+        self._change: Change | None = None
         self._held: Picture | None = None
         self._held_from = 0
 
@@ -185,17 +207,18 @@ class Watch:
         signals.times.append(t)
         signals.bright.append(float(bright))
         signals.dark.append(float(dark))
-        signals.luma.append(float(gray.mean()))
+        signals.luma.append(cv2.sumElems(gray)[0] / gray.size)
         signals.colour.append(np.count_nonzero(spread > COLOUR_LEVELS) / spread.size)
         signals.lit.append(np.count_nonzero(gray > LIT_LEVEL) / gray.size)
         signals.thumbnails += np.asarray(cv2.resize(frame, (CELLS, CELLS), interpolation=cv2.INTER_AREA)).tobytes()
+        self._change = None if self._before is None else changed(self._before, gray)
         self._move(gray)
         self._hold(gray)
         # Blank frames, as black between pictures, tell nothing about the shot.
         if bright - dark > CONTRAST:
             inside = shot.sums is not None
             shot.sums = shot.sums or Sums(*gray.shape)
-            shot.sums.add(gray, colours, self._before if inside else None)
+            shot.sums.add(gray, colours, self._change.levels if self._change and inside else None)
         self._before = gray
 
     def done(self) -> Signals:
@@ -206,28 +229,22 @@ class Watch:
     def _move(self, gray: Picture) -> None:
         cells = np.zeros((FLOW_CELLS, FLOW_CELLS, 2), np.float16)
         step = speed = 0.0
-        if self._before is not None:
-            step = self._differs(self._before, gray)[1]
+        if self._change is not None:
+            step = self._change.most
             if step > 0:
                 flow = self._flow.calc(self._before, gray, None)
-                speed = float(np.median(np.hypot(flow[..., 0], flow[..., 1]))) / min(gray.shape)
+                speed = float(np.median(self._cv2.magnitude(*self._cv2.split(flow)))) / min(gray.shape)
                 cells = self._cv2.resize(flow, (FLOW_CELLS, FLOW_CELLS), interpolation=self._cv2.INTER_AREA)
         self.signals.step.append(step)
         self.signals.speed.append(speed)
         self.signals.flow += np.asarray(cells, np.float16).tobytes()
 
-    def _differs(self, a: Picture, b: Picture) -> tuple[float, float]:
-        """Mean absolute difference of two pictures, over all and in the worst cell."""
-        difference = self._cv2.absdiff(a, b)
-        # Means of 8-bit cells would be rounded to whole levels.
-        cells = self._cv2.resize(difference.astype(np.float32), (CELLS, CELLS), interpolation=self._cv2.INTER_AREA)
-        return float(difference.mean()), float(cells.max())
-
     def _hold(self, gray: Picture) -> None:
         index = len(self.signals.times) - 1
         if self._held is not None:
-            mean, cell = self._differs(self._held, gray)
-            if mean <= STILL_MEAN and cell <= STILL_CELL:
+            change = self._change if self._held is self._before else None
+            change = change or changed(self._held, gray)
+            if change.mean <= STILL_MEAN and change.most <= STILL_CELL:
                 return
             self._release(index)
         self._held, self._held_from = gray, index
@@ -235,17 +252,6 @@ class Watch:
     def _release(self, index: int) -> None:
         if index - self._held_from >= 3:
             self.signals.stills.append((self._held_from, index - 1))
-
-
-def percentiles(values: Picture, percents: Sequence[float]) -> list[float]:
-    """Percentiles of whole numbers 0..255, between two of them as `numpy.percentile` has it, from their counts."""
-    upto = np.cumsum(np.bincount(values.ravel(), minlength=256))
-    found = []
-    for percent in percents:
-        place = percent / 100 * (values.size - 1)
-        below, above = np.searchsorted(upto, [int(place), math.ceil(place)], side="right").tolist()
-        found.append(below + (above - below) * (place - int(place)))
-    return found
 
 
 SEAM_LEVELS = 16
@@ -259,6 +265,14 @@ def stepped(colours: Sequence[Picture], *, axis: int) -> NDArray[np.bool_]:
     ends = [(each[:, 2:], each[:, :-2]) if axis else (each[2:], each[:-2]) for each in colours]
     steps = [cv2.absdiff(*pair) for pair in ends]
     return np.asarray(cv2.max(cv2.max(steps[0], steps[1]), steps[2]) >= SEAM_LEVELS, np.bool_)
+
+
+def shares(mask: NDArray[np.bool_], *, axis: int) -> Shares:
+    """Share of true values along an axis of a mask `(height, width)`."""
+    import cv2
+
+    sums = cv2.reduce(mask.view(np.uint8), axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    return np.asarray(sums.ravel() / mask.shape[axis], np.float64)
 
 
 def runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +35,27 @@ EDGE_LEVELS = 16
 
 def thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Means of 8x8 cells of a frame `(height, width, 3)`, uint8 `(8, 8, 3)`; smaller frames as they are."""
+    import cv2
+
     height, width = frame.shape[0] // CELLS, frame.shape[1] // CELLS
     if not height or not width:
         return frame
-    cells = frame[: height * CELLS, : width * CELLS].reshape(CELLS, height, CELLS, width, 3)
-    means: NDArray[np.uint8] = cells.mean((1, 3), dtype=np.float32).astype(np.uint8)
-    return means
+    # the sums of all that lies above and to the left, of which those of cells are differences
+    corners = cv2.integral(frame[: height * CELLS, : width * CELLS])[::height, ::width]
+    sums = np.diff(np.diff(corners, axis=0), axis=1)
+    return np.asarray(sums // (height * width), np.uint8)
+
+
+def percentiles(values: Gray, percents: Sequence[float]) -> list[float]:
+    """What `numpy.percentile` gives for whole numbers 0..255, to the last bit, from how many there are of each."""
+    upto = np.cumsum(np.bincount(values.ravel(), minlength=256))
+    found = []
+    for percent in percents:
+        place = (values.size - 1) * (percent / 100)
+        low, high = np.searchsorted(upto, [int(place), math.ceil(place)], side="right").tolist()
+        share = place - int(place)
+        found.append(low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share))
+    return found
 
 
 def luma(frame: NDArray[np.uint8]) -> Gray:
@@ -62,9 +79,22 @@ def moved(before: Gray, after: Gray) -> Gray:
     import cv2
 
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST).calc(after, before, None)  # type: ignore[call-overload]
-    rows, columns = np.indices(after.shape, dtype=np.float32)
+    rows, columns = _places(*after.shape)
     there = (columns + flow[..., 0], rows + flow[..., 1])
     return np.asarray(cv2.remap(before, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> NDArray[np.float32]:
+    """Row and column of each pixel, `(2, height, width)`."""
+    return np.indices((height, width), dtype=np.float32)
+
+
+def difference(a: Gray, b: Gray) -> float:
+    """Mean absolute difference of two pictures of one size, 0..255."""
+    import cv2
+
+    return cv2.norm(a, b, cv2.NORM_L1) / a.size
 
 
 def unexplained(before: Gray, after: Gray) -> float:
@@ -72,11 +102,12 @@ def unexplained(before: Gray, after: Gray) -> float:
 
     Pictures of `FLOW_WIDTH`. 0 where they differ too little to tell.
     """
-    if np.abs(after.astype(np.int16) - before).mean() < MIN_CHANGE:
+    if difference(before, after) < MIN_CHANGE:
         return 0.0
-    there = moved(before, after).astype(np.float32)
-    if np.abs(after - there).mean() < MIN_CHANGE:
+    brought = moved(before, after)
+    if difference(brought, after) < MIN_CHANGE:
         return 0.0
+    there = brought.astype(np.float32)
     one, other = there - there.mean(), after - after.mean(dtype=np.float32)
     scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
     return 1.0 if scale < 1 else float(np.clip(1 - (one * other).sum() / scale, 0, 1))
@@ -95,27 +126,28 @@ def between_bars(gray: Gray) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def energy(gray: Gray) -> float:
+def energy(gray: Gray, inside: tuple[slice, slice] | None = None) -> float:
     """Squared gradient (levels per pixel, squared) of a picture, its bars aside: the sum over the number of pixels.
 
     Divided by all pixels, bars too: what is as dark as a bar in one frame and lit in the next must not rescale it.
+    `inside`: the picture between bars where it is known; the edge of a bar counts in all frames, or in none.
     """
     import cv2
 
-    inside = gray[between_bars(gray)]
-    if min(inside.shape) < 3:
+    part = gray[between_bars(gray) if inside is None else inside]
+    if min(part.shape) < 3:
         return 0.0
-    across, down = (cv2.Sobel(inside, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
+    across, down = (cv2.Sobel(part, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
     return float(((across**2).sum() + (down**2).sum()) / gray.size)
 
 
-def contrast(gray: Gray) -> float:
-    """How many levels the middle 96 % of a picture's values span, its bars aside; 0 where all is black."""
-    inside = gray[between_bars(gray)][::2, ::2]
-    if not inside.size:
+def contrast(gray: Gray, inside: tuple[slice, slice]) -> float:
+    """How many levels the middle 96 % of a picture's values span between its bars; 0 where all is black."""
+    part = gray[inside][::2, ::2]
+    if not part.size:
         return 0.0
-    low, high = np.percentile(inside, (2, 98))
-    return float(high - low)
+    low, high = percentiles(part, (2, 98))
+    return high - low
 
 
 def edges(gray: Gray) -> NDArray[np.uint8]:

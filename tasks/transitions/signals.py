@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from tasks.transitions.pictures import (
     Gray,
+    between_bars,
     contrast,
+    difference,
     energy,
     luma,
+    percentiles,
     replaced,
     small,
     thumbnail,
@@ -48,17 +51,20 @@ class Levels:
 
     def add(self, t: float, frame: NDArray[np.uint8]) -> None:
         """Take in the next frame, uint8 `(height, width, 3)`."""
-        self.times.append(t)
         gray = luma(frame)
+        self._keep(t, frame, gray, between_bars(gray))
+
+    def _keep(self, t: float, frame: NDArray[np.uint8], gray: Gray, inside: tuple[slice, slice]) -> None:
+        self.times.append(t)
         self.bright.append(brightness(frame))
-        self.pale.append(255 - float(np.percentile(gray[::2, ::2], 2)))
-        self.contrast.append(contrast(gray))
+        self.pale.append(255 - percentiles(gray[::2, ::2], (2,))[0])
+        self.contrast.append(contrast(gray, inside))
         self.thumbnails.append(thumbnail(frame))
 
 
 def brightness(frame: NDArray[np.uint8]) -> float:
     """98th percentile of the values, 0..255."""
-    return float(np.percentile(frame[::2, ::2], 98))
+    return percentiles(frame[::2, ::2], (98,))[0]
 
 
 @dataclass(slots=True)
@@ -88,8 +94,9 @@ class Signals(Levels):
         gray = luma(frame)
         self._compare(t, small(gray))
         self._differ(gray)
-        self.energy.append(energy(gray))
-        Levels.add(self, t, frame)
+        inside = between_bars(gray)
+        self.energy.append(energy(gray, inside))
+        self._keep(t, frame, gray, inside)
 
     def _compare(self, t: float, gray: Gray) -> None:
         index = len(self.times)
@@ -104,7 +111,7 @@ class Signals(Levels):
 
     def _differ(self, gray: Gray) -> None:
         before, self._gray = self._gray, gray
-        step = 0.0 if before is None else float(np.abs(gray.astype(np.int16) - before).mean())
+        step = 0.0 if before is None else difference(before, gray)
         jumped = step >= max(STILL_STEP, *(STILL_RATIO * one for one in [0.0, *self.step[-STILL_AROUND:]]))
         self.step.append(step)
         self.replaced.append(replaced(before, gray) if before is not None and jumped else 0.0)

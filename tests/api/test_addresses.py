@@ -5,12 +5,15 @@ import json
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
+from flask import Flask
+from structlog.testing import CapturingLogger
 
 from services.api.fetching import AT_ONCE, AT_ONCE_OF_ONE, place
-from services.api.problems import status_of
-from shared.errors import Infrastructure, QuotaExceeded
+from services.api.problems import register, status_of
+from shared.errors import Full, Infrastructure, QuotaExceeded, ReelgraphError
 from shared.webhooks import Webhooks
 from tasks.node import ledger, storage
 from tests.support.api import serving
@@ -80,6 +83,29 @@ def test_nobody_keeps_others_from_fetching():
     with ExitStack() as held:
         for _ in range(AT_ONCE):
             held.enter_context(place(None))
+
+
+def test_a_full_house_is_no_error_in_the_log(monkeypatch):
+    """All places taken is one warning and 503, for nothing is broken; what is broken is an error."""
+    said = CapturingLogger()
+    monkeypatch.setattr("services.api.problems.log", said)
+    app = Flask(__name__)
+    register(app)
+    app.add_url_rule(
+        "/full", "full", view_func=partial(refuse, Full("too many connections", code="too_many_followers"))
+    )
+    app.add_url_rule("/broken", "broken", view_func=partial(refuse, Infrastructure("the ledger does not answer")))
+    client = app.test_client()
+    assert [client.get(path).status_code for path in ("/full", "/broken")] == [503, 503]
+    assert [(call.method_name, *call.args) for call in said.calls] == [
+        ("warning", "request_put_off"),
+        ("error", "request_failed"),
+    ]
+
+
+def refuse(error: ReelgraphError) -> None:
+    """A view that cannot answer."""
+    raise error
 
 
 def test_a_video_by_its_address_becomes_a_job(stack, shop):

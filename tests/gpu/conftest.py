@@ -27,9 +27,8 @@ def sign_of_a_gpu(root: Path = Path("/")) -> str | None:
     return next((str(found) for sign in SIGNS for found in sorted(root.glob(sign))), None)
 
 
-@pytest.fixture(autouse=True)
-def gpu():
-    """A GPU that torch can use."""
+def need_gpu() -> None:
+    """Go on where torch can use a GPU; skip where there is none, fail where it cannot be used."""
     if find_spec("torch") is not None:
         import torch
 
@@ -38,3 +37,9 @@ def gpu():
     if sign := sign_of_a_gpu():
         pytest.fail(f"this machine has a GPU ({sign}) and torch cannot use it", pytrace=False)
     pytest.skip("no GPU here")
+
+
+@pytest.fixture(autouse=True)
+def gpu():
+    """A GPU that torch can use."""
+    need_gpu()

@@ -119,6 +119,30 @@ def test_a_failed_kernel_is_a_lost_gpu():
     assert claim(512).is_gpu
 
 
+ASKED = """
+import sys, torch
+from tasks import devices
+
+before = devices.still_works()  # no GPU is used yet
+devices.claim(1024)
+whole = torch.zeros(1000 << 20, dtype=torch.uint8, device="cuda")
+try:
+    torch.zeros(1000 << 20, dtype=torch.uint8, device="cuda")
+except torch.OutOfMemoryError:
+    full = devices.still_works()
+del whole
+torch.zeros(4, device="cuda")[torch.tensor([10_000_000], device="cuda")]  # nobody waits for it
+lost = devices.still_works()
+sys.exit(f"before: {before}, full: {full}, lost: {lost}, again: {devices.still_works()}")
+"""
+
+
+def test_a_lost_gpu_is_told_whatever_an_error_says():
+    """A full GPU works; one that has failed does not, also where nothing has told of it yet."""
+    done = in_a_process(ASKED)
+    assert done.stderr.splitlines()[-1] == "before: True, full: True, lost: False, again: False"
+
+
 def test_what_is_recorded_is_repeated():
     """A recorded step is the work itself: each replay does it once more."""
     import torch
