@@ -13,7 +13,9 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3-pip python3-venv \
  && /usr/bin/python3 -m venv --without-pip /opt/mmdet \
  && echo "$(/opt/reelgraph/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" >"$(/opt/mmdet/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth" \
- && /usr/bin/python3 -m pip --python /opt/mmdet install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt
+ && /usr/bin/python3 -m pip --python /opt/mmdet install --no-deps --require-hashes --only-binary :all: --requirement requirements/mmdet.txt \
+ && sed '1s|.*|#!/opt/mmdet/bin/python|' /opt/reelgraph/bin/reelgraph >/opt/mmdet/bin/reelgraph \
+ && chmod 755 /opt/mmdet/bin/reelgraph
 
 FROM ${WORKER_IMAGE}
 ARG VERSION=0.1.0
@@ -28,4 +30,4 @@ ENV PATH=/opt/mmdet/bin:/opt/reelgraph/bin:/usr/local/bin:/usr/bin:/bin
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=900s --retries=4 CMD ["reelgraph-alive"]
 ENTRYPOINT ["tini", "--"]
-CMD ["python", "-m", "services.cli", "worker", "--groups", "detect"]
+CMD ["reelgraph", "worker", "--groups", "detect"]

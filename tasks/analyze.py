@@ -65,6 +65,9 @@ GPU_LOST = 74  # EX_IOERR of sysexits.h
 BRIEFS = 4
 """Jobs whose briefs a process keeps: a worker meets those that run at once by turns."""
 
+AWAY = frozenset({"ledger_unreachable", "storage_error"})
+"""Codes of what is over when a link is back: an attempt that met it is made again, while there are attempts left."""
+
 OURS = (SoftTimeLimitExceeded, MemoryError, ReelgraphError)
 """Errors that say by themselves what a run has ended in."""
 
@@ -192,6 +195,8 @@ class Work:
                 if self.attempt.deaths + 1 < settings().max_attempts:
                     raise cause  # noqa: B904  (it has a cause of its own)
                 self.device_lost = True
+            if isinstance(cause, Infrastructure) and cause.code in AWAY and not self._is_last:
+                raise cause  # noqa: B904  (as above)
             return self.ended_by(ended)
 
     def ended_by(self, error: Exception) -> Outcome:
@@ -226,8 +231,18 @@ class Work:
     def _is_poison(self) -> bool:
         return self.attempt.deaths >= settings().max_attempts
 
+    @property
+    def _is_last(self) -> bool:
+        return self.attempt.attempts >= settings().max_attempts
+
     def _is_over(self) -> bool:
-        return self.hold.lost or ledger().is_cancelled(self.brief.job_id)
+        if self.hold.lost:
+            return True
+        try:
+            return ledger().is_cancelled(self.brief.job_id)
+        except Infrastructure as error:  # work is not thrown away because nobody can be asked; its time limit stays
+            log.warning("cancel_not_asked", error=error.message)
+            return False
 
     def _refuse(self) -> None:
         if self._is_poison:

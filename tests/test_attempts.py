@@ -3,7 +3,10 @@
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +14,13 @@ from shared.errors import Infrastructure
 from shared.settings import settings
 from shared.storage import outcome_key
 from tasks.analyze import run
+from tasks.inputs import CANCEL_POLL_SECONDS
 from tasks.node import ledger, storage
 from tasks.prepare import prepare
 from tests.support.attempt import ANALYZERS
 from tests.support.node import node
 from tests.support.plugged import plugged
+from tests.support.postgres import postgres
 from tests.support.processes import eventually
 from tests.test_prepare import a_job
 
@@ -108,3 +113,61 @@ def test_what_the_disk_refused_is_no_poison(data, tmp_path, disk):
     assert run("patient", job_id, "one@here") == "ok"
     ended = ledger().run(job_id, "patient")
     assert (ended.attempts, ended.deaths, ended.outcome.receipt.attempts) == (tries + 1, 0, tries + 1)
+
+
+@contextmanager
+def cut_off(url):
+    """Nobody reaches the PostgreSQL server at this address: its socket has another name."""
+    (socket,) = Path(url.partition("?host=")[2]).glob(".s.PGSQL.*[0-9]")
+    moved = socket.rename(socket.with_name("away"))
+    try:
+        yield
+    finally:
+        moved.rename(socket)
+
+
+def test_work_goes_on_while_the_ledger_cannot_be_asked(tmp_path):
+    """An analyzer at work while nobody can say whether its job is cancelled goes on, and its one attempt ends well."""
+    file = tmp_path / "go on"
+    with (
+        postgres() as url,
+        plugged(ANALYZERS),
+        node(tmp_path / "data", ledger_url=url),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        job_id = awaiting(file)
+        ending = pool.submit(run, "patient", job_id, "one@here")
+        try:
+            assert eventually(lambda: ledger().run(job_id, "patient").holder is not None, SECONDS)
+            with cut_off(url):
+                with pytest.raises(Infrastructure, match="ledger"):
+                    ledger().run(job_id, "patient")
+                time.sleep(6 * CANCEL_POLL_SECONDS)
+                assert not ending.done()
+        finally:
+            file.touch()
+        assert ending.result(SECONDS) == "ok"
+        assert ledger().run(job_id, "patient").attempts == 1
+
+
+def test_what_may_pass_is_tried_again_and_no_more_often_than_all_else(data, tmp_path):
+    """An attempt that met a bucket that does not answer leaves the run free for another, and the last one says why."""
+
+    def away(attempts):
+        token = tmp_path / f"{attempts} times"
+        job = a_job("misbehaving", options={"misbehaving": {"away": attempts, "token": str(token)}})
+        prepare(job.id)
+        return job.id
+
+    tries = settings().max_attempts
+    once, always = away(1), away(tries)
+    for job_id, failing in ((once, 1), (always, tries - 1)):
+        for _ in range(failing):
+            with pytest.raises(Infrastructure, match="the storage failed"):
+                run("misbehaving", job_id, "one@here")
+            assert ledger().run(job_id, "misbehaving").holder is None
+    assert run("misbehaving", once, "one@here") == "failed"  # there is no video
+    assert ledger().run(once, "misbehaving").outcome.error.code != "storage_error"
+    assert run("misbehaving", always, "one@here") == "failed"
+    ended = ledger().run(always, "misbehaving")
+    assert (ended.attempts, ended.outcome.error.code) == (tries, "storage_error")

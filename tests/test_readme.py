@@ -3,10 +3,9 @@
 import re
 import shlex
 
-import click
 import pytest
 
-from services.cli import cli
+from tests.support.commands import check_reelgraph
 from tests.support.project import ROOT, pyproject, tracked
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,13 +43,7 @@ def test_make_targets_exist(words):
 @pytest.mark.parametrize("words", commands_of("reelgraph"))
 def test_reelgraph_commands_exist(words):
     """Each `reelgraph` command in the README parses: its subcommands and options exist."""
-    command, rest = cli, words[1:]
-    while isinstance(command, click.Group) and rest:
-        found = command.get_command(click.Context(command), rest[0])
-        assert found, f"no command {rest[0]}"
-        command, rest = found, rest[1:]
-    known = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in rest if word.startswith("-")} <= known
+    check_reelgraph(words[1:])
 
 
 @pytest.mark.parametrize("path", tracked("*.md"), ids=str)

@@ -114,12 +114,27 @@ def test_frames_are_no_memory_of_who_writes_them(services):
     assert not any(mount.startswith("/frames") for one in services.values() for mount in one.get("tmpfs", ()))
 
 
+def overrides():
+    """The overrides that docs/deploy.md shows, by the profile that each is for."""
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    found = re.findall(r"```yaml\n# docker/compose\.override\.yaml, for the profile (\w+)\n(.*?)```", text, re.DOTALL)
+    return {profile: yaml.safe_load(override) for profile, override in found}
+
+
+def test_mmdet_takes_the_place_of_one_worker(services):
+    """The override of docs/deploy.md for mmdet is of a worker of its group, and says how its image is built."""
+    ((name, changed),) = overrides()["gpu"]["services"].items()
+    command = services[name]["command"]
+    assert command[command.index("--groups") + 1] == "detect"
+    assert (ROOT / changed["build"]["dockerfile"]) in DOCKERFILES
+    assert changed["image"] == services[name]["image"].replace("worker-gpu", "mmdet")
+
+
 def test_frames_in_memory_leave_room_for_work(services):
     """The override of docs/deploy.md that puts the store on a tmpfs raises the limit of each worker of its profile by
     the size of that tmpfs.
     """
-    text = (ROOT / "docs" / "deploy.md").read_text()
-    override = yaml.safe_load(re.search(r"```yaml\n(# docker/compose\.override\.yaml.*?)```", text, re.DOTALL)[1])
+    override = overrides()["cpu"]
     options = override["volumes"]["frames"]["driver_opts"]
     size = int(re.search(r"size=(\d+)g", options["o"])[1]) << 10
     assert options["type"] == "tmpfs"

@@ -337,8 +337,8 @@ def with_components(tmp_path):
 
 
 def test_patches_of_the_document_can_be_built(with_components, tmp_path):
-    """What docs/deploy.md puts under an overlay's `patches` gives every claim its class and every account the
-    registry's secret.
+    """What docs/deploy.md puts under an overlay's `patches` gives every claim its class, every account the registry's
+    secret, and all of one worker's containers another image.
     """
     (text,) = re.findall(r"```yaml\n(patches:\n.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
     with_components("gpu")
@@ -351,6 +351,9 @@ def test_patches_of_the_document_can_be_built(with_components, tmp_path):
     assert {one["metadata"]["name"] for one in claims} == {"media", "weights"}
     assert accounts
     assert all(one["imagePullSecrets"] == [{"name": "registry"}] for one in accounts)
+    (detect,) = (one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", "worker-detect"))
+    images = [container["image"] for container in containers(detect["spec"]["template"]["spec"])]
+    assert images == ["REGISTRY/reelgraph/mmdet:0.1.0"] * 2
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -22,6 +22,7 @@ from tests.support.postgres import postgres
 from tests.support.processes import eventually
 from tests.support.project import ROOT
 from tests.support.s3 import BUCKET, Server, s3_server
+from tests.support.system import missing
 
 ASKED = "REELGRAPH_TEST_HOSTS"
 CUT_SECONDS = 20
@@ -90,7 +91,7 @@ def _may_run():
     if os.environ.get(ASKED) != "1":
         pytest.skip("takes three minutes, of which links are cut for one; run it as root with: make hosts")
     if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces take root, and ip; get it with: apt-get install iproute2")
+        missing("network namespaces take root, and ip; get it with: apt-get install iproute2")
 
 
 @pytest.fixture(scope="module")
@@ -191,5 +192,4 @@ def test_a_link_that_is_cut_loses_nothing(site, name):
         site.hosts[name].heal()
     jobs.append(site.hand_in(first + JOBS, analyzers="misbehaving"))
     documents = [site.document(job) for job in jobs]
-    found = {one["status"] for document in documents for one in document["analyzers"]}
-    assert found == {"ok"}
+    assert [one for document in documents for one in document["analyzers"] if one["status"] != "ok"] == []

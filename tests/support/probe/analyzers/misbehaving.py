@@ -11,7 +11,7 @@ from pathlib import Path
 from billiard.exceptions import SoftTimeLimitExceeded
 from pydantic import Field
 
-from shared.errors import WeightsMissing
+from shared.errors import Infrastructure, WeightsMissing
 from shared.frames import Frames
 from shared.schema import Scalar, ScalarTrack, TrackSet
 from tasks.analyzer import Analyzer, Media, ModelContext, Options
@@ -37,6 +37,7 @@ class Behaviour(Options):
     cost: float = Field(0.01, description="what a second of video is said to take, in seconds")
     error: str = Field("", description="raise this")
     lose_gpu: int = Field(0, description="in so many attempts, fail as a GPU does that can be used no more")
+    away: int = Field(0, description="in so many attempts, meet a bucket that does not answer")
     token: str = Field("", description="a file that counts attempts")
 
 
@@ -86,6 +87,8 @@ class Misbehaving(Analyzer[Behaviour, Count]):
             signal.pause()
         if attempt <= options.lose_gpu:
             raise DeviceLost("CUDA error: an illegal memory access was encountered")
+        if attempt <= options.away:
+            raise Infrastructure("the storage failed", code="storage_error")
         if options.error:
             raise ValueError(options.error)
         heard_not = (SoftTimeLimitExceeded,) if options.deaf else ()
