@@ -28,14 +28,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from services.leash import Leashed, start
+from services.restarts import Restarts
 from shared.errors import Infrastructure
 from shared.log import logger
 
 PING_SECONDS = 2.5
 START_SECONDS = 10.0
 PORT_TRIES = 8
-RESTARTS = 3
-RESTARTS_SECONDS = 600.0
 """A server that dies once more within that time is given up."""
 _HOST = "127.0.0.1"
 _SCHEMES = ("redis", "rediss")
@@ -225,7 +224,7 @@ class PrivateServer:
         self.url = ""
         self._lock = lock
         self._process: Leashed | None = None
-        self._restarts: list[float] = []
+        self._restarts = Restarts()
 
     @property
     def pid(self) -> int | None:
@@ -261,12 +260,9 @@ class PrivateServer:
         if self._process is None or self._process.poll() is None:
             return
         code = self._process.stop()
-        now = time.monotonic()
-        self._restarts = [at for at in self._restarts if at > now - RESTARTS_SECONDS]
-        if len(self._restarts) >= RESTARTS:
+        if not self._restarts.one_more():
             message = f"the broker keeps dying: it ended with exit code {code}; it said: {_last_line(self._said())}"
             raise Infrastructure(message, code="broker_died")
-        self._restarts.append(now)
         try:
             self._launch()
         except Infrastructure as error:

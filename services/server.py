@@ -12,14 +12,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from services.api.access import is_loopback
 from services.broker import noted
 from services.leash import Leashed, start, stop_all
-from services.stack import LAST_LINES, RESTARTS, Stack, local_stack
+from services.restarts import Restarts
+from services.stack import LAST_LINES, Stack, local_stack
 from shared.errors import BadInput, Infrastructure
 from shared.keys import Keys
 from shared.locks import FileLock
@@ -50,12 +51,13 @@ log = logger(__name__)
 
 @dataclass(slots=True)
 class Flower:
-    """Flower on its socket, started again when it dies: some times, for jobs need no Flower."""
+    """Flower on its socket, started again when it dies; where it keeps dying the service goes on without it."""
 
     stack: Stack
     socket: Path
     process: Leashed
-    restarts: int = 0
+    restarts: Restarts = field(default_factory=Restarts)
+    given_up: bool = False
 
     @classmethod
     def start(cls, stack: Stack, socket: Path) -> Self:
@@ -64,12 +66,14 @@ class Flower:
 
     def check(self) -> None:
         """Start it again if it has died."""
-        if self.restarts > RESTARTS or self.process.poll() is None:
+        if self.process.poll() is None:
             return
-        self.restarts += 1
-        if self.restarts > RESTARTS:
-            log.error("flower_given_up", logs=str(self.stack.logs / FLOWER_LOG))
+        if not self.restarts.one_more():
+            if not self.given_up:
+                log.error("flower_given_up", logs=str(self.stack.logs / FLOWER_LOG))
+            self.given_up = True
             return
+        self.given_up = False
         log.warning("flower_restarted")
         self.process = _start_flower(self.stack, self.socket)
 

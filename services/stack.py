@@ -14,6 +14,7 @@ from pathlib import Path
 
 from services.broker import Broker, embedded_broker
 from services.leash import Leashed, start, stop_all
+from services.restarts import Restarts
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, node_name, workers
 from shared.log import logger
@@ -23,7 +24,6 @@ from tasks.celery import reconnect
 from tasks.node import forget
 from tasks.registry import check_models
 
-RESTARTS = 3
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 STOP_SECONDS = 1.5
 KEPT_LOGS = 20
@@ -42,7 +42,7 @@ class LocalWorker:
     queues: tuple[str, ...]
     log_file: Path
     process: Leashed
-    restarts: int = 0
+    restarts: Restarts = field(default_factory=Restarts)
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -84,10 +84,9 @@ class Stack:
         for worker in self.workers:
             if worker.process.poll() is None:
                 continue
-            if worker.restarts >= RESTARTS:
+            if not worker.restarts.one_more():
                 words = worker.last_words()
                 raise Infrastructure(f"the worker {worker.name} keeps dying: {words}", code="worker_died")
-            worker.restarts += 1
             log.warning("worker_restarted", worker=worker.name)
             worker.process.stop()
             worker.process = self._launch(worker.name, worker.queues, worker.log_file)

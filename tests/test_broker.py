@@ -21,7 +21,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from services import broker as module
-from services.broker import RESTARTS, check, embedded_broker, find_server, hide_password
+from services.broker import check, embedded_broker, find_server, hide_password
+from services.restarts import RESTARTS
 from shared.errors import Infrastructure
 from tests.support.processes import alive, eventually
 

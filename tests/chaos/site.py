@@ -17,6 +17,7 @@ import redis
 
 from services.broker import find_server
 from services.leash import Leashed, start
+from services.restarts import Restarts
 from services.server import start_web
 from services.stack import LocalWorker, Stack, local_stack
 from shared.groups import worker_of
@@ -185,7 +186,7 @@ class Site:
             if self._paused.is_set():
                 continue
             for worker in self.stack.workers:
-                worker.restarts = 0
+                worker.restarts = Restarts()
             self.stack.check()
 
 

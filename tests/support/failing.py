@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.restarts import Restarts
 from services.stack import LocalWorker, Stack
 from services.submit import accept
 from tests.support.jobs import report, wait
@@ -128,7 +129,7 @@ def the_gpu_is_lost_once(worker: Captioning) -> None:
     assert (worker.loads, worker.said("gpu_lost")) == (loads + 1, lost + 1)
     after = worker.works("a photo of a rabbit")
     assert (after["receipt"]["attempts"], worker.loads) == (1, loads + 1)
-    assert worker.worker.restarts == 0
+    assert worker.worker.restarts == Restarts()
 
 
 def the_gpu_is_lost_every_time(worker: Captioning) -> None:
@@ -139,7 +140,7 @@ def the_gpu_is_lost_every_time(worker: Captioning) -> None:
     assert told["receipt"]["attempts"] == ATTEMPTS
     after = worker.works("a photo of the sky")
     assert (after["receipt"]["attempts"], worker.loads) == (1, loads + ATTEMPTS)
-    assert worker.worker.restarts == 0
+    assert worker.worker.restarts == Restarts()
 
 
 def assert_memory_is_back(before: dict[str, Any], after: dict[str, Any]) -> None:
