@@ -264,7 +264,11 @@ class Work:
         return ready
 
     def _analyze(self, ready: Loaded) -> TrackSet:
-        self.video = video = storage().path(video_key(self.brief.video_sha256))
+        with storage().held(video_key(self.brief.video_sha256)) as video:
+            return self._analyze_held(ready, video)
+
+    def _analyze_held(self, ready: Loaded, video: Path) -> TrackSet:
+        self.video = video
         media = JobMedia(
             info=self.media,
             plan=self.plan,
