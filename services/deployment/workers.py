@@ -27,7 +27,7 @@ API_PROCESSES = 2
 """`--workers` of docker/api.Dockerfile."""
 
 API_MEDIA_MIB = 2560
-"""REELGRAPH_MEDIA_MEMORY_BYTES of the API, each process of which reads one video at a time (REELGRAPH_MEDIA_AT_ONCE)."""
+"""REELGRAPH_MEDIA_MEMORY_BYTES of the API; a process of it reads one video at a time (REELGRAPH_MEDIA_AT_ONCE)."""
 
 API_MEMORY_MIB = API_MIB + API_PROCESSES * API_MEDIA_MIB
 """The limit of the API's container."""
@@ -48,7 +48,7 @@ WEIGHTS_SECONDS = 4 * 3600
 """A pod waits so long for its weights before it starts over: as long as the job that pulls them may take."""
 
 PROGRESS_SECONDS = WEIGHTS_SECONDS + STOP_SECONDS + STARTUP_FAILURES * PROBE_SECONDS + 300
-"""A rollout is given up then: weights are pulled, an old worker (no second GPU is free) ends its task, a new one loads."""
+"""A rollout is given up then: weights are pulled, where no GPU is free an old worker ends its task, a new one loads."""
 
 MIG_SLICES = (("1g.10gb", 9_728), ("2g.20gb", 19_968), ("3g.40gb", 40_192), ("7g.80gb", 81_152))
 """MIG profiles of an H100 or A100 with 80 GB and their memory in MiB (NVIDIA's MIG user guide)."""

@@ -1,4 +1,4 @@
-"""Tests of memory for media: in every container the processes that read videos end by their own bound, not the kernel's."""
+"""Tests of memory for media: processes that read videos end by their own bound, in every container."""
 
 import re
 
@@ -37,7 +37,7 @@ def media_mib(name, profile, environment):
 
 
 def test_videos_fit_into_every_pod(overlay):
-    """The memory limit of each pod of ours has room for all media processes that it may run at once, beside the rest."""
+    """The memory limit of each pod has room for all media processes that it may run at once, beside the rest."""
     (settings_map,) = objects(overlay, "ConfigMap")
     read = set()
     for name, _, spec in pods(overlay):

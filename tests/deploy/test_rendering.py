@@ -94,8 +94,8 @@ def test_a_new_group_is_one_entry(other_groups):
 
 @pytest.mark.parametrize("gpus", [1, 2, 4])
 def test_what_plan_writes_can_be_rendered(other_groups, tmp_path, gpus):
-    """A layout of `reelgraph plan` for one, two or four GPUs is what compose and Kubernetes get: its workers, the GPU of
-    each, and the local profile's workers as before.
+    """What `reelgraph plan` writes for one, two or four GPUs is what compose and Kubernetes get: its workers, the GPU
+    of each, and the local profile's workers as before.
     """
     before = [(one.name, one.queues, one.memory_mib) for one in worker_specs("local")]
     file = tmp_path / "planned.toml"
