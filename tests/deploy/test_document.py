@@ -13,7 +13,7 @@ from tests.support.project import ROOT
 
 TEXT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 COMMANDS = [[*dropwhile(re.compile(r"[A-Z_]+=").match, words)] for words in typed(TEXT)]
-ELSEWHERE = {"cd", "curl", "echo", "nvidia-cuda-mps-control", "openssl", "rm"}
+ELSEWHERE = {"cd", "curl", "echo", "nvidia-cuda-mps-control", "openssl", "rm", "tr"}
 """Programs of others, whose words are not looked at here."""
 
 SHORT = {"deploy": "Deployment", "deployment": "Deployment", "service": "Service", "statefulset": "StatefulSet"}
