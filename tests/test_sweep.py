@@ -54,7 +54,7 @@ def stored(sha256):
 
 
 def test_old_jobs_go_with_all_that_only_they_need():
-    """An ended job past its time goes with document and video, that of a run of `analyze` (a deployment of its own) too;
+    """An ended job past its time goes with document and video, that of a run of `analyze` (its own deployment) too;
     open and young ones stay, whosever they are.
     """
     only, shared_one = stored("a" * 64), stored("b" * 64)

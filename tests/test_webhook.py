@@ -422,7 +422,10 @@ def test_hanging_receivers_hold_up_no_job(tmp_path, tarpit):
     worker: three jobs, one after the other, end within 30 s, and their own webhooks are delivered.
     """
     video = write_video(tmp_path / "clip.mp4", [texture(2, 120, 160)] * 30)
-    with host({"/": ok(b"")}) as receiver, running(tmp_path / "data", groups={"light"}, reachable_networks="127.0.0.0/8"):
+    with (
+        host({"/": ok(b"")}) as receiver,
+        running(tmp_path / "data", groups={"light"}, reachable_networks="127.0.0.0/8"),
+    ):
         node = Webhooks(ledger())
         stuck = [a_hook(at(tarpit), deployment=settings().deployment) for _ in range(12)]
         for hook in stuck:
