@@ -6,6 +6,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -106,14 +107,16 @@ def hour_of_silence(path: Path, *, picture: bool = False) -> bytes:
 
 
 def silent_opus(path: Path) -> bytes:
-    """Eleven minutes of silence in Opus and WebM, which take 3650 bits a second for it."""
+    """Eleven minutes of silence in Opus and WebM, which take 3650 bits a second for it: one packet, again and again."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libopus", rate=48_000, layout="mono")
-        for at in range(0, 660, 10):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 10 * 48_000), np.int16), "s16", "mono")
-            frame.sample_rate, frame.pts = 48_000, at * 48_000
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.int16), "s16", "mono")
+        frame.sample_rate = 48_000
+        silence = bytes(stream.encode(frame)[-1])
+        for at in range(0, 660 * 48_000, 960):
+            packet = av.Packet(silence)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, at, at, Fraction(1, 48_000)
+            container.mux(packet)
     return path.read_bytes()
 
 
