@@ -270,11 +270,10 @@ def test_a_worker_that_celery_starts_refuses_it(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [("worker", "--groups", "vlm"), ("analyze", "no.mp4")])
-def test_an_unknown_profile_is_refused(tmp_path, command):
+def test_an_unknown_profile_is_refused(tmp_path):
     """A worker of a profile that no group knows ends as other commands do: exit code 2 and a sentence with those known."""
     environ = {"REELGRAPH_PROFILE": "GPU", "REELGRAPH_DATA_DIR": str(tmp_path), "REELGRAPH_BROKER_URL": NOBODY}
-    done = reelgraph(*command, code=2, **environ)
+    done = reelgraph("worker", "--groups", "vlm", code=2, **environ)
     assert done.stderr == "reelgraph: unknown profile 'GPU'; known are local, gpu\n"
 
 
