@@ -181,7 +181,7 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
     files = []
     with tempfile.TemporaryDirectory() as scratch:
         for one in used:
-            file = HubAddress(entry.hub, str(found.sha), one.rfilename)
+            file = HubAddress(entry.hub, found.sha or "main", one.rfilename)
             sha256 = one.lfs.sha256 if one.lfs else _hashed(file, Path(scratch), one.size or 0, patience)
             files.append({"name": one.rfilename, "sha256": sha256, "size_bytes": one.size})
     answer = {"repository": entry.hub, "revision": found.sha, "files": files}
