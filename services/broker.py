@@ -83,10 +83,13 @@ class Broker:
         """The process of a server of this command's own."""
         return self.own.pid if self.own else None
 
-    def check(self) -> None:
-        """Start a server of this command's own again that has died. Raises Infrastructure when it keeps dying."""
+    def check(self, *, patient: bool = False) -> None:
+        """Start a server of this command's own again that has died.
+
+        Raises Infrastructure when it keeps dying; whoever is `patient` has it started again every half minute then.
+        """
         if self.own is not None:
-            self.own.check()
+            self.own.check(patient=patient)
 
 
 @contextmanager
@@ -251,16 +254,18 @@ class PrivateServer:
             else:
                 return
 
-    def check(self) -> None:
+    def check(self, *, patient: bool) -> None:
         """Start it again when it has died: where it was, for all who know it, over its append-only file.
 
         Raises:
-            Infrastructure: it keeps dying, or does not come up again (`broker_died`).
+            Infrastructure: it keeps dying, and nobody is patient (`broker_died`).
         """
         if self._process is None or self._process.poll() is None:
             return
         code = self._process.stop()
-        if not self._restarts.one_more():
+        if not self._restarts.one_more(patient=patient):
+            if patient:
+                return
             message = f"the broker keeps dying: it ended with exit code {code}; it said: {_last_line(self._said())}"
             raise Infrastructure(message, code="broker_died")
         try:

@@ -51,13 +51,12 @@ log = logger(__name__)
 
 @dataclass(slots=True)
 class Flower:
-    """Flower on its socket, started again when it dies; where it keeps dying the service goes on without it."""
+    """Flower on its socket, started again when it dies: no job needs it, so the service goes on without it, too."""
 
     stack: Stack
     socket: Path
     process: Leashed
     restarts: Restarts = field(default_factory=Restarts)
-    given_up: bool = False
 
     @classmethod
     def start(cls, stack: Stack, socket: Path) -> Self:
@@ -66,15 +65,9 @@ class Flower:
 
     def check(self) -> None:
         """Start it again if it has died."""
-        if self.process.poll() is None:
+        if self.process.poll() is None or not self.restarts.one_more(patient=True):
             return
-        if not self.restarts.one_more():
-            if not self.given_up:
-                log.error("flower_given_up", logs=str(self.stack.logs / FLOWER_LOG))
-            self.given_up = True
-            return
-        self.given_up = False
-        log.warning("flower_restarted")
+        log.warning("flower_restarted", keeps_dying=self.restarts.are_many, logs=str(self.stack.logs / FLOWER_LOG))
         self.process = _start_flower(self.stack, self.socket)
 
 
@@ -88,6 +81,7 @@ class Service:
     web: Leashed
     web_log: Path
     flower: Flower | None
+    web_restarts: Restarts = field(default_factory=Restarts)
 
     @property
     def url(self) -> str:
@@ -96,13 +90,22 @@ class Service:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def check(self) -> None:
-        """Start again what has died. Raises Infrastructure when the server itself has ended."""
+        """Start again what has died. Raises Infrastructure when the server itself has and the stack does not last."""
         self.stack.check()
         if self.flower is not None:
             self.flower.check()
-        if (code := self.web.poll()) is not None:
+        if (code := self.web.poll()) is None:
+            return
+        if not self.stack.lasts:
             lines = self.web_log.read_text(errors="replace").splitlines()[-LAST_LINES:]
             raise Infrastructure(f"the server ended with exit code {code}: {' | '.join(lines)}", code="server_died")
+        if self.web_restarts.one_more(patient=True):
+            log.warning("server_restarted", exit_code=code, keeps_dying=self.web_restarts.are_many)
+            self.web = start_web(self.stack, self.host, self.port, self.web_log)
+
+    def stop(self) -> None:
+        """Stop the server and Flower, at once and not in turns."""
+        stop_all([self.web, *([self.flower.process] if self.flower else [])])
 
     def wait_up(self) -> None:
         """Wait until the server answers. Raises Infrastructure when it does not in time."""
@@ -149,9 +152,9 @@ def service(host: str, port: int, *, with_flower: bool = True, data: Path | None
         flower = Flower.start(running, flower_socket) if flower_socket else None
         stack.callback(lambda: stop_all([flower.process] if flower else []))
         web_log = running.logs / "server.log"
-        web = start_web(running, host, port, web_log)
-        stack.callback(lambda: stop_all([web, flower.process] if flower else [web]))  # at once, not in turns
-        yield Service(host, port, running, web, web_log, flower)
+        started = Service(host, port, running, start_web(running, host, port, web_log), web_log, flower)
+        stack.callback(started.stop)
+        yield started
 
 
 @contextmanager

@@ -61,6 +61,8 @@ class Stack:
     workers: list[LocalWorker] = field(default_factory=list)
     niceness: int = 0
     """Of the workers that analyse: what answers people goes first."""
+    lasts: bool = False
+    """Whether what keeps dying is started again for ever, each half minute: a full disk may be over in an hour."""
 
     @property
     def scratch(self) -> Path:
@@ -78,16 +80,18 @@ class Stack:
         """Start workers again that have died, and a broker of this command's own.
 
         Raises:
-            Infrastructure: one keeps dying; the message ends with its last words.
+            Infrastructure: one keeps dying, and the stack does not last; the message ends with its last words.
         """
-        self.broker.check()
+        self.broker.check(patient=self.lasts)
         for worker in self.workers:
             if worker.process.poll() is None:
                 continue
-            if not worker.restarts.one_more():
+            if not worker.restarts.one_more(patient=self.lasts):
+                if self.lasts:
+                    continue
                 words = worker.last_words()
                 raise Infrastructure(f"the worker {worker.name} keeps dying: {words}", code="worker_died")
-            log.warning("worker_restarted", worker=worker.name)
+            log.warning("worker_restarted", worker=worker.name, keeps_dying=worker.restarts.are_many)
             worker.process.stop()
             worker.process = self._launch(worker.name, worker.queues, worker.log_file)
 

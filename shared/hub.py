@@ -230,9 +230,7 @@ def _hashed(file: HubAddress, folder: Path, size_bytes: int, patience: Patience)
     return sha256_of(part)
 
 
-def bring(
-    file: HubAddress, part: Path, size_bytes: int, *, patience: Patience, report: Callable[[int], None]
-) -> None:
+def bring(file: HubAddress, part: Path, size_bytes: int, *, patience: Patience, report: Callable[[int], None]) -> None:
     """Download a file of a hub, with the user's token where there is one. Raises as `download` does."""
     from huggingface_hub import hf_hub_url
 
@@ -246,7 +244,7 @@ def bring(
 
 def _authorization() -> str | None:
     """What shows the hub who asks: HF_TOKEN, or what its own client was logged in with."""
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     return build_hf_headers().get("authorization")
 

@@ -54,7 +54,7 @@ from tasks.models import Engine
 from tasks.node import events, frame_store, ledger, storage
 from tasks.outcomes import Unstorable, reported, staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.provenance import Used, fitted_renditions
+from tasks.provenance import NOTHING, fitted_renditions
 from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
 
 log = logger(__name__)
@@ -174,7 +174,7 @@ class Work:
         self.started = time.monotonic()
         self.load_seconds = 0.0
         self.hardware = ON_CPU
-        self.used = Used()
+        self.used = NOTHING
         """The weights that this process works with; none until they are loaded."""
         self.engines: tuple[Engine, ...] = ()
         self.worked: tuple[int, ...] = ()

@@ -25,6 +25,10 @@ class Used:
     precision: Precision = "auto"
 
 
+NOTHING = Used()
+"""Of what has loaded no model."""
+
+
 def used(analyzer: AnyAnalyzer, entries: Sequence[str]) -> Used:
     """What stands for these entries by the pins that this process has read, against which it checks what it loads."""
     digests = []

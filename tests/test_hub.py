@@ -167,7 +167,9 @@ def test_a_gated_model_is_locked_and_pulled_with_the_token(tmp_path, pins):
         reelgraph(site, pins, tmp_path / "store", "lock", "net", token=TOKEN)
         reelgraph(site, pins, tmp_path / "store", "pull", "net", token=TOKEN)
     assert Weights(tmp_path / "store", pins).verify(["net"]) == []
-    assert {shown for _, shown in site.shown} == {f"Bearer {TOKEN}"}
+    of_model = {path: shown for path, shown in site.shown if "some/model" in path or path == "/again"}
+    assert set(of_model.values()) == {f"Bearer {TOKEN}"}, site.shown
+    assert {CONFIG_AT, TENSORS_AT, "/again"} < of_model.keys()
     assert elsewhere.shown == [("/stored", None)]
 
 
@@ -176,7 +178,7 @@ def test_a_gated_model_is_locked_and_pulled_with_the_token(tmp_path, pins):
     [("", 401, "HF_TOKEN may be needed"), ("hf_other", 403, "the token of HF_TOKEN has no access to it")],
 )
 def test_what_a_hub_refuses_names_entry_file_and_token(tmp_path, pins, token, status, way_in):
-    """Asking and pulling without access are one sentence each, with the entry's name and what to do; never the token."""
+    """Asking and pulling without access are one sentence each, with the entry's name and a way in; never the token."""
     with hub(repository(REVISION)) as site:
         reelgraph(site, pins, tmp_path / "store", "lock", "net")
         site.token = TOKEN

@@ -271,7 +271,7 @@ def test_a_worker_that_celery_starts_refuses_it(tmp_path):
 
 
 def test_an_unknown_profile_is_refused(tmp_path):
-    """A worker of a profile that no group knows ends as other commands do: exit code 2 and a sentence with those known."""
+    """A worker of a profile that no group knows ends as other commands do: exit code 2 and those that are known."""
     environ = {"REELGRAPH_PROFILE": "GPU", "REELGRAPH_DATA_DIR": str(tmp_path), "REELGRAPH_BROKER_URL": NOBODY}
     done = reelgraph("worker", "--groups", "vlm", code=2, **environ)
     assert done.stderr == "reelgraph: unknown profile 'GPU'; known are local, gpu\n"

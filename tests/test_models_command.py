@@ -172,7 +172,7 @@ def test_wait_waits_for_an_extra_while_somebody_pulls(awaited):
 
 
 def test_wait_refuses_what_a_worker_refuses(awaited):
-    """A file beside the pinned ones of a model that a library reads is not ready, since the worker would not load it."""
+    """A file beside the pinned ones of a model that a library reads is not ready: the worker would not load it."""
     awaited.pull(["net"])
     (awaited.folder / "net" / "notes.txt").touch()
     given_up = CliRunner().invoke(cli, ["models", "wait", "--groups", "light", "--seconds", "0"], standalone_mode=False)

@@ -138,9 +138,7 @@ def ended_job(digest, precision, seconds, slower=(), device="cuda:0"):
 
 
 def test_receipts_measure_a_precision_of_these_weights(tmp_path):
-    """With --receipts, seconds of nf4 come from receipts that say nf4 and these very weights, of runs at full rates on a
-    GPU.
-    """
+    """With --receipts, seconds of nf4 come from receipts that say nf4 and these weights, at full rates on a GPU."""
     pins = own_pins(tmp_path, "vram_mib = { nf4 = 8000 }")
     with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins):
         ended_job(weights().digest("see"), "nf4", 0.5)

@@ -1,4 +1,4 @@
-"""What documents say of weights is what a process loaded: by the code of a worker's child, in a real ledger and store."""
+"""What documents say of weights is what a process loaded: by what a worker's child runs, in a real ledger and store."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from services.cli import BAD_INPUT, INFRASTRUCTURE
+from services.restarts import RESTARTS
 from services.server import SOCKETS_LOCK, _socket_folder
 from shared.keys import Keys
 from shared.ledger import Ledger
@@ -146,7 +147,7 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
 
 @pytest.mark.slow
 def test_what_dies_is_started_again(served, tmp_path):
-    """A killed broker and a killed Flower are back, which is logged, and a job goes through."""
+    """A killed broker, Flower and server, and a worker killed four times, are back; it is logged, and a job goes on."""
     process, client, _ = served
     assert eventually(lambda: client.get("/flower/").status == 200, 60)
     (pid,) = flowers(process)
@@ -155,12 +156,20 @@ def test_what_dies_is_started_again(served, tmp_path):
     (pid,) = brokers(process)
     os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: brokers(process) not in ([], [pid]) and answers(client), 60)
+    for name in ("gunicorn", *["vision=detect+"] * (RESTARTS + 1)):
+        assert eventually(lambda name=name: name in dict(leaders(process)), 60)
+        pid = dict(leaders(process))[name]
+        os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda name=name, pid=pid: dict(leaders(process)).get(name) != pid, 60)
+    assert eventually(lambda: answers(client), 60)
     job = client.hand_in(write_video(tmp_path / "clip.mp4", [texture(6, 120, 160)] * 60), analyzers="color_analysis")
     assert client.wait(job.json["id"], UP_SECONDS)["state"] == "completed"
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert "broker_restarted" in said
     assert "flower_restarted" in said
+    assert "server_restarted" in said
+    assert said.count("worker_restarted") >= RESTARTS
 
 
 def flowers(process):

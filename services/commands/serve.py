@@ -46,6 +46,7 @@ def serve(host: str, port: int, data: Path | None, profile: str | None, *, with_
                 click.echo(f"Reelgraph is at {running.url} (API: /docs{workers_at}). Logs: {running.stack.logs}")
                 running.stack.wait_ready(settings().preload_seconds, check=running.check)
                 click.echo("The workers have loaded their models. Ctrl-C ends everything.")
+                running.stack.lasts = True
                 while True:
                     running.check()
                     time.sleep(POLL_SECONDS)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import redis
 
 from tasks.node import ledger
+from tasks.registry import task_name
 from tests.chaos.case import Skip
 from tests.chaos.load import ANALYZERS, Load, breaks, clip, digests, hand_in, wait_all
 from tests.chaos.network import BROKER
@@ -69,15 +71,15 @@ def _is_apart(pid: int) -> bool:
 
 
 def everything_delivered_twice(site: Site, load: Load) -> list[str]:
-    """Put every message that is queued into its queue once more, from now on."""
-    stop, copied = threading.Event(), [0]
+    """Put every message that is queued into its queue once more, from now on: at least one of every kind of task."""
+    stop, copied = threading.Event(), Counter[str]()
 
     def copy() -> None:
         client, known = site.valkey.client(), set[str]()
         with client.monitor() as monitor:
             while not stop.is_set():
                 with suppress(redis.TimeoutError):
-                    copied[0] += _copy(client, monitor.next_command()["command"], known)
+                    copied.update(_copied(client, monitor.next_command()["command"], known))
 
     copying = threading.Thread(target=copy, daemon=True)
     copying.start()
@@ -88,23 +90,26 @@ def everything_delivered_twice(site: Site, load: Load) -> list[str]:
     copying.join(20)
     runs = [run for job in load.jobs for run in ledger().runs(job).values()]
     wrong = [f"{run.job_id}: {run.analyzer} was begun {run.attempts} times" for run in runs if run.attempts != 1]
-    return wrong if copied[0] >= 4 * len(ANALYZERS) else [*wrong, f"only {copied[0]} messages were copied"]
+    if copied.total() < 4 * len(ANALYZERS):
+        wrong.append(f"only {copied.total()} messages were copied")
+    kinds = {"prepare", "aggregate", *map(task_name, ANALYZERS)}
+    return wrong + [f"no message of {kind} was copied" for kind in sorted(kinds - copied.keys())]
 
 
-def _copy(client: redis.Redis, command: str, known: set[str]) -> bool:
-    """Send a queued message again under another delivery tag; whether this was one that had not been copied."""
+def _copied(client: redis.Redis, command: str, known: set[str]) -> list[str]:
+    """Send a queued message again under another delivery tag; its task, if it had not been copied before."""
     verb, _, rest = command.partition(" ")
     key, _, text = rest.partition(" ")
     if verb.upper() != "LPUSH" or key.partition(":")[0] not in ("control", "light", "detect"):
-        return False
+        return []
     try:
         message = json.loads(text)
     except ValueError:
-        return False
+        return []
     if message["headers"].get("copy") or message["properties"]["delivery_tag"] in known:
-        return False
+        return []
     known.add(message["properties"]["delivery_tag"])
     message["headers"]["copy"] = True
     message["properties"]["delivery_tag"] += "-copy"
     client.lpush(key, json.dumps(message))
-    return True
+    return [str(message["headers"]["task"])]

@@ -41,8 +41,9 @@ def child_dies(number: signal.Signals) -> Break:
     return case
 
 
-def reader_killed(site: Site, load: Load) -> None:
+def reader_killed(site: Site, load: Load) -> list[str]:
     """Kill a process that reads videos, six times: a media server, or what decodes for it."""
+    killed = 0
     for _ in range(6):
         site.after(0.1, 0.8)
         breaks(load)
@@ -50,6 +51,8 @@ def reader_killed(site: Site, load: Load) -> None:
         for one in site.rng.sample(readers, min(1, len(readers))):
             with suppress(psutil.NoSuchProcess):
                 one.kill()
+                killed += 1
+    return [] if killed else ["no process read a video when one was to be killed"]
 
 
 def worker_killed(site: Site, load: Load) -> None:
