@@ -108,10 +108,10 @@ def realtime_factors(ledger: Ledger, profile: str) -> dict[str, float]:
     return _medians((report.name, factor) for report, factor in _recent_factors(ledger, profile))
 
 
-def realtime_factors_by_model(ledger: Ledger, profile: str) -> dict[tuple[str, str | None, str | None], float]:
-    """The same by analyzer, digest of its weights, and precision."""
+def realtime_factors_by_model(ledger: Ledger, profile: str) -> dict[tuple[str, str | None, str | None, bool], float]:
+    """The same by analyzer, digest of its weights, precision, and whether it worked on a CPU."""
     return _medians(
-        ((report.name, report.weights, report.receipt.precision), factor)
+        ((report.name, report.weights, report.receipt.precision, report.receipt.device == "cpu"), factor)
         for report, factor in _recent_factors(ledger, profile)
     )
 
