@@ -65,8 +65,9 @@ GPU_LOST = 74  # EX_IOERR of sysexits.h
 BRIEFS = 4
 """Jobs whose briefs a process keeps: a worker meets those that run at once by turns."""
 
-AWAY = frozenset({"ledger_unreachable", "storage_error"})
-"""Codes of what is over when a link is back: an attempt that met it is made again, while there are attempts left."""
+AWAY = frozenset({"ledger_unreachable", "storage_error", "media_server_died"})
+"""Codes of what another attempt may not meet, a link that is cut or a process that was killed from outside: one is made
+while there are attempts left."""
 
 OURS = (SoftTimeLimitExceeded, MemoryError, ReelgraphError)
 """Errors that say by themselves what a run has ended in."""
