@@ -82,6 +82,7 @@ class Service:
     web_log: Path
     flower: Flower | None
     web_restarts: Restarts = field(default_factory=Restarts)
+    has_answered: bool = False
 
     @property
     def url(self) -> str:
@@ -90,13 +91,13 @@ class Service:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def check(self) -> None:
-        """Start again what has died. Raises Infrastructure when the server itself has and the stack does not last."""
+        """Start again what has died. Raises Infrastructure when the server itself has before it ever answered."""
         self.stack.check()
         if self.flower is not None:
             self.flower.check()
         if (code := self.web.poll()) is None:
             return
-        if not self.stack.lasts:
+        if not self.has_answered:
             lines = self.web_log.read_text(errors="replace").splitlines()[-LAST_LINES:]
             raise Infrastructure(f"the server ended with exit code {code}: {' | '.join(lines)}", code="server_died")
         if self.web_restarts.one_more(patient=True):
@@ -115,6 +116,7 @@ class Service:
             if time.monotonic() > give_up:
                 raise Infrastructure(f"the server does not answer after {START_SECONDS:.0f} s", code="server_died")
             time.sleep(POLL_SECONDS)
+        self.has_answered = True
 
     def _answers(self) -> bool:
         host = self.url.removeprefix("http://").rpartition(":")[0]

@@ -99,14 +99,14 @@ def test_what_requires_a_thing_leaves_with_it():
 
 
 def test_the_cheapest_loss_comes_first():
-    """What leaves first is of the lowest value; nothing essential leaves with it."""
+    """What leaves first is of low value, for the time that it saves; nothing essential leaves with it."""
     all_of_it = workload()
     for tenths in range(200, 0, -1):
         made = economise(all_of_it, all_of_it.seconds() * MARGIN * tenths / 200)
         if made.left_out:
             break
     first = {name: analyzers()[name] for name in made.left_out}
-    assert min(one.value for one in first.values()) == 1
+    assert max(one.value for one in first.values()) <= 2
     assert all(one.value < ESSENTIAL for one in first.values())
 
 

@@ -171,7 +171,8 @@ def test_a_ledger_of_a_newer_version_is_told_of_at_the_start(tmp_path):
 @pytest.mark.slow
 def test_what_dies_is_started_again(served, tmp_path):
     """A killed broker, Flower and server, and a worker killed four times, are back; it is logged, and a job goes on."""
-    process, client, _ = served
+    process, client, data = served
+    assert eventually(lambda: len(list((data / "run").glob("ready.*"))) == len(PRIORITIES) - 1, UP_SECONDS)
     assert eventually(lambda: client.get("/flower/").status == 200, 60)
     (pid,) = flowers(process)
     os.kill(pid, signal.SIGKILL)
