@@ -50,6 +50,10 @@ class Held:
         for at in range(0, len(held.times), batch):
             yield FrameBatch(held.times[at : at + batch], held.frames[at : at + batch])
 
+    def rate(self, need: Frames) -> float | None:
+        """Pictures a second that it has at most."""
+        return self._media.rate(need)
+
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
         """The frame shown at `t` and its time."""
         held = self._frames[need.key]

@@ -14,7 +14,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,8 +42,6 @@ from tasks.node import weights
 from tasks.registry import analyzers
 
 COSTLY = ("text_overlay", "object_detection", "camera_analysis", "face_detection")
-SAMPLED = ("object_detection", "face_detection")
-"""Modules that keep their rate in `SAMPLES_PER_SECOND`: it is told to them, so that objects are linked accordingly."""
 VARIANTS: dict[str, tuple[int, float]] = {"all": (1, 1.0), "half_rate": (2, 1.0), "half_size": (1, 0.5)}
 """Which of the frames, and their size."""
 BINS_PER_SECOND = 20
@@ -56,6 +53,11 @@ class Thinned(LocalMedia):
     """The same video with fewer or smaller frames, all of them made before."""
 
     step, scale = 1, 1.0
+
+    def rate(self, need: Frames) -> float | None:
+        """Pictures a second that are left."""
+        rate = super().rate(need)
+        return rate and rate / self.step
 
     def frames(self, need: Frames, *, batch: int = 16) -> Iterator[FrameBatch]:
         """Batches of every `step`-th frame, `scale` times as large."""
@@ -87,21 +89,6 @@ def agreement(one: Said, other: Said) -> float:
     return len(one & other) / len(one | other) if one | other else 1.0
 
 
-@contextmanager
-def sampled(name: str, step: int) -> Iterator[None]:
-    """Tell an analyzer that it gets fewer frames a second."""
-    module: Any = import_module(f"tasks.analyzers.{name}")
-    if name not in SAMPLED:
-        yield
-        return
-    before = module.SAMPLES_PER_SECOND
-    module.SAMPLES_PER_SECOND = before / step
-    try:
-        yield
-    finally:
-        module.SAMPLES_PER_SECOND = before
-
-
 def looked(
     name: str, video: Path, store: FrameStore, tracks: Sequence[BaseTrack], variant: str
 ) -> tuple[TrackSet, float]:
@@ -110,8 +97,7 @@ def looked(
     analyzer = loaded(analyzers()[name]).analyzer
     media = Thinned(video, store, analyzer.reads(settings().profile), tracks)
     media.step, media.scale = step, scale
-    with sampled(name, step):
-        found = analyzer.analyze(media, analyzer.options())
+    found = analyzer.analyze(media, analyzer.options())
     return found, time.process_time() - media.spent
 
 

@@ -158,6 +158,12 @@ class FrameReader:
         """
         return self._batches(self._chosen(need), batch)
 
+    def rate(self, need: Frames) -> float | None:
+        """Pictures a second that are read at most: fewer than asked for where all would not fit. None: all. Raises as
+        `frames`.
+        """
+        return self._chosen(need).fps
+
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
         """Return the last frame with a time <= t, else the first, and its time. Raises as `frames`."""
         chosen = self._chosen(need)

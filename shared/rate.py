@@ -20,7 +20,11 @@ TICK_RATE_FACTOR = 4
 (MPEG-TS of uneven or very many frames), FFmpeg's guess may be one: 2000 for 27 frames a second."""
 
 HELD_FACTOR = 1.5
-"""A last picture that is shown for so much longer than the others is held: the rate is variable."""
+"""A last picture that is shown for so much longer than the others is held: the rate is variable.
+
+One that is held before the last makes their mean distance longer than the median one: a pause that takes more than
+VARIABLE_SHARE of the time, and more than rounding does.
+"""
 
 
 def frame_rate(
@@ -62,15 +66,12 @@ def _rate_of_times(
     off = sum(abs(gap - median) > allowed for gap in gaps)
     mean_seconds = float(statistics.fmean(gaps) * video.time_base)
     held = len(lengths) <= SCANNED_PACKETS and lengths[-1] > max(HELD_FACTOR * median, median + allowed)
+    uneven = held or off / len(gaps) > VARIABLE_SHARE or statistics.fmean(gaps) > median + allowed
     if not average or float(average) * mean_seconds > TICK_RATE_FACTOR:
         near = guessed if guessed and abs(float(guessed) * mean_seconds - 1) <= VARIABLE_SHARE else None
         mean = Fraction(1 / mean_seconds).limit_denominator(1001)
-        return near or mean, held or off / len(gaps) > VARIABLE_SHARE
-    vfr = (
-        held
-        or off / len(gaps) > VARIABLE_SHARE
-        or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
-    )
+        return near or mean, uneven
+    vfr = uneven or bool(average and abs(float(average) * mean_seconds - 1) > VARIABLE_SHARE)
     if not vfr and average and guessed and abs(guessed / average - 1) <= VARIABLE_SHARE:
         return guessed, vfr
     return average or guessed, vfr

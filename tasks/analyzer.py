@@ -49,6 +49,9 @@ class Media(Protocol):
         gray. Raises Cancelled between batches when the job was cancelled.
         """
 
+    def rate(self, need: Frames) -> float | None:
+        """Pictures a second that the rendition has at most: fewer than asked for where all would not fit. None: all."""
+
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
         """The frame of the rendition shown at `t` (the last one with a time <= t, else the first) and its time."""
 

@@ -14,18 +14,42 @@ EDGE_STRENGTH = 200.0
 TILE = (20, 64)
 """Height and width, in pixels of the edge map, of the tiles in which new edges are counted: a short word."""
 
+OTHER_LEVELS, SAME_LEVELS = 50, 20
+"""Levels of 0..255 by which a pixel is another one, as EDGE_STRENGTH asks of edges, and within which it is the same."""
+
 Mask = NDArray[np.bool_]
+Gray = NDArray[np.uint8]
 
 
 def edge_map(frame: NDArray[np.uint8]) -> Mask:
     """Strong edges of a frame, bool `(h, w)`, long side at most EDGE_SIDE."""
+    return edges_of(shrunk(frame))
+
+
+def shrunk(frame: NDArray[np.uint8]) -> Gray:
+    """Gray levels of an rgb frame `(height, width, 3)` at the size of its edge map."""
     import cv2
 
     scale = min(1.0, EDGE_SIDE / max(frame.shape[:2]))
-    gray = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def edges_of(gray: Gray) -> Mask:
+    """Strong edges of a gray picture."""
+    import cv2
+
     gx, gy = cv2.Sobel(gray, cv2.CV_16S, 1, 0), cv2.Sobel(gray, cv2.CV_16S, 0, 1)
     strong: Mask = np.abs(gx) + np.abs(gy) > EDGE_STRENGTH
     return strong
+
+
+def differs(one: Gray, other: Gray, levels: int) -> Mask:
+    """Which pixels differ by more than so many levels."""
+    import cv2
+
+    more: Mask = cv2.absdiff(one, other) > levels
+    return more
 
 
 def grow(mask: Mask) -> Mask:

@@ -60,6 +60,10 @@ class JobMedia:
             yield frames
             self.progress(min(1.0, float(frames.times[-1]) / duration) if duration else 1.0)
 
+    def rate(self, need: Frames) -> float | None:
+        """Pictures a second that it has at most."""
+        return self.reader.rate(self._plan.frames[need.key])
+
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
         """The frame shown at `t` and its time."""
         self.check()

@@ -21,12 +21,9 @@ from numpy.typing import NDArray
 from shared.schema import TrackedObject
 from tasks.appearance import Looks, alike
 from tasks.boxes import Floats, overlaps
+from tasks.standing import ROUNDING, Standing
 
 NEAR_SECONDS = 0.5
-SLOWER = 1.5
-"""Frames are further apart than asked for, not only beside their due time, from this many times the interval on."""
-ROUNDING = 0.0005
-"""Seconds: times of shots are rounded to a millisecond, those of frames are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,8 @@ class LinkRules:
 
     `start_score` is what an object needs once; all weaker boxes may only carry it on. Overlaps are ByteTrack's: 0.2
     for sure boxes, 0.5 for weak ones. An object ends when it is missing for more than `max_gap_seconds`. Objects of
-    fewer than `min_boxes` boxes are flickers and dropped, unless no more frames of their shot were looked at.
+    fewer than `min_boxes` boxes are flickers and dropped, unless no more frames of their shot were looked at, or one of
+    these was held for more than `max_gap_seconds`: a photograph in a slide show, but not a frame of a film at 1 fps.
     """
 
     start_score: float
@@ -126,45 +124,31 @@ class _Path:
 def link(
     sightings: Sequence[Sighting],
     rules: LinkRules,
+    standing: Standing,
     *,
-    interval: float,
-    duration: float,
     cuts: Sequence[float] = (),
 ) -> list[Tracklet]:
     """Objects ordered by their first box. Times of sightings and of `cuts`, where a new shot begins, must rise.
 
-    An object is taken to last one sampling `interval` past its last box, longer where the video has fewer frames, but
-    not past the next frame that was looked at, the next cut, or the `duration` of the pictures; all in seconds. What is
-    in the last frame is there until the pictures end: that frame may be held.
+    An object ends with the picture of its last box, as `standing` says of each sighting, or with its shot.
     """
-    times = [sighting.t for sighting in sightings]
-    interval = sampled_every(times, interval)
-    shots = [bisect_right(cuts, t + ROUNDING) for t in times]
+    shots = [bisect_right(cuts, sighting.t + ROUNDING) for sighting in sightings]
     frames = Counter(shots)
+    held = [
+        stands and until - sighting.t > rules.max_gap_seconds + ROUNDING
+        for sighting, until, stands in zip(sightings, standing.until, standing.held, strict=True)
+    ]
     tracklets = []
     for path in _paths(sightings, shots, rules):
-        if len(path.steps) >= min(rules.min_boxes, sum(frames[shot] for shot in path.shots)):
+        enough = min(rules.min_boxes, sum(frames[shot] for shot in path.shots))
+        if len(path.steps) >= enough or any(held[step.frame] for step in path.steps):
             last = path.steps[-1].frame
-            end = min([lasts_until(times, last, interval, duration), *cuts[shots[last] : shots[last] + 1]])
+            end = min([standing.until[last], *cuts[shots[last] : shots[last] + 1]])
             boxes, scores = np.stack(path.boxes), np.array(path.scores)
             tracklets.append(
                 Tracklet(path.label, path.times[0], end, tuple(path.times), boxes, scores, tuple(path.steps))
             )
     return tracklets
-
-
-def sampled_every(times: Sequence[float], interval: float) -> float:
-    """Seconds between two looks: the `interval` asked for, more in a slow video; a single look stands for all of it."""
-    steps = np.sort(np.diff(times))
-    usual = float(steps[(len(steps) - 1) // 2]) if len(steps) else np.inf
-    return usual if usual > SLOWER * interval else interval
-
-
-def lasts_until(times: Sequence[float], last: int, interval: float, duration: float) -> float:
-    """When what was seen last in the frame of that index ends, as `link` says, cuts left aside."""
-    if last == len(times) - 1:
-        return max(times[last], duration)
-    return max(times[last], min(times[last] + interval, times[last + 1], duration))
 
 
 def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObject, Floats]]:

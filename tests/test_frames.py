@@ -319,6 +319,7 @@ def test_what_does_not_fit_is_lowered_and_said(tmp_path: Path) -> None:
     assert len(fitted.notes) == 1
     assert "2.5 frames per second" in fitted.notes[0]
     reader = FrameStore(tmp_path / "store", budget_bytes=budget).open(video, info, (large, small))
+    assert (reader.rate(large), reader.rate(small)) == (2.5, 5)
     assert [number for number, _ in seen(reader, large)] == [0, 4, 8, 12, 16, 20, 24, 28, 32, 36]
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from services.evaluation.hands import FOLDED, HANDS, UP, built
 from tasks.analyzers.gesture_recognition import FINGERS, GestureRecognition, name, named_spans, square_of
-from tasks.tracking import Step, Tracklet
 from tests.support.drawings import blank
 from tests.support.media import run
 from tests.support.models import loaded
@@ -79,29 +78,34 @@ def test_the_square_lies_before_the_palm():
 # --- gestures over time ---
 
 
-def tracklet(count, *, gap_after=None):
-    """A hand seen four times a second from 1 s on, away for 0.75 s after one of its frames."""
-    times = [1 + 0.25 * n + (0.75 if gap_after is not None and n > gap_after else 0) for n in range(count)]
-    steps = tuple(Step(n, 0) for n in range(count))
-    return Tracklet(0, times[0], times[-1] + 0.25, tuple(times), np.zeros((count, 4)), np.ones(count), steps)
+def spans(names, min_seconds, *, gap_after=None, held_seconds=0.25):
+    """Of a hand seen four times a second from 1 s on, away for 0.75 s after one of its pictures; the last is held."""
+    times = [1 + 0.25 * n + (0.75 if gap_after is not None and n > gap_after else 0) for n in range(len(names))]
+    ends = [*(t + 0.25 for t in times[:-1]), times[-1] + held_seconds]
+    return named_spans(times, ends, names, min_seconds)
 
 
 def test_runs_become_spans():
     """A palm of three frames, then a fist of two, last to the next frame; nothing between is nothing."""
     names = ["open_palm"] * 3 + [None] * 2 + ["fist"] * 2
-    assert named_spans(tracklet(7), names, 0.5) == [("open_palm", 1.0, 1.75), ("fist", 2.25, 2.75)]
+    assert spans(names, 0.5) == [("open_palm", 1.0, 1.75), ("fist", 2.25, 2.75)]
 
 
 def test_short_gestures_are_left_out_and_short_interruptions_bridged():
     """One frame of a gesture is none; one frame of something else does not end one; the bound is an option."""
     names = ["open_palm", None, "fist", "fist", "ok", "fist"]
-    assert named_spans(tracklet(6), names, 0.5) == [("fist", 1.5, 2.5)]
-    assert [span[0] for span in named_spans(tracklet(6), names, 0.25)] == ["open_palm", "fist"]
+    assert spans(names, 0.5) == [("fist", 1.5, 2.5)]
+    assert [span[0] for span in spans(names, 0.25)] == ["open_palm", "fist"]
 
 
 def test_a_gesture_ends_where_the_hand_goes_away():
     """A hand that is gone after a gesture's last frame does not hold the gesture while it is away."""
-    assert named_spans(tracklet(4, gap_after=1), ["fist", "fist", None, None], 0.25) == [("fist", 1.0, 1.5)]
+    assert spans(["fist", "fist", None, None], 0.25, gap_after=1) == [("fist", 1.0, 1.5)]
+
+
+def test_a_gesture_in_a_held_picture_lasts_as_long():
+    """A fist in one picture alone, which stands for three seconds, is three seconds long."""
+    assert spans([None, "fist"], 0.5, held_seconds=3.0) == [("fist", 1.25, 4.25)]
 
 
 # --- the networks ---

@@ -12,7 +12,8 @@ from PIL import Image
 
 from shared.frames import Frames
 from tasks.boxes import Floats
-from tasks.tracking import LinkRules, Sighting, link
+from tasks.standing import stood
+from tasks.tracking import LinkRules, Sighting, Tracklet, link
 from tests.support.clips import FAST, numbered
 from tests.support.reading import opened, seen
 
@@ -69,7 +70,9 @@ def test_who_is_in_a_held_picture_stays() -> None:
             for number, one in enumerate(boxes)
         ]
 
-    rules = LinkRules(start_score=0.5)
-    (stays,) = link(sightings(box, box, box, box), rules, interval=0.25, duration=5.8)
-    (leaves,) = link(sightings(box, box, box, none), rules, interval=0.25, duration=5.8)
+    def linked(seen: list[Sighting]) -> list[Tracklet]:
+        return link(seen, LinkRules(start_score=0.5), stood([one.t for one in seen], 0.25, [(0.0, 5.8)]))
+
+    (stays,) = linked(sightings(box, box, box, box))
+    (leaves,) = linked(sightings(box, box, box, none))
     assert (stays.end, leaves.end) == (5.8, 0.75)

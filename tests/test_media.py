@@ -123,6 +123,15 @@ def test_variable_rate_is_found(container: str, tmp_path: Path) -> None:
     assert probe(make_clip(tmp_path / f"even.{container}", frames=60, fps=30)).vfr is False
 
 
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_one_long_pause_is_variable(container: str, tmp_path: Path) -> None:
+    """A call at 25 fps that stands still for 6 s has no constant rate; one lost picture does not make a rate vary."""
+    pause = [*range(0, 3000, 40), *range(9000, 12_000, 40)]
+    assert probe(make_clip(tmp_path / f"pause.{container}", frames=150, fps=25, pts_ms=pause)).vfr is True
+    lost = [40 * number for number in range(151) if number != 70]
+    assert probe(make_clip(tmp_path / f"lost.{container}", frames=150, fps=25, pts_ms=lost)).vfr is False
+
+
 def test_a_header_that_counts_ticks_is_not_variable(tmp_path: Path) -> None:
     """The header of DV names a rate of 60,000, its clock's: 25 even frames a second are 25, and do not vary."""
     info = probe(make_clip(tmp_path / "a.dv", frames=5, fps=25, size=(720, 576), codec="dvvideo", encoder={}))

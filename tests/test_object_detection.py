@@ -106,6 +106,23 @@ def test_drawn_things_are_named_and_timed(signs):
     assert signs.method == "model"
 
 
+def test_things_in_held_pictures_are_there_as_long_as_these(detection, tmp_path):
+    """In slides of one frame, 4 s each, and in a film that pauses for 6 s, things last as long as their picture."""
+    sign, clock, empty = (blank(360, 640, SKY) for _ in range(3))
+    draw_stop_sign(sign, 180, 200, 60)
+    draw_clock(clock, 180, 400, 50)
+    slides = write_video(tmp_path / "slides.mp4", [empty, sign, clock], fps=0.25)
+    found = run(detection, slides, tmp_path / "a").objects.items
+    assert [(item.label, item.start, item.end) for item in found] == [("stop sign", 4.0, 8.0), ("clock", 8.0, 12.0)]
+    times = [number / 20 for number in range(20)] + [7 + number / 20 for number in range(20)]
+    paused = write_video(tmp_path / "paused.mp4", [sign] * 20 + [clock] * 20, fps=20, times=times)
+    found = run(detection, paused, tmp_path / "b").objects.items
+    assert [(item.label, item.start, item.end) for item in found] == [
+        ("stop sign", 0.0, 7.0),
+        ("clock", 7.0, pytest.approx(8.0, abs=0.06)),
+    ]
+
+
 def test_boxes_follow_what_moves(signs):
     """At every sampled time the box lies around where the sign was drawn, within a fiftieth of the picture."""
     for seen in signs.items[0].boxes:

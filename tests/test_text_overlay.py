@@ -2,8 +2,10 @@ import json
 from difflib import SequenceMatcher
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared.schema import Caption
 from tasks.analyzers.text_overlay import TextOverlay, caption
@@ -128,6 +130,86 @@ def test_nothing_is_read_while_nothing_changes(
     monkeypatch.setattr(reader._reader, "lines", lambda *a: readings.append(1) or look(*a))
     (item,) = read(reader, during([texture(12, H, W)] * (8 * FPS), "STILL HERE", 0, 8), tmp_path)
     assert (item.start, item.end) == (0.0, 8.0)
+    assert len(readings) == 1
+
+
+SLIDES = [
+    ("Quarterly results", "revenue grew by 12 percent", "costs fell in May"),
+    ("Our products", "toasters and kettles", "made in Norway"),
+    ("Next steps", "hire more people", "open a new office"),
+    ("Thank you", "Questions?"),
+]
+
+
+def slide(*lines: str) -> Picture:
+    """A white page of lines one below the other."""
+    page = np.full((H, W, 3), 255, np.uint8)
+    for number, line in enumerate(lines):
+        cv2.putText(page, line, (60, 100 + 100 * number), cv2.FONT_HERSHEY_DUPLEX, 1.0, (20, 20, 20), 2, cv2.LINE_AA)
+    return page
+
+
+def held(folder: Path, pictures: list[Picture], ending: str, seconds: float) -> Path:
+    """A clip in which each picture is one frame that stands for so long."""
+    if ending == "gif":
+        first, *others = [Image.fromarray(picture) for picture in pictures]
+        first.save(folder / "v.gif", save_all=True, append_images=others, duration=round(1000 * seconds))
+        return folder / "v.gif"
+    return write_video(folder / f"v.{ending}", pictures, fps=1 / seconds)
+
+
+@pytest.mark.parametrize(("ending", "seconds"), [("mp4", 5.0), ("mp4", 1.0), ("gif", 2.5)])
+def test_slides_of_one_frame_each_are_read_with_their_times(
+    reader: TextOverlay, tmp_path: Path, ending: str, seconds: float
+) -> None:
+    """Each line of slides that stand as one frame has exactly the time of its slide, though others stood there."""
+    video = held(tmp_path, [slide(*lines) for lines in SLIDES], ending, seconds)
+    items = run(reader, video, tmp_path / "store").captions.items
+    truth = {plain(line): (n * seconds, (n + 1) * seconds) for n, lines in enumerate(SLIDES) for line in lines}
+    spans = {plain(item.text): (item.start, item.end) for item in items}
+    assert spans == {text: pytest.approx(span, abs=0.01) for text, span in truth.items()}
+    assert len(items) == len(truth)
+
+
+def test_a_line_that_stays_over_slides_is_one(reader: TextOverlay, tmp_path: Path) -> None:
+    """A headline on three slides of one frame each is one caption, what changes below it is three."""
+    pages = [slide("Bread of the week", below) for below in ("rye and spelt", "white rolls", "nothing today")]
+    items = run(reader, held(tmp_path, pages, "mp4", 4.0), tmp_path / "store").captions.items
+    assert {(plain(item.text), item.start, item.end) for item in items} == {
+        ("breadoftheweek", 0.0, 12.0),
+        ("ryeandspelt", 0.0, 4.0),
+        ("whiterolls", 4.0, 8.0),
+        ("nothingtoday", 8.0, 12.0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("now only 99 euro", "now only 49 euro"), ("up by 12 percent", "up by 47 percent"), ("room 318", "room 313")],
+)
+def test_a_number_that_changes_on_a_still_page_is_seen(
+    reader: TextOverlay, tmp_path: Path, before: str, after: str
+) -> None:
+    """A digit or two of a line that change ask for a reading, and end the old line: prices change in advertisements."""
+    frames = [slide("Our price today", before)] * (3 * FPS) + [slide("Our price today", after)] * (3 * FPS)
+    items = read(reader, frames, tmp_path)
+    assert {plain(item.text): (item.start, item.end) for item in items} == {
+        "ourpricetoday": (0.0, 6.0),
+        plain(before): (0.0, pytest.approx(3.0, abs=0.26)),
+        plain(after): (pytest.approx(3.0, abs=0.26), 6.0),
+    }
+    assert len(items) == 3
+
+
+def test_noise_asks_for_no_reading(reader: TextOverlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A still page as a noisy camera sees it is read once: noise changes no letter."""
+    rng = np.random.default_rng(3)
+    page = slide("Our price today", "now only 99 euro").astype(np.int16)
+    frames = [np.clip(page + rng.normal(0, 12, page.shape), 0, 255).astype(np.uint8) for _ in range(5 * FPS)]
+    readings = []
+    look = reader._reader.lines
+    monkeypatch.setattr(reader._reader, "lines", lambda *a: readings.append(1) or look(*a))
+    assert len(read(reader, frames, tmp_path)) == 2
     assert len(readings) == 1
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.appearance import Looks
+from tasks.standing import stood
 from tasks.tracking import LinkRules, Sighting, link
 
 RULES = LinkRules(start_score=0.5)
@@ -21,9 +22,11 @@ def box(x, score=0.9, label=0, width=0.2):
     return (x, 0.4, x + width, 0.6, score, label)
 
 
-def linked(sightings, rules=RULES, interval=0.25, duration=None, cuts=()):
+def linked(sightings, rules=RULES, interval=0.25, duration=None, cuts=(), hole=None):
+    """Objects in pictures of that interval; between the seconds of the hole nothing could be read."""
     duration = duration or (sightings[-1].t + interval if sightings else 0.0)
-    return link(sightings, rules, interval=interval, duration=duration, cuts=cuts)
+    shown = [(0.0, hole[0]), (hole[1], duration)] if hole else [(0.0, duration)]
+    return link(sightings, rules, stood([one.t for one in sightings], interval, shown), cuts=cuts)
 
 
 def looked(t, frame, *boxes):
@@ -115,12 +118,39 @@ def test_flickers_are_dropped_unless_there_is_one_frame_only():
     assert len(linked([seen(0.0, box(0.3))])) == 1
 
 
+def test_what_is_in_one_held_picture_is_an_object():
+    """A picture that stands for 5 s between others says as much as many looks: what is in it is there all that time."""
+    slides = [seen(5.0 * number, *([box(0.3)] if number == 1 else [])) for number in range(4)]
+    (track,) = linked(slides)
+    assert (track.start, track.end, len(track.boxes)) == (5.0, 10.0, 1)
+
+
+@pytest.mark.parametrize("interval", [0.5, 1.0])
+def test_flickers_of_a_slow_film_are_dropped(interval):
+    """A film at one or two frames a second moves all the time: what is in one of its frames alone is a flicker."""
+    assert linked([seen(interval * number, *([box(0.3)] if number == 2 else [])) for number in range(5)]) == []
+
+
+def test_a_thinned_video_holds_no_pictures():
+    """Looks 2 s apart, as at a video too long to be read at four a second, are no pictures that stand for 2 s."""
+    looks = [seen(2.0 * number, *([box(0.3)] if number == 2 else [])) for number in range(5)]
+    assert linked(looks, interval=2.0) == []
+    assert len(linked(looks, interval=0.25)) == 1
+
+
+def test_what_could_not_be_read_is_no_held_picture():
+    """Over a hole in the video nobody is known to be there: it ends with what was read, and one box is a flicker."""
+    (track,) = linked([seen(0.0, box(0.3)), seen(0.25, box(0.3)), seen(3.0)], hole=(0.5, 3.0))
+    assert track.end == 0.5
+    assert linked([seen(0.0), seen(0.25, box(0.3)), seen(3.0)], hole=(0.5, 3.0)) == []
+
+
 @pytest.mark.parametrize(
     ("times", "last", "duration", "end"),
     [
         ((0.0, 0.25, 0.5), 1, 9.0, 0.5),
         ((0.0, 0.27, 0.48), 1, 9.0, 0.48),
-        ((0.0, 0.25, 3.0), 1, 9.0, 0.5),
+        ((0.0, 0.25, 3.0), 1, 9.0, 3.0),
         ((0.0, 0.25), 1, 0.4, 0.4),
         ((0.0, 0.25), 1, 0.2, 0.25),
         ((0.0, 1.0, 2.0), 2, 3.0, 3.0),
@@ -130,7 +160,7 @@ def test_flickers_are_dropped_unless_there_is_one_frame_only():
     ids=[
         "interval",
         "next frame",
-        "a hole in the video",
+        "a pause",
         "the end",
         "a header that says less",
         "1 fps",

@@ -37,6 +37,10 @@ class LocalMedia:
         """Batches of frames of a rendition in time order."""
         return self.reader.frames(need, batch=batch)
 
+    def rate(self, need: Frames) -> float | None:
+        """Pictures a second that it has at most."""
+        return self.reader.rate(need)
+
     def frame_at(self, need: Frames, t: float) -> tuple[float, NDArray[np.uint8]]:
         """The frame shown at `t` and its time."""
         return self.reader.frame_at(need, t)

@@ -26,8 +26,9 @@ from tasks.appearance import Looks
 from tasks.boxes import Picture, as_document_box, groups_of_one, pictures, same
 from tasks.engines.body_finders import BODY_FINDERS
 from tasks.engines.poses import POINTS, Asked, BodyFinder, Found, Place
-from tasks.shots import cuts, shown_until
-from tasks.tracking import LinkRules, Sighting, Step, Tracklet, lasts_until, link, sampled_every, there
+from tasks.shots import cuts
+from tasks.standing import Standing, standing
+from tasks.tracking import LinkRules, Sighting, Step, Tracklet, link, there
 
 SAMPLES_PER_SECOND = 4
 FRAMES = Frames(fps=SAMPLES_PER_SECOND, short_side=640, colour="rgb")
@@ -80,7 +81,7 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
     """Finds bodies in every sampled frame and links them over time."""
 
     name = "body_pose"
-    version = 5
+    version = 6
     group = "people"
     summary = "Body landmarks of each person, followed over time (BlazePose: 33; ViTPose on a GPU: 17)"
     needs = (FRAMES,)
@@ -111,13 +112,13 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
             scores = np.array([body.presence for body in found])
             labels, looks = np.zeros(len(found), np.intp), Looks.of(frame, shapes)
             sightings.append(Sighting(t, shapes, scores, labels, looks))
-        interval, duration = 1 / SAMPLES_PER_SECOND, shown_until(media, FRAMES)
+        stood = standing(media, FRAMES, [sighting.t for sighting in sightings])
         if self._finder.finds_people:
             rules = LinkRules(start_score=options.threshold)
-            tracklets = link(sightings, rules, interval=interval, duration=duration, cuts=cuts(media))
+            tracklets = link(sightings, rules, stood, cuts=cuts(media))
         else:
             sources = [[body.source for body in found] for found in bodies]
-            tracklets = gathered(sightings, sources, interval=interval, duration=duration)
+            tracklets = gathered(sightings, sources, stood)
         items = tuple(_item(number, tracklet, bodies) for number, tracklet in enumerate(tracklets, start=1))
         return PoseTracks(poses=ObjectTrack(method="model", items=items))
 
@@ -168,24 +169,19 @@ def looked_for_people(media: Media) -> bool:
     return media.has("object_detection") or media.has("face_detection")
 
 
-def gathered(
-    sightings: Sequence[Sighting], sources: Sequence[Sequence[str | None]], *, interval: float, duration: float
-) -> list[Tracklet]:
+def gathered(sightings: Sequence[Sighting], sources: Sequence[Sequence[str | None]], stood: Standing) -> list[Tracklet]:
     """The bodies found by the boxes of one object, or of one face, as one; `sources` name it for every row."""
     times = [one.t for one in sightings]
-    interval = sampled_every(times, interval)
     steps: dict[str | None, list[Step]] = {}
     for frame, named in enumerate(sources):
         for row, source in enumerate(named):
             steps.setdefault(source, []).append(Step(frame, row))
     tracklets = []
     for one in steps.values():
-        last = one[-1].frame
-        end = lasts_until(times, last, interval, duration)
         boxes = np.stack([sightings[step.frame].boxes[step.row] for step in one])
         scores = np.array([sightings[step.frame].scores[step.row] for step in one])
         seen = tuple(times[step.frame] for step in one)
-        tracklets.append(Tracklet(0, seen[0], end, seen, boxes, scores, tuple(one)))
+        tracklets.append(Tracklet(0, seen[0], stood.until[one[-1].frame], seen, boxes, scores, tuple(one)))
     return tracklets
 
 

@@ -27,7 +27,8 @@ from tasks.boxes import Floats, Letterbox, Picture, answered, as_document_box, p
 from tasks.face_mesh import FaceMesh
 from tasks.faces import FaceView, view
 from tasks.landmarks import Detector, Network
-from tasks.shots import cuts, shown_until
+from tasks.shots import cuts
+from tasks.standing import standing
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -62,7 +63,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
     """Finds faces in every sampled frame and links them over time."""
 
     name = "face_detection"
-    version = 4
+    version = 5
     group = "people"
     summary = "Faces with eyes, nose, mouth and ears, followed over time (BlazeFace full range)"
     needs = (FRAMES, CLOSE)
@@ -95,8 +96,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
-            interval=1 / SAMPLES_PER_SECOND,
-            duration=shown_until(media, FRAMES),
+            standing(media, FRAMES, [sighting.t for sighting in sightings]),
             cuts=cuts(media),
         )
         faces = [(tracklet, _boxes(tracklet, keypoints)) for tracklet in tracklets]

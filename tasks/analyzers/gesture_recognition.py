@@ -36,7 +36,8 @@ from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
 from tasks.boxes import Floats, answered, as_document_box, groups_of_one, pictures
 from tasks.landmarks import Crop, Detector, Network
-from tasks.shots import cuts, shown_until
+from tasks.shots import cuts
+from tasks.standing import standing
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 Gesture = Literal["open_palm", "fist", "pointing", "victory", "thumbs_up", "thumbs_down", "ok"]
@@ -121,7 +122,7 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     """Finds hands in every sampled frame, links them over time, and names what they do."""
 
     name = "gesture_recognition"
-    version = 4
+    version = 5
     group = "people"
     summary = "Hands with 21 landmarks (MediaPipe Hands) and seven gestures named by geometric rules"
     needs = (FRAMES,)
@@ -157,18 +158,19 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
             scores = np.array([hand.presence for hand in found])
             labels, looks = np.zeros(len(found), np.intp), Looks.of(frame, boxes)
             sightings.append(Sighting(t, boxes, scores, labels, looks))
+        stood = standing(media, FRAMES, [sighting.t for sighting in sightings])
         tracklets = link(
             sightings,
             LinkRules(start_score=options.threshold),
-            interval=1 / SAMPLES_PER_SECOND,
-            duration=shown_until(media, FRAMES),
+            stood,
             cuts=cuts(media),
         )
         items, gestures = [], []
         for number, tracklet in enumerate(tracklets, start=1):
             poses = [hands[step.frame][step.row] for step in tracklet.steps]
             items.append(_item(number, tracklet, poses))
-            spans = named_spans(tracklet, [pose.gesture for pose in poses], options.min_seconds)
+            ends = [min(stood.until[step.frame], tracklet.end) for step in tracklet.steps]
+            spans = named_spans(tracklet.times, ends, [pose.gesture for pose in poses], options.min_seconds)
             gestures += [(start, end, name, f"gesture_recognition/hands/h{number}") for name, start, end in spans]
         return HandTracks(
             hands=ObjectTrack(method="model", items=tuple(items)),
@@ -269,18 +271,20 @@ def _degrees(first: Floats, second: Floats) -> float:
 
 
 def named_spans(
-    tracklet: Tracklet, names: Sequence[Gesture | None], min_seconds: float
+    times: Sequence[float], ends: Sequence[float], names: Sequence[Gesture | None], min_seconds: float
 ) -> list[tuple[Gesture, float, float]]:
-    """Runs of one name as (name, start, end) in seconds, one per frame of the hand; short interruptions are bridged."""
+    """Runs of one name as (name, start, end); `names` of each picture of the hand, shown from `times` to `ends`.
+
+    Short interruptions are bridged.
+    """
     bridged = list(names)
     for index in range(1, len(names) - BRIDGED):
         if names[index - 1] == names[index + BRIDGED]:
             bridged[index] = names[index - 1]
-    ends = [*tracklet.times[1:], tracklet.end]
     spans = []
     for label, run in groupby(range(len(bridged)), key=lambda index: bridged[index]):
         rows = list(run)
-        start, end = tracklet.times[rows[0]], min(ends[rows[-1]], tracklet.times[rows[-1]] + 1 / SAMPLES_PER_SECOND)
+        start, end = times[rows[0]], ends[rows[-1]]
         if label and end - start >= min_seconds - 1e-3:
             spans.append((label, start, end))
     return spans

@@ -18,7 +18,8 @@ from tasks.appearance import Looks
 from tasks.boxes import answered, as_document_box, pictures
 from tasks.engines.detectors import DETECTORS
 from tasks.engines.objects import ObjectDetector
-from tasks.shots import cuts, shown_until
+from tasks.shots import cuts
+from tasks.standing import standing
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -45,7 +46,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     """Finds objects in every sampled frame and links them over time."""
 
     name = "object_detection"
-    version = 5
+    version = 6
     group = "detect"
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet; RT-DETRv2, D-FINE or mmdet on a GPU)"
     needs = (SMALL,)
@@ -65,11 +66,11 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
 
     def analyze(self, media: Media, options: ObjectOptions) -> ObjectTracks:
         """Look at every sampled frame."""
+        sightings = self.sightings(media, min(options.threshold, WEAK_SCORE))
         tracklets = link(
-            self.sightings(media, min(options.threshold, WEAK_SCORE)),
+            sightings,
             LinkRules(start_score=options.threshold),
-            interval=1 / SAMPLES_PER_SECOND,
-            duration=shown_until(media, self._frames),
+            standing(media, self._frames, [sighting.t for sighting in sightings]),
             cuts=cuts(media),
         )
         lasting = [tracklet for tracklet in tracklets if tracklet.scores.mean() >= options.threshold]

@@ -34,7 +34,8 @@ from tasks.analyzer import Analyzer, Audio, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
 from tasks.boxes import answered, as_document_box, pictures
 from tasks.engines.words import WORD_FINDERS, WordFinder
-from tasks.shots import cuts, shown_until
+from tasks.shots import cuts
+from tasks.standing import standing
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
 
 SAMPLES_PER_SECOND = 4
@@ -152,7 +153,7 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
     """Picks goods among the objects and looks for words about them nearby."""
 
     name = "product_detection"
-    version = 4
+    version = 5
     group = "detect"
     summary = "goods among the COCO classes or named by you (OWLv2, on a GPU), with words that name or offer them"
     needs_in: ClassVar[dict[str, tuple[Frames | Audio, ...]]] = {"gpu": (FRAMES,)}
@@ -218,8 +219,8 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
             )
         ]
         rules = LinkRules(start_score=options.word_threshold)
-        interval, duration = 1 / SAMPLES_PER_SECOND, shown_until(media, FRAMES)
-        tracklets = link(sightings, rules, interval=interval, duration=duration, cuts=cuts(media))
+        stood = standing(media, FRAMES, [sighting.t for sighting in sightings])
+        tracklets = link(sightings, rules, stood, cuts=cuts(media))
         lasting = [one for one in tracklets if one.scores.mean() >= options.word_threshold]
         return [Seen(_tracked(one, words[one.label]), "word", ()) for one in lasting]
 

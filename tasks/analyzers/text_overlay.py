@@ -14,6 +14,7 @@ from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.engines.texts import TEXT_READERS, TextReader
 from tasks.lines import Asked, Line, Reading, word_count
 from tasks.shots import shown_until
+from tasks.standing import looks
 
 PICTURES = Frames(fps=4, short_side=640, colour="rgb")
 
@@ -42,14 +43,14 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
     """PP-OCRv6 (detector and recogniser) on frames in which text may have come, lines followed by their edges.
 
     Four frames a second are compared cheaply; a frame is read when strong edges came that stay for two frames (text
-    stands still while footage moves), where a line has just given way to another, and at growing intervals while
-    anything changes. Only regions that no known line explains are recognised. Text that is part of the scene is
-    text as well. Missed may be: text shorter than half a second (one second over fast motion), text on its side,
-    and a change of a single character in small text.
+    stands still while footage moves) or in a picture that is held, where a line has just given way to another, where
+    a letter of a line has changed and stays so, and at growing intervals while anything changes. Only regions that no
+    known line explains are recognised. Text that is part of the scene is text as well. Missed may be: text shorter
+    than half a second (one second over fast motion), text on its side, and a 3 that becomes an 8 in small text.
     """
 
     name: ClassVar[str] = "text_overlay"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = "Text on screen line by line with its times (PP-OCRv6)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -66,11 +67,10 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
         """Read the video. An empty track means that it was looked at and no text was found."""
         reading = Reading(self._reader, Asked(**options.model_dump()))
         last: tuple[float, NDArray[np.uint8]] | None = None
-        for batch in media.frames(PICTURES, batch=8):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
-                reading.step(float(t), frame)
-            last = float(batch.times[-1]), batch.frames[-1]
-            media.progress(min(1.0, last[0] / max(media.info.duration_seconds, 1e-3)))
+        for t, frame, held in looks(media, PICTURES, batch=8):
+            reading.step(t, frame, held=held)
+            last = t, frame
+            media.progress(min(1.0, t / max(media.info.duration_seconds, 1e-3)))
         if last is not None:
             reading.finish(*last)
         # ordered by start and then from top to bottom
