@@ -45,8 +45,9 @@ NO_MIX_LEVELS = 16
 """Levels of 0..255 by which a cell is brighter or darker than both ends and no mix of them."""
 NO_MIX_CELLS = (16, 9)
 """Columns and rows of these cells: coarse, so that motion in the shots stays within them."""
-LEAST_SECONDS = 0.2
-"""Shorter ones are not told from what moves past the camera."""
+LEAST_SECONDS, LEAST_MIXED = 0.2, 2
+"""Shorter ones are not told from what moves past the camera; with fewer frames that mix both pictures they are cuts, of
+which a converter may have blended two frames: at 5 fps and less one step between two frames is as long as a dissolve."""
 FLANK_SECONDS = 0.3
 """How much of the shots beside a dissolve its ends are fitted with."""
 REACH_SECONDS = 0.3
@@ -90,7 +91,8 @@ def dissolves(signals: Signals, cuts: Sequence[int], look: Look) -> Iterator[Dis
             taken.append(sag)
     for sag in sorted(taken, key=lambda one: one.start):
         found = fitted(times, sag, walls, look)
-        if times[found.end] - times[found.start] >= LEAST_SECONDS:
+        mixed = found.end - found.start
+        if mixed >= LEAST_MIXED and times[found.end] - times[found.start] >= LEAST_SECONDS:
             yield found
 
 
