@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tasks.transitions.fades import BLANK
-from tasks.transitions.pictures import Look, between_bars, energy, small, unexplained
+from tasks.transitions.pictures import BAR, Look, between_bars, energy, small, unexplained
 from tasks.transitions.signals import Signals
 
 Values = NDArray[np.float64]
@@ -46,8 +46,8 @@ NO_MIX_LEVELS = 16
 NO_MIX_CELLS = (16, 9)
 """Columns and rows of these cells: coarse, so that motion in the shots stays within them."""
 LEAST_SECONDS, LEAST_MIXED = 0.2, 2
-"""Shorter ones are not told from what moves past the camera; with fewer frames that mix both pictures they are cuts, of
-which a converter may have blended two frames: at 5 fps and less one step between two frames is as long as a dissolve."""
+"""Shorter ones are not told from what moves past the camera; with fewer frames that mix both pictures they are cuts,
+of which a converter may have blended two frames: at 5 fps one step between two frames is as long as a dissolve."""
 FLANK_SECONDS = 0.3
 """How much of the shots beside a dissolve its ends are fitted with."""
 REACH_SECONDS = 0.3
@@ -158,7 +158,10 @@ def other(times: Values, sag: Sag, look: Look) -> float:
 
 
 def no_mix(times: Values, sag: Sag, look: Look) -> float:
-    """Share of the picture in the middle that is brighter or darker than both ends, and so no mix of them, 0..1."""
+    """Share of the picture in the middle that is brighter or darker than both ends, and so no mix of them, 0..1.
+
+    Of what is lit in any of the three: what slides in over black is small beside it.
+    """
     import cv2
 
     first, last = _ends(times, sag)
@@ -169,7 +172,8 @@ def no_mix(times: Values, sag: Sag, look: Look) -> float:
         np.asarray(cv2.resize(one[inside], NO_MIX_CELLS, interpolation=cv2.INTER_AREA), np.int16) for one in whole
     )
     off = np.maximum(np.minimum(before, after) - mixed, mixed - np.maximum(before, after))
-    return float((off > NO_MIX_LEVELS).mean())
+    lit = np.max([before, mixed, after], axis=0) > BAR
+    return float((off > NO_MIX_LEVELS).sum() / max(1, lit.sum()))
 
 
 def _ends(times: Values, sag: Sag) -> tuple[int, int]:

@@ -45,6 +45,8 @@ class Levels:
     times: list[float] = field(default_factory=list)
     bright: list[float] = field(default_factory=list)
     """98th percentile of the values, 0..255."""
+    peak: list[float] = field(default_factory=list)
+    """Largest luma, 0..255."""
     pale: list[float] = field(default_factory=list)
     """How far the 2nd percentile of luma is below white, 0..255."""
     contrast: list[float] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Levels:
     def _keep(self, t: float, frame: NDArray[np.uint8], gray: Gray, inside: tuple[slice, slice]) -> None:
         self.times.append(t)
         self.bright.append(brightness(frame))
+        self.peak.append(float(gray.max()))
         self.pale.append(255 - percentiles(gray[::2, ::2], (2,))[0])
         self.contrast.append(contrast(gray, inside))
         self.thumbnails.append(thumbnail(frame))
