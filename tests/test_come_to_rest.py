@@ -118,6 +118,7 @@ def test_a_walker_who_is_held_is_frozen(tmp_path: Path) -> None:
 def test_held_frames_of_real_shots_are_frozen(tmp_path: Path, first: int) -> None:
     """A second of two of a trailer's shots, then its last frame for a second, then the rest."""
     with av.open(str(real_clip("trailer.mp4"))) as container:
-        shot = [f.reformat(W, H, "rgb24").to_ndarray() for f in islice(container.decode(video=0), first, first + 50)]
+        frames = islice(container.decode(video=0), first, first + 50)
+        shot: list[Picture] = [np.asarray(f.reformat(W, H, "rgb24").to_ndarray(), np.uint8) for f in frames]
     found = look(tmp_path, [*shot[:25], *[shot[25]] * 30, *shot[26:]]).one("freeze")
     assert (found.start, found.end) == pytest.approx((25 / FPS, 55 / FPS), abs=3 * FRAME)
