@@ -133,7 +133,8 @@ def service(host: str, port: int, *, with_flower: bool = True, data: Path | None
 
     Raises:
         BadInput: nobody could use it, or everybody could (`no_key`); the data folder is served already (`served`).
-        Infrastructure: the broker or the server does not start; the port is taken (`port_taken`).
+        Infrastructure: the ledger cannot be used, or is a newer version's; the broker or the server does not start;
+            the port is taken (`port_taken`).
     """
     is_private = is_loopback(host)
     if not is_private and not Keys(ledger()).any():
@@ -141,6 +142,7 @@ def service(host: str, port: int, *, with_flower: bool = True, data: Path | None
         raise BadInput(f"{host} can be reached by others, and there is no API key; make one: {make}", code="no_key")
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings().data_dir))
+        ledger()  # one that cannot be used is told of here, not in the log of each process
         _check_port(host, port)
         before = settings()
         stack.callback(use, before)

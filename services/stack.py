@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from services.leash import Leashed, start, stop_all
 from services.restarts import Restarts
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, node_name, workers
+from shared.locks import FileLock
 from shared.log import logger
 from shared.settings import Settings, settings, use
 from shared.tables import new_id
@@ -27,6 +28,7 @@ from tasks.registry import check_models
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 STOP_SECONDS = 1.5
 KEPT_LOGS = 20
+LOGS_LOCK = "lock"
 LAST_LINES = 5
 GROUP_TRIES = 20
 GROUP_SECONDS = 0.11
@@ -190,8 +192,8 @@ def local_stack(
         stack.enter_context(_settings_in_use(chosen))
         logs = chosen.data_dir / "logs" / run_id
         (logs / "tmp").mkdir(parents=True, exist_ok=True)
-        for old in sorted(logs.parent.iterdir())[:-KEPT_LOGS]:  # run ids sort by time
-            shutil.rmtree(old, ignore_errors=True)
+        stack.enter_context(FileLock(logs / LOGS_LOCK)).take()
+        remove_old_logs(logs.parent)
         running = Stack(run_id, chosen, logs, broker, niceness=niceness)
         stack.callback(running.stop)
         for name, queues in wanted.items():
@@ -201,6 +203,15 @@ def local_stack(
         except BaseException:  # an interrupted command has nothing to wait for
             running.kill()
             raise
+
+
+def remove_old_logs(folder: Path) -> None:
+    """Remove all but the newest runs' folders, and those that a running command uses."""
+    for old in sorted(folder.iterdir())[:-KEPT_LOGS]:  # run ids sort by time
+        lock = FileLock(old / LOGS_LOCK)
+        with suppress(OSError), lock:  # it is gone, or not ours
+            if lock.take():
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _step_back(session: int, niceness: int) -> None:

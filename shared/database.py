@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import event
 
 from shared.errors import Infrastructure
-from shared.migrations import HEAD
+from shared.migrations import HEAD, is_known
 
 BUSY_SECONDS = 30
 KEPT_CONNECTIONS = 4
@@ -40,7 +40,8 @@ def migrate(engine: sa.Engine) -> None:
     """Bring the tables to this version; several processes may call it at once.
 
     Raises:
-        Infrastructure: the database cannot be reached or written.
+        Infrastructure: the database cannot be reached or written, or a newer version has been there
+            (`unknown_ledger_version`).
     """
     with _migration_lock(engine.url), as_infrastructure("opened"):
         with engine.connect() as connection:
@@ -108,7 +109,14 @@ def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
 def _is_current(connection: sa.Connection) -> bool:
     if not sa.inspect(connection).has_table("alembic_version"):
         return False
-    return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD)
+    version = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if version is not None and not is_known(version):
+        message = (
+            f"the ledger is at version {version!r}, and this Reelgraph knows 0001 to {HEAD}: "
+            "use the one that migrated it, or a newer one, or restore a backup of the ledger"
+        )
+        raise Infrastructure(message, code="unknown_ledger_version", retryable=False)
+    return bool(version == HEAD)
 
 
 def _upgrade(connection: sa.Connection, revision: str = "head") -> None:

@@ -12,7 +12,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
 
 from shared.errors import DeadlineExceeded, Infrastructure
 
@@ -36,15 +39,31 @@ class Patience:
 
 
 class Refused(Infrastructure):
-    """The server answered, but will not give the file: the address, or rights that this client does not have."""
+    """The server answered, but will not give the file: the address, or rights that this client does not have.
+
+    `status` is the HTTP status where that is how it was refused.
+    """
 
     retryable = False
 
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
-def download(url: str, part: Path, size_bytes: int, *, patience: Patience, report: Callable[[int], None]) -> None:
+
+def download(
+    url: str,
+    part: Path,
+    size_bytes: int,
+    *,
+    patience: Patience,
+    report: Callable[[int], None],
+    authorization: str | None = None,
+) -> None:
     """Fill `part` up to `size_bytes`, starting from what it already holds.
 
-    `report` is called with the bytes that `part` holds.
+    `report` is called with the bytes that `part` holds. `authorization` is that header, for the address's own host
+    alone: a redirect to another one leaves it behind.
 
     Raises:
         Refused: the server refuses the file, or its certificate is not trusted.
@@ -54,7 +73,8 @@ def download(url: str, part: Path, size_bytes: int, *, patience: Patience, repor
     deadline = time.monotonic() + patience.deadline_seconds
     fruitless = 0
     while (held := _size(part)) < size_bytes:
-        reason = _attempt(url, part, size_bytes, deadline, patience.stall_seconds, report)
+        request = _request(url, _size(part), authorization)
+        reason = _attempt(request, part, size_bytes, deadline, patience.stall_seconds, report)
         if _size(part) >= size_bytes:
             return
         fruitless = 0 if _size(part) > held else fruitless + 1
@@ -71,17 +91,23 @@ def _size(part: Path) -> int:
 
 
 def _attempt(
-    url: str, part: Path, size_bytes: int, deadline: float, stall_seconds: float, report: Callable[[int], None]
+    request: urllib.request.Request,
+    part: Path,
+    size_bytes: int,
+    deadline: float,
+    stall_seconds: float,
+    report: Callable[[int], None],
 ) -> str:
     """One connection. Returns why it ended too early; the file's size says whether it did."""
     try:
-        with _open(url, _size(part), stall_seconds) as response:
+        with _open(request, stall_seconds) as response:
             _receive(response, part, size_bytes, deadline, report)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the part is longer than the server's file
             part.unlink(missing_ok=True)
         elif error.code not in PASSING_STATUSES:
-            raise Refused(f"the server refuses the download: HTTP {error.code} {error.reason}") from error
+            told = f"the server refuses the download: HTTP {error.code} {error.reason}"
+            raise Refused(told, status=error.code) from error
         return f"HTTP {error.code} {error.reason}"
     except urllib.error.URLError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error.reason):
@@ -92,14 +118,40 @@ def _attempt(
     return "connection lost"
 
 
-def _open(url: str, start: int, stall_seconds: float) -> http.client.HTTPResponse:
+def _request(url: str, start: int, authorization: str | None) -> urllib.request.Request:
     request = urllib.request.Request(url, headers={"User-Agent": "reelgraph"})  # noqa: S310  (pins allow http and https only)
     if start:
         request.add_header("Range", f"bytes={start}-")
-    response = urllib.request.urlopen(request, timeout=stall_seconds)  # noqa: S310
+    if authorization:
+        request.add_unredirected_header("Authorization", authorization)
+    return request
+
+
+def _open(request: urllib.request.Request, stall_seconds: float) -> http.client.HTTPResponse:
+    response = urllib.request.build_opener(_Redirects).open(request, timeout=stall_seconds)
     if not isinstance(response, http.client.HTTPResponse):
-        raise Refused(f"{url.split(':', maxsplit=1)[0]} is not an HTTP address")
+        raise Refused(f"{request.type} is not an HTTP address")
     return response
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects as usual; what shows who asks goes on to the same scheme, host and port alone."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The request that follows, or None."""
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        shown = req.unredirected_hdrs.get("Authorization")
+        if following is not None and shown and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
+            following.add_unredirected_header("Authorization", shown)
+        return following
 
 
 def _receive(

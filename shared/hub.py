@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +19,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from shared.digests import sha256_of
-from shared.download import Patience, download
-from shared.errors import BadInput, Infrastructure
+from shared.download import Patience, Refused, download
+from shared.errors import BadInput, DeadlineExceeded, Infrastructure
+from shared.locks import FileLock
 from shared.pins import PLAIN_NAME, Entry, FileName, HubFile, PinnedFile, Pins, Sha256
 from shared.replacement import write_whole
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 DEFAULT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """What transformers reads. No pickles: an entry that has nothing else names its files itself."""
 ASK_SECONDS = 30.0
+NO_ACCESS = frozenset({401, 403})
+"""HTTP statuses by which a hub refuses gated and private repositories."""
+WRITE_SECONDS = 30.0
+"""How long one who adds to the lock file waits for others, each of whom takes milliseconds."""
 
 
 class LockedFile(BaseModel):
@@ -60,6 +67,15 @@ class LockedEntry(BaseModel):
         return files
 
 
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """One file of a hub's repository at one commit."""
+
+    repository: str
+    revision: str
+    name: str
+
+
 class HubLock(BaseModel):
     """The lock file."""
 
@@ -81,9 +97,25 @@ def read_lock(path: Path) -> HubLock:
 
 
 def add_to_lock(path: Path, entries: dict[str, LockedEntry]) -> None:
-    """Write entries into the lock file, whole or not at all. Raises OSError."""
-    lock = HubLock(entries={**read_lock(path).entries, **entries})
-    write_whole(path, lock.model_dump_json(indent=1))
+    """Write entries into the lock file, whole or not at all, beside what others write at the same time.
+
+    Raises:
+        OSError: it cannot be written.
+        DeadlineExceeded: others hold it.
+    """
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + WRITE_SECONDS
+    with FileLock(target.with_name(f".{target.name}.lock")) as turn:
+        while not turn.take():
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(f"others have held {path} for {WRITE_SECONDS:g} s; lock again")
+            time.sleep(0.02)
+        try:
+            lock = HubLock(entries={**read_lock(path).entries, **entries})
+            write_whole(path, lock.model_dump_json(indent=1))
+        finally:
+            turn.path.unlink(missing_ok=True)  # whoever waits for it sees that it is gone, and makes another
 
 
 def locked(pins: Pins, lock: HubLock) -> Pins:
@@ -121,9 +153,10 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
 
     Raises:
         BadInput: the entry is of no hub, or its repository has no file that is used.
-        Infrastructure: the hub cannot be reached, does not give the repository, or says of it what cannot be locked.
+        Refused: the repository or a file of it is not given to us.
+        Infrastructure: the hub cannot be reached, has no such repository, or says of it what cannot be locked.
     """
-    from huggingface_hub import HfApi, hf_hub_url
+    from huggingface_hub import HfApi
 
     # the HTTP client's own base error: which client it is differs between releases of huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError  # type: ignore[attr-defined]
@@ -136,7 +169,10 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
         raise BadInput(f"{entry.hub!r} is no repository of a hub: {error}", code="bad_pins") from error
     except HfHubHTTPError as error:
         reason = str(error).strip().partition("\n")[0]
-        raise Infrastructure(f"the hub does not give {entry.hub}: {reason}", retryable=False) from error
+        said = f"the hub does not give {entry.hub}: {reason}"
+        if (status := error.response.status_code) in NO_ACCESS:
+            raise Refused(f"{said}; {_way_in(_authorization())}", status=status) from error
+        raise Infrastructure(said, retryable=False) from error
     except HTTPError as error:
         raise Infrastructure(f"the hub cannot be asked for {entry.hub}: {error}") from error
     used = _used(entry, found.siblings or ())
@@ -145,8 +181,8 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
     files = []
     with tempfile.TemporaryDirectory() as scratch:
         for one in used:
-            url = hf_hub_url(entry.hub, one.rfilename, revision=found.sha)
-            sha256 = one.lfs.sha256 if one.lfs else _hashed(url, Path(scratch) / one.rfilename, one.size or 0, patience)
+            file = HubAddress(entry.hub, found.sha or "main", one.rfilename)
+            sha256 = one.lfs.sha256 if one.lfs else _hashed(file, Path(scratch), one.size or 0, patience)
             files.append({"name": one.rfilename, "sha256": sha256, "size_bytes": one.size})
     answer = {"repository": entry.hub, "revision": found.sha, "files": files}
     try:
@@ -188,6 +224,32 @@ def _not_lockable(entry: Entry, files: Sequence[Mapping[str, object]], error: Va
     return Infrastructure(f"{said}: {first['msg']}", retryable=False)
 
 
-def _hashed(url: str, part: Path, size_bytes: int, patience: Patience) -> str:
-    download(url, part, size_bytes, patience=patience, report=lambda _: None)
+def _hashed(file: HubAddress, folder: Path, size_bytes: int, patience: Patience) -> str:
+    part = folder / file.name
+    bring(file, part, size_bytes, patience=patience, report=lambda _: None)
     return sha256_of(part)
+
+
+def bring(file: HubAddress, part: Path, size_bytes: int, *, patience: Patience, report: Callable[[int], None]) -> None:
+    """Download a file of a hub, with the user's token where there is one. Raises as `download` does."""
+    from huggingface_hub import hf_hub_url
+
+    url, shown = hf_hub_url(file.repository, file.name, revision=file.revision), _authorization()
+    try:
+        download(url, part, size_bytes, patience=patience, report=report, authorization=shown)
+    except Refused as error:
+        way_in = f"; {_way_in(shown)}" if error.status in NO_ACCESS else ""
+        raise Refused(f"{file.repository}/{file.name}: {error.message}{way_in}", status=error.status) from error
+
+
+def _authorization() -> str | None:
+    """What shows the hub who asks: HF_TOKEN, or what its own client was logged in with."""
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    return build_hf_headers().get("authorization")
+
+
+def _way_in(shown: str | None) -> str:
+    if shown is not None:
+        return "the token of HF_TOKEN has no access to it"
+    return "HF_TOKEN may be needed: a token of somebody who has access to it"

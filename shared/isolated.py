@@ -60,13 +60,29 @@ STOP_SECONDS = 5.0
 
 PICTURE_SECONDS = 60.0
 
-AT_ONCE = 4
-"""Probes and pictures of this process: others wait, for the sake of memory."""
-
 PROBE_SHARE = 4
 """A probe decodes one picture: it gets this part of the memory that a decode pass gets."""
 
-_slots = threading.BoundedSemaphore(AT_ONCE)
+
+class _Slots:
+    """Probes and pictures of this process, so many at once as the settings say: others wait, for the sake of memory."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken < settings().media_at_once)
+            self._taken += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._changed:
+            self._taken -= 1
+            self._changed.notify()
+
+
+_slots = _Slots()
 
 
 def probe(path: Path, *, sha256: str | None = None) -> MediaInfo:

@@ -90,7 +90,8 @@ class Ledger:
         """Bring the tables to this version; several processes may call it at once.
 
         Raises:
-            Infrastructure: the database cannot be reached or written.
+            Infrastructure: the database cannot be reached or written, or a newer version has been there
+                (`unknown_ledger_version`).
         """
         migrate(self.engine)
 

@@ -87,13 +87,9 @@ def _is_preferred(job: Job) -> sa.ColumnElement[bool]:
     return sa.or_(Job.priority < job.priority, earlier)
 
 
-def ended_before(
-    ledger: Ledger, time_: float, *, deployment: str | None = None, limit: int | None = None
-) -> Sequence[Job]:
-    """Jobs, of one deployment or of all, that ended before a time, in seconds since the epoch, the oldest first."""
+def ended_before(ledger: Ledger, time_: float, *, limit: int | None = None) -> Sequence[Job]:
+    """Jobs that ended before a time, in seconds since the epoch, the oldest first."""
     query = sa.select(Job).where(Job.finished_at < time_, Job.state.not_in(OPEN_STATES))
-    if deployment is not None:
-        query = query.where(Job.deployment == deployment)
     with ledger.session() as session:
         return session.scalars(query.order_by(Job.finished_at).limit(limit)).all()
 
@@ -112,10 +108,10 @@ def realtime_factors(ledger: Ledger, profile: str) -> dict[str, float]:
     return _medians((report.name, factor) for report, factor in _recent_factors(ledger, profile))
 
 
-def realtime_factors_by_model(ledger: Ledger, profile: str) -> dict[tuple[str, str | None, str | None], float]:
-    """The same by analyzer, digest of its weights, and precision."""
+def realtime_factors_by_model(ledger: Ledger, profile: str) -> dict[tuple[str, str | None, str | None, bool], float]:
+    """The same by analyzer, digest of its weights, precision, and whether it worked on a CPU."""
     return _medians(
-        ((report.name, report.weights, report.receipt.precision), factor)
+        ((report.name, report.weights, report.receipt.precision, report.receipt.device == "cpu"), factor)
         for report, factor in _recent_factors(ledger, profile)
     )
 

@@ -9,6 +9,21 @@ from types import TracebackType
 from typing import Self
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock exclusively; no right to write is needed. Whoever cannot look sees nobody."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 class FileLock:
     """An flock on `path`, shared or exclusive, taken without waiting by `take`.
 

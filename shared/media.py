@@ -57,10 +57,12 @@ MAX_FRAMES = 2_000_000
 MAX_EDITS = 10_000
 """A cut film has some hundreds at most. FFmpeg takes half a minute for 100,000 in 1.2 MB, before it says anything."""
 
-LEAST_BITS_PER_SECOND = 2000
+LEAST_BITS_PER_SECOND = 4750
 SPARSE_SECONDS = 600.0
-"""No codec of these formats takes less for speech than Speex's lowest mode, 2150 bits a second: a file that has less
-for sound and all, for over ten minutes, is a decompression bomb.
+"""AMR's lowest mode (3GPP TS 26.071); Opus begins at 6000 (RFC 6716). A file that has less for sound, pictures and all,
+for over ten minutes, is a decompression bomb.
+
+All bytes count: where there are real pictures, or talk for a part of the time, a microphone may be muted for the rest.
 """
 
 MAX_CHANNELS = 64

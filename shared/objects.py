@@ -5,6 +5,7 @@ An object is there as a whole or not at all: S3 shows a multipart upload only on
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -43,8 +44,8 @@ CHECKED = Patience(connect_seconds=1, read_seconds=1.5, attempts=1)
 COPY_SECONDS = 1800.0
 """What waiting for another process of this host that brings the same video may take."""
 
-KEPT_SECONDS = 3600.0
-"""A copy that was asked for so lately is not removed to make room: somebody may be about to open it."""
+TRIES = 10
+"""So often a copy is brought anew that others have removed to make room before it was held."""
 
 Hold = Callable[[bool], AbstractContextManager[None]]
 """A lock of all hosts, shared or (True) exclusive."""
@@ -110,6 +111,26 @@ class ObjectStorage(Storage):
             self._bring(key, copy)
         return copy
 
+    @contextmanager
+    def held(self, key: str) -> Iterator[Path]:
+        """The local copy of a blob as `path` has it, which nobody removes to make room while the block runs.
+
+        Raises:
+            ValueError, Infrastructure: as `path`; also where others make room faster than the copy is brought.
+        """
+        for _ in range(TRIES):
+            copy = self.path(key)
+            held = _locked(copy, fcntl.LOCK_SH)
+            if held is not None or not self.exists(key):
+                break
+        else:
+            raise Infrastructure(f"{key} was removed {TRIES} times before it was read, to make room", code="disk_full")
+        try:
+            yield copy
+        finally:
+            if held is not None:
+                os.close(held)
+
     def exists(self, key: str) -> bool:
         """Whether an object has this key."""
         remote = self._remote(key)
@@ -166,8 +187,18 @@ class ObjectStorage(Storage):
     def add_video(self, source: Path) -> str:
         """Upload a video under its content's sha256 and return that; a second one costs only the hashing."""
         copies = Storage(self.folder)
-        sha256 = copies.add_video(source)  # through a copy: what is uploaded cannot change meanwhile
-        self._upload(copies.path(video_key(sha256)), sha256)
+        for _ in range(TRIES):
+            sha256 = copies.add_video(source)  # through a copy: what is uploaded cannot change meanwhile
+            copy = copies.path(video_key(sha256))
+            held = _locked(copy, fcntl.LOCK_SH)
+            if held is not None:
+                break
+        else:
+            raise Infrastructure(f"{source} was removed {TRIES} times before it was sent", code="disk_full")
+        try:
+            self._upload(copy, sha256)
+        finally:
+            os.close(held)
         self._make_room()
         return sha256
 
@@ -255,7 +286,7 @@ class ObjectStorage(Storage):
                     self._download(key, copy)
             finally:
                 lock.path.unlink(missing_ok=True)
-        self._make_room()
+        self._make_room(but=copy)
 
     def _download(self, key: str, copy: Path) -> None:
         part = self.incoming() / f"{copy.name}-{os.getpid()}.part"
@@ -283,8 +314,8 @@ class ObjectStorage(Storage):
             return False
         return True
 
-    def _make_room(self) -> None:
-        """Remove the copies that nobody has asked for the longest, until the rest fits."""
+    def _make_room(self, *, but: Path | None = None) -> None:
+        """Remove the copies that nobody has asked for the longest, until the rest fits; held ones and `but` stay."""
         found = []
         for copy in (self.folder / "videos").glob("*/*"):
             try:
@@ -292,10 +323,13 @@ class ObjectStorage(Storage):
             except FileNotFoundError:  # another process removed it
                 continue
         total = sum(size for _, size, _ in found)
-        for last_use, size, copy in sorted(found):
-            if total <= self.copies_bytes or time.time() - last_use < KEPT_SECONDS:
+        for _, size, copy in sorted(found):
+            if total <= self.copies_bytes:
                 return
+            if copy == but or (mine := _locked(copy, fcntl.LOCK_EX)) is None:
+                continue
             copy.unlink(missing_ok=True)
+            os.close(mine)
             total -= size
 
     @contextmanager
@@ -337,3 +371,19 @@ class ObjectStorage(Storage):
         file_system: S3FileSystem = fsspec.filesystem("s3", **options)
         file_system.retries = 1  # botocore's attempts are enough
         return file_system
+
+
+def _locked(copy: Path, mode: int) -> int | None:
+    """The copy, open and locked without waiting; None where it is gone, or locked against that."""
+    try:
+        descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), copy.stat()):  # else removed or replaced before it was locked
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None

@@ -6,6 +6,7 @@ stands: every connection of a request goes through it.
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,9 @@ from shared.text import one_line
 
 URL_LENGTH = 8192
 """Signed addresses of object stores are 1 to 2 KiB."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""Line breaks and tabs among them, which readers of addresses leave out: `http://a\\r\\nb/` would be the host `ab`."""
 
 _WEB = TypeAdapter[AnyUrl](
     Annotated[AnyUrl, UrlConstraints(max_length=URL_LENGTH, allowed_schemes=["http", "https"], host_required=True)]
@@ -53,6 +57,8 @@ class WebUrl:
 
 def web_url(text: str) -> WebUrl:
     """Read an address. Raises UrlRefused (`bad_url`)."""
+    if _CONTROL.search(text):
+        raise UrlRefused(f"{one_line(text[:200])!r} has control characters or line breaks in it", code="bad_url")
     try:
         url = _WEB.validate_python(text)
     except ValidationError as error:

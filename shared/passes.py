@@ -29,6 +29,12 @@ REFUSED_SECONDS = 3600.0
 VIDEO_DAMAGED = "video_damaged"
 COSTLY = frozenset({"decoder_crashed", DECODER_KILLED, "too_slow", "too_much_memory"})
 
+AT_ONCE = 2
+"""Passes of this process, for the sake of memory: of its reader's video, and one that goes on for others."""
+
+LOOK_SECONDS = 0.1
+
+_slots = threading.BoundedSemaphore(AT_ONCE)
 _running: weakref.WeakSet[BackgroundPass] = weakref.WeakSet()
 
 
@@ -108,11 +114,25 @@ class BackgroundPass:
     def _decode(self) -> None:
         renditions = tuple(need.key for need in self._missing)
         logger.info("decode_pass_opened", extra={"video": self._info.sha256, "renditions": renditions})
-        with decoding(self._video, self._info, self._folder, self._missing, self._lock.descriptor) as call:
+        with (
+            self._slot(),
+            decoding(self._video, self._info, self._folder, self._missing, self._lock.descriptor) as call,
+        ):
             self._call = call
             if self._stop.is_set():
                 call.stop()
             call.answer()
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """A place among the passes of this process, waited for. Raises Cancelled."""
+        while not _slots.acquire(timeout=LOOK_SECONDS):
+            if self._stop.is_set():
+                raise Cancelled("The decode pass was stopped.")
+        try:
+            yield
+        finally:
+            _slots.release()
 
     def _run(self) -> None:
         in_use = FileLock(self._folder / USE_LOCK, shared=True)

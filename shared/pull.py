@@ -12,9 +12,9 @@ from typing import Literal
 
 from shared.artifacts import fetch, require_space, unpack
 from shared.conversions import File, convert, members, origin_path
-from shared.download import Patience
+from shared.download import Patience, Refused
 from shared.errors import DeadlineExceeded, ReelgraphError
-from shared.locks import FileLock
+from shared.locks import FileLock, is_locked
 from shared.pins import Artifact, ConvertedFile, Member
 
 
@@ -29,19 +29,25 @@ class PullProgress:
 
 
 Report = Callable[[PullProgress], None]
+LOCK = ".lock"
 
 
 @contextmanager
 def alone(folder: Path, patience: Patience, report: Report) -> Iterator[None]:
     """Hold the lock of a store; the kernel lets go of it when the process ends, however it ends."""
     deadline = time.monotonic() + patience.deadline_seconds
-    with FileLock(folder / ".lock") as lock:
+    with FileLock(folder / LOCK) as lock:
         while not lock.take():
             report(PullProgress("another pull", "waiting"))
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(f"another pull has held {folder} for {patience.deadline_seconds:g} s")
             time.sleep(0.2)
         yield
+
+
+def is_under_way(folder: Path) -> bool:
+    """Whether somebody pulls into a store."""
+    return is_locked(folder / LOCK)
 
 
 class Pull:
@@ -90,7 +96,10 @@ class Pull:
             self._report(PullProgress(key, "downloading", done_bytes, total))
 
         report(held)
-        fetch(artifact, part, patience=self._patience, report=report)
+        try:
+            fetch(artifact, part, patience=self._patience, report=report)
+        except Refused as error:
+            raise Refused(f"{key}: {error.message}", status=error.status) from error
         self._report(PullProgress(key, "unpacking", total, total))
         try:
             unpack(part, wanted)

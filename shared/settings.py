@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     max_video_pixels: int = Field(142_606_336, ge=1, description="largest picture that is taken; default: 16384x8704")
     max_video_frames: int = Field(2_000_000, ge=1, description="most pictures that a video may have")
     media_memory_bytes: int = Field(4 << 30, ge=256 << 20, description="memory of one process that reads a video")
+    media_at_once: int = Field(4, ge=1, description="probes and pictures that one process has read at once")
     probe_seconds: float = Field(60, gt=0, description="a video whose facts are not found by then is refused")
     upload_bytes_per_second: int = Field(32 << 10, ge=1, description="an upload that is slower for the grace is ended")
     upload_grace_seconds: float = Field(30, gt=0, description="how long an upload may be slower than that")

@@ -43,6 +43,11 @@ class Storage:
             raise ValueError(f"the key {key!r} leaves the storage folder")
         return path
 
+    @contextmanager
+    def held(self, key: str) -> Iterator[Path]:
+        """The local path of a key, for who reads the file for longer than it takes to open it. Raises ValueError."""
+        yield self.path(key)
+
     def exists(self, key: str) -> bool:
         """Whether something is stored under the key."""
         return self.path(key).is_file()

@@ -20,6 +20,10 @@ from shared.schema import MediaInfo
 
 JPEG_QUALITY = 80
 
+FEW_THREADS_PIXELS = 3840 * 2160
+FEW_THREADS = 4
+"""Of larger pictures a decoder works on so many at a time, whatever the machine has: each thread holds one of them."""
+
 HIGHEST = 4
 """No thumbnail is more times as high as wide: a JPEG ends at 65,500 pixels, a page is read long before."""
 
@@ -58,6 +62,8 @@ def _shown_at(container: InputContainer, time: float) -> VideoFrame | None:
     if video is None:
         return None
     video.thread_type = "AUTO"
+    if video.width * video.height > FEW_THREADS_PIXELS:
+        video.codec_context.thread_count = FEW_THREADS
     shown: VideoFrame | None = None
     with suppress(av.error.FFmpegError):  # a format without an index is read from its beginning
         container.seek(max(0, int(time * av.time_base)), backward=True)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,6 +35,8 @@ JITTER = 0.2
 """Each pause is longer or shorter by up to this fraction: receivers that were down together are not met together."""
 LEASE_SECONDS = 60.0
 """An attempt whose worker died is made again after this; more than an attempt can take."""
+DUE_AT_ONCE = 1000
+"""More than the control workers have places for."""
 SECRET_FILE = "webhook.secret"  # noqa: S105  (its name)
 
 
@@ -52,6 +55,12 @@ class Webhook(Base):
     delivered_at: Mapped[float | None]
     last_error: Mapped[str | None]
     created_at: Mapped[float]
+
+    @property
+    def receiver(self) -> str:
+        """Scheme, host and port."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def state(self) -> str:
@@ -82,10 +91,16 @@ class Webhooks:
         with self.ledger.session() as session:
             return session.scalars(sa.select(Webhook).where(Webhook.job_id == job_id).order_by(Webhook.id)).all()
 
-    def due(self, deployment: str, *, limit: int = 100) -> Sequence[str]:
-        """Ids of what has to be sent now, the longest waiting first."""
-        query = sa.select(Webhook.id).where(_is_due(Job.deployment == deployment))
-        query = query.order_by(Webhook.next_at).limit(limit)
+    def find(self, webhook_id: str) -> Webhook | None:
+        """One webhook; None when its job was deleted."""
+        with self.ledger.session() as session:
+            return session.get(Webhook, webhook_id)
+
+    def due(self, deployment: str, *, limit: int = DUE_AT_ONCE) -> Sequence[Webhook]:
+        """What has to be sent now: of each address the longest waiting one, then the second of each, and so on."""
+        turn = sa.func.row_number().over(partition_by=Webhook.url, order_by=Webhook.next_at)
+        query = sa.select(Webhook).where(_is_due(Job.deployment == deployment))
+        query = query.order_by(turn, Webhook.next_at).limit(limit)
         with self.ledger.session() as session:
             return session.scalars(query).all()
 

@@ -25,7 +25,7 @@ from typing import Literal
 from shared.artifacts import tampered
 from shared.conversions import File, expected_sha256, origin_path, recipe
 from shared.digests import sha256_of
-from shared.download import Patience
+from shared.download import Patience, Refused
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
 from shared.hub import HubLock, LockedEntry, add_to_lock, ask, locked, read_lock
 from shared.pins import Artifact, Entry, PinnedFile, Pins, load_pins
@@ -174,7 +174,7 @@ class Weights:
         for name in () if reviewed else names:
             if self.locked_elsewhere(name) is not None:
                 self._locked_entry(name)  # raises
-        entries = {name: ask(self.entry(name), self.patience) for name in names}
+        entries = {name: self._asked(name) for name in names}
         if not reviewed:
             entries = {name: one.model_copy(update={"reviewed": False}) for name, one in entries.items()}
         try:
@@ -184,6 +184,17 @@ class Weights:
         self.__dict__.pop("_lock", None)
         self.__dict__.pop("_pins", None)
         return entries
+
+    def check(self, entry: str) -> None:
+        """Refuse what a worker would refuse of an entry; large files that nobody touched since are believed.
+
+        Raises:
+            WeightsMissing, WeightsTampered: as `path` and `reading` do.
+        """
+        if self._is_read_by_a_library(entry):
+            self._refuse_strangers(entry)
+        for file in self._locked_entry(entry).files:
+            self.path(entry, file.name)
 
     def verify(self, names: Iterable[str]) -> list[Problem]:
         """Hash every file of the named entries; returns what a worker would refuse: what is missing or tampered, and
@@ -240,6 +251,12 @@ class Weights:
             known = ", ".join(self._pins.entries)
             raise BadInput(f"unknown weights {name!r}; there are {known}", code="unknown_weights")
         return self._pins.entries[name]
+
+    def _asked(self, name: str) -> LockedEntry:
+        try:
+            return ask(self.entry(name), self.patience)
+        except Refused as error:
+            raise Refused(f"{name}: {error.message}", status=error.status) from error
 
     def _locked_entry(self, name: str) -> Entry:
         entry = self.entry(name)

@@ -51,10 +51,10 @@ from tasks.holding import Hold, held
 from tasks.inputs import JobMedia, endings, stored_tracks
 from tasks.loading import ON_CPU, Loaded, in_use, loaded
 from tasks.models import Engine
-from tasks.node import events, frame_store, ledger, storage, weights
+from tasks.node import events, frame_store, ledger, storage
 from tasks.outcomes import Unstorable, reported, staged
 from tasks.plan import GRACE_SECONDS, Plan, fingerprint
-from tasks.provenance import fitted_renditions, weights_digest, weights_used
+from tasks.provenance import NOTHING, fitted_renditions
 from tasks.registry import AnyAnalyzer, analyzers, dependencies, task_name
 
 log = logger(__name__)
@@ -65,8 +65,9 @@ GPU_LOST = 74  # EX_IOERR of sysexits.h
 BRIEFS = 4
 """Jobs whose briefs a process keeps: a worker meets those that run at once by turns."""
 
-AWAY = frozenset({"ledger_unreachable", "storage_error"})
-"""Codes of what is over when a link is back: an attempt that met it is made again, while there are attempts left."""
+AWAY = frozenset({"ledger_unreachable", "storage_error", "media_server_died"})
+"""Codes of what another attempt may not meet, a link that is cut or a process that was killed from outside: one is made
+while there are attempts left."""
 
 OURS = (SoftTimeLimitExceeded, MemoryError, ReelgraphError)
 """Errors that say by themselves what a run has ended in."""
@@ -174,6 +175,8 @@ class Work:
         self.started = time.monotonic()
         self.load_seconds = 0.0
         self.hardware = ON_CPU
+        self.used = NOTHING
+        """The weights that this process works with; none until they are loaded."""
         self.engines: tuple[Engine, ...] = ()
         self.worked: tuple[int, ...] = ()
         """Batches that each of `engines` had answered before this run: another analyzer may share it."""
@@ -216,7 +219,8 @@ class Work:
         return fingerprint(
             self.analyzer,
             video_sha256=self.brief.video_sha256,
-            weights=weights_digest(self.analyzer, self.brief.profile),
+            weights=self.used.digest,
+            precision=self.used.precision,
             options=self.options,
             renditions=fitted_renditions(self.analyzer, self.brief.profile, self.plan),
             inputs=inputs,
@@ -245,6 +249,10 @@ class Work:
             return False
 
     def _refuse(self) -> None:
+        if self.brief.profile != (mine := settings().profile):
+            message = f"the job is of the profile {self.brief.profile}, and the worker that took it is of {mine}"
+            way_out = f"start workers with REELGRAPH_PROFILE={self.brief.profile}"
+            raise Unavailable(f"{message}: {way_out}", code="other_profile")
         if self._is_poison:
             message = f"its process died in each of {self.attempt.deaths} attempts, of {self.attempt.died_of} at last"
             raise ReelgraphError(message, code="worker_died")
@@ -258,13 +266,17 @@ class Work:
         before = time.monotonic()
         ready = loaded(self.analyzer)
         self.load_seconds = time.monotonic() - before
-        self.hardware, self.engines = ready.hardware, ready.engines
+        self.hardware, self.engines, self.used = ready.hardware, ready.engines, ready.used
         self.worked = tuple(engine.worked for engine in ready.engines)
         devices.reset_peak()
         return ready
 
     def _analyze(self, ready: Loaded) -> TrackSet:
-        self.video = video = storage().path(video_key(self.brief.video_sha256))
+        with storage().held(video_key(self.brief.video_sha256)) as video:
+            return self._analyze_held(ready, video)
+
+    def _analyze_held(self, ready: Loaded, video: Path) -> TrackSet:
+        self.video = video
         media = JobMedia(
             info=self.media,
             plan=self.plan,
@@ -340,7 +352,7 @@ class Work:
             name=self.analyzer.name,
             version=self.analyzer.version,
             status=status,
-            weights=weights_digest(self.analyzer, self.brief.profile),
+            weights=self.used.digest,
             options=reported(self.options),
             analysed=analysed,
             error=error,
@@ -351,7 +363,6 @@ class Work:
         seconds = time.monotonic() - self.started
         queued = self.attempt.queued_at
         began = self.attempt.started_at
-        used = weights_used(self.analyzer, self.brief.profile)
         return Receipt(
             queue_seconds=round(max(0.0, began - queued), 3) if queued and began else None,
             load_seconds=round(self.load_seconds, 3),
@@ -368,7 +379,7 @@ class Work:
                 for engine, before in zip(self.engines, self.worked, strict=True)
             },
             notes=(*self.hardware.notes, *filter(None, [self.plan.slower.get(self.analyzer.name)])),
-            weights_reviewed=all(map(weights().is_reviewed, used)) if used else None,
+            weights_reviewed=self.used.reviewed,
             attempts=self.attempt.attempts - self._is_poison,
             realtime_factor=round(seconds / self.media.duration_seconds, 4) if self.media.duration_seconds else None,
             worker=self.worker,

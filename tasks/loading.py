@@ -33,6 +33,7 @@ from tasks.devices import (
 from tasks.models import Engine, Engines, Models, Number, agreed, demand
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
+from tasks.provenance import NOTHING, Used, used
 from tasks.registry import AnyAnalyzer, analyzers, extra_entry, has_what_it_needs, used_entries, weights_entry
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -66,6 +67,8 @@ class Loaded:
     engines: tuple[Engine, ...] = ()
     off_gpu: tuple[str, ...] = ()
     """Why it is not on the GPU that its group should have, where no engine says so itself."""
+    used: Used = NOTHING
+    """The weights that were loaded, whatever else has come onto the disk since."""
 
     @property
     def hardware(self) -> Hardware:
@@ -297,6 +300,7 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
         time.monotonic() - loaded_at,
         engines,
         _off_gpu(analyzer, with_engine=bool(engines)),
+        used(analyzer, tuple(dict.fromkeys(filter(None, (entry, *(engine.files.entry for engine in engines)))))),
     )
 
 

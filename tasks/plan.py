@@ -86,12 +86,14 @@ def fingerprint(
     *,
     video_sha256: str,
     weights: str | None,
+    precision: str,
     options: Mapping[str, OptionValue],
     renditions: Iterable[str],
     inputs: Mapping[str, str | None],
 ) -> str:
     """What an outcome depends on, as a sha256: the same fingerprint means the same result.
 
+    `precision` is the one asked for: what `auto` chooses is known to the process that loads, and told in the receipt.
     `inputs` holds the fingerprints of the outcomes it read, None for those that brought no result.
     """
     facts: dict[str, Any] = {
@@ -103,6 +105,8 @@ def fingerprint(
         "renditions": sorted(renditions),
         "inputs": {name: inputs.get(name) for name in sorted(dependencies(analyzer))},
     }
+    if weights is not None:
+        facts["precision"] = precision
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

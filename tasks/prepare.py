@@ -19,7 +19,7 @@ from tasks.inputs import cached_outcome
 from tasks.node import events, frame_store, ledger, storage
 from tasks.outcomes import reported, staged
 from tasks.plan import Plan, Refused, fingerprint, measured, plan, refused, wanted
-from tasks.provenance import weights_digest
+from tasks.provenance import expected
 from tasks.registry import AnyAnalyzer, asked_for, dependencies, levels, parse_options, retired
 
 
@@ -107,8 +107,7 @@ class _Known:
         for analyzer in to_run:
             if (why := economy.left_out.get(analyzer.name)) is not None:
                 reason = ErrorInfo(code="deadline", message=why, retryable=True)
-                weights = weights_digest(analyzer, self.job.profile)
-                then._decide(analyzer, weights, Refused("skipped", reason))
+                then._decide(analyzer, Refused("skipped", reason))
         then.look_at([one for one in to_run if one.name not in then.outcomes])
         return then
 
@@ -124,7 +123,6 @@ class _Known:
 
     def _look(self, analyzer: AnyAnalyzer) -> None:
         """Decide one analyzer; those it depends on were looked at before."""
-        weights = weights_digest(analyzer, self.job.profile)
         traits = settings().infer_personal_traits
         no = refused(analyzer, self.job.profile, self.media, infer_personal_traits=traits)
         no = no or _refused_options(analyzer, self.job.options.get(analyzer.name, {}))
@@ -132,15 +130,23 @@ class _Known:
         if no is None and lost:
             no = Refused("skipped", ErrorInfo(code="missing_input", message=f"{', '.join(lost)} brought no result"))
         if no is not None:
-            self._decide(analyzer, weights, no)
+            self._decide(analyzer, no)
             return
-        mark = self.marks[analyzer.name] = self._fingerprint(analyzer, weights)
+        mark = self.marks[analyzer.name] = self._fingerprint(analyzer)
         if self._is_fresh(analyzer):
             self.fresh.add(analyzer.name)
         elif (cached := cached_outcome(storage(), mark)) is not None:
-            receipt = Receipt(cache_hit=True, notes=tuple(filter(None, [self.slower.get(analyzer.name)])))
-            report = cached.report.model_copy(update={"receipt": receipt})
+            report = cached.report.model_copy(update={"receipt": self._receipt(analyzer, cached.report.receipt)})
             self.outcomes[analyzer.name] = cached.model_copy(update={"report": report})
+
+    def _receipt(self, analyzer: AnyAnalyzer, of_run: Receipt) -> Receipt:
+        """The receipt of a hit: it cost nothing, and its weights and their precision are those of the run."""
+        return Receipt(
+            cache_hit=True,
+            precision=of_run.precision,
+            weights_reviewed=of_run.weights_reviewed,
+            notes=tuple(filter(None, [self.slower.get(analyzer.name)])),
+        )
 
     def runs(self) -> list[Run]:
         """The ledger's rows of what is known."""
@@ -158,12 +164,11 @@ class _Known:
             for name, outcome in self.outcomes.items()
         ]
 
-    def _decide(self, analyzer: AnyAnalyzer, weights: str | None, no: Refused) -> None:
+    def _decide(self, analyzer: AnyAnalyzer, no: Refused) -> None:
         report = AnalyzerReport(
             name=analyzer.name,
             version=analyzer.version,
             status=no.status,
-            weights=weights,
             options=reported(self.job.options.get(analyzer.name, {})),
             error=no.error,
         )
@@ -174,11 +179,13 @@ class _Known:
         """Whether it shall run again, because the job says so or because it reads what does."""
         return analyzer.name in self.fresh or not self.fresh.isdisjoint(dependencies(analyzer))
 
-    def _fingerprint(self, analyzer: AnyAnalyzer, weights: str | None) -> str:
+    def _fingerprint(self, analyzer: AnyAnalyzer) -> str:
+        planned = expected(analyzer, self.job.profile)
         return fingerprint(
             analyzer,
             video_sha256=self.job.video_sha256,
-            weights=weights,
+            weights=planned.digest,
+            precision=planned.precision,
             options=self.job.options.get(analyzer.name, {}),
             renditions=[self.fitted[need].key for need in analyzer.reads(self.job.profile) if need in self.fitted],
             inputs={name: self.marks.get(name) for name in dependencies(analyzer)},

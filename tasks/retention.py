@@ -15,20 +15,21 @@ DAY_SECONDS = 86_400
 AT_ONCE = 100
 
 
-def expired(days: float, *, deployment: str | None = None, limit: int | None = None) -> list[Job]:
-    """Jobs, of one deployment or of all, that ended more than so many days ago, the oldest first."""
-    return list(ended_before(ledger(), time.time() - days * DAY_SECONDS, deployment=deployment, limit=limit))
+def expired(days: float, *, limit: int | None = None) -> list[Job]:
+    """Jobs that ended more than so many days ago, the oldest first."""
+    return list(ended_before(ledger(), time.time() - days * DAY_SECONDS, limit=limit))
 
 
-def expire(days: float, *, deployment: str | None = None) -> Iterator[Job]:
+def expire(days: float) -> Iterator[Job]:
     """Delete jobs that ended more than so many days ago, with all that only they need; each one as it is deleted.
 
+    They are of any deployment: each run of `reelgraph analyze` has one of its own, which nobody sweeps afterwards.
     Several may do this at once: what another one deletes first is passed over.
 
     Raises:
         Infrastructure: the ledger or the storage does not answer; the rest is deleted the next time.
     """
-    while old := expired(days, deployment=deployment, limit=AT_ONCE):
+    while old := expired(days, limit=AT_ONCE):
         for job in old:
             try:
                 remove(job)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -34,21 +33,33 @@ log = logger(__name__)
 @app.task(name="sweep", ignore_result=True, send_events=False)
 def sweep() -> None:
     """Apply the retention, then clean uploads, storage and frame store."""
-    old = _expire()
-    uploads = _remove_all(_orphaned_uploads())
-    leftovers = _remove_all(_leftovers()) + _remove_all(_orphaned_jobs())
-    videos = _orphaned_videos()
-    frames = frame_store().sweep(lambda sha256: is_needed(ledger(), sha256))
-    log.info("swept", jobs=old, uploads=uploads, leftovers=leftovers, videos=videos, frames=frames)
+    parts = {
+        "jobs": _expire,
+        "uploads": lambda: _remove_all(_orphaned_uploads()),
+        "leftovers": lambda: _remove_all(_leftovers()),
+        "folders": lambda: _remove_all(_orphaned_jobs()),
+        "videos": _orphaned_videos,
+        "frames": lambda: frame_store().sweep(lambda sha256: is_needed(ledger(), sha256)),
+    }
+    log.info("swept", **{name: _removed(name, part) for name, part in parts.items()})
+
+
+def _removed(name: str, part: Callable[[], int]) -> int:
+    """How much a part of the sweep removed; a path that it cannot judge costs the other parts nothing."""
+    try:
+        return part()
+    except (OSError, ValueError):
+        log.exception("not_swept", part=name)
+        return 0
 
 
 def _expire() -> int:
     """Delete jobs that ended longer ago than they are kept; the control queue waits meanwhile, so a part at a time."""
-    here, removed = settings(), 0
-    if here.keep_days is None:
+    days, removed = settings().keep_days, 0
+    if days is None:
         return removed
     try:
-        for _ in islice(expire(here.keep_days, deployment=here.deployment), AT_ONCE):
+        for _ in islice(expire(days), AT_ONCE):
             removed += 1
     except Infrastructure as error:  # what can be cleaned is cleaned all the same; the rest the next time
         log.warning("jobs_not_removed", error=error.message)
@@ -79,29 +90,45 @@ def _orphaned_jobs() -> Iterator[Path]:
 
 def _orphaned_videos() -> int:
     """Remove videos that no job is on: somebody was killed between storing one and noting its job."""
-    removed = 0
     with storage().videos_held(exclusive=True):
-        for path in (storage().folder / VIDEOS).glob("??/*"):
-            if not path.name.startswith(".") and _age(path) > LEFT_SECONDS and not is_needed(ledger(), path.name):
-                storage().remove_video(path.name)
-                removed += 1
-    return removed
+        orphaned = (path for path in (storage().folder / VIDEOS).glob("??/*") if _is_orphaned(path))
+        return _remove_all(orphaned, lambda path: storage().remove_video(path.name))
+
+
+def _is_orphaned(path: Path) -> bool:
+    return not path.name.startswith(".") and _age(path) > LEFT_SECONDS and not is_needed(ledger(), path.name)
 
 
 def _age(path: Path) -> float:
-    """Seconds since anything in it was last written; 0 when it is gone."""
-    with suppress(FileNotFoundError):
+    """Seconds since anything in it was last written; 0 when it is gone or cannot be looked at."""
+    try:
         parts = [path, *path.iterdir()] if path.is_dir() else [path]
         return time.time() - max(part.stat().st_mtime for part in parts)
-    return 0.0
+    except FileNotFoundError:
+        return 0.0
+    except OSError as error:
+        log.warning("not_looked_at", path=str(path), error=str(error))
+        return 0.0
 
 
-def _remove_all(paths: Iterator[Path]) -> int:
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_all(paths: Iterable[Path], remove: Callable[[Path], None] = _remove) -> int:
+    """How many were removed. What cannot be is passed over: a link that leads elsewhere, a file of somebody else's."""
     removed = 0
     for path in list(paths):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-        removed += 1
+        try:
+            remove(path)
+            removed += 1
+        except (OSError, ValueError) as error:
+            log.warning("not_removed", path=str(path), error=str(error))
+        except Infrastructure as error:
+            if error.code != "disk_error":  # what does not answer would be waited for at each path
+                raise
+            log.warning("not_removed", path=str(path), error=error.message)
     return removed

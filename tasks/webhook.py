@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
+from functools import cache
 from typing import Literal
 
 import redis
@@ -20,10 +22,11 @@ from shared.signing import sign
 from shared.tables import Job
 from shared.webhooks import ATTEMPTS, Webhook, Webhooks, secret_of
 from tasks.celery import PRIORITIES, app
+from tasks.couriers import Couriers
 from tasks.node import ledger
 
 ATTEMPT_SECONDS = 10.0
-"""Of a control worker's time, per attempt: connecting, sending and the head of the answer. The body is not read."""
+"""Of an attempt: connecting, sending and the head of the answer. The body is not read."""
 GONE = 410
 """By the specification: the receiver wants nothing more."""
 
@@ -52,7 +55,17 @@ class Notice(Frozen):
 
 @app.task(name="webhook", ignore_result=True)
 def deliver(webhook_id: str) -> None:
-    """Make one attempt, if it is due and nobody else makes it."""
+    """Hand a webhook to threads of this process: the control queue waits for no receiver."""
+    if (hook := Webhooks(ledger()).find(webhook_id)) is not None:
+        _hand_over(hook)
+
+
+def attempt(webhook_id: str) -> None:
+    """Make one attempt, if it is due and nobody else makes it. Called from any thread.
+
+    Raises:
+        Infrastructure: the ledger cannot be used; an attempt that was made is made again.
+    """
     hooks = Webhooks(ledger())
     hook = hooks.claim(webhook_id)
     if hook is None:
@@ -80,9 +93,21 @@ def deliver_soon(job_id: str) -> None:
 
 
 def deliver_due() -> None:
-    """Queue every delivery whose time has come. Queueing one twice does no harm: one attempt is made."""
-    for webhook_id in Webhooks(ledger()).due(settings().deployment):
-        _queue(webhook_id)
+    """Hand over every delivery whose time has come. What finds no place here is still due the next time."""
+    due = Webhooks(ledger()).due(settings().deployment)
+    waiting = sum(not _hand_over(hook) for hook in due)
+    if waiting:
+        log.info("webhooks_wait", webhooks=waiting)
+
+
+def _hand_over(hook: Webhook) -> bool:
+    return _couriers(os.getpid()).take(hook.id, hook.receiver)
+
+
+@cache
+def _couriers(_process: int) -> Couriers:
+    """One a process: its threads do not survive a fork."""
+    return Couriers(attempt)
 
 
 def _queue(webhook_id: str) -> None:

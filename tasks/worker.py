@@ -26,6 +26,7 @@ from celery.worker.request import Request
 
 from shared import traces
 from shared.errors import BadInput, Infrastructure, ReelgraphError
+from shared.groups import workers
 from shared.log import logger
 from shared.settings import settings
 from shared.tables import new_id
@@ -113,6 +114,7 @@ def _set_up(instance: Any, **_: object) -> None:
     traces.check()
     queues = tuple(instance.app.amqp.queues.consume_from)
     try:
+        workers(settings().profile)  # refuses an unknown one
         check_models(settings().profile)
         show_devices(instance.hostname, queues)
         budget_mib(instance.hostname, queues)  # refused here, before a child loads

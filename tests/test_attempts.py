@@ -150,12 +150,15 @@ def test_work_goes_on_while_the_ledger_cannot_be_asked(tmp_path):
         assert ledger().run(job_id, "patient").attempts == 1
 
 
-def test_what_may_pass_is_tried_again_and_no_more_often_than_all_else(data, tmp_path):
-    """An attempt that met a bucket that does not answer leaves the run free for another, and the last one says why."""
+@pytest.mark.parametrize("code", ["storage_error", "media_server_died"])
+def test_what_may_pass_is_tried_again_and_no_more_often_than_all_else(data, tmp_path, code):
+    """An attempt that met a bucket that does not answer, or a reader that was killed, leaves the run free for another,
+    and the last one says why.
+    """
 
     def away(attempts):
         token = tmp_path / f"{attempts} times"
-        job = a_job("misbehaving", options={"misbehaving": {"away": attempts, "token": str(token)}})
+        job = a_job("misbehaving", options={"misbehaving": {"away": attempts, "code": code, "token": str(token)}})
         prepare(job.id)
         return job.id
 
@@ -163,11 +166,11 @@ def test_what_may_pass_is_tried_again_and_no_more_often_than_all_else(data, tmp_
     once, always = away(1), away(tries)
     for job_id, failing in ((once, 1), (always, tries - 1)):
         for _ in range(failing):
-            with pytest.raises(Infrastructure, match="the storage failed"):
+            with pytest.raises(Infrastructure, match=f"{code} in attempt"):
                 run("misbehaving", job_id, "one@here")
             assert ledger().run(job_id, "misbehaving").holder is None
     assert run("misbehaving", once, "one@here") == "failed"  # there is no video
-    assert ledger().run(once, "misbehaving").outcome.error.code != "storage_error"
+    assert ledger().run(once, "misbehaving").outcome.error.code != code
     assert run("misbehaving", always, "one@here") == "failed"
     ended = ledger().run(always, "misbehaving")
-    assert (ended.attempts, ended.outcome.error.code) == (tries, "storage_error")
+    assert (ended.attempts, ended.outcome.error.code) == (tries, code)

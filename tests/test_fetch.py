@@ -59,6 +59,7 @@ def test_addresses_inside_are_refused(url, tmp_path):
     [
         *("file:///etc/passwd", "ftp://example.com/a", "gopher://x/", "data:,x", "", "reel.mp4", "//example.com/a"),
         *("http://user:secret@example.com/", "http://user@example.com/", "http://", "http://[::1/", "http://a b/"),
+        *("http://a\r\nb/", "http://a/\tb", "\nhttp://a/", "http://a/\x00", "http://a/\x7f"),
         "http://example.com/" + "a" * 9000,
     ],
 )

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -63,11 +64,13 @@ def hub(files):
         yield site
 
 
-def reelgraph(site, pins, folder, *arguments, code=0):
+def reelgraph(site, pins, folder, *arguments, code=0, token=""):
     """Run the command line against the hub; returns the finished process."""
     environ = {
         **os.environ,
         "HF_ENDPOINT": site.url if site else "http://127.0.0.1:9",
+        "HF_HOME": str(folder / "home of the hub's client"),
+        "HF_TOKEN": token,
         "REELGRAPH_PINS_FILE": str(pins),
         "REELGRAPH_WEIGHTS_DIR": str(folder),
     }
@@ -149,6 +152,56 @@ def test_a_repository_that_is_not_there(tmp_path, pins):
     assert said.startswith("reelgraph: the hub does not give some/model: Client error '404 Not Found'")
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "store/hub.lock.json").exists()
+
+
+TOKEN = "hf_of_a_test"
+CONFIG_AT, TENSORS_AT = (f"/some/model/resolve/{REVISION}/{name}" for name in ("config.json", "model.safetensors"))
+
+
+def test_a_gated_model_is_locked_and_pulled_with_the_token(tmp_path, pins):
+    """The token goes with questions and downloads, over redirects of the hub to itself, and never to another host."""
+    with hub({"/stored": TENSORS}) as elsewhere, hub(repository(REVISION)) as site:
+        site.token = TOKEN
+        site.files["/again"] = site.files.pop(CONFIG_AT)
+        site.moved = {CONFIG_AT: "/again", TENSORS_AT: f"{elsewhere.url}/stored"}
+        reelgraph(site, pins, tmp_path / "store", "lock", "net", token=TOKEN)
+        reelgraph(site, pins, tmp_path / "store", "pull", "net", token=TOKEN)
+    assert Weights(tmp_path / "store", pins).verify(["net"]) == []
+    of_model = {path: shown for path, shown in site.shown if "some/model" in path or path == "/again"}
+    assert set(of_model.values()) == {f"Bearer {TOKEN}"}, site.shown
+    assert {CONFIG_AT, TENSORS_AT, "/again"} < of_model.keys()
+    assert elsewhere.shown == [("/stored", None)]
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "way_in"),
+    [("", 401, "HF_TOKEN may be needed"), ("hf_other", 403, "the token of HF_TOKEN has no access to it")],
+)
+def test_what_a_hub_refuses_names_entry_file_and_token(tmp_path, pins, token, status, way_in):
+    """Asking and pulling without access are one sentence each, with the entry's name and a way in; never the token."""
+    with hub(repository(REVISION)) as site:
+        reelgraph(site, pins, tmp_path / "store", "lock", "net")
+        site.token = TOKEN
+        asked = reelgraph(site, pins, tmp_path / "store", "lock", "net", code=3, token=token).stderr
+        pulled = reelgraph(site, pins, tmp_path / "store", "pull", "net", code=3, token=token).stderr
+    assert asked.startswith("reelgraph: net: the hub does not give some/model: ")
+    last = pulled.splitlines()[-1]
+    assert last.startswith("reelgraph: net.config.json: some/model/config.json: the server refuses the download")
+    assert f"HTTP {status}" in last
+    for said in (asked, last):
+        assert way_in in said
+        assert "hf_other" not in said
+
+
+def test_locks_at_the_same_time_lose_nothing(tmp_path):
+    """Twelve who add an entry each are all in the file, and leave nothing beside it."""
+    file = LockedFile(name="x", sha256="0" * 64, size_bytes=1)
+    entry = LockedEntry(repository="a/b", revision=REVISION, files=(file,))
+    names = [f"net{number}" for number in range(12)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: add_to_lock(tmp_path / "hub.lock.json", {name: entry}), names))
+    assert sorted(read_lock(tmp_path / "hub.lock.json").entries) == sorted(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["hub.lock.json"]
 
 
 def described(files, revision=REVISION):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from io import BytesIO
 from pathlib import Path
@@ -14,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared import isolated
-from shared.errors import BadInput, Infrastructure
+from shared import isolated, passes
+from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.frames import PASSES, Frames, FrameStore
 from shared.settings import settings, use
 from tests.support.clips import make_clip
@@ -90,19 +91,54 @@ def test_memory_is_bounded(server: isolated._Server, tmp_path: Path) -> None:
     )
 
 
+def test_so_many_are_read_at_once(server: isolated._Server, tmp_path: Path) -> None:
+    """Where one probe at a time is allowed, a second one waits for the first, which hangs, to be ended."""
+    use(settings().model_copy(update={"media_at_once": 1, "probe_seconds": 2.0}))
+    hang, good = make_clip(tmp_path / "hang.mp4"), make_clip(tmp_path / "good.mp4")
+    ended: list[str] = []
+    first = threading.Thread(target=lambda: ended.append(refused(hang).code))
+    first.start()
+    assert eventually(lambda: isolated._slots._taken == 1, 60)
+    assert isolated.probe(good).duration_seconds == 2.0
+    first.join()
+    assert ended == ["too_slow"]
+    assert isolated._slots._taken == 0
+
+
+def test_two_passes_run_at_once(server: isolated._Server, tmp_path: Path) -> None:
+    """A third decode pass of a process begins when one has ended, and can be stopped while it waits."""
+    path = make_clip(tmp_path / "good.mp4")
+    info, store = isolated.probe(path), FrameStore(tmp_path / "store", budget_bytes=GIB)
+
+    def late() -> None:
+        raise Cancelled("late")
+
+    for _ in range(passes.AT_ONCE):
+        assert passes._slots.acquire(timeout=60)
+    try:
+        with store.open(path, info, (Frames(),), check=late) as reader, pytest.raises(Cancelled):
+            list(reader.frames(Frames()))
+        assert list(store.folder.rglob("*.npy")) == []
+        threading.Timer(1, passes._slots.release).start()
+        with store.open(path, info, (Frames(),)) as reader:
+            assert sum(len(batch.times) for batch in reader.frames(Frames())) == 20
+    finally:
+        passes._slots.release()
+
+
 def test_a_crash_in_a_pass_fails_it_once(server: isolated._Server, tmp_path: Path) -> None:
     """A decode pass that crashes ends in BadInput for its reader, and the next readers do not try it again."""
     path = make_clip(tmp_path / "clip.mp4")
     info, store = isolated.probe(path), FrameStore(tmp_path / "store", budget_bytes=GIB)
     path = path.rename(tmp_path / "segfault.mp4")
-    passes = []
+    begun = []
     for _ in range(2):
         with store.open(path, info, (Frames(),)) as reader:
             with pytest.raises(BadInput) as caught:
                 list(reader.frames(Frames()))
             assert caught.value.code == "decoder_crashed"
-            passes.append(reader.stats.decode_passes)
-    assert passes == [1, 0]
+            begun.append(reader.stats.decode_passes)
+    assert begun == [1, 0]
     refusal = store.folder / info.sha256 / "refused.json"
     os.utime(refusal, (time.time() - 7200,) * 2)
     with store.open(path.rename(tmp_path / "whole.mp4"), info, (Frames(),)) as reader:

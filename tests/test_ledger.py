@@ -31,7 +31,7 @@ from services.cli import cli
 from shared.errors import BadInput, Infrastructure, QuotaExceeded
 from shared.ledger import Ledger
 from shared.listing import tallies
-from shared.migrations import HEAD
+from shared.migrations import HEAD, is_known
 from shared.schema import AnalyzerReport
 from shared.settings import settings, use
 from shared.tables import Base, Job, Run, new_id
@@ -117,7 +117,28 @@ def test_head_is_alembics_head():
     """The revision that is known without Alembic is the newest of its scripts, and there is only one newest."""
     config = Config()
     config.set_main_option("script_location", str(files("shared") / "migrations"))
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [HEAD]
+    assert all(is_known(script.revision) for script in scripts.walk_revisions())
+
+
+@pytest.mark.parametrize("version", ["0099", "", "1", "head"])
+def test_a_ledger_of_another_version_is_refused_in_one_sentence(ledger, version):
+    """A ledger that a newer version has migrated, or of no version, is refused by name, whoever opens it; it stays."""
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+    before = settings()
+    use(before.model_copy(update={"ledger_url": ledger.url}))
+    try:
+        with pytest.raises(Infrastructure, match=f"version {version!r}, and this Reelgraph knows 0001 to") as caught:
+            Ledger(ledger.url).migrate()
+        told = CliRunner().invoke(cli, ["migrate", "--wait", "60"], standalone_mode=False)
+    finally:
+        use(before)
+    assert (caught.value.code, caught.value.retryable) == ("unknown_ledger_version", False)
+    assert str(told.exception) == str(caught.value)
+    with ledger.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).all() == [(version,)]
 
 
 def test_the_migrated_tables_are_those_of_the_code(ledger):

@@ -13,14 +13,10 @@ from services.commands.plan import loads
 from shared.errors import BadInput
 from shared.hub import LockedEntry, LockedFile, add_to_lock
 from shared.pins import load_pins
-from shared.schema import MediaInfo
-from shared.tables import Run
 from shared.weights import LOCK, PINS
-from tasks.analyze import Brief, Work
 from tasks.engines.kinds import KINDS
-from tasks.holding import Hold
 from tasks.node import weights
-from tasks.plan import Plan
+from tasks.provenance import expected
 from tasks.registry import analyzers, check_models
 from tests.support.node import NOBODY, node
 from tests.support.web import pinned, sha256, write_pins
@@ -274,6 +270,13 @@ def test_a_worker_that_celery_starts_refuses_it(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_an_unknown_profile_is_refused(tmp_path):
+    """A worker of a profile that no group knows ends as other commands do: exit code 2 and those that are known."""
+    environ = {"REELGRAPH_PROFILE": "GPU", "REELGRAPH_DATA_DIR": str(tmp_path), "REELGRAPH_BROKER_URL": NOBODY}
+    done = reelgraph("worker", "--groups", "vlm", code=2, **environ)
+    assert done.stderr == "reelgraph: unknown profile 'GPU'; known are local, gpu\n"
+
+
 def test_unloading_without_a_broker_is_one_sentence(tmp_path):
     """A broker that is gone is told by its address, without its password, and exit code 3."""
     environ = {"REELGRAPH_BROKER_URL": "redis://:secret@127.0.0.1:1/0", "REELGRAPH_DATA_DIR": str(tmp_path)}
@@ -314,26 +317,17 @@ def test_doctor_tells_weights_from_extras(tmp_path):
     assert "(without: cut_analysis does less)" in lines["transnetv2"]
 
 
-def test_a_receipt_says_whether_extras_were_reviewed(tmp_path):
+def test_extras_that_nobody_reviewed_are_known(tmp_path):
     """An analyzer whose own weights need no review says false when its extra came unlocked; null without any."""
     store = tmp_path / "weights"
+
+    def reviewed(name):
+        weights.cache_clear()
+        return expected(analyzers()[name], "gpu").reviewed
+
     with node(tmp_path / "data", weights_dir=store, profile="gpu"):
         assert reviewed("product_detection") is None
         locked_by_hand(store, "owlv2-base", FILE, reviewed=False)
-        weights.cache_clear()
         assert reviewed("product_detection") is False
         locked_by_hand(store, "aesthetics-v2-l14", FILE, reviewed=True)
-        weights.cache_clear()
         assert reviewed("content_quality") is True
-
-
-def reviewed(name):
-    """What the receipt of a run says."""
-    media = MediaInfo(sha256="0" * 64, size_bytes=1, container="mp4", duration_seconds=1.0)
-    hold = Hold(Run(job_id="1", analyzer=name, attempts=1, deaths=0))
-    plan = Plan(levels=(), limits={}, frames={}, audio={})
-    brief = Brief("1", media.sha256, "gpu", {}, plan, media)
-    try:
-        return Work(analyzers()[name], brief, hold, None)._receipt().weights_reviewed
-    finally:
-        hold.stop()

@@ -14,6 +14,7 @@ from services.cli import cli
 from services.commands import models
 from shared.errors import BadInput, Infrastructure
 from shared.hub import LockedEntry, LockedFile, add_to_lock
+from shared.locks import FileLock
 from shared.settings import settings, use
 from shared.weights import Weights
 from tasks import registry
@@ -134,9 +135,10 @@ def awaited(tmp_path, monkeypatch):
     source = tmp_path / "file"
     source.write_bytes(FILE)
     artifacts = {"a": pinned(FILE, source="file", path=str(source))}
-    pins = write_pins(tmp_path / "pins.toml", artifacts, {"net": [pinned(FILE, name="model.bin", artifact="a")]})
+    files = [pinned(FILE, name="model.bin", artifact="a")]
+    pins = write_pins(tmp_path / "pins.toml", artifacts, {"net": files, "more": files}, net='engine = "qwen-vl"')
     analyzers = {
-        "one": SimpleNamespace(name="one", group="light", weights={"local": "net"}, extra={}),
+        "one": SimpleNamespace(name="one", group="light", weights={"local": "net"}, extra={"local": "more"}),
         "two": SimpleNamespace(name="two", group="speech", weights={"local": "other"}, extra={}),
     }
     monkeypatch.setattr(registry, "analyzers", lambda: analyzers)
@@ -151,10 +153,31 @@ def test_wait_ends_when_a_pull_elsewhere_has_ended(awaited):
     """`models wait` goes on looking until all files of its groups' entries are there, and asks for no other group's."""
     waiting = threading.Timer(0.3, lambda: awaited.pull(["net"]))
     waiting.start()
-    ended = CliRunner().invoke(cli, ["models", "wait", "--groups", "light", "--seconds", "60"])
+    ended = CliRunner().invoke(cli, ["models", "wait", "--groups", " light, control", "--seconds", "60"])
     waiting.join()
     assert (ended.exit_code, ended.stdout) == (0, "ready: net\n")
     assert ended.stderr.startswith("waiting: net is not in ")
+    assert ended.stderr.splitlines()[-1].startswith("analyzers will do less: more is not in ")
+
+
+def test_wait_waits_for_an_extra_while_somebody_pulls(awaited):
+    """What analyzers can do without keeps nobody waiting but while a pull is under way, which may bring it."""
+    awaited.pull(["net"])
+    with FileLock(awaited.folder / ".lock") as pulling:
+        assert pulling.take()
+        assert "more is not in " in models._lack(awaited, ("net",), ("more",))
+        ended = CliRunner().invoke(cli, ["models", "wait", "--groups", "light", "--seconds", "0"])
+        assert (ended.exit_code, ended.stdout) == (0, "ready: net\n")
+    assert models._lack(awaited, ("net",), ("more",)) is None
+
+
+def test_wait_refuses_what_a_worker_refuses(awaited):
+    """A file beside the pinned ones of a model that a library reads is not ready: the worker would not load it."""
+    awaited.pull(["net"])
+    (awaited.folder / "net" / "notes.txt").touch()
+    given_up = CliRunner().invoke(cli, ["models", "wait", "--groups", "light", "--seconds", "0"], standalone_mode=False)
+    assert isinstance(given_up.exception, Infrastructure)
+    assert "notes.txt, which is not among its pinned files" in given_up.exception.message
 
 
 @pytest.mark.parametrize("content", [None, b"others"], ids=["missing", "another version's"])

@@ -233,23 +233,71 @@ def test_a_damaged_video_is_replaced_by_a_good_copy(storage, elsewhere, server, 
     assert names(server, storage) == [video_key(sha256)]
 
 
-def test_old_copies_make_room(bucket, tmp_path):
-    """Above the limit the copies that were wanted longest ago go; those of the last hour stay; the bucket keeps all."""
-    storage = ObjectStorage(tmp_path / "one", bucket, copies_bytes=250_000)
-    made = []
-    for number in range(3):
-        file = tmp_path / f"{number}.mp4"
+def stored(storage, folder, number):
+    """Keys of so many new videos of 100,000 bytes, each a second older than the next."""
+    keys = []
+    for one in range(number):
+        file = folder / f"{one}.mp4"
         file.write_bytes(os.urandom(100_000))
-        made.append(video_key(storage.add_video(file)))
+        keys.append(video_key(storage.add_video(file)))
+    return keys
+
+
+def aged(storage, keys, seconds):
+    """Say of the copies that are here that they were wanted so long ago, and each later than the one before."""
+    for place, key in enumerate(keys):
+        copy = storage.folder / key
+        if copy.exists():
+            os.utime(copy, (copy.stat().st_mtime - seconds + place,) * 2)
+
+
+def test_old_copies_make_room(bucket, tmp_path):
+    """Above the limit the copies that were wanted longest ago go; the bucket keeps all."""
+    storage = ObjectStorage(tmp_path / "one", bucket, copies_bytes=350_000)
+    made = stored(storage, tmp_path, 3)
     copies = [storage.folder / key for key in made]
     assert all(copy.exists() for copy in copies)
-    for age, copy in zip((9000, 8000, 7000), copies, strict=True):
-        os.utime(copy, (copy.stat().st_mtime - age,) * 2)
-    file = tmp_path / "more.mp4"
-    file.write_bytes(os.urandom(100_000))
-    storage.add_video(file)
+    aged(storage, made, 9000)
+    storage.copies_bytes = 250_000
+    stored(storage, tmp_path, 1)
     assert [copy.exists() for copy in copies] == [False, False, True]
     assert storage.path(made[0]).stat().st_size == 100_000
+
+
+def test_copies_of_a_full_hour_keep_to_the_limit(bucket, storage, elsewhere, tmp_path):
+    """However many videos are taken in or read in one hour, a host holds no more copies than the limit says; the last
+    one that it brought is there even where the limit is less than that.
+    """
+    storage.copies_bytes = elsewhere.copies_bytes = 250_000
+    made = stored(storage, tmp_path, 8)
+    assert sum((storage.folder / key).exists() for key in made) == 2
+    for key in made:
+        assert elsewhere.path(key).stat().st_size == 100_000
+        assert sum((elsewhere.folder / one).exists() for one in made) <= 2
+    elsewhere.copies_bytes = 0
+    assert elsewhere.path(made[0]).stat().st_size == 100_000
+    assert [key for key in made if (elsewhere.folder / key).exists()] == [made[0]]
+
+
+def test_copies_in_use_stay(storage, elsewhere, tmp_path):
+    """A copy that somebody reads now is not removed to make room, whoever makes it; afterwards it is."""
+    made = stored(storage, tmp_path, 4)
+    other = ObjectStorage(elsewhere.folder, elsewhere.bucket, copies_bytes=100_000)
+    with elsewhere.held(made[0]) as copy:
+        aged(elsewhere, made[:1], 7200)
+        for key in made[1:]:
+            other.path(key)
+        assert copy.read_bytes() == storage.path(made[0]).read_bytes()
+    other.path(made[1])
+    (other.folder / made[1]).unlink()
+    other.path(made[1])
+    assert not copy.exists()
+
+
+def test_what_is_not_in_the_bucket_is_held_as_nothing(storage):
+    """Who holds a video that is gone finds no file, as in a folder."""
+    with storage.held(video_key("0" * 64)) as copy:
+        assert not copy.exists()
 
 
 def test_a_bucket_that_is_not_there_is_an_error(server, tmp_path):

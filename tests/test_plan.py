@@ -144,6 +144,7 @@ def code(analyzer, **given):
 BASE = {
     "video_sha256": "a",
     "weights": "w",
+    "precision": "auto",
     "options": {},
     "renditions": ["r1", "r2"],
     "inputs": {"cut_analysis": "c", "audio_analysis": None},
@@ -159,6 +160,7 @@ def mark(**changed):
     [
         {"video_sha256": "b"},
         {"weights": None},
+        {"precision": "nf4"},
         {"options": {"max_distance": 0.123}},
         {"renditions": ["r1"]},
         {"inputs": {"cut_analysis": "d"}},
@@ -166,7 +168,7 @@ def mark(**changed):
     ],
 )
 def test_whatever_matters_changes_the_fingerprint(changed):
-    """Another video, other weights, options, renditions or inputs: another fingerprint."""
+    """Another video, other weights, another precision, options, renditions or inputs: another fingerprint."""
     assert mark(**changed) != mark()
 
 
@@ -183,3 +185,4 @@ def test_what_does_not_matter_leaves_the_fingerprint():
     assert mark(options={"max_distance": default}) == mark()
     assert mark(renditions=["r2", "r1"]) == mark()
     assert mark(inputs={**BASE["inputs"], "text_overlay": "t"}) == mark()
+    assert mark(weights=None, precision="nf4") == mark(weights=None)

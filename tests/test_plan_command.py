@@ -109,9 +109,9 @@ def own_pins(folder, more):
     return write_pins(folder / "pins.toml", artifacts, {"see": files}, see=f'engine = "qwen-vl"\n{more}')
 
 
-def ended_job(digest, precision, seconds, slower=()):
+def ended_job(digest, precision, seconds, slower=(), device="cuda:0"):
     """A job in the ledger whose receipt says so many seconds for a second of video, at lower rates for some."""
-    receipt = Receipt(realtime_factor=seconds, precision=precision, device="cuda:0")
+    receipt = Receipt(realtime_factor=seconds, precision=precision, device=device)
     report = AnalyzerReport(name="qwen2_vl_temporal", version=1, status="ok", weights=digest, receipt=receipt)
     job = Job(
         id=new_id(),
@@ -138,13 +138,14 @@ def ended_job(digest, precision, seconds, slower=()):
 
 
 def test_receipts_measure_a_precision_of_these_weights(tmp_path):
-    """With --receipts, seconds of nf4 come from receipts that say nf4 and these very weights, of runs at full rates."""
+    """With --receipts, seconds of nf4 come from receipts that say nf4 and these weights, at full rates on a GPU."""
     pins = own_pins(tmp_path, "vram_mib = { nf4 = 8000 }")
     with node(tmp_path, models={"qwen2_vl_temporal": "see"}, pins_file=pins):
         ended_job(weights().digest("see"), "nf4", 0.5)
         ended_job("of others", "nf4", 9.0)
         ended_job(weights().digest("see"), "nf4", 0.1, slower=["qwen2_vl_temporal"])
         ended_job(weights().digest("see"), "int8", 7.0)
+        ended_job(weights().digest("see"), "nf4", 60.0, device="cpu")
         layout = json.loads(planned("--gpu-memory", "80GiB", "--receipts", "--json"))
     (worker,) = (one for one in layout["workers"] if one["groups"] == ["vlm"])
     assert worker["seconds"] == pytest.approx(0.5)

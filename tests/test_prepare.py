@@ -151,6 +151,7 @@ def cache(name, job_id, inputs=None, tracks=()):
         analyzer,
         video_sha256="0" * 64,
         weights=None,
+        precision="auto",
         options={},
         renditions=[given[need.key].key for need in analyzer.needs],
         inputs=inputs or {},

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from services.cli import BAD_INPUT, INFRASTRUCTURE
 from services.restarts import RESTARTS
@@ -143,6 +144,28 @@ def test_one_command_serves_and_takes_everything_along(served, tmp_path):
         assert (told.returncode, f"no `reelgraph serve` runs over {data}" in told.stdout) == (BAD_INPUT, True)
     finally:
         again.kill()
+
+
+def test_a_ledger_of_a_newer_version_is_told_of_at_the_start(tmp_path):
+    """`serve` and `keys list` over a ledger that a newer version has migrated end with one sentence and 3."""
+    data = tmp_path / "data"
+    ledger = Ledger(f"sqlite:///{data / 'ledger.sqlite3'}")
+    ledger.migrate()
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0099'"))
+    for arguments in (["serve", "--port", str(free_port())], ["keys", "list"]):
+        ended = subprocess.run(
+            [sys.executable, "-c", MAIN, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "REELGRAPH_DATA_DIR": str(data)},
+            capture_output=True,
+            text=True,
+            timeout=UP_SECONDS,
+            check=False,
+        )
+        assert ended.returncode == INFRASTRUCTURE
+        assert ended.stderr.startswith("reelgraph: the ledger is at version '0099', and this Reelgraph knows 0001 to ")
+        assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from services.stack import THREADS, Stack, local_stack
+from services.stack import KEPT_LOGS, LOGS_LOCK, THREADS, Stack, local_stack, remove_old_logs
+from shared.locks import FileLock
 from shared.settings import settings, use
 
 
@@ -32,3 +33,15 @@ def test_opencv_takes_the_threads_of_a_worker():
     environment = {**os.environ, **dict.fromkeys(THREADS, "3")}
     said = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=120)
     assert said.stdout.strip() == "3"
+
+
+def test_logs_in_use_stay(tmp_path):
+    """Of many runs' folders the newest stay, and those that a running command holds, whatever came after it."""
+    folders = [tmp_path / f"{number:02}" for number in range(KEPT_LOGS + 3)]
+    for folder in folders:
+        (folder / "tmp").mkdir(parents=True)
+    with FileLock(folders[1] / LOGS_LOCK) as lock:
+        assert lock.take()
+        remove_old_logs(tmp_path)
+        assert sorted(tmp_path.iterdir()) == [folders[1], *folders[3:]]
+        assert (folders[1] / "tmp").is_dir()

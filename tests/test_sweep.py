@@ -54,21 +54,25 @@ def stored(sha256):
 
 
 def test_old_jobs_go_with_all_that_only_they_need():
-    """An ended job past its time goes with document and video; open, young and other deployments' jobs stay."""
+    """An ended job past its time goes with document and video, that of a run of `analyze` (its own deployment) too;
+    open and young ones stay, whosever they are.
+    """
     only, shared_one = stored("a" * 64), stored("b" * 64)
     gone = a_job(only, finished_at=LONG_AGO)
-    also_gone = a_job(shared_one, finished_at=LONG_AGO)
+    also_gone = [a_job(shared_one, finished_at=LONG_AGO, deployment=one) for one in ("test", "another")]
     kept = [
         a_job(shared_one, finished_at=time.time()),
         a_job(shared_one, state="running"),
-        a_job(shared_one, finished_at=LONG_AGO, deployment="another"),
+        a_job(shared_one, finished_at=time.time(), deployment="another"),
+        a_job(shared_one, state="running", deployment="another"),
     ]
     for job in (gone, *kept):
         storage().write(document_key(job), b"{}")
     sweep()
     sweep()
-    assert {job.id for job in ledger().open_jobs()} | {kept[0], kept[2]} == set(kept)
-    for job in (gone, also_gone):
+    assert {job.id for job in ledger().open_jobs()} == {kept[1], kept[3]}
+    assert [ledger().job(job).id for job in kept] == kept
+    for job in (gone, *also_gone):
         with pytest.raises(Exception, match="there is no job"):
             ledger().job(job)
     assert not storage().exists(document_key(gone))
@@ -104,6 +108,21 @@ def test_what_killed_processes_left_goes():
     sweep()
     assert not any(path.exists() for path in (*left, folder))
     assert all(path.exists() for path in (*young, document))
+
+
+def test_a_path_that_cannot_be_removed_is_passed_over(tmp_path):
+    """A link among the videos that leads out of the storage stays, with what it leads to; all else is swept."""
+    outside = old(tmp_path / "outside")
+    link = storage().path(video_key("a" * 64))
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    left = [old(storage().path(video_key(one * 64))) for one in "bc"] + [old(storage().folder / "videos/ab/.x.part")]
+    frames = frame_store().folder / ("d" * 64)
+    frames.mkdir(parents=True)
+    sweep()
+    assert not any(path.exists() for path in (*left, frames))
+    assert link.is_symlink()
+    assert outside.exists()
 
 
 def test_a_folder_whose_job_is_deleted_goes():

@@ -1,8 +1,13 @@
 """Tests of webhooks: signatures that Standard Webhooks libraries take, attempts that are neither lost nor doubled."""
 
 import json
+import queue
+import socket
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,10 +23,13 @@ from shared.settings import settings, use
 from shared.signing import sign, verify, write_secret
 from shared.tables import Run
 from shared.webhooks import ATTEMPTS, PAUSES_SECONDS, Webhooks, new_webhook, pause_seconds, secret_of
+from tasks.couriers import EACH, PLACES_EACH, THREADS, Couriers
 from tasks.node import events, forget, ledger
 from tests.support.hosts import host, ok, redirect
 from tests.support.jobs import running, wait
 from tests.support.moving import texture, write_video
+from tests.support.processes import eventually
+from tests.support.project import ROOT
 from tests.test_ledger import a_job, report
 
 SECRET = write_secret(b"k" * 32)
@@ -164,8 +172,16 @@ def test_only_ended_jobs_of_the_deployment_are_due(node):
     assert node.due("test") == []
     assert node.claim(hook.id) is None
     ledger().finish(hook.job_id, "cancelled")
-    assert node.due("test") == [hook.id]
+    assert [one.id for one in node.due("test")] == [hook.id]
     assert node.of(hook.job_id)[0].state == "pending"
+
+
+def test_addresses_are_due_in_turns(node):
+    """Whoever has many webhooks due keeps no other address from being among those that are asked for first."""
+    many = [a_hook("http://127.0.0.1/many").id for _ in range(5)]
+    one = a_hook("http://127.0.0.1/one").id
+    assert [hook.id for hook in node.due("test", limit=3)] == [many[0], one, many[1]]
+    assert {hook.receiver for hook in node.due("test")} == {"http://127.0.0.1"}
 
 
 def test_an_attempt_is_made_by_one(node):
@@ -236,7 +252,7 @@ def test_a_delivery_is_signed_and_says_what_ended(node):
     """A receiver with the deployment's secret verifies it, and learns the job's state and each analyzer's."""
     with host({"/hook": ok(b"")}) as receiver:
         hook = a_hook(receiver.url("/hook?x=1"), owner="a", source_name="reel.mp4")
-        tasks.webhook.deliver(hook.id)
+        tasks.webhook.attempt(hook.id)
     (request,) = receiver.asked
     head, _, body = request.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
@@ -269,8 +285,8 @@ def test_answers_decide(node, answer, state):
     """Any 2xx is a delivery, 410 an end, everything else another try; redirects are not followed."""
     with host({"/": answer, "/other": ok(b"")}) as receiver:
         hook = a_hook(receiver.url())
-        tasks.webhook.deliver(hook.id)
-        tasks.webhook.deliver(hook.id)  # as when it was queued twice
+        tasks.webhook.attempt(hook.id)
+        tasks.webhook.attempt(hook.id)  # as when it was queued twice
     assert len(receiver.asked) == 1
     (now,) = node.of(hook.job_id)
     assert (now.state, now.attempts) == (state, 1)
@@ -284,14 +300,14 @@ def test_an_address_inside_is_refused(node):
     use(settings().model_copy(update={"reachable_networks": ""}))
     with host({"/": ok(b"")}) as receiver:
         hook = a_hook(receiver.url(host="localhost"))
-        tasks.webhook.deliver(hook.id)
+        tasks.webhook.attempt(hook.id)
         assert receiver.asked == []
     (now,) = node.of(hook.job_id)
     assert (now.state, now.last_error) == ("failed", "the host localhost is not on the public internet")
 
 
 def test_a_slow_receiver_costs_an_attempt_and_no_more(node, monkeypatch):
-    """A receiver that drips its answer is left at the deadline; the control queue goes on."""
+    """A receiver that drips its answer is left at the deadline."""
     monkeypatch.setattr(tasks.webhook, "ATTEMPT_SECONDS", 0.5)
 
     def drip(stream):
@@ -303,7 +319,7 @@ def test_a_slow_receiver_costs_an_attempt_and_no_more(node, monkeypatch):
     with host({"/": drip}) as receiver:
         hook = a_hook(receiver.url())
         began = time.monotonic()
-        tasks.webhook.deliver(hook.id)
+        tasks.webhook.attempt(hook.id)
         assert time.monotonic() - began < 20
     assert node.of(hook.job_id)[0].state == "pending"
 
@@ -315,9 +331,114 @@ def test_a_webhook_that_never_ends_its_attempts_is_given_up(node, monkeypatch):
         hook = a_hook(receiver.url())
         for _ in range(ATTEMPTS):
             assert node.claim(hook.id)
-        tasks.webhook.deliver(hook.id)
+        tasks.webhook.attempt(hook.id)
         assert receiver.asked == []
     assert node.of(hook.job_id)[0].state == "failed"
+
+
+# --- many at once ---
+
+
+@pytest.fixture
+def tarpit():
+    """A receiver that accepts connections and says nothing; the end of the test breaks them off."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield listener
+
+
+def at(listener):
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def standing(node, hooks):
+    return [node.of(hook.job_id)[0] for hook in hooks]
+
+
+def test_a_receiver_that_never_answers_keeps_nobody_waiting(node, tarpit, monkeypatch):
+    """Twelve webhooks to a receiver that hangs are handed over at once, also when they are due again; two are
+    attempted, and meanwhile another receiver's is delivered. When the receiver is gone the ten are attempted, too.
+    """
+    monkeypatch.setattr(tasks.webhook, "ATTEMPT_SECONDS", 300)
+    stuck = [a_hook(at(tarpit)) for _ in range(12)]
+    with host({"/": ok(b"")}) as receiver:
+        other = a_hook(receiver.url())
+        for hook in (*stuck, other):
+            tasks.webhook.deliver(hook.id)
+        tasks.webhook.deliver_due()
+        assert eventually(lambda: standing(node, [other])[0].state == "delivered", 60)
+        assert eventually(lambda: sum(hook.attempts for hook in standing(node, stuck)) == EACH, 60)
+        tasks.webhook.deliver_due()
+    assert [hook.last_error for hook in standing(node, stuck)] == [None] * 12
+    tarpit.close()
+    assert eventually(lambda: all(hook.last_error for hook in standing(node, stuck)), 60)
+    assert [hook.attempts for hook in standing(node, stuck)] == [1] * 12
+
+
+def test_couriers_have_bounded_lines_and_take_turns():
+    """One receiver's line has so many places, and two of it are under way; another's, and one more that breaks, are
+    attempted meanwhile. What found no place is taken later; nothing is attempted twice.
+    """
+    begun, go_on = queue.SimpleQueue(), threading.Event()
+
+    def attempt(name):
+        begun.put(name)
+        if name.startswith("slow"):
+            go_on.wait(120)
+        if name == "broken":
+            raise ValueError(name)
+
+    couriers = Couriers(attempt)
+    slow = [f"slow {number}" for number in range(PLACES_EACH + EACH + 3)]
+    taken = [name for name in slow if couriers.take(name, "a")]
+    assert PLACES_EACH <= len(taken) <= PLACES_EACH + EACH
+    assert all(couriers.take(name, "a") for name in taken)
+    for number in range(THREADS):
+        assert couriers.take(f"broken {number}" if number else "broken", "b")
+    first = [begun.get(timeout=60) for _ in range(EACH + THREADS)]
+    assert Counter(name.split()[0] for name in first) == {"slow": EACH, "broken": THREADS}
+    go_on.set()
+    assert sorted(begun.get(timeout=60) for _ in range(len(taken) - EACH)) == sorted(set(taken) - set(first))
+    left = [name for name in slow if name not in taken]
+    assert all(couriers.take(name, "a") for name in left)
+    assert {begun.get(timeout=60) for _ in left} == {*left}
+    assert begun.empty()
+
+
+def test_couriers_do_not_keep_a_process_from_ending():
+    """A process ends in the middle of an attempt that would take an hour."""
+    script = """
+import threading, time
+from tasks.couriers import Couriers
+begun = threading.Event()
+assert Couriers(lambda _: (begun.set(), time.sleep(3600))).take("one", "a")
+assert begun.wait(60)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120, check=True)
+
+
+@pytest.mark.slow
+def test_hanging_receivers_hold_up_no_job(tmp_path, tarpit):
+    """A real service with twelve webhooks to a receiver that never answers, which would take two minutes of its control
+    worker: three jobs, one after the other, end within 30 s, and their own webhooks are delivered.
+    """
+    video = write_video(tmp_path / "clip.mp4", [texture(2, 120, 160)] * 30)
+    with (
+        host({"/": ok(b"")}) as receiver,
+        running(tmp_path / "data", groups={"light"}, reachable_networks="127.0.0.0/8"),
+    ):
+        node = Webhooks(ledger())
+        stuck = [a_hook(at(tarpit), deployment=settings().deployment) for _ in range(12)]
+        for hook in stuck:
+            tasks.webhook.deliver_soon(hook.job_id)
+        assert eventually(lambda: any(hook.attempts for hook in standing(node, stuck)), 60)
+        began = time.monotonic()
+        jobs = []
+        for _ in range(3):
+            asked = {"analyzers": ["color_analysis"], "deadline_seconds": 60, "webhook_url": receiver.url()}
+            jobs.append(accept(video, **asked))
+            assert wait(jobs[-1])["job"]["state"] == "completed"
+        assert time.monotonic() - began < 30
+        assert eventually(lambda: {node.of(job.id)[0].state for job in jobs} == {"delivered"}, 60)
 
 
 @pytest.mark.slow

@@ -80,10 +80,10 @@ def _file_name(stem: str, suffix: str) -> str:
 
 
 def _picture(document: Document, t: float) -> bytes | None:
-    video = storage().path(video_key(document.media.sha256))
-    if not document.media.has_video or not video.is_file():
-        return None
-    return thumbnail(video, document.media, t, width=THUMBNAIL_WIDTH)
+    with storage().held(video_key(document.media.sha256)) as video:
+        if not document.media.has_video or not video.is_file():
+            return None
+        return thumbnail(video, document.media, t, width=THUMBNAIL_WIDTH)
 
 
 def _content_type(media_type: str) -> str:

@@ -151,11 +151,11 @@ def _ignore_other_ranges() -> None:
 
 @lru_cache(maxsize=KEPT_PICTURES)
 def _picture(media: MediaInfo, t: float, width: int) -> bytes:
-    file = storage().path(video_key(media.sha256))
-    if not file.is_file():
-        raise BadInput("the video is gone", code="no_video")
-    with drawing(), _decoding:
-        return thumbnail(file, media, t, width=width)
+    with storage().held(video_key(media.sha256)) as file:
+        if not file.is_file():
+            raise BadInput("the video is gone", code="no_video")
+        with drawing(), _decoding:
+            return thumbnail(file, media, t, width=width)
 
 
 def _media(job: Job) -> MediaInfo:

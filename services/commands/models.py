@@ -17,6 +17,7 @@ from services.cli import COMPLETED, INFRASTRUCTURE
 from services.pulls import shown_pull
 from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
 from shared.groups import groups, profiles
+from shared.pull import is_under_way
 from shared.settings import settings
 from shared.weights import Weights
 from tasks import registry
@@ -163,47 +164,75 @@ def verify(weights: Weights, entries: tuple[str, ...]) -> int:
 @click.option("--groups", "named", required=True, help="Groups of groups.toml, with commas between.")
 @click.option("--seconds", default=3600.0, show_default=True, type=click.FloatRange(min=0), help="How long to wait.")
 def wait_for(named: str, seconds: float) -> None:
-    """Wait until a pull elsewhere has brought all that the analyzers of some groups use, in the settings' profile.
+    """Wait until a pull elsewhere has brought all that the analyzers of some groups need, in the settings' profile.
 
-    A worker remembers what it could not load; one that starts after this has its models. Each file is checked, but what
-    the pull itself has hashed and nobody touched since is believed. Exit code 3 when the time is over, with what lacks.
+    A worker remembers what it could not load; one that starts after this has its models. Each file is checked as the
+    worker will, but what the pull itself has hashed and nobody touched since is believed. What analyzers can do without
+    is waited for only while a pull is under way. Exit code 3 when the time is over, with what lacks.
     """
-    wanted = awaited(settings().profile, named.split(","))
+    wanted, extras = awaited(settings().profile, [one.strip() for one in named.split(",") if one.strip()])
     end = time.monotonic() + seconds
     told = ""
-    while (lack := _lack(Weights.of_settings(), wanted)) is not None:
-        if time.monotonic() >= end:
-            raise Infrastructure(f"not all weights came in {seconds:.0f} s: {lack}", code="weights_awaited")
+    while (lack := _lack(Weights.of_settings(), wanted, extras)) is not None and time.monotonic() < end:
         if lack != told:
             click.echo(f"waiting: {lack}", err=True)
             told = lack
         time.sleep(min(LOOK_EVERY, max(0.0, end - time.monotonic())))
-    click.echo(f"ready: {', '.join(wanted) or 'these groups use no weights'}")
+    if lack is not None and (needed := _lack(Weights.of_settings(), wanted, ())) is not None:
+        raise Infrastructure(f"not all weights came in {seconds:.0f} s: {needed}", code="weights_awaited")
+    for entry in extras:
+        if (missing := _missing(Weights.of_settings(), entry)) is not None:
+            click.echo(f"analyzers will do less: {missing}", err=True)
+    click.echo(f"ready: {', '.join(wanted) or 'these groups need no weights'}")
 
 
-def awaited(profile: str, named: Sequence[str]) -> tuple[str, ...]:
-    """Entries that the analyzers of these groups use in a profile. Raises BadInput for an unknown group or profile."""
+def awaited(profile: str, named: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Entries that the analyzers of these groups need in a profile, and those that they only make use of.
+
+    Raises:
+        BadInput: a group or the profile is unknown.
+    """
     if unknown := [name for name in named if name not in groups()]:
         raise BadInput(f"unknown group {unknown[0]!r}; there are {', '.join(groups())}", code="unknown_group")
-    served = {one.name for one in registry.analyzers().values() if one.group in named}
-    return tuple(entry for entry in declared(profile) if served.intersection(registry.declared(profile)[entry]))
+    if not named:
+        raise BadInput(f"--groups names no group; there are {', '.join(groups())}", code="unknown_group")
+    served = [one for one in registry.analyzers().values() if one.group in named]
+    needed = {registry.weights_entry(one, profile) for one in served}
+    used = {entry for one in served for entry in registry.used_entries(one, profile)}
+    entries = [entry for entry in declared(profile) if entry in used]
+    return tuple(entry for entry in entries if entry in needed), tuple(one for one in entries if one not in needed)
 
 
-def _lack(weights: Weights, wanted: Sequence[str]) -> str | None:
-    """Why the first of these entries cannot be used yet; None where all can. Weights are new ones at every look: a lock
-    may come while one waits.
+def _lack(weights: Weights, wanted: Sequence[str], extras: Sequence[str]) -> str | None:
+    """Why the first of these entries cannot be used yet; None where all can, or nobody brings the extras that lack.
+
+    Weights are new ones at every look: a lock may come while one waits.
     """
     for entry in wanted:
         if weights.entry(entry).locked and weights.on_disk(entry) != "complete":
-            return f"{entry} is not in {weights.folder}; `reelgraph models pull` brings it"
+            return _not_here(weights, entry)
     try:
         for entry in wanted:
-            weights.digest(entry)
-            for file in weights.entry(entry).files:
-                weights.path(entry, file.name)
+            weights.check(entry)
+        lacking = [missing for entry in extras if (missing := _missing(weights, entry)) is not None]
     except (WeightsMissing, WeightsTampered) as error:
         return error.message
+    return lacking[0] if lacking and is_under_way(weights.folder) else None
+
+
+def _missing(weights: Weights, entry: str) -> str | None:
+    """Why an extra is not here; None where it is. Raises WeightsTampered where a worker would refuse what is here."""
+    if weights.on_disk(entry) == "absent":
+        return _not_here(weights, entry)
+    try:
+        weights.check(entry)
+    except WeightsMissing as error:
+        return error.message
     return None
+
+
+def _not_here(weights: Weights, entry: str) -> str:
+    return f"{entry} is not in {weights.folder}; `reelgraph models pull {entry}` brings it"
 
 
 def declared(profile: str) -> tuple[str, ...]:

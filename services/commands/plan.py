@@ -21,10 +21,10 @@ from shared.replacement import write_whole
 from shared.settings import settings
 from tasks.devices import CONTEXT_MIB
 from tasks.layout import Layout, Load, Placed
-from tasks.models import Number, demand
+from tasks.models import Demand, Number, demand
 from tasks.node import ledger, weights
 from tasks.packing import pack
-from tasks.provenance import weights_digest
+from tasks.provenance import expected
 from tasks.registry import AnyAnalyzer, analyzers, check_models, dependencies, levels, used_entries
 
 PROFILE = "gpu"
@@ -97,14 +97,10 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
 
 def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
     """What each analyzer asks for in the gpu profile, as the settings are; `receipts` as of `measured_seconds`."""
-    entries, precisions, found = weights().entries(), settings().precision, []
+    found = []
     for number, level in enumerate(levels(analyzers().values())):
         for one in level:
-            models = {
-                name: demand(entries[name], precisions.get(one.name, "auto"))
-                for name in used_entries(one, PROFILE)
-                if entries[name].uses_gpu and groups()[one.group].gpu
-            }
+            models = _on_gpu(one)
             seconds = {**_declared_seconds(one), **receipts.get(one.name, {})} if models else _on_cpu(one, receipts)
             found.append(
                 Load(
@@ -118,6 +114,13 @@ def loads(receipts: Mapping[str, Mapping[Number, float]]) -> list[Load]:
                 )
             )
     return found
+
+
+def _on_gpu(analyzer: AnyAnalyzer) -> dict[str, Demand]:
+    """What each of its models that works on a GPU asks of it, by entry."""
+    entries, wanted = weights().entries(), settings().precision.get(analyzer.name, "auto")
+    used = used_entries(analyzer, PROFILE) if groups()[analyzer.group].gpu else ()
+    return {name: demand(entries[name], wanted) for name in used if entries[name].uses_gpu}
 
 
 def _declared_seconds(analyzer: AnyAnalyzer) -> dict[Number, float]:
@@ -135,12 +138,13 @@ def _on_cpu(analyzer: AnyAnalyzer, receipts: Mapping[str, Mapping[Number, float]
 def measured_seconds() -> dict[str, dict[Number, float]]:
     """Seconds for a second of video, by analyzer and precision, as receipts of the last jobs with these weights say.
 
-    What chose no precision stands under fp32.
+    What chose no precision stands under fp32. What a model that belongs on a GPU took on a CPU is left out.
     """
-    digests = {name: weights_digest(one, PROFILE) for name, one in analyzers().items()}
+    digests = {name: expected(one, PROFILE).digest for name, one in analyzers().items()}
+    on_gpu = {name for name, one in analyzers().items() if _on_gpu(one)}
     found: dict[str, dict[Number, float]] = {}
-    for (name, digest, precision), seconds in realtime_factors_by_model(ledger(), PROFILE).items():
-        if name in digests and digest == digests[name]:
+    for (name, digest, precision, on_cpu), seconds in realtime_factors_by_model(ledger(), PROFILE).items():
+        if name in digests and digest == digests[name] and not (on_cpu and name in on_gpu):
             found.setdefault(name, {})[cast("Number", precision or "fp32")] = seconds
     return found
 

@@ -10,8 +10,10 @@ import click
 from services.interrupts import interruptible
 from services.server import POLL_SECONDS, service
 from shared.groups import workers
-from shared.log import configure_logging
+from shared.log import configure_logging, logger
 from shared.settings import settings, use
+
+log = logger(__name__)
 
 
 @click.command()
@@ -48,7 +50,10 @@ def serve(host: str, port: int, data: Path | None, profile: str | None, *, with_
                 click.echo("The workers have loaded their models. Ctrl-C ends everything.")
                 running.stack.lasts = True
                 while True:
-                    running.check()
+                    try:
+                        running.check()
+                    except OSError as error:  # no process can be started now: no memory, no place, too many files
+                        log.warning("not_restarted", error=str(error))
                     time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             click.echo("stopped; open jobs go on at the next start", err=True)

@@ -8,7 +8,7 @@ import sys
 import click
 
 from shared.errors import BadInput
-from shared.groups import CONTROL, groups
+from shared.groups import CONTROL, groups, workers
 from shared.settings import settings
 from tasks.loading import budget_mib, devices_shown
 from tasks.registry import check_models
@@ -32,6 +32,7 @@ def worker(names: str, name: str | None) -> None:
     unknown = [one for one in queues if one not in groups()]
     if unknown or not queues:
         raise BadInput(f"unknown group {', '.join(unknown) or names!r}; there are {', '.join(groups())}")
+    workers(settings().profile)  # refuses an unknown one
     check_models(settings().profile)
     if settings().broker_url is None:
         raise BadInput("a worker needs a broker: set REELGRAPH_BROKER_URL to its redis:// URL", code="no_broker")

@@ -6,12 +6,31 @@ from dataclasses import dataclass
 
 from shared.errors import BadInput
 from shared.groups import CONTROL, groups, node_name, planned_gpu, planned_mib, workers
+from shared.passes import AT_ONCE
 from tasks.celery import PRIORITIES, app
 from tasks.devices import CONTEXT_MIB
 from tasks.plan import GRACE_SECONDS
 
 PARENT_MIB = 512
 """Of the worker's parent process and the kernel's part; the child's own bound stands in groups.toml."""
+
+MEDIA_MIB = 3072
+"""REELGRAPH_MEDIA_MEMORY_BYTES of a worker that analyses: one decode pass, of which it may run two at once."""
+
+CONTROL_MEDIA_MIB = 256
+"""Of the control worker, which reads no video: the least that the setting takes."""
+
+API_MIB = 1024
+"""Of the API's processes and their media servers themselves."""
+
+API_PROCESSES = 2
+"""`--workers` of docker/api.Dockerfile."""
+
+API_MEDIA_MIB = 2560
+"""REELGRAPH_MEDIA_MEMORY_BYTES of the API; a process of it reads one video at a time (REELGRAPH_MEDIA_AT_ONCE)."""
+
+API_MEMORY_MIB = API_MIB + API_PROCESSES * API_MEDIA_MIB
+"""The limit of the API's container."""
 
 DEADLINE_SECONDS = 1800
 """A job's time in these deployments, so that the hardest limit of a task is known."""
@@ -25,11 +44,11 @@ PRELOAD_SECONDS = 900
 PROBE_SECONDS = 10
 STARTUP_FAILURES = PRELOAD_SECONDS // PROBE_SECONDS + 6
 
-PROGRESS_SECONDS = STOP_SECONDS + STARTUP_FAILURES * PROBE_SECONDS + 300
-"""A rollout is given up then: where no second GPU is free, an old worker ends its task before the new one loads."""
-
 WEIGHTS_SECONDS = 4 * 3600
 """A pod waits so long for its weights before it starts over: as long as the job that pulls them may take."""
+
+PROGRESS_SECONDS = WEIGHTS_SECONDS + STOP_SECONDS + STARTUP_FAILURES * PROBE_SECONDS + 300
+"""A rollout is given up then: weights are pulled, where no GPU is free an old worker ends its task, a new one loads."""
 
 MIG_SLICES = (("1g.10gb", 9_728), ("2g.20gb", 19_968), ("3g.40gb", 40_192), ("7g.80gb", 81_152))
 """MIG profiles of an H100 or A100 with 80 GB and their memory in MiB (NVIDIA's MIG user guide)."""
@@ -44,8 +63,10 @@ class WorkerSpec:
     profile: str
     gpu: bool
     gpu_index: int
-    memory_mib: int
-    """The container's limit."""
+    own_mib: int
+    """What its processes hold, but for those that read media."""
+    media_mib: int
+    """What each process that reads media may hold."""
     vram_mib: int | None
     load_seconds: float
     least: int
@@ -55,6 +76,11 @@ class WorkerSpec:
     def node(self) -> str:
         """What it is called in Flower and logs."""
         return node_name(self.name, self.queues)
+
+    @property
+    def memory_mib(self) -> int:
+        """The container's limit: there is room for all its decode passes, so that none is killed for memory."""
+        return self.own_mib + AT_ONCE * self.media_mib
 
     @property
     def controls(self) -> bool:
@@ -106,9 +132,10 @@ def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:
         queues=queues,
         profile=profile,
         gpu=gpu,
-        gpu_index=planned_gpu(name, queues) or 0,
+        gpu_index=(planned_gpu(name, queues) or 0) if gpu else 0,
         # weights pass through the host's memory on their way to the GPU
-        memory_mib=max(group.memory_mib for group in served) + PARENT_MIB + (vram_mib or 0),
+        own_mib=max(group.memory_mib for group in served) + PARENT_MIB + (vram_mib or 0),
+        media_mib=CONTROL_MEDIA_MIB if controls else MEDIA_MIB,
         vram_mib=vram_mib,
         load_seconds=max((group.load_seconds.get(profile, 0.0) for group in served), default=0.0),
         least=0 if all(group.batch for group in served) else 1,

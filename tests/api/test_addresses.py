@@ -53,7 +53,7 @@ def test_addresses_inside_are_refused(api, shop):
     address, _ = shop
     for url in (f"{address}/reel.mp4", "http://169.254.169.254/latest", "http://10.0.0.1/x.mp4", "http://[::1]/x.mp4"):
         assert api.post_json("/v1/jobs", {"url": url}).refusal == (422, "address_refused"), url
-    for url in ("file:///etc/passwd", "ftp://example.com/x", "x"):
+    for url in ("file:///etc/passwd", "ftp://example.com/x", "x", "http://a\r\nb/", "http://a/\tb"):
         assert api.post_json("/v1/jobs", {"url": url}).refusal == (422, "bad_url"), url
     assert api.post_json("/v1/jobs", {}).refusal == (422, "invalid_request")
     assert api.post_json("/v1/jobs", {"url": "http://example.com", "upload": "0" * 32}).status == 422
@@ -61,7 +61,8 @@ def test_addresses_inside_are_refused(api, shop):
 
 def test_a_bad_webhook_is_refused_before_the_video_is_kept(api, video):
     """A webhook address that is none, or that of a machine inside, is refused with the request, not after the job."""
-    assert api.hand_in(video, webhook_url="file:///etc/passwd").refusal == (422, "bad_url")
+    for none in ("file:///etc/passwd", "http://exa\tmple.com/"):
+        assert api.hand_in(video, webhook_url=none).refusal == (422, "bad_url"), none
     for inside in ("http://10.0.0.1/hook", "http://[::ffff:127.0.0.1]:8000/", "http://2130706433/", "https://127.1/x"):
         assert api.hand_in(video, webhook_url=inside).refusal == (422, "address_refused"), inside
     assert list(storage().incoming().glob("*.part")) == []

@@ -43,11 +43,16 @@ def child_dies(number: signal.Signals) -> Break:
 
 def reader_killed(site: Site, load: Load) -> list[str]:
     """Kill a process that reads videos, six times: a media server, or what decodes for it."""
-    killed = 0
+    killed, readers = 0, list[psutil.Process]()
+
+    def look() -> bool:
+        readers[:] = [one for name in ANALYSING for one in site.readers(site.worker(name))]
+        return bool(readers)
+
     for _ in range(6):
         site.after(0.1, 0.8)
         breaks(load)
-        readers = [one for name in ANALYSING for one in site.readers(site.worker(name))]
+        eventually(look, 5)
         for one in site.rng.sample(readers, min(1, len(readers))):
             with suppress(psutil.NoSuchProcess):
                 one.kill()

@@ -254,3 +254,13 @@ def test_dashboard_asks_for_metrics_that_are_there():
     }
     assert asked
     assert {name.removesuffix("_total") for name in asked} <= shown
+
+
+def test_dashboard_counts_a_deployment_once():
+    """Every pod of the API shows the whole deployment's metrics: each is one of all pods' before anything is summed."""
+    board = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "reelgraph.json").read_text())
+    for panel in board["panels"]:
+        expression = panel["targets"][0]["expr"]
+        metrics = len(re.findall(r"reelgraph_[a-z_]+", expression))
+        once = re.findall(r"\b(?:max|min)(?: by \([a-z, ]+\) )?\((?:rate\()?reelgraph_[a-z_]+", expression)
+        assert len(once) == metrics > 0, expression

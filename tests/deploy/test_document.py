@@ -13,7 +13,7 @@ from tests.support.project import ROOT
 
 TEXT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 COMMANDS = [[*dropwhile(re.compile(r"[A-Z_]+=").match, words)] for words in typed(TEXT)]
-ELSEWHERE = {"cd", "curl", "echo", "nvidia-cuda-mps-control", "openssl", "rm"}
+ELSEWHERE = {"cd", "curl", "echo", "nvidia-cuda-mps-control", "openssl", "rm", "tr"}
 """Programs of others, whose words are not looked at here."""
 
 SHORT = {"deploy": "Deployment", "deployment": "Deployment", "service": "Service", "statefulset": "StatefulSet"}
@@ -122,7 +122,7 @@ def test_reelgraph_commands_exist(words):
 
 def test_settings_exist():
     """Every variable that is named is a setting, an image's argument or one of the compose file."""
-    known = {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
+    known = {f"REELGRAPH_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR, "HF_TOKEN"}
     for file in (*(ROOT / "docker").glob("*.Dockerfile"), ROOT / "docker" / "compose.yaml"):
         known |= set(re.findall(r"(?:ARG |\$\{)([A-Z_]+)", file.read_text(encoding="utf-8")))
     named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", TEXT))

@@ -219,7 +219,8 @@ def test_workers_have_time_to_load_and_to_end(overlay, profile):
         assert probe["periodSeconds"] * probe["failureThreshold"] >= max(2 * worker.load_seconds, PRELOAD_SECONDS + 1)
         assert spec["terminationGracePeriodSeconds"] > DEADLINE_SECONDS + GRACE_SECONDS
         startup = probe["periodSeconds"] * probe["failureThreshold"]
-        assert patience[worker.name] > spec["terminationGracePeriodSeconds"] + startup
+        pull = spec["initContainers"][0]["args"][-1] if "initContainers" in spec else 0
+        assert patience[worker.name] > int(pull) + spec["terminationGracePeriodSeconds"] + startup
         assert spec["containers"][0]["resources"]["limits"].get("nvidia.com/gpu", 0) == int(worker.gpu)
 
 
@@ -275,6 +276,26 @@ def test_hub_models_are_those_that_were_locked(overlay):
             if "/weights" in mounts:
                 lock = volumes[mounts[folder]]["configMap"]
                 assert lock == {"name": "reelgraph-hub-lock", "optional": True}, name
+
+
+def test_copies_of_the_bucket_fit_their_volume():
+    """Where media are in a bucket, the volume of each pod has room for its copies and for four of the largest uploads,
+    and the pod's limit of disk for all of its volumes.
+    """
+    (settings_map,) = objects("prod", "ConfigMap")
+    needed = int(settings_map["data"]["REELGRAPH_STORAGE_COPIES_BYTES"])
+    needed += 4 * int(Settings.model_fields["max_upload_bytes"].default)
+    for name, labels, spec in pods("prod"):
+        if labels.get("reelgraph/storage") != "true" or name == "prune":  # which removes videos and brings none
+            continue
+        sizes = {
+            volume["name"]: int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi")) << 30
+            for volume in spec["volumes"]
+            if "emptyDir" in volume
+        }
+        assert sizes["media"] >= needed, name
+        limit = spec["containers"][0]["resources"]["limits"]["ephemeral-storage"]
+        assert int(limit.removesuffix("Gi")) << 30 >= sum(sizes.values()), name
 
 
 def test_an_upgrade_can_apply_its_jobs_first(overlay):
@@ -398,7 +419,7 @@ def test_slices_of_gpus_take_the_place_of_whole_ones(with_components):
     ("rule", "good", "bad"),
     [
         (test_every_image_has_a_version, "reelgraph/api:0.1.0", "reelgraph/api:latest"),
-        (test_every_container_has_limits, "            memory: 1536Mi\n", ""),
+        (test_every_container_has_limits, "            memory: 6144Mi\n", ""),
         (test_every_service_has_probes, "readinessProbe", "readynessProbe"),
         (test_pods_are_restricted, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
         (test_pods_are_restricted, "enforce: restricted", "enforce: baseline"),
@@ -416,8 +437,8 @@ def test_slices_of_gpus_take_the_place_of_whole_ones(with_components):
         (test_migrations_wait_for_the_database, '"600"', '"60"'),
         (
             partial(test_workers_have_time_to_load_and_to_end, profile="local"),
+            "progressDeadlineSeconds: 17520",
             "progressDeadlineSeconds: 3120",
-            "progressDeadlineSeconds: 1260",
         ),
         (test_nothing_may_connect_by_default, "name: default-deny", "name: deny"),
         (test_workloads_survive_a_drained_node, "maxUnavailable: 1", "maxUnavailable: 0"),

@@ -1,5 +1,6 @@
 """Tests of `reelgraph render`: what is committed is what groups.toml says, and another groups.toml changes it."""
 
+import re
 import shutil
 
 import pytest
@@ -89,6 +90,30 @@ def test_a_new_group_is_one_entry(other_groups):
     assert (depth.least, depth.most, depth.mig_slice, depth.image) == (0, 3, "2g.20gb", "worker-gpu")
     for path in FILES:
         assert "depth" in rendered()[path], path
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 4])
+def test_what_plan_writes_can_be_rendered(other_groups, tmp_path, gpus):
+    """What `reelgraph plan` writes for one, two or four GPUs is what compose and Kubernetes get: its workers, the GPU
+    of each, and the local profile's workers as before.
+    """
+    before = [(one.name, one.queues, one.memory_mib) for one in worker_specs("local")]
+    file = tmp_path / "planned.toml"
+    arguments = ["plan", "--gpu-memory", "48GiB", "--gpus", str(gpus), "--write", str(file)]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert done.exception is None, done.exception
+    other_groups(file.read_text())
+    assert [(one.name, one.queues, one.memory_mib) for one in worker_specs("local")] == before
+    assert {one.gpu_index for one in worker_specs("gpu") if one.gpu} == set(range(gpus))
+    texts = {path: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for path, text in rendered().items()}
+    services = yaml.safe_load(texts["docker/compose.yaml"])["services"]
+    for worker in worker_specs("gpu"):
+        if worker.gpu:
+            devices = services[f"worker-gpu-{worker.name}"]["deploy"]["resources"]["reservations"]["devices"]
+            assert [device["device_ids"] for device in devices] == [[str(worker.gpu_index)]]
+    deployed = [one["metadata"]["name"] for one in yaml.safe_load_all(texts["k8s/workers/gpu/workers.yaml"]) if one]
+    assert {f"worker-{one.name}" for one in worker_specs("gpu")} == set(deployed)
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) for name in deployed)
 
 
 def test_a_slice_has_room_for_cuda_itself(other_groups):

@@ -6,6 +6,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -29,6 +30,8 @@ def bombs(folder: Path) -> Iterator[tuple[Case, str]]:
     yield Case("bomb-pixels", "mkv", huge_matroska(folder / "small.mkv")), "not_a_video"
     yield Case("bomb-silence", "flac", hour_of_silence(folder / "silence.flac")), "too_sparse"
     yield Case("bomb-silence", "mp4", hour_of_silence(folder / "silence.mp4")), "too_sparse"
+    yield Case("bomb-silence", "mkv", hour_of_silence(folder / "silence.mkv", picture=True)), "too_sparse"
+    yield Case("bomb-silence", "webm", silent_opus(folder / "silence.webm")), "too_sparse"
 
 
 def _box(name: bytes, body: bytes) -> bytes:
@@ -85,16 +88,35 @@ def huge_matroska(path: Path) -> bytes:
     return data
 
 
-def hour_of_silence(path: Path) -> bytes:
-    """An hour of silence, which FLAC packs into less than 200 bits a second."""
+def hour_of_silence(path: Path, *, picture: bool = False) -> bytes:
+    """An hour of silence in FLAC, which takes 1460 bits a second; Matroska adds 670. A `picture` adds few."""
     with av.open(str(path), "w") as container:
+        if picture:
+            still = container.add_stream("mpeg4", rate=1, width=64, height=48, pix_fmt="yuv420p")
         stream = container.add_stream("flac", rate=8000)
         stream.layout = "mono"
+        if picture:
+            shown = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8))
+            container.mux([*still.encode(shown), *still.encode(None)])
         for at in range(0, 3600, 60):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 60 * 8000), np.int16), "s16", "mono")
             frame.sample_rate, frame.pts = 8000, at * 8000
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def silent_opus(path: Path) -> bytes:
+    """Eleven minutes of silence in Opus and WebM, which take 3650 bits a second for it: one packet, again and again."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.int16), "s16", "mono")
+        frame.sample_rate = 48_000
+        silence = bytes(stream.encode(frame)[-1])
+        for at in range(0, 660 * 48_000, 960):
+            packet = av.Packet(silence)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, at, at, Fraction(1, 48_000)
+            container.mux(packet)
     return path.read_bytes()
 
 

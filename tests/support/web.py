@@ -25,8 +25,14 @@ class Site:
     ranges: bool = True
     only_agent: str = ""
     """Others are answered 403."""
+    token: str = ""
+    """Who does not show it is answered 401, who shows another one 403."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Paths that are redirected, and where to."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range header of every request."""
+    shown: list[tuple[str, str | None]] = field(default_factory=list)
+    """Path and Authorization header of every request."""
     url: str = ""
 
 
@@ -56,9 +62,18 @@ def served(site):
 def answer(request, site):
     """One GET."""
     path, asked = request.path, request.headers.get("Range")
+    shown = request.headers.get("Authorization")
     site.asked.append((path, asked))
+    site.shown.append((path, shown))
     if site.statuses:
         request.send_error(site.statuses.pop(0))
+    elif site.token and shown != f"Bearer {site.token}":
+        request.send_error(401 if shown is None else 403)
+    elif path in site.moved:
+        request.send_response(307)
+        request.send_header("Location", site.moved[path])
+        request.send_header("Content-Length", "0")
+        request.end_headers()
     elif path not in site.files:
         request.send_error(404)
     elif site.only_agent not in request.headers.get("User-Agent", ""):

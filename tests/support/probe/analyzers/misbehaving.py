@@ -37,7 +37,8 @@ class Behaviour(Options):
     cost: float = Field(0.01, description="what a second of video is said to take, in seconds")
     error: str = Field("", description="raise this")
     lose_gpu: int = Field(0, description="in so many attempts, fail as a GPU does that can be used no more")
-    away: int = Field(0, description="in so many attempts, meet a bucket that does not answer")
+    away: int = Field(0, description="in so many attempts, meet something that may be back at the next")
+    code: str = Field("storage_error", description="what it is")
     token: str = Field("", description="a file that counts attempts")
 
 
@@ -88,7 +89,7 @@ class Misbehaving(Analyzer[Behaviour, Count]):
         if attempt <= options.lose_gpu:
             raise DeviceLost("CUDA error: an illegal memory access was encountered")
         if attempt <= options.away:
-            raise Infrastructure("the storage failed", code="storage_error")
+            raise Infrastructure(f"{options.code} in attempt {attempt}", code=options.code)
         if options.error:
             raise ValueError(options.error)
         heard_not = (SoftTimeLimitExceeded,) if options.deaf else ()
