@@ -53,7 +53,8 @@ class Effect(LabelledSegment):
     fade_*: levels that the ramp spans, at least. `start` and `end` are the ramp's; the fade is cut_analysis's.
     Colour: any plain one that is neither black nor white.
     freeze: how many times as much changes per frame in the half second before, and in that after where the shot goes
-    on, at least. A still picture that never moved in its shot, as a slide or a photograph, is none.
+    on, at least. A still picture that never moved in its shot, as a slide or a photograph, is none, nor is one in which
+    little moved. A title may come over it.
     letterbox, pillarbox: share of the picture that both bars take, at least. `box`: the picture between them.
     vignette: light in the corners against the middle in the mean of all shots, at most.
     black_and_white: largest share of pixels with colour, at most; frames that are nearly all black are not judged.
@@ -92,7 +93,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)

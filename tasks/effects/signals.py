@@ -1,6 +1,6 @@
 """What is kept of every frame, and of every shot, to look for signs of editing in.
 
-About 290 bytes a frame (60 MiB for two hours at 30 fps) and 0.3 MB a shot.
+About 300 bytes a frame (62 MiB for two hours at 30 fps) and 0.3 MB a shot.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,8 @@ BESIDE = 3
 STILL_MEAN, STILL_CELL = 0.5, 2.0
 """A frame shows the same as another when they differ by at most this in the mean and in each cell, in levels of 0..255.
 FFmpeg's `freezedetect` takes 0.001 of full scale, 0.26 levels; a key frame redraws a still with a little more."""
+MOVED_LEVELS = 0.5
+"""Mean change of a cell, in levels of 0..255, from which on something moves in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class Signals:
     """Share of pixels brighter than `LIT_LEVEL`."""
     step: array[float] = field(default_factory=lambda: array("f"))
     """Mean absolute difference to the frame before in the cell that changed most, levels of 0..255."""
+    moved: array[int] = field(default_factory=lambda: array("Q"))
+    """The cells, a bit each, in which something moved since the frame before."""
     speed: array[float] = field(default_factory=lambda: array("f"))
     """Median motion from the frame before, in short sides (not per second): of the whole picture, not of one hand."""
     thumbnails: bytearray = field(default_factory=bytearray)
@@ -146,6 +152,10 @@ class Signals:
     def motion(self) -> NDArray[np.float16]:
         """Motion of all frames from the one before, pixels, `(frames, 16, 2)`."""
         return np.frombuffer(bytes(self.flow), np.float16).reshape(-1, FLOW_CELLS * FLOW_CELLS, 2)
+
+    def spread(self, frames: Sequence[int]) -> float:
+        """Share of the cells in which something moved in some of these frames, 0..1."""
+        return reduce(or_, (self.moved[index] for index in frames), 0).bit_count() / CELLS**2
 
     def blank(self, index: int) -> bool:
         """Whether the frame is black, white or one colour."""
@@ -170,6 +180,8 @@ class Change:
     mean: float
     most: float
     """Mean of the cell in which it is the most."""
+    moved: int
+    """The cells in which it is `MOVED_LEVELS` or more, a bit each."""
 
 
 def changed(a: Picture, b: Picture) -> Change:
@@ -180,7 +192,8 @@ def changed(a: Picture, b: Picture) -> Change:
     # means of 8-bit cells would be rounded to whole levels
     levels = difference.astype(np.float32)
     cells = cv2.resize(levels, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-    return Change(levels, cv2.sumElems(difference)[0] / difference.size, float(cells.max()))
+    moved = int.from_bytes(np.packbits(cells >= MOVED_LEVELS).tobytes())
+    return Change(levels, cv2.sumElems(difference)[0] / difference.size, float(cells.max()), moved)
 
 
 class Watch:
@@ -236,6 +249,7 @@ class Watch:
                 speed = float(np.median(self._cv2.magnitude(*self._cv2.split(flow)))) / min(gray.shape)
                 cells = self._cv2.resize(flow, (FLOW_CELLS, FLOW_CELLS), interpolation=self._cv2.INTER_AREA)
         self.signals.step.append(step)
+        self.signals.moved.append(self._change.moved if self._change else 0)
         self.signals.speed.append(speed)
         self.signals.flow += np.asarray(cells, np.float16).tobytes()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from tasks.transitions.fades import BLANK, End, climb
 from tasks.transitions.overlaid import overlaid
 from tasks.transitions.pictures import MIN_CHANGE, Look, small, unexplained
 from tasks.transitions.signals import (
+    AROUND_SECONDS,
     FLASH_SECONDS,
     FLASH_UNEXPLAINED,
     STILL_AROUND,
@@ -39,7 +40,7 @@ def torn(signals: Signals) -> set[int]:
     return {
         int(index)
         for index in np.flatnonzero(shares >= UNEXPLAINED)
-        if shares[index] >= UNEXPLAINED_RATIO * np.median(_around(shares, int(index), AROUND))
+        if shares[index] >= UNEXPLAINED_RATIO * np.median(_around(signals.times, shares, int(index), AROUND))
     }
 
 
@@ -50,7 +51,7 @@ def turned(signals: Signals) -> set[int]:
     return {
         int(index)
         for index in np.flatnonzero(other)
-        if steps[index] >= STILL_RATIO * _around(steps, int(index), STILL_AROUND).max()
+        if steps[index] >= STILL_RATIO * _around(signals.times, steps, int(index), STILL_AROUND).max()
     }
 
 
@@ -68,10 +69,11 @@ def mixing(signals: Signals, faded: Collection[End]) -> set[int]:
     }
 
 
-def _around(values: NDArray[np.float64], index: int, reach: int) -> NDArray[np.float64]:
-    """The values at most `reach` away, without the one in the middle; zero where there is none."""
-    near = np.concatenate([values[max(0, index - reach) : index], values[index + 1 : index + 1 + reach]])
-    return near if len(near) else np.zeros(1)
+def _around(times: Sequence[float], values: NDArray[np.float64], index: int, reach: int) -> NDArray[np.float64]:
+    """The values at most `reach` frames, and `AROUND_SECONDS`, away, without the one in the middle; else zero."""
+    near = [i for i in range(max(0, index - reach), min(len(values), index + reach + 1)) if i != index]
+    near = [i for i in near if abs(times[i] - times[index]) <= AROUND_SECONDS]
+    return values[near] if near else np.zeros(1)
 
 
 def confirmed(candidates: Collection[int], pages: Collection[int], signals: Signals, look: Look) -> Iterator[int]:

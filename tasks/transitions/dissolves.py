@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tasks.transitions.fades import BLANK
-from tasks.transitions.pictures import Look, between_bars, energy, small, unexplained
+from tasks.transitions.pictures import BAR, Look, between_bars, energy, small, unexplained
 from tasks.transitions.signals import Signals
 
 Values = NDArray[np.float64]
@@ -45,8 +45,9 @@ NO_MIX_LEVELS = 16
 """Levels of 0..255 by which a cell is brighter or darker than both ends and no mix of them."""
 NO_MIX_CELLS = (16, 9)
 """Columns and rows of these cells: coarse, so that motion in the shots stays within them."""
-LEAST_SECONDS = 0.2
-"""Shorter ones are not told from what moves past the camera."""
+LEAST_SECONDS, LEAST_MIXED = 0.2, 2
+"""Shorter ones are not told from what moves past the camera; with fewer frames that mix both pictures they are cuts,
+of which a converter may have blended two frames: at 5 fps one step between two frames is as long as a dissolve."""
 FLANK_SECONDS = 0.3
 """How much of the shots beside a dissolve its ends are fitted with."""
 REACH_SECONDS = 0.3
@@ -90,7 +91,8 @@ def dissolves(signals: Signals, cuts: Sequence[int], look: Look) -> Iterator[Dis
             taken.append(sag)
     for sag in sorted(taken, key=lambda one: one.start):
         found = fitted(times, sag, walls, look)
-        if times[found.end] - times[found.start] >= LEAST_SECONDS:
+        mixed = found.end - found.start
+        if mixed >= LEAST_MIXED and times[found.end] - times[found.start] >= LEAST_SECONDS:
             yield found
 
 
@@ -156,7 +158,10 @@ def other(times: Values, sag: Sag, look: Look) -> float:
 
 
 def no_mix(times: Values, sag: Sag, look: Look) -> float:
-    """Share of the picture in the middle that is brighter or darker than both ends, and so no mix of them, 0..1."""
+    """Share of the picture in the middle that is brighter or darker than both ends, and so no mix of them, 0..1.
+
+    Of what is lit in any of the three: what slides in over black is small beside it.
+    """
     import cv2
 
     first, last = _ends(times, sag)
@@ -167,7 +172,8 @@ def no_mix(times: Values, sag: Sag, look: Look) -> float:
         np.asarray(cv2.resize(one[inside], NO_MIX_CELLS, interpolation=cv2.INTER_AREA), np.int16) for one in whole
     )
     off = np.maximum(np.minimum(before, after) - mixed, mixed - np.maximum(before, after))
-    return float((off > NO_MIX_LEVELS).mean())
+    lit = np.max([before, mixed, after], axis=0) > BAR
+    return float((off > NO_MIX_LEVELS).sum() / max(1, lit.sum()))
 
 
 def _ends(times: Values, sag: Sag) -> tuple[int, int]:

@@ -49,9 +49,16 @@ MOST_OTHER = 0.25
 """In a fade the half-faded picture is the whole one mixed with the plain colour: most difference of the two once they
 are made equally strong, as a share. Our own measurement: real shots that fade 0.02 to 0.06, a trailer's through grey
 0.23; a camera that leaves made pictures for a plain wall, softly or not, 0.26 to 0.9."""
+MOST_MOVED = 0.4
+"""The same for a ramp from or to black, on which the picture may move. Our own measurement: 25 frames of real shots,
+somebody walks through one of them, 0.18 at most; letters and a logo that slide in over black 0.53 to 0.95."""
 FADED_CELL, LEAST_FADED = 0.05, 0.5
 """A cell takes part in a fade when it changes by this share of the picture's contrast, and at least this share of the
-cells do in a fade-in that nothing faded out before: a title that appears on a plain page is no new picture."""
+cells do in a fade-in that nothing faded out before: a title that appears on a plain page is no new picture. Beside
+black, of the cells that are lit: of credits that roll one line enters at a time."""
+SOON_BRIGHT = 0.9
+"""What is small, as letters, and half there has at most this share of its brightest pixel's light: letters that enter
+at the border have all of it at once."""
 RETURN = 0.35
 """A plain picture of less than `FLASH_SECONDS` out of which the picture before it comes back, to within this share of
 its difference, was a flash that dies away. What is back differs less, too, than the parts of the picture among
@@ -108,7 +115,7 @@ def fades(levels: Levels) -> Iterator[End]:
         end
         for blank in blanks(levels.times, levels.bright, QUICK_LARGEST_STEP)
         for end in blank.ends
-        if end in slow or is_mixed(levels, levels.bright, blank, end.kind)
+        if (end in slow or is_mixed(levels, levels.bright, blank, end.kind)) and lights_up(levels, blank, end.kind)
     ]
     yield from black
     white: set[int] = set()
@@ -155,8 +162,27 @@ def _leaps(levels: Levels, top: int, last: int) -> bool:
     return leap >= JUMP * way and back > RETURN * way
 
 
-def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> bool:
-    """Whether the picture beside a plain span, at the end of that kind, is mixed with its colour as a whole.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the picture beside a plain span, at one of its ends, comes out of the plain one."""
+
+    top: int
+    """The frame of the whole picture."""
+    whole: NDArray[np.float64]
+    """How far its cells are from the plain ones, rgb."""
+    half: tuple[int, ...]
+    """Frames of half-faded pictures."""
+    others: tuple[float, ...]
+    """How much each of these differs from the whole picture, once both are equally strong, as a share."""
+
+    @property
+    def other(self) -> float | None:
+        """The median of these; None where no picture is half-faded."""
+        return float(np.median(self.others)) if self.others else None
+
+
+def course(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> Course:
+    """Compare the pictures on the way to the plain span, or out of it, with the whole one.
 
     `measure`: how far each frame is from plain, as the span was found by.
     """
@@ -167,15 +193,36 @@ def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind)
     top = max(near, key=lambda i: measure[i])
     plain = min(frames, key=lambda i: measure[i])
     whole = _offset(levels, top, plain)
+    parts = {i: _offset(levels, i, plain) for i in near if abs(i - foot) < abs(top - foot)}
+    shares = {i: float((part * whole).sum() / (whole**2).sum()) for i, part in parts.items()}
+    half = {i: parts[i] / share for i, share in shares.items() if GROWING <= share <= GROWN}
+    others = (float(np.linalg.norm(one - whole) / np.linalg.norm(whole)) for one in half.values())
+    return Course(top, whole, tuple(half), tuple(others))
+
+
+def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> bool:
+    """Whether the picture beside a plain span, at the end of that kind, is mixed with its colour as a whole."""
+    way = course(levels, measure, blank, kind)
     if kind == "fade_in" and len(blank.ends) == 1:
-        faded = np.abs(whole).max(-1) >= FADED_CELL * levels.contrast[top]
-        if faded.mean() < LEAST_FADED or _flashed(levels, frames, top):
+        faded = np.abs(way.whole).max(-1) >= FADED_CELL * levels.contrast[way.top]
+        if faded.mean() < LEAST_FADED or _flashed(levels, blank.frames, way.top):
             return False
-    parts = [_offset(levels, i, plain) for i in near if abs(i - foot) < abs(top - foot)]
-    shares = [float((part * whole).sum() / (whole**2).sum()) for part in parts]
-    half = [part / share for part, share in zip(parts, shares, strict=True) if GROWING <= share <= GROWN]
-    others = [float(np.linalg.norm(one - whole) / np.linalg.norm(whole)) for one in half]
-    return bool(others) and float(np.median(others)) <= MOST_OTHER
+    return way.other is not None and way.other <= MOST_OTHER
+
+
+def lights_up(levels: Levels, blank: Blank, kind: Kind) -> bool:
+    """Whether all that is lit gets brighter where black ends, or darker: what enters at the border does not."""
+    way = course(levels, levels.bright, blank, kind)
+    least = FADED_CELL * levels.contrast[way.top]
+    lit = levels.thumbnails[way.top].max(-1) >= least
+    faded = np.abs(way.whole).max(-1) >= least
+    if faded.sum() < LEAST_FADED * lit.sum():
+        return False
+    if way.other is None:
+        return True
+    peaks = [levels.peak[index] for index in way.half]
+    bright = faded.mean() < LEAST_FADED and float(np.median(peaks)) > SOON_BRIGHT * levels.peak[way.top]
+    return way.other <= MOST_MOVED and not bright
 
 
 def climb(levels: Levels, end: End) -> range:

@@ -34,6 +34,8 @@ STILL_STEP = 1.0
 STILL_RATIO, STILL_AROUND = 3.0, 8
 """A still picture jumps when one step is this many times the largest of so many frames on each side: more frames than
 a cadence (film on twos or threes, screens at 5 fps) holds one."""
+AROUND_SECONDS = 1.5
+"""Frames farther away than this say nothing about one: in a slideshow with a frame a picture every step is a cut."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class Levels:
     times: list[float] = field(default_factory=list)
     bright: list[float] = field(default_factory=list)
     """98th percentile of the values, 0..255."""
+    peak: list[float] = field(default_factory=list)
+    """Largest luma, 0..255."""
     pale: list[float] = field(default_factory=list)
     """How far the 2nd percentile of luma is below white, 0..255."""
     contrast: list[float] = field(default_factory=list)
@@ -57,6 +61,7 @@ class Levels:
     def _keep(self, t: float, frame: NDArray[np.uint8], gray: Gray, inside: tuple[slice, slice]) -> None:
         self.times.append(t)
         self.bright.append(brightness(frame))
+        self.peak.append(float(gray.max()))
         self.pale.append(255 - percentiles(gray[::2, ::2], (2,))[0])
         self.contrast.append(contrast(gray, inside))
         self.thumbnails.append(thumbnail(frame))
@@ -93,7 +98,7 @@ class Signals(Levels):
         """Take in the next frame, uint8 `(height, width, 3)`."""
         gray = luma(frame)
         self._compare(t, small(gray))
-        self._differ(gray)
+        self._differ(t, gray)
         inside = between_bars(gray)
         self.energy.append(energy(gray, inside))
         self._keep(t, frame, gray, inside)
@@ -109,10 +114,12 @@ class Signals(Levels):
             self._before[index], self.returns[index] = self._small, set()
         self._small = gray
 
-    def _differ(self, gray: Gray) -> None:
+    def _differ(self, t: float, gray: Gray) -> None:
         before, self._gray = self._gray, gray
         step = 0.0 if before is None else difference(before, gray)
-        jumped = step >= max(STILL_STEP, *(STILL_RATIO * one for one in [0.0, *self.step[-STILL_AROUND:]]))
+        recent = zip(self.times[-STILL_AROUND:], self.step[-STILL_AROUND:], strict=True)
+        largest = max((one for when, one in recent if t - when <= AROUND_SECONDS), default=0.0)
+        jumped = step >= max(STILL_STEP, STILL_RATIO * largest)
         self.step.append(step)
         self.replaced.append(replaced(before, gray) if before is not None and jumped else 0.0)
         self.touched.append(touched(before, gray) if before is not None and jumped else 0.0)

@@ -1,0 +1,124 @@
+"""Tests of what moves and comes to rest: slides that build up, pointers, pages, and pictures that really freeze."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from services.evaluation.effects import FPS, SIZE, drift, room
+from tests.support.looked import look
+from tests.support.moving import Picture, texture
+from tests.support.real import real_clip
+
+H, W = SIZE
+FRAME = 1 / FPS
+FACE = cv2.FONT_HERSHEY_SIMPLEX
+LINES = ("Quarterly results", "- revenue grew by 12 %", "- costs fell", "- next: hiring", "- and a party")
+PAPER: Picture = np.full((H, W, 3), 250, np.uint8)
+PHOTOGRAPH = texture(81, H, W)
+
+
+def lines(behind: Picture, count: int, left: int = 0) -> Picture:
+    """The first lines of a slide, the last of them so many pixels right of its place."""
+    frame = behind.copy()
+    for number, line in enumerate(LINES[:count]):
+        at = (25 + (left if number == count - 1 else 0), 40 + 30 * number)
+        cv2.putText(frame, line, at, FACE, 0.6, (20, 20, 60), 2, cv2.LINE_AA)
+    return frame
+
+
+def mixed(one: Picture, other: Picture, share: float) -> Picture:
+    """Both pictures, `share` of the other."""
+    return np.round(one * (1 - share) + other * share).astype(np.uint8)
+
+
+@pytest.mark.parametrize("behind", [PAPER, PHOTOGRAPH], ids=["paper", "photograph"])
+@pytest.mark.parametrize("way", ["fade", "fly", "type"])
+def test_a_slide_that_builds_up_is_not_frozen(tmp_path: Path, way: str, behind: Picture) -> None:
+    """Lines that fade in, fly in or are typed, and then stand for two seconds, on paper and on a photograph."""
+    film: list[Picture] = []
+    for count in (1, 2, 3):
+        whole, without = lines(behind, count), lines(behind, count - 1)
+        for number in range(1, 16):
+            if way == "fade":
+                film.append(mixed(without, whole, number / 15))
+            elif way == "fly":
+                film.append(lines(behind, count, round(300 * (1 - number / 15))))
+            else:
+                film.append(without.copy())
+                film[-1][:, : W * number // 15] = whole[:, : W * number // 15]
+        film += [whole] * 60
+    assert "freeze" not in look(tmp_path, film).labels
+
+
+@pytest.mark.parametrize("behind", [PAPER, PHOTOGRAPH], ids=["paper", "photograph"])
+def test_a_pointer_that_stops_freezes_nothing(tmp_path: Path, behind: Picture) -> None:
+    """A mouse pointer crosses a page, or a photograph, within two seconds and stands for two."""
+    at = [(20 + 4 * min(number, 60), 40 + min(number, 60)) for number in range(120)]
+    film = [cv2.circle(lines(behind, 5), place, 5, (200, 30, 30), -1).astype(np.uint8) for place in at]
+    assert "freeze" not in look(tmp_path, film).labels
+
+
+def test_a_page_that_scrolls_and_stops_is_not_frozen(tmp_path: Path) -> None:
+    """A page of text is scrolled, stands for two seconds, and is scrolled again."""
+    sheet = np.concatenate([lines(PAPER, 5), lines(PAPER, 4), lines(PAPER, 5), lines(PAPER, 3)])
+    tops = [*range(0, 180, 5), *[180] * 60, *range(180, 340, 5)]
+    film = [np.ascontiguousarray(sheet[top : top + H]) for top in tops]
+    assert "freeze" not in look(tmp_path, film).labels
+
+
+def test_a_page_that_is_zoomed_into_and_stands_is_not_frozen(tmp_path: Path) -> None:
+    """A presentation that moves in on a page and stays there."""
+    film = []
+    for number in range(90):
+        zoom = 1 + 0.02 * min(number, 30)
+        matrix = np.array([[zoom, 0, (1 - zoom) * W / 3], [0, zoom, (1 - zoom) * H / 3]])
+        film.append(cv2.warpAffine(lines(PAPER, 5), matrix, (W, H), borderValue=(250, 250, 250)).astype(np.uint8))
+    assert "freeze" not in look(tmp_path, film).labels
+
+
+def titled(frame: Picture, text: str, share: float = 1.0) -> Picture:
+    """The frame with a title in its lower third."""
+    written = cv2.putText(frame.copy(), text, (40, 130), FACE, 1.2, (255, 240, 0), 3, cv2.LINE_AA).astype(np.uint8)
+    return mixed(frame, written, share)
+
+
+@pytest.mark.parametrize(("after", "fading"), [(5, 0), (10, 0), (20, 0), (10, 10), (20, 10)])
+def test_a_title_comes_over_a_freeze_frame(tmp_path: Path, after: int, fading: int) -> None:
+    """Frame 30 of a pan is held to frame 80; a title comes 5 to 20 frames after it, at once or by a fade."""
+    frames = drift(11, 90, (3.0,))
+    held = [frames[30]] * after
+    held += [titled(frames[30], "MEET BOB", number / (fading + 1)) for number in range(1, fading + 1)]
+    held += [titled(frames[30], "MEET BOB")] * (50 - len(held))
+    found = look(tmp_path, [*frames[:30], *held, *frames[31:71]]).one("freeze")
+    assert (found.start, found.end) == pytest.approx((1.0, 80 / FPS), abs=2 * FRAME + 0.001)
+
+
+def test_words_come_one_by_one_over_a_freeze_frame(tmp_path: Path) -> None:
+    """A title that grows by a word every eight frames leaves one freeze, from the held frame's first to its last."""
+    frames = drift(12, 90, (3.0,))
+    held = [titled(frames[30], " ".join(("ONE", "DAY", "IN", "MAY")[: number // 8])) for number in range(48)]
+    found = look(tmp_path, [*frames[:30], *held, *frames[31:71]]).one("freeze")
+    assert (found.start, found.end) == pytest.approx((1.0, 78 / FPS), abs=2 * FRAME + 0.001)
+
+
+def test_a_walker_who_is_held_is_frozen(tmp_path: Path) -> None:
+    """Somebody who walks before a camera that stands is a freeze frame when he is held for a second in mid-step."""
+    film = room(90, 75)
+    found = look(tmp_path, [*film[:30], *[film[30]] * 30, *film[31:]]).one("freeze")
+    assert (found.start, found.end) == pytest.approx((1.0, 2.0), abs=2 * FRAME + 0.001)
+
+
+@pytest.mark.parametrize("first", [108, 396])
+def test_held_frames_of_real_shots_are_frozen(tmp_path: Path, first: int) -> None:
+    """A second of two of a trailer's shots, then its last frame for a second, then the rest."""
+    with av.open(str(real_clip("trailer.mp4"))) as container:
+        frames = islice(container.decode(video=0), first, first + 50)
+        shot: list[Picture] = [np.asarray(f.reformat(W, H, "rgb24").to_ndarray(), np.uint8) for f in frames]
+    found = look(tmp_path, [*shot[:25], *[shot[25]] * 30, *shot[26:]]).one("freeze")
+    assert (found.start, found.end) == pytest.approx((25 / FPS, 55 / FPS), abs=3 * FRAME)
