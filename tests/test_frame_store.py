@@ -60,17 +60,19 @@ def test_a_media_server_that_is_killed_costs_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, ends_well: bool
 ) -> None:
     """A pass whose server is killed is begun anew by the same reader, with every frame; after three it is an error."""
-    # large enough for no pass to end before its server does
-    video, left = make_clip(tmp_path / "a.mp4", frames=200, fps=10, size=(640, 360)), [kills]
+    video, left = make_clip(tmp_path / "a.mp4", frames=200, fps=10, size=(320, 240)), [kills]
 
     def killed(*arguments: Any) -> isolated.Call:
+        if not left[0]:
+            return isolated.decoding(*arguments)
+        left[0] -= 1
+        isolated.warm_up()
+        server = isolated._server._process
+        assert server is not None
+        server.send_signal(signal.SIGSTOP)  # no pass can end before its server does
         call = isolated.decoding(*arguments)
-        if left[0]:
-            left[0] -= 1
-            server = isolated._server._process
-            assert server is not None
-            server.kill()
-            server.wait()
+        server.kill()
+        server.wait()
         return call
 
     info = probe(video)
