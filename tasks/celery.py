@@ -12,6 +12,7 @@ from celery.backends.redis import RedisBackend
 from kombu import Queue, pools
 
 from shared import traces
+from shared.broker_tls import tls
 from shared.errors import Infrastructure
 from shared.groups import CONTROL, groups
 from shared.log import configure_logging
@@ -46,8 +47,6 @@ class Chords(RedisBackend):
 app = Celery(
     "reelgraph",
     task_cls=Durable,
-    broker=settings().broker,
-    backend=settings().broker,
     include=[
         "tasks.workflow",
         "tasks.analyze",
@@ -59,6 +58,16 @@ app = Celery(
         "tasks.worker",
     ],
 )
+
+
+def _use_broker() -> None:
+    """Take the broker's address from the settings, and over TLS its terms."""
+    url = settings().broker
+    terms = tls(url)
+    app.conf.update(broker_url=url, broker_use_ssl=terms or False, result_backend=url, redis_backend_use_ssl=terms)
+
+
+_use_broker()
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{__name__}:Chords")
 app.conf.update(
     task_queues=[Queue(name) for name in groups()],
@@ -113,7 +122,7 @@ def reconnect() -> None:
     """Use the broker of the settings as they are now; connections to the one before are dropped."""
     pools.reset()
     app.close()
-    app.conf.update(broker_url=settings().broker, result_backend=settings().broker)
+    _use_broker()
     del app.amqp
 
 
