@@ -137,7 +137,8 @@ class ObjectStorage(Storage):
         with self._asking() as bucket:
             try:
                 return bool(bucket.info(remote)["type"] == "file")
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                _refuse_no_bucket(error)
                 return False
 
     def read(self, key: str) -> bytes:
@@ -168,6 +169,7 @@ class ObjectStorage(Storage):
             try:
                 bucket.cp_file(remote, place)
             except FileNotFoundError as error:
+                _refuse_no_bucket(error)
                 raise Infrastructure(f"{key} is not in the storage", code="storage_damaged") from error
 
     def move(self, key: str, to: str) -> None:
@@ -182,6 +184,7 @@ class ObjectStorage(Storage):
                 bucket.cp_file(remote, place)
                 bucket.rm_file(remote)
             except FileNotFoundError as error:
+                _refuse_no_bucket(error)
                 raise Infrastructure(f"{key} is not in the storage", code="storage_damaged") from error
 
     def add_video(self, source: Path) -> str:
@@ -214,7 +217,8 @@ class ObjectStorage(Storage):
         with self._asking() as bucket:
             try:
                 stored = int(bucket.info(remote)["size"])
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                _refuse_no_bucket(error)
                 return False
         return stored == size_bytes and not self.exists(damaged_key(sha256))
 
@@ -346,9 +350,9 @@ class ObjectStorage(Storage):
         try:
             yield self._file_system(endpoint or self.bucket.endpoint, patience)
         except FileNotFoundError as error:
-            if "bucket" not in str(error):
-                raise
-            raise Infrastructure(f"the storage {self.bucket.url} failed: {error}", code="storage_error") from error
+            if _names_no_bucket(error):
+                raise Infrastructure(f"the storage {self.bucket.url} failed: {error}", code="storage_error") from error
+            raise
         except (OSError, BotoCoreError, Refusal, ClientError, FSTimeoutError, TimeoutError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise Infrastructure(f"the storage {self.bucket.url} failed: {reason}", code="storage_error") from error
@@ -371,6 +375,19 @@ class ObjectStorage(Storage):
         file_system: S3FileSystem = fsspec.filesystem("s3", **options)
         file_system.retries = 1  # botocore's attempts are enough
         return file_system
+
+
+def _names_no_bucket(error: FileNotFoundError) -> bool:
+    """Whether the bucket itself is not there: by the server's code, since any bucket or key may be called anything."""
+    from botocore.exceptions import ClientError
+
+    return isinstance(error.__cause__, ClientError) and error.__cause__.response["Error"].get("Code") == "NoSuchBucket"
+
+
+def _refuse_no_bucket(error: FileNotFoundError) -> None:
+    """Raise it again where the bucket itself is not there."""
+    if _names_no_bucket(error):
+        raise error
 
 
 def _locked(copy: Path, mode: int) -> int | None:

@@ -21,6 +21,8 @@ from tests.support.moving import texture, write_video
 from tests.support.node import node
 from tests.support.tls import tls_before
 
+REFUSED = (Infrastructure, OperationalError, exceptions.ConnectionError)
+
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):

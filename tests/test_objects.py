@@ -303,10 +303,35 @@ def test_what_is_not_in_the_bucket_is_held_as_nothing(storage):
 def test_a_bucket_that_is_not_there_is_an_error(server, tmp_path):
     """A bucket that nobody made: Infrastructure with its name, for reading as for writing."""
     storage = ObjectStorage(tmp_path, Bucket("s3://nobody-made-it/x", server.endpoint), copies_bytes=ROOM)
-    for action in (storage.read, lambda key: storage.write(key, b""), lambda _: storage.check()):
+    for action in (
+        storage.read,
+        storage.exists,
+        lambda key: storage.write(key, b""),
+        lambda key: storage.copy(key, "b"),
+        lambda key: storage.move(key, "b"),
+        lambda _: storage.holds_video("0" * 64, 1),
+        lambda _: storage.check(),
+    ):
         with pytest.raises(Infrastructure, match="s3://nobody-made-it/x failed") as caught:
             action("a")
         assert (caught.value.code, caught.value.retryable) == ("storage_error", True)
+
+
+@pytest.mark.parametrize("url", ["s3://acme-bucket/media", f"s3://{BUCKET}/bucket-x"])
+def test_a_name_with_the_word_bucket_is_a_name(server, tmp_path, url):
+    """Whatever bucket or prefix are called, what is not there is no error of the bucket."""
+    server.client.create_bucket(Bucket="acme-bucket")
+    storage = ObjectStorage(tmp_path, Bucket(url, server.endpoint), copies_bytes=ROOM)
+    storage.check()
+    assert not storage.exists("jobs/x")
+    assert not storage.holds_video("a" * 64, 3)
+    assert not storage.path(video_key("a" * 64)).exists()
+    storage.remove("jobs/none")
+    with pytest.raises(FileNotFoundError):
+        storage.read("jobs/x/y.json")
+    for action in (storage.copy, storage.move):
+        with pytest.raises(Infrastructure, match="is not in the storage"):
+            action("a", "b")
 
 
 def test_a_server_that_is_not_there_is_an_error(tmp_path, server, monkeypatch):
