@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,10 +145,8 @@ class Stack:
             argv = ["nice", "-n", str(self.niceness), *argv]
         if CONTROL in queues:
             argv += ["-B", "-s", str(self.logs / "beat")]
-        threads = str(self.settings.threads)
         environment = {**os.environ, **self.settings.environment(), "TMPDIR": str(self.scratch)}
-        # threads that spin would take the other worker's core
-        environment |= dict.fromkeys(THREADS, threads) | {"OMP_WAIT_POLICY": "PASSIVE"}
+        environment |= limits(self.settings.threads)
         with log_file.open("ab") as output:
             process = start(
                 argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT
@@ -179,13 +177,12 @@ def local_stack(
     with ExitStack() as stack:
         broker = stack.enter_context(embedded_broker(settings().data_dir, configured_url=settings().broker_url))
         wanted = _wanted(groups)
-        analysing = max(1, sum(CONTROL not in queues for queues in wanted.values()))
         run_id = new_id()
         chosen = settings().model_copy(
             update={
                 "broker_url": broker.url,
                 "deployment": deployment or (settings().deployment if broker.kind == "configured" else run_id),
-                "threads": max(1, (os.cpu_count() or 1) // analysing),
+                "threads": threads_each(wanted),
                 "compile": False if settings().compile == "auto" and not stays else settings().compile,
             }
         )
@@ -203,6 +200,20 @@ def local_stack(
         except BaseException:  # an interrupted command has nothing to wait for
             running.kill()
             raise
+
+
+def threads_each(wanted: Mapping[str, tuple[str, ...]]) -> int:
+    """Threads of one worker, so that all that analyse together, given with their queues, have one a core."""
+    analysing = sum(CONTROL not in queues for queues in wanted.values())
+    return max(1, (os.cpu_count() or 1) // max(1, analysing))
+
+
+def limits(threads: int) -> dict[str, str]:
+    """Environment in which libraries start so many threads, which sleep while they wait.
+
+    Threads that spin would take another worker's core.
+    """
+    return dict.fromkeys(THREADS, str(threads)) | {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def remove_old_logs(folder: Path) -> None:
