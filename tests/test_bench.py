@@ -214,12 +214,12 @@ def test_the_scaler_that_is_shipped_starts_one_worker_at_a_time_up_to_its_most()
 
 
 def test_the_scaler_that_knows_all_orders_for_all_that_waits():
-    """What waits brings as many workers as end it within a minute, beside those that the rate needs."""
+    """What waits brings as many workers as end it within the time planned, beside those that the rate needs."""
     jobs, seconds = 40, 3.0
     found = scalers.autoscaled((cluster.Piece("one", "g", seconds),), [0.0] * jobs, first=1, most=20, delay=5.0)
     for_rate = jobs / scalers.SCALE_STEP_SECONDS * seconds / scalers.UTILISATION
     left = (jobs - scalers.SCALE_STEP_SECONDS / seconds) * seconds
-    assert found.workers == {"g": math.ceil(for_rate + left / scalers.BACKLOG_SECONDS)} == {"g": 8}
+    assert found.workers == {"g": math.ceil(for_rate + left / scalers.BACKLOG_SECONDS)} == {"g": 15}
 
 
 def test_what_carries_a_rate_is_the_group_that_is_full_first():
