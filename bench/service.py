@@ -45,6 +45,8 @@ CLOSING_SECONDS = 20
 """After a job's deadline, until its document is there."""
 SLOWEST = 10
 """Seconds that each clip of many may take, one after the other, until the bench gives up."""
+WITH_WORDS = 2
+"""How much longer a round in which all look for words may take than the one before."""
 CLIPS_PER_HOUR, BUSY_PERCENT = 1000, 85
 BUSY_AT = 64
 """Clips in flight at which those two goals hold."""
@@ -281,7 +283,7 @@ def many(bench: Bench, rounds: Sequence[Round], late: Callable[[float, str], boo
     each = bench.documents[-1].job.wall_seconds if bench.documents else CLIP_SECONDS
     for one in rounds:
         name, count = one.name, one.count
-        if late(count * each, name):
+        if late(count * each * (WITH_WORDS if one.with_words else 1), name):
             continue
         with part(name):
             copies = [renamed(bench.clip, bench.copies, f"{name}-{number}") for number in range(count)]
