@@ -17,6 +17,7 @@ from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import RESERVED, USE_LOCK, make_room, reserve
 from shared.isolated import DECODER_KILLED, Call, decoding
 from shared.locks import FileLock
+from shared.media import TOO_SPARSE
 from shared.renditions import Rendition, estimate_bytes
 from shared.schema import Frozen, MediaInfo
 from shared.storage import disk_trouble
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 REFUSED = "refused.json"
 REFUSED_SECONDS = 3600.0
 VIDEO_DAMAGED = "video_damaged"
-COSTLY = frozenset({"decoder_crashed", DECODER_KILLED, "too_slow", "too_much_memory"})
+COSTLY = frozenset({"decoder_crashed", DECODER_KILLED, "too_slow", "too_much_memory", TOO_SPARSE})
 
 AT_ONCE = 2
 """Passes of this process, for the sake of memory: of its reader's video, and one that goes on for others."""
