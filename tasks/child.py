@@ -69,10 +69,11 @@ def say_alive(worker: str) -> None:
 
 
 def say_gone() -> None:
-    """Remove the mark of this start."""
+    """Remove the marks of this start: without the first of them no later start would know the others as left."""
     while _alive:
         own = _alive.pop()
-        own.path.unlink(missing_ok=True)
+        for mark in _marks(own.path):
+            mark.unlink(missing_ok=True)
         own.release()
 
 
@@ -86,10 +87,15 @@ def _remove_left(alive: Path) -> None:
     if not lock.take():
         return
     with lock:
-        start, worker = alive.name.partition(".")[2], alive.read_text(encoding="utf-8")
-        left = [*run_folder().glob(f"*.{start}"), *run_folder().glob(f"*.{start}.*")]
-        for mark in (*left, *([ready_mark(worker)] if worker else ())):
+        worker = alive.read_text(encoding="utf-8")
+        for mark in (*_marks(alive), *([ready_mark(worker)] if worker else ())):
             mark.unlink(missing_ok=True)
+
+
+def _marks(alive: Path) -> list[Path]:
+    """All marks of the start that this one is of, itself among them."""
+    start = alive.name.partition(".")[2]
+    return [*run_folder().glob(f"*.{start}"), *run_folder().glob(f"*.{start}.*")]
 
 
 def refusal() -> Path:
