@@ -34,6 +34,10 @@ PATIENCE_SECONDS = 20.0
 FREED_SECONDS = 4.0
 """After which a run that its process let go of is queued again, if its message has not come back by itself."""
 
+LOOK_SECONDS = 6.0
+"""From one look to the next, and a little: what is longer is not counted, since nobody could give a sign of life while
+the ledger was away."""
+
 log = logger(__name__)
 
 
@@ -41,17 +45,20 @@ class Watch:
     """How long things have stayed as they are, as this process saw it."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[object, float]] = {}
+        self._seen: dict[str, tuple[object, float, float]] = {}
         self._waits: dict[str, tuple[object, float, float]] = {}
         self._due: dict[str, float] = {}
 
     def is_unchanged(self, what: str, state: object, seconds: float) -> bool:
-        """Whether something has been in this state for so long."""
-        seen, since = self._seen.get(what, (None, 0.0))
+        """Whether something has been in this state for so long; from one look to the next counts up to LOOK_SECONDS."""
+        now = time.monotonic()
+        seen, lasted, looked_at = self._seen.get(what, (None, 0.0, now))
         if seen != state:
-            self._seen[what] = (state, time.monotonic())
+            self._seen[what] = (state, 0.0, now)
             return False
-        return time.monotonic() - since >= seconds
+        lasted += min(now - looked_at, LOOK_SECONDS)
+        self._seen[what] = (state, lasted, now)
+        return lasted >= seconds
 
     def has_waited(self, what: str, state: object) -> bool:
         """Whether something has waited long enough in this state: PATIENCE_SECONDS, then twice as long each time."""

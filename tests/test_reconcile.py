@@ -99,6 +99,19 @@ def test_a_run_of_an_analyzer_that_is_gone_is_ended(tmp_path, monkeypatch):
         assert queued == [(job.id, 0)]
 
 
+def test_an_outage_of_the_ledger_counts_against_nobody(monkeypatch):
+    """A holder's silence is counted from look to look: after an outage it has time for a sign, and a dead one is still
+    found out."""
+    now = [0.0]
+    monkeypatch.setattr(tasks.reconcile.time, "monotonic", lambda: now[0])
+    watch, dead = Watch(), []
+    for second, beat in ((0, 1), (5, 2), (300, 2), (305, 2), (310, 2)):  # the looks in between found no ledger
+        now[0] = float(second)
+        if watch.is_unchanged("run", beat, SILENT_SECONDS):
+            dead.append(second)
+    assert dead == [310]
+
+
 def test_patience_doubles(monkeypatch):
     """What waits is asked about after a time, then after twice as long each time, and anew when its state changes."""
     now = [0.0]
