@@ -13,6 +13,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from shared.clock import boot_id
+from shared.locks import is_locked
 from shared.log import logger
 from shared.settings import settings
 from shared.storage import video_key
@@ -21,7 +22,7 @@ from tasks.aggregate import aggregate, end_retired
 from tasks.analyze import analysis
 from tasks.celery import app
 from tasks.holding import SILENT_SECONDS
-from tasks.node import ledger, storage
+from tasks.node import ledger, run_lock, storage
 from tasks.plan import Plan
 from tasks.queues import is_moving
 from tasks.registry import analyzers
@@ -114,13 +115,22 @@ def _look(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
         log.warning("job_overdue", job=job.id)
         aggregate(job.id)
     elif job.deployment != settings().deployment:
-        return
+        if _is_left(job):
+            log.warning("job_left", job=job.id)
+            ledger().cancel(job.id)
+            aggregate(job.id)
     elif job.state == "queued":
         is_wiped = job.submitted_at < since and not watch.is_unchanged(job.id, since, 0.0)
         if (is_wiped or watch.has_waited(job.id, since)) and storage().exists(video_key(job.video_sha256)):
             submit(job)  # else its video is still on the way to a bucket: who brings it queues the job
     else:
         _move(job, since, held)
+
+
+def _is_left(job: Job) -> bool:
+    """Whether a job is one of a command of this node (`reelgraph analyze`) that was killed: nobody works on it."""
+    lock = run_lock(job.deployment)
+    return lock.exists() and not is_locked(lock)
 
 
 def _move(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
