@@ -22,6 +22,7 @@ from shared.log import logger
 from shared.settings import Settings, settings, use
 from shared.tables import new_id
 from tasks.celery import reconnect
+from tasks.child import remove_left
 from tasks.node import forget, run_lock
 from tasks.registry import check_models
 
@@ -115,8 +116,12 @@ class Stack:
         """Stop every worker, all at once."""
         stop_all([worker.process for worker in self.workers])
         shutil.rmtree(self.scratch, ignore_errors=True)
-        for worker in self.workers:  # a worker that had to be killed could not
-            self._mark(worker).unlink(missing_ok=True)
+        try:
+            for worker in self.workers:  # a worker that had to be killed could not
+                self._mark(worker).unlink(missing_ok=True)
+            remove_left()
+        except OSError as error:  # the next start removes them
+            log.warning("marks_not_removed", error=str(error))
 
     def _is_ready(self, worker: LocalWorker) -> bool:
         return self._mark(worker).exists()

@@ -62,18 +62,22 @@ def say_alive(worker: str) -> None:
             time.sleep(0.01)  # another start took it for one that was left
         _alive.append(own)
         own.path.write_text(worker, encoding="utf-8")
-        for left in run_folder().glob(f"{ALIVE}.*"):
-            _remove_left(left)
+        remove_left()
     except OSError as error:  # a full disk, or one without locks: no reason not to work
         log.warning("marks_not_removed", worker=worker, error=str(error))
 
 
+def remove_left() -> None:
+    """Remove the marks of workers that are gone: a worker that is killed cannot. Raises OSError."""
+    for left in run_folder().glob(f"{ALIVE}.*"):
+        _remove_left(left)
+
+
 def say_gone() -> None:
-    """Remove the marks of this start: without the first of them no later start would know the others as left."""
+    """Remove the mark of this start."""
     while _alive:
         own = _alive.pop()
-        for mark in _marks(own.path):
-            mark.unlink(missing_ok=True)
+        own.path.unlink(missing_ok=True)
         own.release()
 
 
@@ -87,15 +91,10 @@ def _remove_left(alive: Path) -> None:
     if not lock.take():
         return
     with lock:
-        worker = alive.read_text(encoding="utf-8")
-        for mark in (*_marks(alive), *([ready_mark(worker)] if worker else ())):
+        start, worker = alive.name.partition(".")[2], alive.read_text(encoding="utf-8")
+        left = [*run_folder().glob(f"*.{start}"), *run_folder().glob(f"*.{start}.*")]
+        for mark in (*left, *([ready_mark(worker)] if worker else ())):
             mark.unlink(missing_ok=True)
-
-
-def _marks(alive: Path) -> list[Path]:
-    """All marks of the start that this one is of, itself among them."""
-    start = alive.name.partition(".")[2]
-    return [*run_folder().glob(f"*.{start}"), *run_folder().glob(f"*.{start}.*")]
 
 
 def refusal() -> Path:
