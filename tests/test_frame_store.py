@@ -98,6 +98,7 @@ def standing(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes
     """This process's media server, stopped: no pass ends by itself. It goes on at the end."""
     monkeypatch.setattr(isolated, "SILENT_SECONDS", 3600.0)
     monkeypatch.setattr(isolated, "STOP_SECONDS", 0.2)
+    until(lambda: not decoding(), 120)  # passes of other tests
     isolated.warm_up()
     server = isolated._server._process
     assert server is not None
