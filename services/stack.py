@@ -22,13 +22,13 @@ from shared.log import logger
 from shared.settings import Settings, settings, use
 from shared.tables import new_id
 from tasks.celery import reconnect
-from tasks.node import forget
+from tasks.child import remove_left
+from tasks.node import forget, run_lock
 from tasks.registry import check_models
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 STOP_SECONDS = 1.5
 KEPT_LOGS = 20
-LOGS_LOCK = "lock"
 LAST_LINES = 5
 GROUP_TRIES = 20
 GROUP_SECONDS = 0.11
@@ -116,8 +116,12 @@ class Stack:
         """Stop every worker, all at once."""
         stop_all([worker.process for worker in self.workers])
         shutil.rmtree(self.scratch, ignore_errors=True)
-        for worker in self.workers:  # a worker that had to be killed could not
-            self._mark(worker).unlink(missing_ok=True)
+        try:
+            for worker in self.workers:  # a worker that had to be killed could not
+                self._mark(worker).unlink(missing_ok=True)
+            remove_left()
+        except OSError as error:  # the next start removes them
+            log.warning("marks_not_removed", error=str(error))
 
     def _is_ready(self, worker: LocalWorker) -> bool:
         return self._mark(worker).exists()
@@ -187,9 +191,9 @@ def local_stack(
             }
         )
         stack.enter_context(_settings_in_use(chosen))
-        logs = chosen.data_dir / "logs" / run_id
+        logs = run_lock(run_id).parent
         (logs / "tmp").mkdir(parents=True, exist_ok=True)
-        stack.enter_context(FileLock(logs / LOGS_LOCK)).take()
+        stack.enter_context(FileLock(run_lock(run_id))).take()
         remove_old_logs(logs.parent)
         running = Stack(run_id, chosen, logs, broker, niceness=niceness)
         stack.callback(running.stop)
@@ -219,7 +223,7 @@ def limits(threads: int) -> dict[str, str]:
 def remove_old_logs(folder: Path) -> None:
     """Remove all but the newest runs' folders, and those that a running command uses."""
     for old in sorted(folder.iterdir())[:-KEPT_LOGS]:  # run ids sort by time
-        lock = FileLock(old / LOGS_LOCK)
+        lock = FileLock(old / run_lock(old.name).name)
         with suppress(OSError), lock:  # it is gone, or not ours
             if lock.take():
                 shutil.rmtree(old, ignore_errors=True)
