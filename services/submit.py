@@ -24,6 +24,8 @@ BASE_SECONDS = 600.0
 SECONDS_PER_SECOND = 20.0
 DEFAULT_PRIORITY = 5
 NAME_CHARACTERS = 255
+TRIES = 10
+"""So often a video is stored anew that others have removed, as one without a job, before its job was noted."""
 
 log = logger(__name__)
 
@@ -71,9 +73,14 @@ def accept(
         webhook_url=webhook_url,
     )
     media = probe(video)
-    with storage().videos_held():
-        sha256 = storage().add_video(video)
-        job, is_new = note(media.model_copy(update={"sha256": sha256}), video.name, order)
+    for _ in range(TRIES):
+        sha256 = storage().add_video(video)  # which may take minutes: nobody else is kept waiting for it
+        with storage().videos_held():
+            if storage().exists(video_key(sha256)):
+                job, is_new = note(media.model_copy(update={"sha256": sha256}), video.name, order)
+                break
+    else:
+        raise Infrastructure(f"{video} was removed {TRIES} times before its job was noted", code="storage_busy")
     if is_new:
         submit(job)
     return job
@@ -92,14 +99,14 @@ def accept_arrived(arrived: Path, sha256: str, name: str, order: Order) -> tuple
     """
     with storage().settled(arrived):
         media = probe_arrived(arrived, sha256, name)
-    with storage().videos_held():
+    with storage().videos_held():  # nobody is about to remove it; from the note on nobody will
         job, is_new = note(media, name, order)  # first: a job that the quota refuses leaves no video behind
-        try:
-            storage().adopt(arrived, sha256)
-        except Infrastructure:
-            if is_new:  # else it is the job of an earlier request, whose video is there
-                ledger().finish(job.id, "failed")
-            raise
+    try:
+        storage().adopt(arrived, sha256)
+    except Infrastructure:
+        if is_new:  # else it is the job of an earlier request, whose video is there
+            ledger().finish(job.id, "failed")
+        raise
     return job, is_new
 
 

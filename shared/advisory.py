@@ -1,4 +1,9 @@
-"""A lock that all hosts of one PostgreSQL ledger share. It ends with its connection, so also when its holder dies."""
+"""A lock that all hosts of one PostgreSQL ledger share. It ends with its transaction, so also when its holder dies.
+
+It is a transaction's lock, not a session's: behind a pooler that hands out connections by transaction (PgBouncer) a
+session's lock stays with whoever is next. While it is held, its transaction is idle: briefly, since nobody holds it
+for longer than a few questions take.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +17,23 @@ from shared.errors import Infrastructure
 
 VIDEOS = 0x766964656F  # "video": nobody removes one while another is noting a job on it
 POLL_SECONDS = 0.02
+HOLD_SECONDS = 300
+"""PostgreSQL ends a transaction that idles longer: a host that is gone without a word keeps no lock for ever."""
 
 
 @contextmanager
 def advisory_lock(engine: sa.Engine, number: int, *, exclusive: bool, seconds: float) -> Iterator[None]:
-    """Hold the lock of that number, shared or exclusive. The engine pools no connections.
+    """Hold the lock of that number, shared or exclusive, for less than HOLD_SECONDS. The engine pools no connections.
+
+    The block must not wait for others' use of the lock, and has other connections for what it asks the ledger.
 
     Raises:
         Infrastructure: others have held it for too long (`storage_busy`), or the database cannot be reached.
     """
-    take = sa.func.pg_try_advisory_lock if exclusive else sa.func.pg_try_advisory_lock_shared
+    take = sa.func.pg_try_advisory_xact_lock if exclusive else sa.func.pg_try_advisory_xact_lock_shared
     give_up = time.monotonic() + seconds
     try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = engine.connect()
     except sa.exc.SQLAlchemyError as error:
         raise Infrastructure(f"the ledger cannot be reached: {type(error).__name__}") from error
     with connection:
@@ -32,12 +41,14 @@ def advisory_lock(engine: sa.Engine, number: int, *, exclusive: bool, seconds: f
         while not _taken(connection, take(number)):
             if time.monotonic() > give_up:
                 raise Infrastructure("videos are being stored or removed; try again soon", code="storage_busy")
+            connection.rollback()  # a pooler has the connection for others meanwhile
             time.sleep(POLL_SECONDS)
         yield
 
 
 def _taken(connection: sa.Connection, question: sa.Function[bool]) -> bool:
     try:
-        return bool(connection.execute(sa.select(question)).scalar_one())
+        patience = sa.func.set_config("idle_in_transaction_session_timeout", f"{HOLD_SECONDS}s", True)  # noqa: FBT003  (for this transaction)
+        return bool(connection.execute(sa.select(question, patience)).one()[0])
     except sa.exc.SQLAlchemyError as error:
         raise Infrastructure(f"the ledger cannot be asked: {type(error).__name__}") from error

@@ -163,23 +163,34 @@ def tallies(ledger: Ledger) -> tuple[Tally, ...]:
     return tuple(Tally(*kind, *counted) for kind, counted in found.items())
 
 
-def is_needed(ledger: Ledger, video_sha256: str) -> bool:
-    """Whether a job is on this video."""
+def is_needed(ledger: Ledger, video_sha256: str, *, but: str | None = None) -> bool:
+    """Whether a job is on this video; `but` is the id of one that does not count."""
+    query = sa.select(Job.id).where(Job.video_sha256 == video_sha256, Job.id != (but or "")).limit(1)
     with ledger.session() as session:
-        return session.scalars(sa.select(Job.id).where(Job.video_sha256 == video_sha256).limit(1)).first() is not None
+        return session.scalars(query).first() is not None
 
 
 def without_job(ledger: Ledger, job_ids: Sequence[str]) -> set[str]:
     """Those ids that no job in the ledger has."""
-    left = set(job_ids)
-    for first in range(0, len(job_ids), ASKED_AT_ONCE):
-        some = job_ids[first : first + ASKED_AT_ONCE]
+    return _without_job(ledger, Job.id, job_ids)
+
+
+def unneeded(ledger: Ledger, video_sha256s: Sequence[str]) -> set[str]:
+    """Those videos that no job is on."""
+    return _without_job(ledger, Job.video_sha256, video_sha256s)
+
+
+def _without_job(ledger: Ledger, column: sa.orm.InstrumentedAttribute[str], values: Sequence[str]) -> set[str]:
+    left = set(values)
+    for first in range(0, len(values), ASKED_AT_ONCE):
+        some = values[first : first + ASKED_AT_ONCE]
         with ledger.session() as session:
-            left.difference_update(session.scalars(sa.select(Job.id).where(Job.id.in_(some))))
+            left.difference_update(session.scalars(sa.select(column).where(column.in_(some))))
     return left
 
 
-def needed_fingerprints(ledger: Ledger, fingerprints: Sequence[str]) -> set[str]:
-    """Those of the fingerprints that a job's run still has."""
+def needed_fingerprints(ledger: Ledger, fingerprints: Sequence[str], *, but: str) -> set[str]:
+    """Those of the fingerprints that a run of another job than `but` has."""
+    query = sa.select(Run.fingerprint).where(Run.fingerprint.in_(fingerprints), Run.job_id != but)
     with ledger.session() as session:
-        return set(session.scalars(sa.select(Run.fingerprint).where(Run.fingerprint.in_(fingerprints)).distinct()))
+        return set(session.scalars(query.distinct()))

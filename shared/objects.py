@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.locks import FileLock
-from shared.storage import Storage, damaged_key, disk_trouble, video_key
+from shared.storage import JOBS, VIDEOS, Storage, damaged_key, disk_trouble, job_key, video_key
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -46,6 +46,15 @@ COPY_SECONDS = 1800.0
 
 TRIES = 10
 """So often a copy is brought anew that others have removed to make room before it was held."""
+
+STORED_SECONDS = 300.0
+"""So long a bucket that took an object is believed to take others: readiness is asked every few seconds."""
+
+CHECK_KEY = "check"
+"""What is written and removed to find out; one for all, so that no check leaves more than one behind."""
+
+LISTED_KEYS, LISTED_PAGES = 1000, 5
+"""Of one answer, which S3 bounds, and of one look: a second or so of the control worker."""
 
 Hold = Callable[[bool], AbstractContextManager[None]]
 """A lock of all hosts, shared or (True) exclusive."""
@@ -98,6 +107,9 @@ class ObjectStorage(Storage):
         self.bucket = bucket
         self.copies_bytes = copies_bytes
         self._hold = hold
+        self._reached: dict[str, str] = {}
+        """Where looking through a part of the bucket stopped the last time."""
+        self._stored_at: float | None = None
 
     def path(self, key: str) -> Path:
         """The local copy of a blob, brought here if need be; no file is there when the bucket has none.
@@ -248,11 +260,44 @@ class ObjectStorage(Storage):
             return str(bucket.sign(remote, expiration=seconds, client_method=method, **said))
 
     def check(self) -> None:
-        """Ask the bucket whether it is there and lets us in, and whether this host can keep copies."""
+        """Ask whether this host can keep copies, and the bucket whether it takes and gives up objects now.
+
+        What cost a write is believed for STORED_SECONDS, in which only reading is asked for: probes come often.
+        """
         super().check()
         name, _, prefix = self.bucket.place.partition("/")
         with self._asking(patience=CHECKED) as bucket:
-            bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix, MaxKeys=1)
+            if self._stored_at is None or time.monotonic() - self._stored_at > STORED_SECONDS:
+                self._stored_at = None
+                bucket.pipe_file(self._remote(CHECK_KEY), b"ready")
+                bucket.rm_file(self._remote(CHECK_KEY))
+                self._stored_at = time.monotonic()
+            else:
+                bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix, MaxKeys=1)
+
+    def old_videos(self, seconds: float) -> Iterator[str]:
+        """Sha256 of videos in the bucket that were stored so long ago, and of this host's copies; some at each call.
+
+        Where the ledger is this host's own, other hosts' objects would look like nobody's: only copies are named.
+        """
+        yield from super().old_videos(seconds)
+        for one in self._some(VIDEOS, "Contents"):
+            name = one["Key"].rpartition("/")[2]
+            if not name.startswith(".") and time.time() - one["LastModified"].timestamp() > seconds:
+                yield name
+
+    def job_ids(self) -> Iterator[str]:
+        """Ids of the jobs that something lies in the bucket for; as `old_videos`."""
+        for one in self._some(JOBS, "CommonPrefixes"):
+            yield one["Prefix"].rstrip("/").rpartition("/")[2]
+
+    def is_old_job(self, job_id: str, seconds: float) -> bool:
+        """Whether what lies in the bucket for a job is there, and was stored so long ago."""
+        name, _, prefix = f"{self._remote(job_key(job_id))}/".partition("/")
+        with self._asking() as bucket:
+            found = bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix).get("Contents", [])
+        stored = [one["LastModified"].timestamp() for one in found]
+        return bool(stored) and time.time() - max(stored) > seconds
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -268,6 +313,23 @@ class ObjectStorage(Storage):
         """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""
         path = super().path(key).relative_to(self._root)
         return f"{self.bucket.place}/{path.as_posix()}"
+
+    def _some(self, folder: str, kind: Literal["Contents", "CommonPrefixes"]) -> list[dict[str, Any]]:
+        """What the bucket has in a folder: some pages, from where the last call stopped, then from the start again."""
+        name, _, prefix = f"{self._remote(folder)}/".partition("/")
+        found: list[dict[str, Any]] = []
+        for _ in range(LISTED_PAGES if self._hold is not None else 0):
+            after = self._reached.pop(folder, "")
+            given = {"StartAfter": after} if after else {}
+            given |= {"Delimiter": "/"} if kind == "CommonPrefixes" else {}
+            with self._asking() as bucket:
+                page = bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix, MaxKeys=LISTED_KEYS, **given)
+            found += page.get(kind, [])
+            if not page.get("IsTruncated"):
+                break
+            last = found[-1]
+            self._reached[folder] = last["Key"] if kind == "Contents" else f"{last['Prefix'].rstrip('/')}0"  # after "/"
+        return found
 
     def _upload(self, file: Path, sha256: str) -> None:
         if not self.holds_video(sha256, file.stat().st_size):

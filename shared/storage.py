@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from shared.errors import BadInput, Infrastructure
 from shared.locks import FileLock
+from shared.log import logger
 
 CHUNK_BYTES = 1 << 20
 LOCK_SECONDS = 10.0
@@ -27,6 +28,8 @@ VIDEOS = "videos"
 JOBS = "jobs"
 NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 """What link(2) says where a file system has no hard links, or none more for this file."""
+
+log = logger(__name__)
 
 
 class Storage:
@@ -234,6 +237,21 @@ class Storage:
         finally:
             probe.unlink(missing_ok=True)
 
+    def old_videos(self, seconds: float) -> Iterator[str]:
+        """Sha256 of stored videos that nobody has written or read for so long."""
+        for path in (self.folder / VIDEOS).glob("??/*"):
+            if not path.name.startswith(".") and idle_seconds(path) > seconds:
+                yield path.name
+
+    def job_ids(self) -> Iterator[str]:
+        """Ids of the jobs that something lies here for."""
+        for path in (self.folder / JOBS).glob("*"):
+            yield path.name
+
+    def is_old_job(self, job_id: str, seconds: float) -> bool:
+        """Whether what lies here for a job is there, and was written so long ago."""
+        return idle_seconds(self.folder / JOBS / job_id) > seconds
+
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
         """No video is removed while this is held; `exclusive` is for the one that removes.
@@ -290,6 +308,18 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def idle_seconds(path: Path) -> float:
+    """Seconds since a path, or anything directly in it, was last written; 0 when it is gone or cannot be looked at."""
+    try:
+        parts = [path, *path.iterdir()] if path.is_dir() else [path]
+        return time.time() - max(part.stat().st_mtime for part in parts)
+    except FileNotFoundError:
+        return 0.0
+    except OSError as error:
+        log.warning("not_looked_at", path=str(path), error=str(error))
+        return 0.0
 
 
 def disk_trouble(error: OSError, path: Path) -> Infrastructure:

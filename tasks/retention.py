@@ -34,7 +34,7 @@ def expire(days: float) -> Iterator[Job]:
             try:
                 remove(job)
             except BadInput as error:
-                if error.code != "job_open":  # it is gone: somebody else was faster
+                if error.code != "unknown_job":  # somebody else was faster
                     raise
             else:
                 yield job

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from shared.errors import Infrastructure
-from shared.listing import is_needed, without_job
+from shared.listing import is_needed, unneeded, without_job
 from shared.log import logger
 from shared.settings import settings
-from shared.storage import JOBS, VIDEOS
+from shared.storage import idle_seconds, job_key
 from tasks.celery import app
 from tasks.node import frame_store, ledger, storage
 from tasks.retention import AT_ONCE, expire
@@ -27,6 +27,8 @@ LEFT_SECONDS = 3600.0
 
 LEFTOVER = re.compile(r"\..*\.part|.*\.json\.[0-9a-f]{32}")
 
+FoundT = TypeVar("FoundT", Path, str)
+
 log = logger(__name__)
 
 
@@ -35,9 +37,9 @@ def sweep() -> None:
     """Apply the retention, then clean uploads, storage and frame store."""
     parts = {
         "jobs": _expire,
-        "uploads": lambda: _remove_all(_orphaned_uploads()),
-        "leftovers": lambda: _remove_all(_leftovers()),
-        "folders": lambda: _remove_all(_orphaned_jobs()),
+        "uploads": lambda: _remove_all(_orphaned_uploads(), _remove),
+        "leftovers": lambda: _remove_all(_leftovers(), _remove),
+        "folders": _orphaned_jobs,
         "videos": _orphaned_videos,
         "frames": lambda: frame_store().sweep(lambda sha256: is_needed(ledger(), sha256)),
     }
@@ -73,45 +75,34 @@ def _orphaned_uploads() -> Iterator[Path]:
     patience = settings().upload_hours * 3600
     for path in storage().incoming().iterdir():
         is_upload = path.name.startswith("upload-") or path.suffix == ".part"
-        if is_upload and _age(path) > patience:
+        if is_upload and idle_seconds(path) > patience:
             yield path
 
 
 def _leftovers() -> Iterator[Path]:
     for path in storage().folder.rglob("*"):
         is_ours = LEFTOVER.fullmatch(path.name) and storage().incoming() not in path.parents
-        if is_ours and path.is_file() and _age(path) > LEFT_SECONDS:
+        if is_ours and path.is_file() and idle_seconds(path) > LEFT_SECONDS:
             yield path
 
 
-def _orphaned_jobs() -> Iterator[Path]:
-    """Folders without a job: a task that ran while its job was deleted has made one anew."""
-    young_no_more = {path.name: path for path in (storage().folder / JOBS).glob("*") if _age(path) > LEFT_SECONDS}
-    for job_id in without_job(ledger(), tuple(young_no_more)):
-        yield young_no_more[job_id]
+def _orphaned_jobs() -> int:
+    """Remove what lies there for no job: a task that ran while its job was deleted has made it anew."""
+    gone = without_job(ledger(), tuple(storage().job_ids()))
+    old = (job_id for job_id in sorted(gone) if storage().is_old_job(job_id, LEFT_SECONDS))
+    return _remove_all(old, lambda job_id: storage().remove(job_key(job_id)))
 
 
 def _orphaned_videos() -> int:
     """Remove videos that no job is on: somebody was killed between storing one and noting its job."""
+    old = tuple(dict.fromkeys(storage().old_videos(LEFT_SECONDS)))
+    return _remove_all(sorted(unneeded(ledger(), old)), _remove_unneeded)
+
+
+def _remove_unneeded(sha256: str) -> None:
     with storage().videos_held(exclusive=True):
-        orphaned = (path for path in (storage().folder / VIDEOS).glob("??/*") if _is_orphaned(path))
-        return _remove_all(orphaned, lambda path: storage().remove_video(path.name))
-
-
-def _is_orphaned(path: Path) -> bool:
-    return not path.name.startswith(".") and _age(path) > LEFT_SECONDS and not is_needed(ledger(), path.name)
-
-
-def _age(path: Path) -> float:
-    """Seconds since anything in it was last written; 0 when it is gone or cannot be looked at."""
-    try:
-        parts = [path, *path.iterdir()] if path.is_dir() else [path]
-        return time.time() - max(part.stat().st_mtime for part in parts)
-    except FileNotFoundError:
-        return 0.0
-    except OSError as error:
-        log.warning("not_looked_at", path=str(path), error=str(error))
-        return 0.0
+        if not is_needed(ledger(), sha256):  # still: one may have been noted since
+            storage().remove_video(sha256)
 
 
 def _remove(path: Path) -> None:
@@ -121,17 +112,17 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _remove_all(paths: Iterable[Path], remove: Callable[[Path], None] = _remove) -> int:
+def _remove_all(found: Iterable[FoundT], remove: Callable[[FoundT], None]) -> int:
     """How many were removed. What cannot be is passed over: a link that leads elsewhere, a file of somebody else's."""
     removed = 0
-    for path in list(paths):
+    for one in list(found):
         try:
-            remove(path)
+            remove(one)
             removed += 1
         except (OSError, ValueError) as error:
-            log.warning("not_removed", path=str(path), error=str(error))
+            log.warning("not_removed", what=str(one), error=str(error))
         except Infrastructure as error:
-            if error.code != "disk_error":  # what does not answer would be waited for at each path
+            if error.code != "disk_error":  # what does not answer would be waited for at each of them
                 raise
-            log.warning("not_removed", path=str(path), error=error.message)
+            log.warning("not_removed", what=str(one), error=error.message)
     return removed

@@ -146,9 +146,11 @@ def test_a_storage_that_is_away_costs_the_other_parts_nothing(monkeypatch):
     unknown.mkdir(parents=True)
     storage().folder.mkdir(exist_ok=True)
     (storage().folder / "incoming").write_bytes(b"no folder")
+    kept = stored("c" * 64)
     sweep()
     assert not unknown.exists()
-    assert {("not_swept", "uploads"), ("not_swept", "videos")} <= {*told}
+    assert {("not_swept", "uploads"), ("not_removed", None)} <= {*told}
+    assert storage().exists(video_key(kept))  # the lock that its removal needs is in that folder
 
 
 def test_frames_that_nobody_needs_go():

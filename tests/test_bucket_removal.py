@@ -1,0 +1,173 @@
+"""Tests of removing videos from a bucket: on real S3 servers, with a ledger on a real PostgreSQL."""
+
+import shutil
+import threading
+
+import pytest
+
+import tasks.sweep
+from services.submit import Order, accept, accept_arrived, note
+from shared import objects
+from shared.digests import sha256_of
+from shared.errors import BadInput, Infrastructure
+from shared.isolated import probe
+from shared.objects import ObjectStorage
+from shared.storage import document_key, video_key
+from shared.tables import new_id
+from tasks import node as opened
+from tasks.node import ledger, storage
+from tasks.removal import remove
+from tasks.sweep import sweep
+from tests.support.moving import texture, write_video
+from tests.support.node import node
+from tests.support.postgres import postgres
+from tests.support.s3 import BUCKET, s3_server, seaweedfs
+
+
+@pytest.fixture(scope="module")
+def database():
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=[s3_server, seaweedfs])
+def server(request, tmp_path_factory):
+    with request.param(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(server, database, tmp_path):
+    """A prefix of the test's own; what is in it."""
+    prefix = new_id()
+    url = f"s3://{BUCKET}/{prefix}"
+    with node(tmp_path / "data", storage_url=url, storage_endpoint=server.endpoint, ledger_url=database):
+
+        def names():
+            listed = server.client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", [])
+            return {one["Key"].removeprefix(f"{prefix}/") for one in listed}
+
+        yield names
+
+
+@pytest.fixture
+def video(tmp_path, request):
+    """One of the test's own: the ledger is the module's."""
+    return write_video(tmp_path / "clip.mp4", [texture(hash(request.node.nodeid) % 10_000, 120, 160)] * 10)
+
+
+def an_ended_job(video):
+    """One with a video and a document in the storage."""
+    sha256 = storage().add_video(video)
+    job, _ = note(probe(video).model_copy(update={"sha256": sha256}), video.name, Order())
+    ledger().finish(job.id, "failed")
+    storage().write(document_key(job.id), b"{}")
+    return ledger().job(job.id)
+
+
+def test_an_upload_under_way_keeps_nobody_waiting(bucket, video, tmp_path, monkeypatch):
+    """While one video is on its long way to the bucket, a job on another one is removed with all that it had."""
+    job = an_ended_job(video)
+    begun, go_on, send, noted = threading.Event(), threading.Event(), ObjectStorage._upload, []
+
+    def slowly(self, file, sha256):
+        begun.set()
+        assert go_on.wait(120)
+        send(self, file, sha256)
+
+    monkeypatch.setattr(ObjectStorage, "_upload", slowly)
+    monkeypatch.setattr(opened, "LOCK_SECONDS", 0.5)
+    other = write_video(tmp_path / "other.mp4", [texture(7, 120, 160)] * 10)
+    arrived = storage().incoming() / "other.part"
+    shutil.copy(other, arrived)
+    sha256 = sha256_of(arrived)
+    upload = threading.Thread(target=lambda: noted.append(accept_arrived(arrived, sha256, "other.mp4", Order())))
+    upload.start()
+    assert begun.wait(120)
+    remove(job)
+    assert bucket() == set()
+    go_on.set()
+    upload.join(120)
+    assert noted[0][1]
+    assert bucket() == {video_key(sha256)}
+
+
+def test_a_removal_that_failed_is_done_again(bucket, video, monkeypatch):
+    """Where others hold the videos for too long, a removal is refused, and the job is there to be removed again: then
+    nothing of it is left, and a third time there is no such job.
+    """
+    job = an_ended_job(video)
+    monkeypatch.setattr(opened, "LOCK_SECONDS", 0.2)
+    with storage().videos_held(), pytest.raises(Infrastructure) as caught:
+        remove(job)
+    assert caught.value.code == "storage_busy"
+    assert video_key(job.video_sha256) in bucket()
+    remove(ledger().job(job.id))
+    assert bucket() == set()
+    with pytest.raises(BadInput, match="there is no job"):
+        remove(job)
+
+
+def test_the_last_of_several_jobs_takes_the_video_along(bucket, video):
+    """A video stays as long as a job is on it, and goes with the last one."""
+    jobs = [an_ended_job(video) for _ in range(2)]
+    remove(jobs[0])
+    assert bucket() == {video_key(jobs[0].video_sha256), document_key(jobs[1].id)}
+    remove(jobs[1])
+    assert bucket() == set()
+
+
+def test_what_nobody_needs_in_the_bucket_is_swept(bucket, video, tmp_path, monkeypatch):
+    """Videos and results without a job go from the bucket once they are old, though this host has no copy of them,
+    some at each sweep however many there are; young ones and those of jobs stay.
+    """
+    monkeypatch.setattr(objects, "LISTED_KEYS", 2)
+    monkeypatch.setattr(objects, "LISTED_PAGES", 1)
+    job = an_ended_job(video)
+    kept = bucket()
+    orphans = [new_id() for _ in range(5)]
+    for number, one in enumerate(orphans):
+        storage().write(document_key(one), b"{}")
+        storage().write(f"jobs/{one}/outcomes/a.json", b"{}")
+        storage().write(video_key(f"{number:064}"), b"a video")
+    everything = bucket()
+    sweep()
+    assert bucket() == everything  # within the hour somebody may still note a job on them
+    monkeypatch.setattr(tasks.sweep, "LEFT_SECONDS", -60)
+    left = [len(everything)]
+    for _ in range(6):
+        sweep()
+        left.append(len(bucket()))
+    assert bucket() == kept
+    assert left[0] - left[1] <= 2 + 2 * 2
+    assert ledger().job(job.id).id == job.id
+
+
+def test_a_ledger_of_one_host_sweeps_no_others_bucket(server, video, tmp_path, monkeypatch):
+    """With a ledger on SQLite, what other hosts have in the bucket is not this ledger's to judge: it stays."""
+    monkeypatch.setattr(tasks.sweep, "LEFT_SECONDS", -60)
+    url = f"s3://{BUCKET}/{new_id()}"
+    with node(tmp_path / "data", storage_url=url, storage_endpoint=server.endpoint):
+        storage().write(video_key("a" * 64), b"somebody else's")
+        storage().write(document_key(new_id()), b"{}")
+        sweep()
+        assert storage().exists(video_key("a" * 64))
+        assert list(storage().job_ids()) == []
+
+
+def test_a_video_that_is_removed_before_its_job_is_noted_is_stored_again(bucket, video, monkeypatch):
+    """Between storing a video and noting its job another host may sweep it: it is stored anew, and the job has it."""
+    store, times = ObjectStorage.add_video, []
+
+    def swept_once(self, source):
+        sha256 = store(self, source)
+        times.append(sha256)
+        if len(times) == 1:
+            self.remove_video(sha256)
+        return sha256
+
+    monkeypatch.setattr(ObjectStorage, "add_video", swept_once)
+    with pytest.raises(Infrastructure, match="broker"):  # there is none; the job stands in the ledger
+        accept(video)
+    assert len(times) == 2
+    assert bucket() == {video_key(times[0])}
