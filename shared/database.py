@@ -29,7 +29,10 @@ def connect(url: str, *, durable: bool = False) -> sa.Engine:
         sqlalchemy.exc.ArgumentError, ValueError, ModuleNotFoundError: the URL is none, or asks for a missing driver.
     """
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"connect_timeout": 5})
+        arguments: dict[str, int | None] = {"connect_timeout": 5}
+        if sa.make_url(url).get_driver_name() == "psycopg":
+            arguments["prepare_threshold"] = None  # behind a pooler another client's statement may have the name
+        return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=arguments)
     # opening SQLite takes longer than most queries; as many as there are threads, the idle ones of them kept
     engine = sa.create_engine(url, pool_size=KEPT_CONNECTIONS, max_overflow=-1, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", partial(_tune_sqlite, "FULL" if durable else "NORMAL"))

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from itertools import count
 
 import pytest
 
@@ -22,6 +23,8 @@ from tests.support.moving import texture, write_video
 from tests.support.node import node
 from tests.support.postgres import postgres
 from tests.support.s3 import BUCKET, s3_server, seaweedfs
+
+SEEDS = count(500)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +54,9 @@ def bucket(server, database, tmp_path):
 
 
 @pytest.fixture
-def video(tmp_path, request):
+def video(tmp_path):
     """One of the test's own: the ledger is the module's."""
-    return write_video(tmp_path / "clip.mp4", [texture(hash(request.node.nodeid) % 10_000, 120, 160)] * 10)
+    return write_video(tmp_path / "clip.mp4", [texture(next(SEEDS), 120, 160)] * 10)
 
 
 def an_ended_job(video):
@@ -77,7 +80,7 @@ def test_an_upload_under_way_keeps_nobody_waiting(bucket, video, tmp_path, monke
 
     monkeypatch.setattr(ObjectStorage, "_upload", slowly)
     monkeypatch.setattr(opened, "LOCK_SECONDS", 0.5)
-    other = write_video(tmp_path / "other.mp4", [texture(7, 120, 160)] * 10)
+    other = write_video(tmp_path / "other.mp4", [texture(next(SEEDS), 120, 160)] * 10)
     arrived = storage().incoming() / "other.part"
     shutil.copy(other, arrived)
     sha256 = sha256_of(arrived)

@@ -8,6 +8,8 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
+import sqlalchemy as sa
+from s3fs import S3FileSystem
 
 from shared import objects
 from shared.advisory import VIDEOS, advisory_lock
@@ -16,7 +18,7 @@ from shared.ledger import Ledger
 from shared.objects import PART_BYTES, Bucket, ObjectStorage
 from shared.storage import LOCK_SECONDS, Storage, video_key
 from tests.support.postgres import postgres
-from tests.support.s3 import BUCKET, s3_server, seaweedfs, signed_methods
+from tests.support.s3 import BUCKET, READER, s3_server, seaweedfs, signed_methods
 
 ROOM = 1 << 30
 
@@ -190,23 +192,57 @@ def test_a_signed_address_serves_one_object_for_a_while(storage, clip):
         assert answer.headers["Content-Type"] == "video/mp4"
 
 
-def test_a_wrong_signature_is_refused(server, storage, tmp_path, clip, monkeypatch):
-    """Somebody else's credentials are an error that names the bucket, and an address that was changed is refused."""
+@pytest.fixture
+def somebody_else(server, storage, tmp_path, monkeypatch):
+    """The same bucket with other credentials, which moto would take for good ones."""
     if server.program != "weed":
-        pytest.skip("moto checks no signatures")
+        pytest.skip("moto checks neither signatures nor rights")
+
+    def known_as(**changed):
+        for name, value in changed.items():
+            monkeypatch.setenv(name, value)
+        S3FileSystem.clear_instance_cache()
+        return ObjectStorage(tmp_path / "other", storage.bucket, copies_bytes=ROOM)
+
+    yield known_as
+    S3FileSystem.clear_instance_cache()
+
+
+def test_a_wrong_signature_is_refused(storage, somebody_else, clip):
+    """An address that was changed opens nothing; with a wrong secret everything is an error that names the bucket."""
     sha256 = storage.add_video(clip)
     url = storage.download_url(video_key(sha256), seconds=60)
     assert url is not None
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000"), timeout=30)
     assert caught.value.code == 403
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "stolen")
-    there = Bucket(storage.bucket.url, server.endpoint.replace("127.0.0.1", "localhost"))  # else the connection is kept
-    other = ObjectStorage(tmp_path / "other", there, copies_bytes=ROOM)
+    other = somebody_else(AWS_SECRET_ACCESS_KEY="stolen")
     for action in (other.read, other.exists, lambda key: other.write(key, b""), lambda _: other.check()):
         with pytest.raises(Infrastructure, match=f"{storage.bucket.url} failed") as refused:
             action(video_key(sha256))
         assert refused.value.code == "storage_error"
+
+
+def test_who_may_only_read_is_not_ready(storage, somebody_else):
+    """Where nothing can be stored, the check says so, though listing and reading work; it leaves nothing behind."""
+    storage.write("a", b"x")
+    reader = somebody_else(AWS_ACCESS_KEY_ID=READER)
+    assert reader.read("a") == b"x"
+    for _ in range(2):
+        with pytest.raises(Infrastructure, match="failed") as refused:
+            reader.check()
+        assert refused.value.code == "storage_error"
+
+
+def test_a_check_writes_seldom_and_leaves_nothing(storage, server, monkeypatch):
+    """Of many checks the first writes an object and removes it, and later ones only list, until that was long ago."""
+    for _ in range(3):
+        storage.check()
+    place = f"{storage.bucket.place.partition('/')[2]}/check"
+    assert (server.asked("PUT", place), names(server, storage)) == (1, [])
+    monkeypatch.setattr(objects, "STORED_SECONDS", -1)
+    storage.check()
+    assert (server.asked("PUT", place), names(server, storage)) == (2, [])
 
 
 def test_a_folder_has_no_address(tmp_path):
@@ -397,6 +433,35 @@ def test_hosts_hold_videos_together(tmp_path):
             pass
         with held(0, exclusive=False, seconds=LOCK_SECONDS):
             pass
+
+
+def test_the_lock_is_a_transactions():
+    """Behind a pooler that hands out connections by transaction a session's lock would stay with the next client: the
+    lock is held by a transaction that idles, by nobody while it is waited for, and by nothing afterwards.
+    """
+    held = sa.text(
+        "SELECT mode, state FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
+    )
+    idle = sa.text("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    with postgres() as url:
+        ledgers = [Ledger(url).engine for _ in range(3)]
+
+        def seen(question):
+            with ledgers[2].connect() as connection:
+                return [tuple(row) for row in connection.execute(question)]
+
+        with advisory_lock(ledgers[0], VIDEOS, exclusive=False, seconds=LOCK_SECONDS):
+            assert seen(held) == [("ShareLock", "idle in transaction")]
+            with (
+                pytest.raises(Infrastructure, match="try again soon"),
+                advisory_lock(ledgers[1], VIDEOS, exclusive=True, seconds=0.1),
+            ):
+                pass
+            assert seen(idle) == [(1,)]
+        assert seen(held) == []
+        assert seen(idle) == [(0,)]
+        with ledgers[0].connect() as connection:
+            assert connection.connection.driver_connection.prepare_threshold is None
 
 
 def test_a_dead_database_refuses_the_lock():

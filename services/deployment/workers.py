@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from shared.errors import BadInput
@@ -108,18 +109,42 @@ class WorkerSpec:
         return MIG_SLICES[-1][0]
 
 
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+LABEL_CHARACTERS = 63
+"""A label of RFC 1123, which names of Kubernetes' objects must be."""
+
+LONGEST_PREFIX = "keda-hpa-worker-"
+"""What KEDA calls a worker's autoscaler begins with it; compose's `worker-gpu-` is shorter."""
+
+TAKEN = frozenset({"unacked"})
+"""Keys that the broker's client has beside its queues."""
+
+
 def worker_specs(profile: str) -> tuple[WorkerSpec, ...]:
     """Every worker of a profile.
 
     Raises:
-        BadInput: no group knows the profile, or a worker's load is longer than the probes wait for.
+        BadInput: no group knows the profile, a worker's load is longer than the probes wait for, or a worker or group
+            is called what Kubernetes does not take.
     """
+    for name, queues in workers(profile).items():
+        _refuse_name("worker", name, LABEL_CHARACTERS - len(LONGEST_PREFIX))
+        for queue in queues:
+            _refuse_name("group", queue, LABEL_CHARACTERS)
     specs = tuple(_spec(name, queues, profile) for name, queues in workers(profile).items())
     for spec in specs:
         if 2 * spec.load_seconds > STARTUP_FAILURES * PROBE_SECONDS:
             message = f"{spec.name} takes {spec.load_seconds:.0f} s to load, over half of what its startup probe allows"
             raise BadInput(message, code="slow_load")
     return specs
+
+
+def _refuse_name(what: str, name: str, most: int) -> None:
+    if name in TAKEN:
+        raise BadInput(f"the {what} {name!r} cannot be rendered: the broker has a key of that name", code="bad_name")
+    if not LABEL.fullmatch(name) or len(name) > most:
+        rule = f"1 to {most} small letters (a to z), digits and hyphens are expected, no hyphen first or last"
+        raise BadInput(f"the {what} {name!r} cannot be rendered: {rule}", code="bad_name")
 
 
 def _spec(name: str, queues: tuple[str, ...], profile: str) -> WorkerSpec:

@@ -1,5 +1,6 @@
 """Tests of `reelgraph render`: what is committed is what groups.toml says, and another groups.toml changes it."""
 
+import json
 import re
 import shutil
 
@@ -105,7 +106,7 @@ def test_what_plan_writes_can_be_rendered(other_groups, tmp_path, gpus):
     other_groups(file.read_text())
     assert [(one.name, one.queues, one.memory_mib) for one in worker_specs("local")] == before
     assert {one.gpu_index for one in worker_specs("gpu") if one.gpu} == set(range(gpus))
-    texts = {path: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for path, text in rendered().items()}
+    texts = plain(rendered())
     services = yaml.safe_load(texts["docker/compose.yaml"])["services"]
     for worker in worker_specs("gpu"):
         if worker.gpu:
@@ -134,3 +135,52 @@ def test_a_load_that_the_probe_would_not_wait_for_is_refused(other_groups):
 def test_the_grace_period_is_over_the_hard_limit():
     """A worker that is told to go may work on until the hard limit of any task of a job with the default deadline."""
     assert settings().model_copy(update={"deadline_seconds": 1800}).deadline_seconds + GRACE_SECONDS < STOP_SECONDS
+
+
+def plain(texts):
+    """Files with the defaults that compose would put in."""
+    return {path: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for path, text in texts.items()}
+
+
+def called(worker, group="extra"):
+    """This version's groups with one more, and a worker for it."""
+    more = f'[{json.dumps(group)}]\npurpose = "x"\nworker = {{ local = [], gpu = [{json.dumps(worker)}] }}\n'
+    return f"{(ROOT / 'shared' / 'groups.toml').read_text()}\n{more}gpu = true\nmemory_mib = 1000\n"
+
+
+NO_LABELS = ("GPU_A", "a.b", "über", "a b", "a'b", "a: b", "-a", "a-", "x" * 64, "1e3\n", "x,y", "{x}")
+
+
+@pytest.mark.parametrize("name", NO_LABELS)
+def test_names_that_kubernetes_does_not_take_are_refused(other_groups, name):
+    """A worker's or a group's name that is no label, or too long beside what is put before it, is one sentence."""
+    other_groups(called(name))
+    with pytest.raises(BadInput, match="cannot be rendered: 1 to 47 small letters") as caught:
+        rendered()
+    assert repr(name) in caught.value.message
+    other_groups(called("more", name))
+    with pytest.raises(BadInput, match=r"the group .* cannot be rendered: 1 to 63 small letters"):
+        rendered()
+
+
+def test_a_key_of_the_brokers_client_is_no_group(other_groups):
+    """A queue called as the hash of what is not acknowledged would be counted, and overwritten, as that."""
+    other_groups(called("more", "unacked"))
+    with pytest.raises(BadInput, match="the group 'unacked' cannot be rendered: the broker has a key"):
+        rendered()
+
+
+@pytest.mark.parametrize("name", ["no", "on", "1", "1e3", "0x10", "null", "x" * 47])
+def test_names_that_yaml_reads_as_something_else_stay_names(other_groups, name):
+    """What YAML takes for a number, a truth value or nothing is text wherever a worker or its group is named."""
+    other_groups(called(name, name))
+    for path, text in plain(rendered()).items():
+        for one in yaml.safe_load_all(text):
+            labels = one.get("metadata", {}).get("labels", {})
+            assert all(isinstance(value, str) and len(value) <= 63 for value in labels.values()), path
+    deployments = yaml.safe_load_all(rendered()["k8s/workers/gpu/workers.yaml"])
+    (found,) = [
+        one for one in deployments if one["kind"] == "Deployment" and one["metadata"]["name"] == f"worker-{name}"
+    ]
+    assert found["spec"]["selector"]["matchLabels"]["reelgraph/worker"] == name
+    assert found["spec"]["template"]["spec"]["containers"][0]["args"][3] == name

@@ -31,6 +31,9 @@ from tests.support.processes import eventually
 from tests.support.system import missing
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+READER = "reader"
+"""Key id of somebody who may read and list, and nothing else, with the same secret; moto asks for neither."""
+
 BUCKET = "reels"
 PORT_TRIES = 5
 PORTS = (
@@ -108,15 +111,14 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
 
 
 def _weed(program: str, folder: Path, ports: list[int]) -> list[str | Path]:
-    identity = {
-        "name": "test",
-        "credentials": [
-            {"accessKey": CREDENTIALS["AWS_ACCESS_KEY_ID"], "secretKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"]}
-        ],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
+    owner = (CREDENTIALS["AWS_ACCESS_KEY_ID"], ["Admin", "Read", "Write", "List", "Tagging"])
+    secret = CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+    identities = [
+        {"name": name, "credentials": [{"accessKey": name, "secretKey": secret}], "actions": actions}
+        for name, actions in (owner, (READER, ["Read", "List"]))
+    ]
     config = folder / "s3.json"
-    config.write_text(json.dumps({"identities": [identity]}))
+    config.write_text(json.dumps({"identities": identities}))
     argv: list[str | Path] = ["env", f"WEED_S3_SSE_KEK={secrets.token_hex(32)}", f"HOME={folder}", program]
     argv += ["-v=3", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]  # 3: requests
     argv += [f"-s3.config={config}", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
