@@ -8,6 +8,7 @@ import click
 
 from services.deployment.passwords import FOLDER, write_secrets
 from services.deployment.rendering import stale, write
+from shared.settings import settings
 
 
 @click.command()
@@ -27,8 +28,11 @@ def render(root: Path, *, check: bool, with_secrets: bool) -> int:
         for path in old:
             click.echo(f"{path} is stale: reelgraph render", err=True)
         return 1 if old else 0
-    for path in write(root):
+    written = write(root)
+    for path in written:
         click.echo(path)
+    if written:
+        click.echo(f"rendered from {settings().groups_file or 'shared/groups.toml'}", err=True)
     if with_secrets:
         for name in write_secrets(root / FOLDER):
             click.echo(f"{FOLDER}/{name}")

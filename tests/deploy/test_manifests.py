@@ -150,7 +150,9 @@ def _referenced(node):
 
 
 def test_every_secret_is_one_that_is_made(overlay, tmp_path):
-    """Each secret that a manifest takes is made by `reelgraph render --secrets`; none is mounted as a whole."""
+    """Each secret that a manifest takes is made by `reelgraph render --secrets`, or is an Ingress' certificate, which a
+    command of docs/deploy.md makes; none is mounted as a whole.
+    """
     write_secrets(tmp_path)
     made = {file.name for file in tmp_path.iterdir()}
     found = set(_referenced(objects(overlay)))
@@ -160,6 +162,9 @@ def test_every_secret_is_one_that_is_made(overlay, tmp_path):
     for _, _, spec in pods(overlay):
         for volume in spec["volumes"]:
             assert "secret" not in volume or "items" in volume["secret"]
+    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for certificate in (one for ingress in objects(overlay, "Ingress") for one in ingress["spec"].get("tls", ())):
+        assert f"create secret tls {certificate['secretName']} --cert" in document
 
 
 def test_volumes_and_settings_are_there(overlay):
@@ -456,7 +461,10 @@ def test_the_rules_above_see_errors(rule, good, bad, monkeypatch):
 
 def test_a_secret_that_nobody_makes_is_seen(monkeypatch, tmp_path):
     """The rule about secrets refuses a key that `reelgraph render --secrets` does not write."""
-    text = built("local").replace("key: reelgraph_broker_url", "key: reelgraph_brokers_url", 1)
-    monkeypatch.setattr(deploy, "built", lambda _: text)
-    with pytest.raises(AssertionError):
-        test_every_secret_is_one_that_is_made("local", tmp_path)
+    for overlay, good in (("local", "key: reelgraph_broker_url"), ("prod", "secretName: reelgraph-tls")):
+        text = built(overlay)
+        assert good in text
+        monkeypatch.setattr(deploy, "built", {overlay: text.replace(good, f"{good}s", 1)}.__getitem__)
+        with pytest.raises(AssertionError):
+            test_every_secret_is_one_that_is_made(overlay, tmp_path)
+        monkeypatch.undo()
