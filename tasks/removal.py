@@ -26,8 +26,10 @@ def remove(job: Job) -> None:
     for mark in set(marks) - needed_fingerprints(ledger(), marks, but=job.id):
         storage().remove(cache_key(mark))
     with storage().videos_held(exclusive=True):
-        if not is_needed(ledger(), job.video_sha256, but=job.id):
+        is_last = not is_needed(ledger(), job.video_sha256, but=job.id)
+        if is_last:
             storage().remove_video(job.video_sha256)
-            frame_store().forget(job.video_sha256)
         ledger().delete(job.id)  # while the lock is held: of two jobs on a video, removed at once, one is the last
+    if is_last:
+        frame_store().forget(job.video_sha256)
     events().forget(job.id)
