@@ -292,7 +292,8 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
         log.exception("load_failed", analyzer=analyzer.name)
         if on_gpu(analyzer.group) and (end := _gpu_failed(analyzer, error)) is not None:
             return end
-        return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {error}", code="load_failed")
+        said = " ".join(str(error).split())  # libraries write paragraphs
+        return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {said}", code="load_failed")
     engines = tuple(models.engines)
     return Loaded(
         instance,

@@ -59,7 +59,7 @@ def test_a_model_is_loaded_once(fresh):
     assert fresh.times == 1
 
 
-@pytest.mark.parametrize("trouble", [ValueError("no such layer"), ImportError("libx.so"), MemoryError("9 GiB")])
+@pytest.mark.parametrize("trouble", [ValueError("no such\n\tlayer"), ImportError("libx.so"), MemoryError("9 GiB")])
 def test_a_load_that_raises_is_kept_as_unavailable(fresh, trouble):
     """Whatever loading raises becomes Unavailable with its type and words, and is not tried at every job."""
     fresh.trouble = trouble
@@ -68,7 +68,7 @@ def test_a_load_that_raises_is_kept_as_unavailable(fresh, trouble):
             loaded(fresh)
         assert caught.value.code == "load_failed"
         assert type(trouble).__name__ in caught.value.message
-        assert str(trouble) in caught.value.message
+        assert " ".join(str(trouble).split()) in caught.value.message, "one line, as people read it"
     assert fresh.times == 1
 
 
