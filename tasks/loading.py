@@ -29,6 +29,7 @@ from tasks.devices import (
     held_mib,
     is_lost,
     is_out_of_memory,
+    set_aside,
 )
 from tasks.models import Engine, Engines, Models, Number, agreed, demand
 from tasks.node import weights
@@ -85,6 +86,8 @@ _queues: list[str] = []
 """What this process serves."""
 _worker = deque([""], maxlen=1)
 """The name of the worker that it belongs to."""
+_aside_mib = deque([0], maxlen=1)
+"""Of this process's GPU memory, what its models take past torch."""
 _precisions: dict[str, dict[str, Number]] = {}
 """What the models of this process were given so that they fit together, by analyzer and entry."""
 
@@ -236,7 +239,9 @@ def _gpu() -> Device:
 
 def _device_of(group: str) -> Device:
     """Raises NoDevice: on a GPU, and there is none or it is too small."""
-    return _gpu() if on_gpu(group) else CPU
+    if not on_gpu(group):
+        return CPU
+    return set_aside(_gpu(), _aside_mib[0]) if _aside_mib[0] else _gpu()
 
 
 def _agree(served: Sequence[AnyAnalyzer]) -> None:
@@ -257,6 +262,8 @@ def _agree(served: Sequence[AnyAnalyzer]) -> None:
             for (name, wanted), users in sharing.items()
         }
         given = agreed(demands, _gpu().memory_mib)
+        past_torch = [demands[name].takes(one) or 0 for name, one in given.items() if demands[name].beside_torch]
+        _aside_mib.append(sum(past_torch))
         for (name, _), users, precision in zip(sharing, sharing.values(), given.values(), strict=True):
             for user in users:
                 _precisions.setdefault(user, {})[name] = precision

@@ -263,7 +263,10 @@ def test_a_file_of_an_odd_name_that_the_entry_asks_for_is_one_sentence(tmp_path,
 
 @pytest.mark.parametrize(
     ("files", "revision", "named"),
-    [([sibling("model.safetensors", "no hash")], REVISION, "model.safetensors: sha256"), ([], "main", "revision")],
+    [
+        ([sibling("model.safetensors", "no hash")], REVISION, "model.safetensors: sha256"),
+        ([sibling("model.safetensors")], "main", "revision"),
+    ],
 )
 def test_an_answer_that_cannot_be_locked_is_one_sentence(tmp_path, pins, files, revision, named):
     """A sha256 or a revision that is none ends in a sentence that names it; nothing is written down."""

@@ -2,6 +2,8 @@
 
 import hashlib
 import traceback
+from collections import deque
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +15,7 @@ from tasks import loading
 from tasks.analyzer import Analyzer, Options
 from tasks.devices import Device, DeviceLost, NoDevice, OutOfDeviceMemory
 from tasks.loading import Hardware, loaded, preload
+from tasks.models import fitting
 from tasks.registry import analyzers, used_entries
 from tests.support.node import node
 from tests.support.tiny.store import need_torch
@@ -176,6 +179,7 @@ def gpu(tmp_path, monkeypatch):
     """A worker of the gpu profile; call it with the MiB that it may use and the analyzers that there are."""
     monkeypatch.setattr(loading, "_precisions", {})
     monkeypatch.setattr(loading, "_queues", [])
+    monkeypatch.setattr(loading, "_aside_mib", deque([0], maxlen=1))
 
     def have(room_mib, *served):
         monkeypatch.setattr(loading, "_gpu", lambda: Device("cuda:0", room_mib))
@@ -202,6 +206,23 @@ def test_a_start_without_room_is_refused(entry, gpu, tmp_path, monkeypatch):
         gpu(least - 1, analyzer)
         with pytest.raises(NoDevice, match=rf"take \d+ MiB .* may use {least - 1}: .*{entry} of .*{analyzer.name}"):
             preload((analyzer.group,))
+
+
+def test_torch_leaves_room_for_what_allocates_past_it(gpu, tmp_path, monkeypatch):
+    """faster-whisper's memory is taken off what torch may use, which batches are sized by, and it fits all the same."""
+    analyzer = analyzers()["speech_transcription"]
+    chosen = {analyzer.name: "whisper-large-v3"}
+    set_aside = lambda device, mib: replace(device, memory_mib=device.memory_mib - mib, aside_mib=mib)  # noqa: E731
+    monkeypatch.setattr(loading, "set_aside", set_aside)
+    with node(tmp_path / "gpu", profile="gpu", weights_dir=tmp_path / "weights", models=chosen):
+        gpu(5_000, analyzer)
+        loading._agree([analyzer])
+        device = loading._device_of(analyzer.group)
+        assert (device.memory_mib, device.aside_mib) == (500, 4_500)
+        known = load_pins(PINS).entries["whisper-large-v3"].memory_mib
+        assert fitting("bf16", known, device) == "bf16"
+        with pytest.raises(NoDevice, match="and this worker may use 5000"):
+            fitting("fp32", known, device)
 
 
 def test_an_extra_that_is_not_here_takes_no_room(gpu):

@@ -124,8 +124,8 @@ def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> int
     """Ask the hub for the newest revision of entries, and for the sha256 of every file; accept only these from now on.
 
     The answer is written to hub.lock.json in the weights folder (REELGRAPH_HUB_LOCK): keep it under version control.
-    Locking an entry again moves it to the newest revision. Where one of several cannot be locked the others are, and the
-    exit code is 1.
+    Locking an entry again moves it to the newest revision. Where one of several cannot be locked the others are, and
+    the exit code is 1.
     """
     if entries and profile:
         raise BadInput("name entries or a profile, not both", code="bad_option")
