@@ -31,6 +31,7 @@ from tasks.devices import (
     is_out_of_memory,
     set_aside,
 )
+from tasks.libraries import imported, libraries_of, read_ahead
 from tasks.models import Engine, Engines, Models, Number, agreed, demand
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
@@ -122,7 +123,11 @@ def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, str]:
     _queues.extend(queues)
     _worker.append(worker)
     served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
-    _agree(served)
+    ahead = [name for analyzer in served if on_gpu(analyzer.group) for name in _here(analyzer)]
+    for name in ahead:
+        read_ahead(weights().folder / name)
+    with imported(libraries_of(weights(), ahead)):
+        _agree(served)
     unavailable: dict[str, str] = {}
     for number, analyzer in enumerate(served, 1):
         log.info("loading", analyzer=analyzer.name, number=number, of=len(served))
@@ -242,6 +247,11 @@ def _device_of(group: str) -> Device:
     if not on_gpu(group):
         return CPU
     return set_aside(_gpu(), _aside_mib[0]) if _aside_mib[0] else _gpu()
+
+
+def _here(analyzer: AnyAnalyzer) -> list[str]:
+    """Entries that an analyzer uses and whose files are on this machine."""
+    return [name for name in used_entries(analyzer, settings().profile) if weights().on_disk(name) == "complete"]
 
 
 def _agree(served: Sequence[AnyAnalyzer]) -> None:

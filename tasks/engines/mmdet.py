@@ -43,6 +43,7 @@ OF_A_LOG = (
 class MmdetDetector(TorchEngine):
     """A model that mmdet builds from a config; its pipeline prepares each picture, its head reads the answers."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 2
 

@@ -1,0 +1,56 @@
+"""What models are loaded with, made ready while the GPU is claimed: libraries imported, files read ahead."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from shared.log import logger
+from shared.weights import Weights
+from tasks.engines.kinds import KINDS
+
+log = logger(__name__)
+
+
+def libraries_of(weights: Weights, entries: Iterable[str]) -> tuple[str, ...]:
+    """The modules that the engines of these entries load with, each once."""
+    known = weights.entries()
+    kinds = (KINDS.get(known[name].kind or "", {}).get(known[name].engine or "") for name in entries)
+    return tuple(dict.fromkeys(module for kind in kinds for module in getattr(kind, "libraries", ())))
+
+
+@contextmanager
+def imported(modules: Iterable[str]) -> Iterator[None]:
+    """Import these modules in a thread while the block runs; they are there when it has ended.
+
+    Making CUDA's context does not hold Python's lock, so neither waits for the other. What cannot be imported is logged
+    alone: the engine that needs it says so when it is loaded.
+    """
+    began = time.monotonic()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        done = [pool.submit(_import, module) for module in modules]
+        yield
+    if done:
+        log.info("imported", seconds=round(time.monotonic() - began, 2))
+
+
+def _import(module: str) -> None:
+    try:
+        import_module(module)
+    except Exception as error:  # noqa: BLE001  (a library that is there may be broken in any way)
+        log.warning("not_imported", module=module, reason=f"{type(error).__name__}: {error}")
+
+
+def read_ahead(folder: Path) -> None:
+    """Have the system begin to read a folder's files into memory, where it takes such hints; nothing waits for it."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for path in folder.iterdir():
+        if path.is_file():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
