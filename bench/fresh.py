@@ -64,7 +64,7 @@ def rows(entry: str, said: str, began: float, more: dict[str, Detail]) -> list[R
         return [Row(row=f"{entry}.alone.load_seconds", value=None, unit="s", reason=reason)]
     phases: dict[str, Detail] = {
         "start_to_loading": _since(began, loading[1]),
-        "imports_and_context": float(imported[2]) if imported else None,
+        "imports": float(imported[2]) if imported else None,
         "load": float(loaded[1]),
         "warm_up": float(loaded[2]),
         **more,

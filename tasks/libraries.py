@@ -1,12 +1,10 @@
-"""What models are loaded with, made ready while the GPU is claimed: libraries imported, files read ahead."""
+"""What models are loaded with, made ready before: libraries imported, files read ahead meanwhile."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -24,26 +22,20 @@ def libraries_of(weights: Weights, entries: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(module for kind in kinds for module in getattr(kind, "libraries", ())))
 
 
-@contextmanager
-def imported(modules: Iterable[str]) -> Iterator[None]:
-    """Import these modules in a thread while the block runs; they are there when it has ended.
+def import_all(modules: Sequence[str]) -> None:
+    """Import these modules, and log what it took.
 
-    Making CUDA's context does not hold Python's lock, so neither waits for the other. What cannot be imported is logged
-    alone: the engine that needs it says so when it is loaded.
+    What cannot be imported is logged alone: the engine that needs it says so when it is loaded. In this thread, since
+    two threads in one import have waited for one another for good.
     """
     began = time.monotonic()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        done = [pool.submit(_import, module) for module in modules]
-        yield
-    if done:
+    for module in modules:
+        try:
+            import_module(module)
+        except Exception as error:  # noqa: BLE001  (a library that is there may be broken in any way)
+            log.warning("not_imported", module=module, reason=f"{type(error).__name__}: {error}")
+    if modules:
         log.info("imported", seconds=round(time.monotonic() - began, 2))
-
-
-def _import(module: str) -> None:
-    try:
-        import_module(module)
-    except Exception as error:  # noqa: BLE001  (a library that is there may be broken in any way)
-        log.warning("not_imported", module=module, reason=f"{type(error).__name__}: {error}")
 
 
 def read_ahead(folder: Path) -> None:

@@ -31,7 +31,7 @@ from tasks.devices import (
     is_out_of_memory,
     set_aside,
 )
-from tasks.libraries import imported, libraries_of, read_ahead
+from tasks.libraries import import_all, libraries_of, read_ahead
 from tasks.models import Engine, Engines, Models, Number, agreed, demand
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
@@ -126,8 +126,8 @@ def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, str]:
     ahead = [name for analyzer in served if on_gpu(analyzer.group) for name in _here(analyzer)]
     for name in ahead:
         read_ahead(weights().folder / name)
-    with imported(libraries_of(weights(), ahead)):
-        _agree(served)
+    import_all(libraries_of(weights(), ahead))
+    _agree(served)
     unavailable: dict[str, str] = {}
     for number, analyzer in enumerate(served, 1):
         log.info("loading", analyzer=analyzer.name, number=number, of=len(served))

@@ -160,7 +160,7 @@ def test_a_worker_s_start_is_told_by_its_log():
     began = datetime(2026, 11, 22, 22, 0, 0, tzinfo=UTC).timestamp()
     load, ready = fresh.rows("blip2-opt-2.7b", WORKER_LOG, began, {})
     assert (load.value, load.goal, load.holds, ready.value) == (1.7, 3.0, True, 6.0)
-    assert load.detail == {"start_to_loading": 3.6, "imports_and_context": 2.4, "load": 1.7, "warm_up": 0.6}
+    assert load.detail == {"start_to_loading": 3.6, "imports": 2.4, "load": 1.7, "warm_up": 0.6}
     (missing,) = fresh.rows("blip2-opt-2.7b", "not_preloaded reason=no room", began, {})
     assert missing.value is None
     assert missing.reason.endswith("no room")

@@ -1,36 +1,22 @@
 """Libraries that are imported ahead, and files that are read ahead."""
 
 import sys
-import threading
-
-import pytest
 
 from shared.weights import Weights
 from tasks.engines.kinds import KINDS
-from tasks.libraries import imported, libraries_of, read_ahead
+from tasks.libraries import import_all, libraries_of, read_ahead
 
 
-@pytest.fixture
-def module(tmp_path, monkeypatch):
-    """A module that notes the thread which imports it."""
-    (tmp_path / "reelgraph_slow_library.py").write_text("import threading; by = threading.get_ident()")
+def test_a_module_that_cannot_be_imported_is_left_to_who_needs_it(tmp_path, monkeypatch):
+    """One that is missing or broken ends nothing, and the next one is imported."""
+    (tmp_path / "reelgraph_broken_library.py").write_text("raise RuntimeError")
+    (tmp_path / "reelgraph_slow_library.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    yield "reelgraph_slow_library"
-    sys.modules.pop("reelgraph_slow_library", None)
-
-
-def test_modules_are_there_when_the_block_has_ended(module):
-    """They are imported by another thread, so the block does its own work meanwhile."""
-    with imported([module]):
-        pass
-    assert sys.modules[module].by != threading.get_ident()
-
-
-def test_a_module_that_cannot_be_imported_is_left_to_who_needs_it(module):
-    """One that is missing ends nothing, and the next one is imported; what the block raises goes on."""
-    with pytest.raises(RuntimeError, match="of the block"), imported(["reelgraph_no_such_library", module]):
-        raise RuntimeError("of the block")
-    assert module in sys.modules
+    try:
+        import_all(["reelgraph_no_such_library", "reelgraph_broken_library", "reelgraph_slow_library"])
+        assert "reelgraph_slow_library" in sys.modules
+    finally:
+        sys.modules.pop("reelgraph_slow_library", None)
 
 
 def test_every_engine_on_torch_names_what_it_loads_with(tmp_path):

@@ -3,7 +3,6 @@
 import hashlib
 import traceback
 from collections import deque
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -183,7 +182,7 @@ def gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "_queues", [])
     monkeypatch.setattr(loading, "_aside_mib", deque([0], maxlen=1))
     monkeypatch.setattr(loading, "read_ahead", lambda _: None)
-    monkeypatch.setattr(loading, "imported", lambda _: nullcontext())  # seconds of torch for every test
+    monkeypatch.setattr(loading, "import_all", lambda _: None)  # seconds of torch for every test
 
     def have(room_mib, *served):
         monkeypatch.setattr(loading, "_gpu", lambda: Device("cuda:0", room_mib))
@@ -229,23 +228,17 @@ def test_torch_leaves_room_for_what_allocates_past_it(gpu, tmp_path, monkeypatch
             fitting("fp32", known, device)
 
 
-def test_libraries_are_imported_while_the_gpu_is_claimed(gpu, monkeypatch):
+def test_libraries_are_imported_before_the_gpu_is_claimed(gpu, monkeypatch):
     """What models that are here are loaded with is asked for before their memory; what is not here asks nothing."""
     asked = []
 
-    @contextmanager
-    def imported(modules):
-        asked.append(modules)
-        yield
-        asked.append("done")
-
-    monkeypatch.setattr(loading, "imported", imported)
+    monkeypatch.setattr(loading, "import_all", asked.append)
     monkeypatch.setattr(loading, "_agree", lambda _: asked.append("claimed"))
     gpu(100_000, analyzers()["blip2_caption"])
     preload(("caption",))
     monkeypatch.setattr(Weights, "on_disk", lambda *_: "complete")
     preload(("caption",))
-    assert asked == [(), "claimed", "done", TorchEngine.libraries, "claimed", "done"]
+    assert asked == [(), "claimed", TorchEngine.libraries, "claimed"]
 
 
 def test_an_extra_that_is_not_here_takes_no_room(gpu):

@@ -38,8 +38,12 @@ class WeightsIncomplete(Unavailable):
 class TorchEngine(ABC):
     """A model on torch. A subclass loads it into `self.model`, and says what one item of its work takes."""
 
-    libraries: ClassVar[tuple[str, ...]] = ("transformers.models.auto.processing_auto", "transformers.modeling_utils")
-    """Modules whose import takes seconds, and which `load` needs: a worker imports them while it claims its GPU."""
+    libraries: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "transformers.models.auto.processing_auto",
+        "transformers.modeling_utils",
+    )
+    """Modules whose import takes seconds, and which `load` needs: a worker on a GPU imports them before."""
     precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16", "int8", "nf4")
     """Those that it can be asked for."""
     cpu_batch: ClassVar[int] = 4
