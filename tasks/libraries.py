@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -44,5 +45,5 @@ def read_ahead(folder: Path) -> None:
         return
     for path in folder.iterdir():
         if path.is_file():
-            with path.open("rb") as file:
+            with suppress(OSError), path.open("rb") as file:  # a hint alone: who reads it says what is wrong
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
