@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     weights_dir: Path = Field(HOME / "weights", description="model files")
     frames_dir: Path | None = Field(None, description="frame store; default: inside data_dir")
     profile: str = Field("local", description="which models and workers: local (CPU) or gpu")
-    broker_url: str | None = Field(None, description="redis:// or rediss:// URL; without one, commands bring their own broker")
+    broker_url: str | None = Field(None, description="redis:// or rediss:// URL; without one, commands bring a broker")
     ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in data_dir")
     storage_url: str | None = Field(None, description="s3://bucket/prefix; default: a folder in data_dir")
     storage_endpoint: str | None = Field(None, description="address of an S3 server that is not AWS's")
