@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shared.bucket_pages import Stored, Turns, newest
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.locks import FileLock
@@ -52,9 +53,6 @@ STORED_SECONDS = 300.0
 
 CHECK_KEY = "check"
 """What is written and removed to find out; one for all, so that no check leaves more than one behind."""
-
-LISTED_KEYS, LISTED_PAGES = 1000, 5
-"""Of one answer, which S3 bounds, and of one look: a second or so of the control worker."""
 
 Hold = Callable[[bool], AbstractContextManager[None]]
 """A lock of all hosts, shared or (True) exclusive."""
@@ -107,8 +105,7 @@ class ObjectStorage(Storage):
         self.bucket = bucket
         self.copies_bytes = copies_bytes
         self._hold = hold
-        self._reached: dict[str, str] = {}
-        """Where looking through a part of the bucket stopped the last time."""
+        self._turns = Turns()
         self._stored_at: float | None = None
 
     def path(self, key: str) -> Path:
@@ -281,23 +278,26 @@ class ObjectStorage(Storage):
         Where the ledger is this host's own, other hosts' objects would look like nobody's: only copies are named.
         """
         yield from super().old_videos(seconds)
-        for one in self._some(VIDEOS, "Contents"):
-            name = one["Key"].rpartition("/")[2]
-            if not name.startswith(".") and time.time() - one["LastModified"].timestamp() > seconds:
+        for name, stored_at in self._some(VIDEOS, shallow=False):
+            if stored_at is not None and not name.startswith(".") and time.time() - stored_at > seconds:
                 yield name
 
     def job_ids(self) -> Iterator[str]:
         """Ids of the jobs that something lies in the bucket for; as `old_videos`."""
-        for one in self._some(JOBS, "CommonPrefixes"):
-            yield one["Prefix"].rstrip("/").rpartition("/")[2]
+        for name, _ in self._some(JOBS, shallow=True):
+            yield name
 
     def is_old_job(self, job_id: str, seconds: float) -> bool:
         """Whether what lies in the bucket for a job is there, and was stored so long ago."""
-        name, _, prefix = f"{self._remote(job_key(job_id))}/".partition("/")
         with self._asking() as bucket:
-            found = bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix).get("Contents", [])
-        stored = [one["LastModified"].timestamp() for one in found]
-        return bool(stored) and time.time() - max(stored) > seconds
+            stored_at = newest(bucket, self._remote(job_key(job_id)))
+        return stored_at is not None and time.time() - stored_at > seconds
+
+    def _some(self, folder: str, *, shallow: bool) -> list[Stored]:
+        if self._hold is None:
+            return []
+        with self._asking() as bucket:
+            return self._turns.next(bucket, self._remote(folder), shallow=shallow)
 
     @contextmanager
     def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -313,23 +313,6 @@ class ObjectStorage(Storage):
         """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""
         path = super().path(key).relative_to(self._root)
         return f"{self.bucket.place}/{path.as_posix()}"
-
-    def _some(self, folder: str, kind: Literal["Contents", "CommonPrefixes"]) -> list[dict[str, Any]]:
-        """What the bucket has in a folder: some pages, from where the last call stopped, then from the start again."""
-        name, _, prefix = f"{self._remote(folder)}/".partition("/")
-        found: list[dict[str, Any]] = []
-        for _ in range(LISTED_PAGES if self._hold is not None else 0):
-            after = self._reached.pop(folder, "")
-            given = {"StartAfter": after} if after else {}
-            given |= {"Delimiter": "/"} if kind == "CommonPrefixes" else {}
-            with self._asking() as bucket:
-                page = bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix, MaxKeys=LISTED_KEYS, **given)
-            found += page.get(kind, [])
-            if not page.get("IsTruncated"):
-                break
-            last = found[-1]
-            self._reached[folder] = last["Key"] if kind == "Contents" else f"{last['Prefix'].rstrip('/')}0"  # after "/"
-        return found
 
     def _upload(self, file: Path, sha256: str) -> None:
         if not self.holds_video(sha256, file.stat().st_size):

@@ -8,7 +8,7 @@ import pytest
 
 import tasks.sweep
 from services.submit import Order, accept, accept_arrived, note
-from shared import objects
+from shared import bucket_pages
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.isolated import probe
@@ -124,8 +124,8 @@ def test_what_nobody_needs_in_the_bucket_is_swept(bucket, video, tmp_path, monke
     """Videos and results without a job go from the bucket once they are old, though this host has no copy of them,
     some at each sweep however many there are; young ones and those of jobs stay.
     """
-    monkeypatch.setattr(objects, "LISTED_KEYS", 2)
-    monkeypatch.setattr(objects, "LISTED_PAGES", 1)
+    monkeypatch.setattr(bucket_pages, "KEYS", 2)
+    monkeypatch.setattr(bucket_pages, "PAGES", 1)
     job = an_ended_job(video)
     kept = bucket()
     orphans = [new_id() for _ in range(5)]
