@@ -68,13 +68,16 @@ class Lines:
         """Squares of the change of each pixel."""
         self.products = np.zeros(length)
         """Changes of each pixel `BESIDE` before the line times those of the pixel as far behind it."""
+        self.lit = np.zeros(length)
+        """Largest share of pixels brighter than `LIT_LEVEL` in one frame."""
 
-    def add(self, edges: Shares, change: Levels | None) -> None:
+    def add(self, edges: Shares, lit: Shares, change: Levels | None) -> None:
         """Add the share of pixels with a step across each column but the outermost, and how much each pixel changed.
 
-        `edges` `(width - 2,)`, `change` `(height, width)`.
+        `edges` `(width - 2,)`, `lit` `(width,)`, `change` `(height, width)`.
         """
         self.edges[1:-1] += edges
+        np.maximum(self.lit, lit, out=self.lit)
         if change is not None:
             self.squares += np.einsum("yx,yx->x", change, change)
             self.products[BESIDE:-BESIDE] += np.einsum("yx,yx->x", change[:, : -2 * BESIDE], change[:, 2 * BESIDE :])
@@ -101,8 +104,10 @@ class Sums:
         np.maximum(self.peak, gray, out=self.peak)
         if change is not None:
             self.activity += change
-        self.columns.add(shares(stepped(colours, axis=1), axis=0), change)
-        self.rows.add(shares(stepped(colours, axis=0), axis=1), None if change is None else change.T)
+        lit = gray > LIT_LEVEL
+        self.columns.add(shares(stepped(colours, axis=1), axis=0), shares(lit, axis=0), change)
+        turned = None if change is None else change.T
+        self.rows.add(shares(stepped(colours, axis=0), axis=1), shares(lit, axis=1), turned)
 
     @property
     def mean(self) -> Levels:
