@@ -34,7 +34,7 @@ SPEED_ALIKE = 0.8
 SPEED_STEADY = 0.5
 """Most spread (interquartile range over median) of the speed on both sides: jerky motion has no speed to change."""
 SPEED_CELLS, SPEED_HALF = 0.6, 0.5
-"""Least share of the cells that change their speed as the whole does, by half of its ratio (its logarithm) at least. Our
+"""Least share of the cells that change their speed as the whole does, by half of its ratio (its logarithm) or more. Our
 own measurement: pans 1; credits that roll steadily, of which more lines come into view, 0.19 to 0.5."""
 SPEED_NOTHING = 0.02
 """Share of the fastest cell's speed that is added to each: a cell in which nothing moves has no ratio."""

@@ -41,6 +41,8 @@ BESIDE = 3
 STILL_MEAN, STILL_CELL = 0.5, 2.0
 """A frame shows the same as another when they differ by at most this in the mean and in each cell, in levels of 0..255.
 FFmpeg's `freezedetect` takes 0.001 of full scale, 0.26 levels; a key frame redraws a still with a little more."""
+HELD_SECONDS = 0.3
+"""A single frame that is shown for so long is held: GIFs and recorders of variable rate keep one for many."""
 MOVED_LEVELS = 0.5
 """Mean change of a cell, in levels of 0..255, from which on something moves in it."""
 
@@ -148,7 +150,7 @@ class Signals:
     thumbnails: bytearray = field(default_factory=bytearray)
     flow: bytearray = field(default_factory=bytearray)
     stills: list[tuple[int, int]] = field(default_factory=list)
-    """Runs (first, last frame) of at least 3 frames that all show what the first one shows."""
+    """Runs (first, last frame) that all show what the first one shows: of at least 3 frames, or `HELD_SECONDS`."""
 
     def cells(self) -> NDArray[np.uint8]:
         """Thumbnails of all frames, rgb, `(frames, 64, 3)`."""
@@ -269,8 +271,9 @@ class Watch:
         self._held, self._held_from = gray, index
 
     def _release(self, index: int) -> None:
-        if index - self._held_from >= 3:
-            self.signals.stills.append((self._held_from, index - 1))
+        first, times = self._held_from, self.signals.times
+        if index - first >= 3 or (times and times[min(index, len(times) - 1)] - times[first] >= HELD_SECONDS):
+            self.signals.stills.append((first, index - 1))
 
 
 SEAM_LEVELS = 16

@@ -181,7 +181,7 @@ def no_mix(times: Values, sag: Sag, look: Look) -> float:
 
 
 def between(times: Values, sag: Sag, look: Look) -> float:
-    """Share of the pixels that differ between the ends which are between both in the middle, 0..1; 0 where none does."""
+    """Share of the pixels that differ between the ends which are between both in the middle, 0..1; 0 if none does."""
     before, middle, after = (one.astype(np.float32) for one in _course(times, sag, look))
     way = after - before
     other = np.abs(way) >= BETWEEN_LEVELS
