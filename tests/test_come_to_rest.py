@@ -129,6 +129,14 @@ def test_one_frame_that_is_held_is_a_freeze(tmp_path: Path, seconds: float) -> N
     assert (seen.events, seen.moments) == ([], [])
 
 
+def test_nothing_lasts_longer_than_the_video(tmp_path: Path) -> None:
+    """A grey pan whose last frame comes three seconds after the one before: spans end with the last shot."""
+    film = [np.repeat(frame[:, :, 1:2], 3, axis=2) for frame in drift(1, 60, (2.0,))]
+    video = write_video(tmp_path / "v.mp4", film, times=held_from(58, 60, 3.0))
+    seen = Looked(video, tmp_path / "store")
+    assert seen.one("black_and_white").end == pytest.approx(seen.cuts.shots.items[-1].end, abs=0.001)
+
+
 @pytest.mark.parametrize("fps", [10, 12])
 def test_a_freeze_of_few_frames_a_second_is_found(tmp_path: Path, fps: int) -> None:
     """The same at 10 and 12 fps, as GIFs have them; below 10 fps none is told."""

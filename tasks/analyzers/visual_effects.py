@@ -146,7 +146,7 @@ def watched(media: Media, shots: Sequence[Shot]) -> Signals:
                 number += 1
             watch.see(t, frame, shots[number])
         media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
-    return watch.done()
+    return watch.done(media.shown(PICTURES)[-1][1])
 
 
 def places(shots: Sequence[Shot]) -> list[Finding]:

@@ -149,6 +149,8 @@ class Signals:
     """Median motion from the frame before, in short sides (not per second): of the whole picture, not of one hand."""
     thumbnails: bytearray = field(default_factory=bytearray)
     flow: bytearray = field(default_factory=bytearray)
+    end: float = 0.0
+    """When the last frame is over."""
     stills: list[tuple[int, int]] = field(default_factory=list)
     """Runs (first, last frame) that all show what the first one shows: of at least 3 frames, or `HELD_SECONDS`."""
 
@@ -173,10 +175,8 @@ class Signals:
         return min(int(np.searchsorted(np.asarray(self.times), t - 0.001)), len(self.times) - 1)
 
     def end_of(self, index: int) -> float:
-        """When the frame is followed by the next one; the last one by the clock of the one before."""
-        if index + 1 < len(self.times):
-            return self.times[index + 1]
-        return 2 * self.times[index] - self.times[index - 1] if index else self.times[index]
+        """When the frame is followed by the next one; the last one by nothing."""
+        return self.times[index + 1] if index + 1 < len(self.times) else max(self.end, self.times[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +241,9 @@ class Watch:
             shot.sums.add(gray, colours, self._change.levels if self._change and inside else None)
         self._before = gray
 
-    def done(self) -> Signals:
-        """Close the last still run."""
+    def done(self, end: float) -> Signals:
+        """Close the last still run; `end`: when the last frame is over, in seconds."""
+        self.signals.end = end
         self._release(len(self.signals.times))
         return self.signals
 
@@ -271,9 +272,9 @@ class Watch:
         self._held, self._held_from = gray, index
 
     def _release(self, index: int) -> None:
-        first, times = self._held_from, self.signals.times
-        if index - first >= 3 or (times and times[min(index, len(times) - 1)] - times[first] >= HELD_SECONDS):
-            self.signals.stills.append((first, index - 1))
+        first, signals = self._held_from, self.signals
+        if index - first >= 3 or (signals.times and signals.end_of(index - 1) - signals.times[first] >= HELD_SECONDS):
+            signals.stills.append((first, index - 1))
 
 
 SEAM_LEVELS = 16
