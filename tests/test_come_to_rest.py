@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from services.evaluation.effects import FPS, SIZE, drift, room
-from tests.support.looked import look
-from tests.support.moving import Picture, texture
+from tests.support.looked import Looked, look
+from tests.support.moving import Picture, texture, write_video
 from tests.support.real import real_clip
 
 H, W = SIZE
@@ -112,6 +112,49 @@ def test_a_walker_who_is_held_is_frozen(tmp_path: Path) -> None:
     film = room(90, 75)
     found = look(tmp_path, [*film[:30], *[film[30]] * 30, *film[31:]]).one("freeze")
     assert (found.start, found.end) == pytest.approx((1.0, 2.0), abs=2 * FRAME + 0.001)
+
+
+def held_from(number: int, count: int, seconds: float) -> list[float]:
+    """Times of so many frames, the one of that number shown so much longer."""
+    return [index * FRAME + (seconds if index > number else 0.0) for index in range(count)]
+
+
+@pytest.mark.parametrize("seconds", [0.8, 1.5])
+def test_one_frame_that_is_held_is_a_freeze(tmp_path: Path, seconds: float) -> None:
+    """A pan of which a recorder keeps frame 40 alone for a while is frozen then, and no faster afterwards."""
+    video = write_video(tmp_path / "v.mp4", drift(11, 80, (3.0,)), times=held_from(40, 80, seconds))
+    seen = Looked(video, tmp_path / "store")
+    found = seen.one("freeze")
+    assert (found.start, found.end) == pytest.approx((40 / FPS, 41 / FPS + seconds), abs=2 * FRAME + 0.001)
+    assert (seen.events, seen.moments) == ([], [])
+
+
+def test_nothing_lasts_longer_than_the_video(tmp_path: Path) -> None:
+    """A grey pan whose last frame comes three seconds after the one before: spans end with the last shot."""
+    film = [np.repeat(frame[:, :, 1:2], 3, axis=2) for frame in drift(1, 60, (2.0,))]
+    video = write_video(tmp_path / "v.mp4", film, times=held_from(58, 60, 3.0))
+    seen = Looked(video, tmp_path / "store")
+    assert seen.one("black_and_white").end == pytest.approx(seen.cuts.shots.items[-1].end, abs=0.001)
+
+
+@pytest.mark.parametrize("fps", [10, 12])
+def test_a_freeze_of_few_frames_a_second_is_found(tmp_path: Path, fps: int) -> None:
+    """The same at 10 and 12 fps, as GIFs have them; below 10 fps none is told."""
+    frames = drift(11, 120, (3.0,))[::3]
+    found = look(tmp_path, [*frames[:15], *[frames[15]] * 15, *frames[16:]], fps=fps).one("freeze")
+    assert (found.start, found.end) == pytest.approx((15 / fps, 30 / fps), abs=1.5 / fps)
+
+
+def test_photographs_swiped_at_a_variable_rate_are_not_frozen(tmp_path: Path) -> None:
+    """Three photographs, each kept as one frame for two seconds, between which ten frames swipe: none ever moved."""
+    sheet = np.concatenate([texture(seed, H, W) for seed in (1, 2, 3)], axis=1)
+    lefts = [0, *range(32, W, 32), W, *range(W + 32, 2 * W, 32), 2 * W, 2 * W]
+    times = [0.0]
+    for left in lefts[:-1]:
+        times.append(times[-1] + (2.0 if left % W == 0 else FRAME))
+    film = [np.ascontiguousarray(sheet[:, left : left + W]) for left in lefts]
+    video = write_video(tmp_path / "v.mp4", film, times=times)
+    assert "freeze" not in Looked(video, tmp_path / "store").labels
 
 
 @pytest.mark.parametrize("first", [108, 396])

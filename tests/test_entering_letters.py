@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,19 +11,22 @@ import pytest
 
 from services.evaluation.effects import FPS, SIZE, drift, towards
 from tests.support.looked import look
-from tests.support.moving import Picture
+from tests.support.moving import Picture, texture
 
 H, W = SIZE
 WHITE = (255, 255, 255)
 FACE = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def rolling(speed: int) -> list[Picture]:
+NAMES = ("Director", "Jane Miller", "Camera", "Robert Young", "Music", "Clara Stone", "Thanks to", "Everybody")
+SECTIONS = ("Director", "Jane Miller", "", "Camera", "Robert Young", "", "Music", "Clara Stone", "", "Thanks to all")
+
+
+def rolling(speed: int, names: Sequence[str] = NAMES, gap: int = 50, stroke: int = 2) -> list[Picture]:
     """Lines of white letters that roll over black, from below the picture until all are above it."""
-    names = ("Director", "Jane Miller", "Camera", "Robert Young", "Music", "Clara Stone", "Thanks to", "Everybody")
-    sheet = np.zeros((2 * H + 50 * len(names), W, 3), np.uint8)
+    sheet = np.zeros((2 * H + gap * len(names), W, 3), np.uint8)
     for number, name in enumerate(names):
-        cv2.putText(sheet, name, (80, H + 40 + 50 * number), FACE, 0.8, WHITE, 2, cv2.LINE_AA)
+        cv2.putText(sheet, name, (80, H + 40 + gap * number), FACE, 0.8, WHITE, stroke, cv2.LINE_AA)
     return [np.ascontiguousarray(sheet[top : top + H]) for top in range(0, len(sheet) - H, speed)]
 
 
@@ -32,6 +36,28 @@ def test_credits_that_roll_do_not_fade(tmp_path: Path, speed: int) -> None:
     seen = look(tmp_path, rolling(speed))
     assert seen.events == []
     assert [label for label in seen.labels if label.startswith("fade_")] == []
+
+
+@pytest.mark.parametrize("speed", [1, 2, 3])
+def test_credits_with_blank_lines_are_letters_that_roll(tmp_path: Path, speed: int) -> None:
+    """Sections with a blank line between, 1 to 3 pixels a frame: no dissolve, no bars beside them, no other speed."""
+    seen = look(tmp_path, rolling(speed, SECTIONS, 70))
+    assert (seen.events, seen.labels, seen.moments) == ([], [], [])
+
+
+def test_credits_over_a_photograph_do_not_dissolve(tmp_path: Path) -> None:
+    """A dimmed photograph stands behind credits that roll: it is one shot, and nothing in it changes its speed."""
+    behind = texture(5, H, W) // 2
+    seen = look(tmp_path, [np.maximum(behind, frame) for frame in rolling(3, SECTIONS, 70)])
+    assert (seen.events, seen.labels, seen.moments) == ([], [], [])
+
+
+def test_credits_that_are_cut_to_do_not_fade(tmp_path: Path) -> None:
+    """A picture gives way to credits that are in view at once, and roll: a cut, though they leave black between."""
+    film = rolling(3, SECTIONS, 70, stroke=1)[(H + 20) // 3 :]
+    seen = look(tmp_path, [texture(5, H, W)] * 40 + film)
+    assert seen.events == [("cut", pytest.approx(40 / FPS, abs=0.001))]
+    assert seen.labels == []
 
 
 def entering(what: str) -> list[Picture]:

@@ -66,3 +66,26 @@ def test_slides_of_few_frames_are_turned(tmp_path: Path, frames: int) -> None:
     film = [page for page in (FIRST, SECOND, FIRST, SECOND) for _ in range(frames)]
     seen = look(tmp_path, film, fps=1 / lengths)
     assert seen.events == [("cut", frames * lengths * number) for number in (1, 2, 3)]
+
+
+def nearing(frames: int) -> list[Picture]:
+    """A camera that moves in on a picture, by a fifth from frame to frame."""
+    picture = texture(3, 400, 600)
+    return [window(picture, 300, 200, 0.7 * 1.2**number, H, W) for number in range(frames)]
+
+
+@pytest.mark.parametrize("times", [3, 6])
+def test_what_comes_near_in_repeated_frames_is_no_cut(tmp_path: Path, times: int) -> None:
+    """Film of 10 fps in a file of 30 or 60 fps: each step is large beside the repeated frames, and is motion."""
+    film = [frame for frame in nearing(12) for _ in range(times)]
+    assert look(tmp_path, film, fps=10 * times).events == []
+
+
+@pytest.mark.parametrize("times", [3, 6])
+def test_cuts_in_repeated_frames_are_found(tmp_path: Path, times: int) -> None:
+    """The same with a cut to a picture that the camera pans over quickly, and one back: both are found."""
+    picture = texture(2, H, W + 600)
+    pan = [window(picture, 180 + 20 * number, 90, 1.0, H, W) for number in range(12)]
+    film = [frame for one in (nearing(10), pan, nearing(10)) for frame in one for _ in range(times)]
+    seen = look(tmp_path, film, fps=10 * times)
+    assert seen.events == [("cut", 1.0), ("cut", 2.2)]

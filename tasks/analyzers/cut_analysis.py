@@ -14,7 +14,7 @@ from shared.schema import Event, EventTrack, LabelledSegment, Method, SegmentTra
 from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.boxes import Picture, pictures
 from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
-from tasks.transitions.cuts import confirmed, mixing, torn, turned
+from tasks.transitions.cuts import confirmed, mixing, stepping, torn, turned
 from tasks.transitions.dissolves import Dissolve, apart, dissolves
 from tasks.transitions.fades import End, fades
 from tasks.transitions.judged import judged
@@ -74,7 +74,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = (
         "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"
@@ -127,6 +127,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         candidates = set(self._candidates(media, options, signals))
         if not signals.times:
             raise Skipped(NO_PICTURE)
+        candidates -= stepping(signals, candidates, options.adaptive_threshold)
         faded = list(fades(signals))
         dim = {index for fade in faded for index in fade.dim}
 

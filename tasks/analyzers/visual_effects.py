@@ -93,7 +93,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -146,7 +146,7 @@ def watched(media: Media, shots: Sequence[Shot]) -> Signals:
                 number += 1
             watch.see(t, frame, shots[number])
         media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
-    return watch.done()
+    return watch.done(media.shown(PICTURES)[-1][1])
 
 
 def places(shots: Sequence[Shot]) -> list[Finding]:

@@ -33,6 +33,14 @@ SPEED_ALIKE = 0.8
 """Least cosine between the motion before and after: the same motion, faster or slower."""
 SPEED_STEADY = 0.5
 """Most spread (interquartile range over median) of the speed on both sides: jerky motion has no speed to change."""
+SPEED_CELLS, SPEED_HALF = 0.6, 0.5
+"""Least share of the cells that change their speed as the whole does, by half of its ratio (its logarithm) or more. Our
+own measurement: pans 1; credits that roll steadily, of which more lines come into view, 0.19 to 0.5."""
+SPEED_NOTHING = 0.02
+"""Share of the fastest cell's speed that is added to each: a cell in which nothing moves has no ratio."""
+SPEED_PAUSE = 3.0
+"""A frame that came after so many times the median of the intervals around it follows a pause of the recorder, or a
+held frame: how much of that time it moved in nobody knows, and it is left out."""
 MONOCHROME_SHARE, MONOCHROME_SECONDS = 0.01, 1.0
 """Most pixels with colour in a black and white frame, and shortest span. Our own measurement: H.264 that predicts a
 grey shot from the coloured one before it leaves colour in 0.4 to 0.8 % of the pixels, a snowstorm graded almost to grey
@@ -196,20 +204,33 @@ def _ratio(
 ) -> float:
     """Natural logarithm of the speed from `index` on over the speed before; 0 where they cannot be compared."""
     first, last = np.searchsorted(times, (times[index] - SPEED_SECONDS, times[index] + SPEED_SECONDS - 1e-6))
-    whole = last < len(times) and first >= inner.start and last <= inner.stop
-    if not whole or min(index - first, last - index) < 4:
+    if last >= len(times) or first < inner.start or last > inner.stop:
         return 0.0
-    sides = [slice(int(first), index), slice(index, int(last))]
-    speeds = []
+    near = np.arange(first, last)
+    elapsed = times[near] - times[near - 1]
+    steady = elapsed <= SPEED_PAUSE * np.median(elapsed)
+    sides = [steady & (near < index), steady & (near >= index)]
+    if min(side.sum() for side in sides) < 4:
+        return 0.0
+    speeds, ways = [], []
     for side in sides:
-        elapsed = times[side] - times[side.start - 1 : side.stop - 1]
-        low, middle, high = quartiles(moved[side] / elapsed)
+        low, middle, high = quartiles(moved[near[side]] / elapsed[side])
         if middle < SPEED_LEAST or high - low > SPEED_STEADY * middle:
             return 0.0
-        speeds.append(float(moved[side].sum() / elapsed.sum()))
-    a, b = (flow[side].astype(np.float64).sum(0).ravel() for side in sides)
+        speeds.append(float(moved[near[side]].sum() / elapsed[side].sum()))
+        ways.append(flow[near[side]].astype(np.float64).sum(0) / elapsed[side].sum())
+    a, b = (way.ravel() for way in ways)
     alike = float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))
-    return float(np.log(speeds[1] / speeds[0])) if alike >= SPEED_ALIKE else 0.0
+    ratio = float(np.log(speeds[1] / speeds[0]))
+    return ratio if alike >= SPEED_ALIKE and _everywhere(ways, ratio) >= SPEED_CELLS else 0.0
+
+
+def _everywhere(ways: Sequence[NDArray[np.float64]], ratio: float) -> float:
+    """Share of the cells whose own speed changes as the whole's does; `ways`: their motion before and after."""
+    before, after = (np.linalg.norm(way, axis=1) for way in ways)
+    least = max(float(before.max()), float(after.max())) * SPEED_NOTHING
+    own = np.log((after + least) / (before + least))
+    return float((own * np.sign(ratio) >= SPEED_HALF * abs(ratio)).mean())
 
 
 def quartiles(values: NDArray[np.float64]) -> list[float]:

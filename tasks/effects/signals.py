@@ -41,6 +41,8 @@ BESIDE = 3
 STILL_MEAN, STILL_CELL = 0.5, 2.0
 """A frame shows the same as another when they differ by at most this in the mean and in each cell, in levels of 0..255.
 FFmpeg's `freezedetect` takes 0.001 of full scale, 0.26 levels; a key frame redraws a still with a little more."""
+HELD_SECONDS = 0.3
+"""A single frame that is shown for so long is held: GIFs and recorders of variable rate keep one for many."""
 MOVED_LEVELS = 0.5
 """Mean change of a cell, in levels of 0..255, from which on something moves in it."""
 
@@ -68,13 +70,16 @@ class Lines:
         """Squares of the change of each pixel."""
         self.products = np.zeros(length)
         """Changes of each pixel `BESIDE` before the line times those of the pixel as far behind it."""
+        self.lit = np.zeros(length)
+        """Largest share of pixels brighter than `LIT_LEVEL` in one frame."""
 
-    def add(self, edges: Shares, change: Levels | None) -> None:
+    def add(self, edges: Shares, lit: Shares, change: Levels | None) -> None:
         """Add the share of pixels with a step across each column but the outermost, and how much each pixel changed.
 
-        `edges` `(width - 2,)`, `change` `(height, width)`.
+        `edges` `(width - 2,)`, `lit` `(width,)`, `change` `(height, width)`.
         """
         self.edges[1:-1] += edges
+        np.maximum(self.lit, lit, out=self.lit)
         if change is not None:
             self.squares += np.einsum("yx,yx->x", change, change)
             self.products[BESIDE:-BESIDE] += np.einsum("yx,yx->x", change[:, : -2 * BESIDE], change[:, 2 * BESIDE :])
@@ -101,8 +106,10 @@ class Sums:
         np.maximum(self.peak, gray, out=self.peak)
         if change is not None:
             self.activity += change
-        self.columns.add(shares(stepped(colours, axis=1), axis=0), change)
-        self.rows.add(shares(stepped(colours, axis=0), axis=1), None if change is None else change.T)
+        lit = gray > LIT_LEVEL
+        self.columns.add(shares(stepped(colours, axis=1), axis=0), shares(lit, axis=0), change)
+        turned = None if change is None else change.T
+        self.rows.add(shares(stepped(colours, axis=0), axis=1), shares(lit, axis=1), turned)
 
     @property
     def mean(self) -> Levels:
@@ -142,8 +149,10 @@ class Signals:
     """Median motion from the frame before, in short sides (not per second): of the whole picture, not of one hand."""
     thumbnails: bytearray = field(default_factory=bytearray)
     flow: bytearray = field(default_factory=bytearray)
+    end: float = 0.0
+    """When the last frame is over."""
     stills: list[tuple[int, int]] = field(default_factory=list)
-    """Runs (first, last frame) of at least 3 frames that all show what the first one shows."""
+    """Runs (first, last frame) that all show what the first one shows: of at least 3 frames, or `HELD_SECONDS`."""
 
     def cells(self) -> NDArray[np.uint8]:
         """Thumbnails of all frames, rgb, `(frames, 64, 3)`."""
@@ -166,10 +175,8 @@ class Signals:
         return min(int(np.searchsorted(np.asarray(self.times), t - 0.001)), len(self.times) - 1)
 
     def end_of(self, index: int) -> float:
-        """When the frame is followed by the next one; the last one by the clock of the one before."""
-        if index + 1 < len(self.times):
-            return self.times[index + 1]
-        return 2 * self.times[index] - self.times[index - 1] if index else self.times[index]
+        """When the frame is followed by the next one; the last one by nothing."""
+        return self.times[index + 1] if index + 1 < len(self.times) else max(self.end, self.times[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +241,9 @@ class Watch:
             shot.sums.add(gray, colours, self._change.levels if self._change and inside else None)
         self._before = gray
 
-    def done(self) -> Signals:
-        """Close the last still run."""
+    def done(self, end: float) -> Signals:
+        """Close the last still run; `end`: when the last frame is over, in seconds."""
+        self.signals.end = end
         self._release(len(self.signals.times))
         return self.signals
 
@@ -264,8 +272,9 @@ class Watch:
         self._held, self._held_from = gray, index
 
     def _release(self, index: int) -> None:
-        if index - self._held_from >= 3:
-            self.signals.stills.append((self._held_from, index - 1))
+        first, signals = self._held_from, self.signals
+        if index - first >= 3 or (signals.times and signals.end_of(index - 1) - signals.times[first] >= HELD_SECONDS):
+            signals.stills.append((first, index - 1))
 
 
 SEAM_LEVELS = 16

@@ -73,7 +73,8 @@ def freezes(signals: Signals, bounds: Sequence[int], mixed: Sequence[Span], look
         sides = [before, after] if len(after) >= FREEZE_FRAMES else [before]
         abrupt = all(step[side[:3]].mean() >= FREEZE_ABRUPT * step[side].mean() for side in sides)
         moved = [float(np.percentile(step[side], FREEZE_BUSY)) for side in sides]
-        within = max(float(np.percentile(step[first + 1 : last + 1], FREEZE_BUSY)), FREEZE_NOISE)
+        # of one frame that is held nothing changes
+        within = max(float(np.percentile([0, *step[first + 1 : last + 1]], FREEZE_BUSY)), FREEZE_NOISE)
         busy = abrupt and min(moved) >= max(FREEZE_LEAST, FREEZE_RATIO * within)
         whole = busy and signals.spread(before) >= FREEZE_SPREAD and not _page(look(last))
         if whole and not _wiped(signals, first, look):
@@ -86,7 +87,7 @@ def _held(signals: Signals, bounds: Sequence[int], look: Look) -> Iterator[tuple
     """
     held: tuple[int, int] | None = None
     for begun, last in signals.stills:
-        soon = held is not None and signals.times[begun] - signals.times[held[1]] <= TITLE_SECONDS
+        soon = held is not None and signals.times[begun] - signals.end_of(held[1]) <= TITLE_SECONDS
         if held and soon and not any(held[1] < bound <= begun for bound in bounds):
             one = _titled(small(look(held[1])), small(look(begun)))
             held, done = ((held[0], last), None) if one else ((begun, last), held)
@@ -125,8 +126,8 @@ def _wiped(signals: Signals, first: int, look: Look) -> bool:
     Wipes are no transitions of cut_analysis. Motion does not explain the one picture by the other.
     """
     for begun, last in signals.stills:
-        gone = signals.times[first] - signals.times[last]
+        gone = signals.times[first] - signals.end_of(last)
         held = signals.end_of(last) - signals.times[begun]
-        if 0 < gone <= WIPE_SECONDS and held >= FREEZE_SECONDS:
+        if last < first and gone <= WIPE_SECONDS and held >= FREEZE_SECONDS:
             return unexplained(small(look(last)), small(look(first))) >= UNEXPLAINED
     return False

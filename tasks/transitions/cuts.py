@@ -32,6 +32,9 @@ FLASH_RETURN = 0.35
 frames may hide a cut."""
 MIN_SHOT_SECONDS = 0.2
 """Cuts closer than this are one: six frames at 30 fps, under the shortest shots that editors use."""
+CADENCE_SECONDS = 0.25
+"""How far apart the steps are of film of 5 fps and more that was written at a higher rate: between them it is repeated,
+or the hand that holds the camera moves it a little."""
 
 
 def torn(signals: Signals) -> set[int]:
@@ -42,6 +45,25 @@ def torn(signals: Signals) -> set[int]:
         for index in np.flatnonzero(shares >= UNEXPLAINED)
         if shares[index] >= UNEXPLAINED_RATIO * np.median(_around(signals.times, shares, int(index), AROUND))
     }
+
+
+def stepping(signals: Signals, candidates: Collection[int], ratio: float) -> set[int]:
+    """Candidates that motion explains, and before and after which the picture makes steps like theirs.
+
+    So it is where film of a low rate is repeated, and the detector sees each step between frames of which none differs.
+    `ratio`: how many times as much a cut changes, as the detector asks of it.
+    """
+    times, step = np.array(signals.times), np.array(signals.step)
+    found = set()
+    for index in candidates:
+        first, last = np.searchsorted(times, (times[index] - CADENCE_SECONDS, times[index] + CADENCE_SECONDS))
+        sides = [step[first:index], step[index + 1 : last]]
+        # before the first steps of a film there is nothing to compare with
+        sides = sides[1:] if times[index] - times[0] <= CADENCE_SECONDS else sides
+        alike = all(side.size and side.max() * ratio >= step[index] for side in sides)
+        if alike and signals.unexplained[index] < UNEXPLAINED:
+            found.add(index)
+    return found
 
 
 def turned(signals: Signals) -> set[int]:

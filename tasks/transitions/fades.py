@@ -211,7 +211,10 @@ def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind)
 
 
 def lights_up(levels: Levels, blank: Blank, kind: Kind) -> bool:
-    """Whether all that is lit gets brighter where black ends, or darker: what enters at the border does not."""
+    """Whether all that is lit gets brighter where black ends, or darker: what enters at the border does not.
+
+    Where a cut hides the way, nothing in black may shine brighter than the picture did: letters do that are cut to.
+    """
     way = course(levels, levels.bright, blank, kind)
     least = FADED_CELL * levels.contrast[way.top]
     lit = levels.thumbnails[way.top].max(-1) >= least
@@ -219,7 +222,7 @@ def lights_up(levels: Levels, blank: Blank, kind: Kind) -> bool:
     if faded.sum() < LEAST_FADED * lit.sum():
         return False
     if way.other is None:
-        return True
+        return min(levels.peak[index] for index in blank.frames) <= levels.peak[way.top]
     peaks = [levels.peak[index] for index in way.half]
     bright = faded.mean() < LEAST_FADED and float(np.median(peaks)) > SOON_BRIGHT * levels.peak[way.top]
     return way.other <= MOST_MOVED and not bright
