@@ -114,6 +114,15 @@ def test_faces_and_voices(compare):
     assert scalars(found)["speech_with_face"] == pytest.approx(1 / 3, abs=1e-3)
 
 
+def test_nobody_speaks_over_a_long_pause(compare):
+    """Speech, 5 s of silence, speech: two voice-overs, none of them in the silence; a breath parts nothing."""
+    found = compare(result("face_detection", faces=tracked()), spoken(("one", 0, 2), ("two", 3, 4), ("three", 9, 11)))
+    assert [(f.type, f.start, f.end, len(f.evidence)) for f in found.findings.items] == [
+        ("voice_over", 0, 4, 2),
+        ("voice_over", 9, 11, 1),
+    ]
+
+
 def test_not_looked_is_not_nothing_found(compare):
     """Without a face detector's result speech is no voice-over, and the shares are null."""
     found = compare(spoken(("one", 1, 2)))
