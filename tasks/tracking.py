@@ -168,9 +168,7 @@ def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObjec
     return sorted(found, key=lambda pair: -float((pair[1][2:] - pair[1][:2]).prod()))
 
 
-def _paths(
-    sightings: Sequence[Sighting], shots: Sequence[int], rules: LinkRules, standing: Standing
-) -> list[_Path]:
+def _paths(sightings: Sequence[Sighting], shots: Sequence[int], rules: LinkRules, standing: Standing) -> list[_Path]:
     paths: list[_Path] = []
     alive: list[_Path] = []
     for index, (sighting, shot) in enumerate(zip(sightings, shots, strict=True)):

@@ -201,7 +201,7 @@ def test_a_number_that_changes_on_a_still_page_is_seen(
     assert len(items) == 3
 
 
-WORDS = "NEVER AGAIN PLEASE STOP DOING WEIRD THINGS WITH YOUR PHONE THANKS EVERYONE".split()
+WORDS = ["NEVER", "AGAIN", "PLEASE", "STOP", "DOING", "WEIRD", "THINGS", "WITH", "YOUR", "PHONE", "THANKS", "EVERYONE"]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.45])

@@ -35,8 +35,8 @@ CHAIN, CHAIN_SECONDS = 5, 0.75
 """Steps over which points are followed before new ones are chosen: half a second. In slow films a step that comes to
 more than this is the last one."""
 HELD_SECONDS = 1.0
-"""A picture that stands for longer is no part of a film: nothing moves while it stands, and what lies between it and the
-next one nobody saw."""
+"""A picture that stands for longer is no part of a film: nothing moves while it stands, and what lies between it and
+the next one nobody saw."""
 GRID, PER_CELL = 8, 5
 """Points are spread over 8 x 8 cells, 5 in each at most, so that captions and people count by their area."""
 CORNER_STRENGTH, CORNER_DISTANCE, WINDOW = 5e-6, 5, 15
@@ -382,7 +382,7 @@ def spread(points: Points, shape: tuple[int, ...]) -> bool:
 
 
 def labels(steps: Sequence[Step], options: CameraOptions) -> list[Motion | None]:
-    """Name each step's motion after smoothing; None where it is unknown. A picture that stands is smoothed with none."""
+    """Name each step's motion after smoothing; None where it is unknown. What stands is smoothed with nothing."""
     stands = [step.end - step.start > HELD_SECONDS + TOUCH for step in steps]
     velocity = np.array(
         [(np.nan,) * 4 if held else step.velocity or (np.nan,) * 4 for step, held in zip(steps, stands, strict=True)]

@@ -92,8 +92,8 @@ class EyeTracks(TrackSet):
     """Everything cites its face in `face_detection/faces`.
 
     `gaze`: labels `left`, `right`, `up`, `down`, `centre`: how the eyes are turned in the head, left and right as the
-    picture has them; nothing where eyes are closed or move on. `blinks`: type `blink`; none can be seen in pictures more
-    than 0.15 s apart. `eyes`: the measures.
+    picture has them; nothing where eyes are closed or move on. `blinks`: type `blink`; none can be seen in pictures
+    more than 0.15 s apart. `eyes`: the measures.
     `analysed` leaves out where there were faces, all of them too small or turned away.
     """
 
@@ -104,7 +104,7 @@ class EyeTracks(TrackSet):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Both eyes in one frame, see `EyeSeries`. `until`: how long it holds, a tenth of a second or its picture's time."""
+    """Both eyes in one frame, see `EyeSeries`. It holds `until` then: a tenth of a second, or as its picture."""
 
     t: float
     aspect_ratio: float
@@ -226,7 +226,7 @@ def closed(looks: Sequence[Look], options: EyeOptions) -> list[bool]:
 
 
 def steady(looks: Sequence[Look]) -> list[tuple[float, float]]:
-    """Where the iris stands, across and down, as the median of three looks; a look that holds as long as those alone."""
+    """Where the iris stands, across and down, as the median of three looks; of one look where it holds as long."""
     places = np.array([(look.across, look.down) for look in looks]).reshape(-1, 2)
     near = (
         places[row] if look.seconds >= FIXATION_SECONDS else np.median(places[max(0, row - 1) : row + 2], axis=0)
@@ -246,7 +246,7 @@ def direction(across: float, down: float) -> Direction:
 
 
 def _runs(looks: Sequence[Look], key: Callable[[int], object], gap: float) -> Iterator[list[int]]:
-    """Rows of looks that have the same key, each within `gap` seconds of the last tenth in which the one before held."""
+    """Rows of looks with the same key, each within `gap` seconds of the last tenth in which the one before held."""
     breaks = np.cumsum([0, *(b.t - a.until > gap - 1 / RATE for a, b in pairwise(looks))])
     for _, rows in groupby(range(len(looks)), key=lambda row: (breaks[row], key(row))):
         yield list(rows)

@@ -115,7 +115,7 @@ class Samples:
     @property
     def seconds(self) -> Floats:
         """How long each look holds."""
-        return np.array(self.until) - np.array(self.times)
+        return np.array(self.until, np.float64) - np.array(self.times, np.float64)
 
 
 class FaceEmotion(Analyzer[EmotionOptions, EmotionTracks]):

@@ -45,10 +45,11 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
     """PP-OCRv6 (detector and recogniser) on frames in which text may have come, lines followed by their edges.
 
     Four frames a second are compared cheaply; a frame is read when strong edges came that stay for two frames (text
-    stands still while footage moves) or in a picture that stands until the next, where a line has just given way to another, where
-    a letter of a line has changed and stays so, and at growing intervals while anything changes. Only regions that no
-    known line explains are recognised. Text that is part of the scene is text as well. Missed may be: text shorter
-    than half a second (one second over fast motion), text on its side, and a 3 that becomes an 8 in small text.
+    stands still while footage moves) or in a picture that stands until the next look, where a line has just given way
+    to another, where a letter of a line has changed and stays so, and at growing intervals while anything changes. Only
+    regions that no known line explains are recognised. A line that grows at its place is being typed, and is one. Text
+    that is part of the scene is text as well. Missed may be: text in footage shorter than half a second (one second
+    over fast motion), text on its side, and a 3 that becomes an 8 in small text.
     """
 
     name: ClassVar[str] = "text_overlay"
