@@ -69,6 +69,8 @@ def test_two_hours_are_analysed(stack, tmp_path):
     bright = tracks["color_analysis/brightness"]
     times = bright["t0"] + bright["dt"] * np.arange(len(bright["values"]))
     values = np.array(bright["values"], float)
+    times, values = times[~np.isnan(values)], values[~np.isnan(values)]
+    assert len(times) >= 7199
     assert times[-1] > 7198
     assert np.ptp(values[times < 3599]) < 0.05 * np.ptp(values)
     assert np.ptp(values[times >= 3600]) < 0.05 * np.ptp(values)
