@@ -1,7 +1,8 @@
-"""Videos for the bench: those that are named, else the reel of `make demo` and a talk; and drawn ones of any length."""
+"""Videos for the bench: those that are named, else real ones, else composed ones; and drawn ones of any length."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,9 @@ from services.evaluation.pictures import texture, write_video
 from shared.errors import BadInput
 from shared.settings import settings
 
+MEDIA = "REELGRAPH_TEST_MEDIA"
+"""Folder of real videos, as the tests have them; none are shipped."""
+REAL = ("reel.mp4", "slides_talk.mp4")
 SHORT_SECONDS = 4.0
 TALK = "sample-talk.mp4"
 SAMPLE_RATE, BLOCK = 48_000, 1024
@@ -32,12 +36,15 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def clips_or_sample(clips: Sequence[Path]) -> tuple[Path, ...]:
-    """The named clips, else the sample reel and a talk with slides, composed when they are not there yet.
+    """The named clips, else the two real ones where the machine has both, else the sample reel and a talk with slides.
 
-    The reel takes the network then.
+    The last two are composed when they are not there yet; the reel takes the network then.
     """
     if clips:
         return tuple(clip.resolve() for clip in clips)
+    real = tuple(Path(os.environ.get(MEDIA) or "/nowhere", name).resolve() for name in REAL)
+    if all(one.is_file() for one in real):
+        return real
     demo = settings().data_dir / "demo"
     reel, talk = compose(demo / "reel"), demo / "talk" / TALK  # a folder of its own: the reel's holds the truth of one
     return (reel, talk if talk.exists() else compose_talk(talk, reel))

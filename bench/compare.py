@@ -41,14 +41,16 @@ def change(before: Measured | None, after: Measured | None) -> tuple[str, str]:
     """The ratio after/before, and a word for it."""
     if before is None or after is None:
         return "", "new" if before is None else "gone"
-    if before.value is None or after.value is None or before.value == 0:
+    if before.value is None or after.value is None:
         return "", "not measured" if after.value is None else "measured now" if before.value is None else ""
-    ratio = after.value / before.value
-    direction = "better" if (ratio < 1) == (after.better == "lower") else "worse"
-    word = direction if abs(ratio - 1) >= NOTABLE else ""
+    difference = abs(after.value - before.value)
+    direction = "better" if (after.value < before.value) == (after.better == "lower") else "worse"
+    word = direction if difference and difference >= NOTABLE * abs(before.value) else ""
     if before.holds is not after.holds and after.holds is not None:
         word = f"{word}, goal {'reached' if after.holds else 'missed'}".strip(", ")
-    return f"{ratio:.2f}", word
+    if before.value == 0:
+        return "", f"{word} (no ratio: it was 0)" if word else ""
+    return f"{after.value / before.value:.2f}", word
 
 
 def shown(one: Measured | None) -> str:

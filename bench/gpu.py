@@ -25,7 +25,7 @@ from bench.loads import KINDS, loaded_engine
 from bench.nvml import MIB, Nvml
 from bench.parts import FAILED, part, seconds_of
 from bench.rows import Row, not_measured, say
-from bench.service import measure
+from bench.service import Round, measure
 from shared.weights import Weights
 from tasks import devices
 from tasks.registry import analyzers, used_entries
@@ -34,6 +34,9 @@ STORE = click.argument("store", type=click.Path(path_type=Path))
 VIDEO = click.argument("video", type=click.Path(path_type=Path, exists=True))
 SECONDS = click.option("--seconds", default=3600.0, help="Begin nothing that would not end by then.")
 AT_ONCE = click.option("--at-once", multiple=True, type=int, default=(8, 16, 32, 64), show_default=True)
+WORDS = click.option(
+    "--with-words", multiple=True, type=int, default=(64,), show_default=True, help="As --at-once; all look for words."
+)
 COMPILED = click.option("--compiled-bare", is_flag=True, help="Compare with torch's compiled decoding, too: a minute.")
 MODEL_SECONDS = 30.0
 """What most models take to be loaded three times and warmed up."""
@@ -141,11 +144,16 @@ def _versions() -> dict[str, str | None]:
 
 
 def measure_service(
-    store: Path, video: Path, groups: set[str] | None, at_once: tuple[int, ...], seconds: float
+    store: Path, video: Path, groups: set[str] | None, rounds: tuple[Round, ...], seconds: float
 ) -> None:
     """The service, its failure a row."""
     with part("service"):
-        measure(store, video, groups, at_once, lambda takes, name: late(seconds, name, takes))
+        measure(store, video, groups, rounds, lambda takes, name: late(seconds, name, takes))
+
+
+def rounds_of(at_once: tuple[int, ...], with_words: tuple[int, ...]) -> tuple[Round, ...]:
+    """Rounds in which the first clip alone looks for words, then those in which all do."""
+    return (*(Round(count) for count in at_once), *(Round(count, with_words=True) for count in with_words))
 
 
 @click.group()
@@ -171,12 +179,21 @@ def models(store: Path, entries: tuple[str, ...], seconds: float, compiled_bare:
 @VIDEO
 @click.option("--groups", help="Only these groups.")
 @AT_ONCE
+@WORDS
 @SECONDS
-def service(store: Path, video: Path, groups: str | None, at_once: tuple[int, ...], seconds: float) -> None:
+def service(
+    store: Path,
+    video: Path,
+    groups: str | None,
+    at_once: tuple[int, ...],
+    with_words: tuple[int, ...],
+    seconds: float,
+) -> None:
     """Loading, one clip, many clips, memory, unloading."""
     need_gpu()
     prepare(store)
-    measure_service(store, video, set(groups.split(",")) if groups else None, at_once, seconds)
+    rounds = rounds_of(at_once, with_words)
+    measure_service(store, video, set(groups.split(",")) if groups else None, rounds, seconds)
     sys.exit(bool(FAILED))
 
 
@@ -184,13 +201,21 @@ def service(store: Path, video: Path, groups: str | None, at_once: tuple[int, ..
 @STORE
 @VIDEO
 @AT_ONCE
+@WORDS
 @SECONDS
 @COMPILED
-def everything(store: Path, video: Path, at_once: tuple[int, ...], seconds: float, compiled_bare: bool) -> None:  # noqa: FBT001
+def everything(
+    store: Path,
+    video: Path,
+    at_once: tuple[int, ...],
+    with_words: tuple[int, ...],
+    seconds: float,
+    compiled_bare: bool,  # noqa: FBT001  (click)
+) -> None:
     """The service, then the models, in one go."""
     need_gpu()
     prepare(store)
-    measure_service(store, video, None, at_once, seconds)
+    measure_service(store, video, None, rounds_of(at_once, with_words), seconds)
     measure_models(store, (), seconds, compiled=compiled_bare)
     sys.exit(bool(FAILED))
 

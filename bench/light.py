@@ -4,7 +4,7 @@
 
 Bare is the wall clock inside the networks' own library calls while the analyzer runs in this process on frames that
 are in memory; for an analyzer without a network, that run as a whole. The service runs that analyzer only (its inputs
-come from the cache), so neither of a pair shares the cores with the other.
+come from the cache), so neither of a pair shares the cores with the other; both have a worker's number of threads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 from bench import clips as videos
 from bench.alone import Alone, held
 from bench.rows import Row, not_measured, say
-from bench.stage import document, ended, report, warm
+from bench.stage import as_a_worker, document, ended, report, warm
 from services.submit import Order, accept, again, queue
 from shared.tables import Job
 from tasks.registry import analyzers, dependencies
@@ -96,6 +96,7 @@ def measure(base: Job, pairs: int) -> None:
 @videos.options
 def main(*, short: bool, clips: tuple[Path, ...]) -> None:
     """Measure the first clip."""
+    as_a_worker()
     with tempfile.TemporaryDirectory() as folder:
         clip = videos.chosen(clips, Path(folder), short=short)[0]
         with warm():

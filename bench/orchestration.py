@@ -11,7 +11,6 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -19,6 +18,7 @@ import psutil
 import redis
 
 from bench import clips as videos
+from bench.cpu import service_cpu, tree_cpu
 from bench.idle import Idle, idle_service
 from bench.rows import Row, say
 from shared.groups import CONTROL
@@ -81,22 +81,9 @@ def measure_parts(idle: Idle, jobs: int) -> None:
 
 
 def cpu_by_part(idle: Idle) -> dict[str, float]:
-    """CPU seconds so far of each worker, and of all other processes of the service (API, broker, media) as `rest`.
-
-    The one figure that others' work on the machine hardly changes.
-    """
+    """CPU seconds so far of each worker, and of all other processes of the service (API, broker, media) as `rest`."""
     found = {worker.name: tree_cpu(psutil.Process(worker.process.pid)) for worker in idle.running.stack.workers}
-    everything = sum(tree_cpu(one) for one in psutil.Process().children())
-    return {**found, "rest": everything - sum(found.values())}
-
-
-def tree_cpu(process: psutil.Process) -> float:
-    """CPU seconds of a process and all below it, those that have ended and been waited for in it."""
-    found = 0.0
-    for one in (process, *process.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):
-            found += sum(one.cpu_times()[:4])  # user, system, and both of ended children
-    return found
+    return {**found, "rest": service_cpu() - sum(found.values())}
 
 
 def asked(client: redis.Redis) -> tuple[float, float]:

@@ -42,6 +42,7 @@ from tasks.node import weights
 from tasks.registry import analyzers
 
 COSTLY = ("text_overlay", "object_detection", "camera_analysis", "face_detection")
+"""The three that take most of a CPU, and one more, of those that truth.json can judge."""
 VARIANTS: dict[str, tuple[int, float]] = {"all": (1, 1.0), "half_rate": (2, 1.0), "half_size": (1, 0.5)}
 """Which of the frames, and their size."""
 BINS_PER_SECOND = 20

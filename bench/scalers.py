@@ -17,6 +17,8 @@ SCALE_STEP_SECONDS = 30.0
 """How often a scaler looks; the one shipped starts at most one worker of each group in that time."""
 WAITING_PER_WORKER = 2
 """Tasks of a queue that one worker may have waiting (`target` of k8s/components/scaling)."""
+BACKLOG_SECONDS = 10.0
+"""Within which the scaler that knows all wants what waits worked off. With 30 or 60 its 95th percentiles are higher."""
 QUIET_SECONDS, CLIMB_SECONDS = 600.0, 60.0
 
 
@@ -54,8 +56,8 @@ def autoscaled(work: Work, arrivals: Sequence[float], first: int, most: int, del
             yield cluster.clock.timeout(SCALE_STEP_SECONDS)
             now = bisect_right(arrivals, cluster.clock.now)
             rate, came = (now - came) / SCALE_STEP_SECONDS, now
-            waiting = max(len(cluster.queues[name].items) * busiest[name] / len(arrivals) for name in busiest)
-            wanted = min(most, math.ceil(rate * max(busiest.values()) / UTILISATION + (waiting > 0)))
+            waiting = max(sum(seconds for seconds, _ in queue.items) for queue in cluster.queues.values())
+            wanted = min(most, math.ceil(rate * max(busiest.values()) / UTILISATION + waiting / BACKLOG_SECONDS))
             if wanted > ordered:
                 cluster.clock.process(bring(wanted - ordered))
                 ordered = wanted

@@ -1,6 +1,7 @@
 """One analyzer as people run models today: a script that decodes for itself and loads its own model.
 
     python -m bench.script ANALYZER JOB
+    python -m bench.script --only-start VIDEO   what each of them does that is this project's own, and end
 
 Reads the settings of the bench that started it; other analyzers' tracks are those of the finished job.
 """
@@ -8,10 +9,14 @@ Reads the settings of the bench that started it; other analyzers' tracks are tho
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import psutil
 
+from bench.cpu import tree_cpu
+from shared import isolated
 from shared.frames import FrameStore
 from shared.schema import TrackSet
 from shared.settings import settings
@@ -22,6 +27,17 @@ from tasks.models import Engines, Models
 from tasks.node import ledger, storage, weights
 from tasks.plan import Plan
 from tasks.registry import analyzers, dependencies, extra_entry, weights_entry
+
+LIBRARIES = ("numpy", "av", "cv2")
+"""What such a script would import anyway; its model's library comes with the model, when it is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU seconds of one analyzer, and those of them that loaded its model."""
+
+    cpu_seconds: float
+    loading_cpu_seconds: float
 
 
 def load(name: str) -> Analyzer[Options, TrackSet]:
@@ -37,8 +53,9 @@ def load(name: str) -> Analyzer[Options, TrackSet]:
     return made
 
 
-def analyze(name: str, job_id: str) -> None:
+def analyze(name: str, job_id: str) -> Spent:
     """Decode what the analyzer reads, load its model, run it; the result is thrown away."""
+    began = tree_cpu(psutil.Process())
     analyzer, job = analyzers()[name], ledger().job(job_id)
     plan = Plan.of(job)
     info = job.video
@@ -54,17 +71,32 @@ def analyze(name: str, job_id: str) -> None:
             cancelled=lambda: False,
             report=lambda _: None,
         )
+        before = tree_cpu(psutil.Process())
         ready = load(name)
+        loading = tree_cpu(psutil.Process()) - before
         with media.reader:
             ready.analyze(media, analyzer.options.model_validate(dict(job.options.get(name, {}))))
+    return Spent(tree_cpu(psutil.Process()) - began, loading)
+
+
+def start(video: Path) -> None:
+    """What a script of somebody else would not do: import the analyzers, start the process that reads media."""
+    analyzers()
+    isolated.probe(video)
 
 
 @click.command()
-@click.argument("name")
-@click.argument("job_id")
-def main(name: str, job_id: str) -> None:
+@click.argument("name", required=False)
+@click.argument("job_id", required=False)
+@click.option("--only-start", type=click.Path(path_type=Path, exists=True))
+def main(*, name: str | None, job_id: str | None, only_start: Path | None) -> None:
     """Run one analyzer on the video of a finished job."""
-    analyze(name, job_id)
+    if only_start is not None:
+        start(only_start)
+    elif name is None or job_id is None:
+        raise click.UsageError("ANALYZER and JOB are needed, or --only-start VIDEO")
+    else:
+        analyze(name, job_id)
 
 
 if __name__ == "__main__":

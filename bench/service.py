@@ -32,7 +32,7 @@ from tasks.registry import analyzers, parse_document, used_entries
 
 CLIP_SECONDS = 10.0
 WORDS = ("sneaker", "mug", "bicycle", "telephone")
-"""What product_detection is asked to look for in the single jobs, and in one of each round of many."""
+"""What product_detection is asked to look for in the single jobs, in one of each round of many, and in all of some."""
 SINGLE = ("first", "second", "third", "fourth", "without_words")
 WARM = SINGLE[1:4]
 RATES = (("qwen2_vl_temporal", "segments", 2, 9.0), ("blip2_caption", "frames", 4, 50.0))
@@ -45,9 +45,24 @@ CLOSING_SECONDS = 20
 """After a job's deadline, until its document is there."""
 SLOWEST = 10
 """Seconds that each clip of many may take, one after the other, until the bench gives up."""
+WITH_WORDS = 2
+"""How much longer a round in which all look for words may take than the one before."""
 CLIPS_PER_HOUR, BUSY_PERCENT = 1000, 85
 BUSY_AT = 64
 """Clips in flight at which those two goals hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """So many clips at once; `with_words`: whether all of them, not only the first, look for words."""
+
+    count: int
+    with_words: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its rows begin with."""
+        return f"{self.count}_in_flight{'_with_words' if self.with_words else ''}"
 
 
 @dataclass(slots=True)
@@ -69,7 +84,7 @@ class Bench:
 
 
 def measure(
-    store: Path, video: Path, groups: set[str] | None, at_once: Sequence[int], late: Callable[[float, str], bool]
+    store: Path, video: Path, groups: set[str] | None, rounds: Sequence[Round], late: Callable[[float, str], bool]
 ) -> None:
     """All rows about the service. `late` says whether what takes so many seconds may not begin any more."""
     gpu = Nvml()
@@ -84,7 +99,7 @@ def measure(
         for rate in RATES:
             with part(f"{rate[0]}.{rate[1]}_per_second"):
                 writing(bench, *rate)
-        many(bench, at_once, late)
+        many(bench, rounds, late)
         memory(gpu, f"after {len(bench.documents)} jobs")
         receipts.memory_is_back(bench.documents, warm, "after_all_jobs")
         receipts.loads(bench.documents)
@@ -263,12 +278,12 @@ def writing(bench: Bench, analyzer: str, items: str, times: int, goal: float) ->
     )
 
 
-def many(bench: Bench, at_once: Sequence[int], late: Callable[[float, str], bool]) -> None:
+def many(bench: Bench, rounds: Sequence[Round], late: Callable[[float, str], bool]) -> None:
     """Rounds of several clips at once; one that would not end in time is left out."""
     each = bench.documents[-1].job.wall_seconds if bench.documents else CLIP_SECONDS
-    for count in at_once:
-        name = f"{count}_in_flight"
-        if late(count * each, name):
+    for one in rounds:
+        name, count = one.name, one.count
+        if late(count * each * (WITH_WORDS if one.with_words else 1), name):
             continue
         with part(name):
             copies = [renamed(bench.clip, bench.copies, f"{name}-{number}") for number in range(count)]
@@ -276,7 +291,8 @@ def many(bench: Bench, at_once: Sequence[int], late: Callable[[float, str], bool
                 before = time.monotonic()
                 allowed = JOB_SECONDS + SLOWEST * count
                 jobs = [
-                    submitted(copy, bench.analyzers, with_words=copy == copies[0], seconds=allowed) for copy in copies
+                    submitted(copy, bench.analyzers, with_words=one.with_words or copy == copies[0], seconds=allowed)
+                    for copy in copies
                 ]
                 documents = finished(jobs, allowed)
                 seconds = time.monotonic() - before

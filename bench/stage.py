@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.stack import Stack, local_stack
+from services.stack import Stack, limits, local_stack, threads_each
+from shared.groups import workers
 from shared.schema import AnalyzerReport, Document
 from shared.settings import settings, use
 from shared.storage import document_key
@@ -17,6 +20,26 @@ from tasks.node import ledger, storage
 from tasks.registry import parse_document
 
 READY_SECONDS = 120
+
+
+def as_a_worker() -> None:
+    """Start this command again with as many threads as a worker's libraries have; they are chosen at their import.
+
+    What is measured in this process is then like what it is compared with. `freed` is the environment without that.
+    """
+    wanted = limits(threads_each(workers(settings().profile)))
+    if wanted.items() <= os.environ.items():
+        return
+    spec = sys.modules["__main__"].__spec__
+    if spec is None:
+        raise RuntimeError("a family of the bench is run as a module: python -m bench.FAMILY")
+    os.execve(sys.executable, [sys.executable, "-m", spec.name, *sys.argv[1:]], {**os.environ, **wanted})
+
+
+def freed() -> dict[str, str]:
+    """The environment for a program that nobody limits: its libraries take all cores."""
+    limited = limits(1)
+    return {name: value for name, value in os.environ.items() if name not in limited}
 
 
 @contextmanager

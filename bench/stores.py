@@ -22,8 +22,9 @@ import click
 import psutil
 import sqlalchemy as sa
 
+from bench.cpu import tree_cpu
 from bench.idle import Idle, idle_service
-from bench.orchestration import milliseconds, tree_cpu
+from bench.orchestration import milliseconds
 from bench.rows import Row, say
 from shared.settings import settings, use
 from shared.tables import Job

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +22,13 @@ from shared.log import logger
 from shared.settings import Settings, settings, use
 from shared.tables import new_id
 from tasks.celery import reconnect
-from tasks.node import forget
+from tasks.child import remove_left
+from tasks.node import forget, run_lock
 from tasks.registry import check_models
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 STOP_SECONDS = 1.5
 KEPT_LOGS = 20
-LOGS_LOCK = "lock"
 LAST_LINES = 5
 GROUP_TRIES = 20
 GROUP_SECONDS = 0.11
@@ -116,8 +116,12 @@ class Stack:
         """Stop every worker, all at once."""
         stop_all([worker.process for worker in self.workers])
         shutil.rmtree(self.scratch, ignore_errors=True)
-        for worker in self.workers:  # a worker that had to be killed could not
-            self._mark(worker).unlink(missing_ok=True)
+        try:
+            for worker in self.workers:  # a worker that had to be killed could not
+                self._mark(worker).unlink(missing_ok=True)
+            remove_left()
+        except OSError as error:  # the next start removes them
+            log.warning("marks_not_removed", error=str(error))
 
     def _is_ready(self, worker: LocalWorker) -> bool:
         return self._mark(worker).exists()
@@ -145,10 +149,8 @@ class Stack:
             argv = ["nice", "-n", str(self.niceness), *argv]
         if CONTROL in queues:
             argv += ["-B", "-s", str(self.logs / "beat")]
-        threads = str(self.settings.threads)
         environment = {**os.environ, **self.settings.environment(), "TMPDIR": str(self.scratch)}
-        # threads that spin would take the other worker's core
-        environment |= dict.fromkeys(THREADS, threads) | {"OMP_WAIT_POLICY": "PASSIVE"}
+        environment |= limits(self.settings.threads)
         with log_file.open("ab") as output:
             process = start(
                 argv, env=environment, stdout=output, grace_seconds=STOP_SECONDS, stop_signal=signal.SIGQUIT
@@ -179,20 +181,19 @@ def local_stack(
     with ExitStack() as stack:
         broker = stack.enter_context(embedded_broker(settings().data_dir, configured_url=settings().broker_url))
         wanted = _wanted(groups)
-        analysing = max(1, sum(CONTROL not in queues for queues in wanted.values()))
         run_id = new_id()
         chosen = settings().model_copy(
             update={
                 "broker_url": broker.url,
                 "deployment": deployment or (settings().deployment if broker.kind == "configured" else run_id),
-                "threads": max(1, (os.cpu_count() or 1) // analysing),
+                "threads": threads_each(wanted),
                 "compile": False if settings().compile == "auto" and not stays else settings().compile,
             }
         )
         stack.enter_context(_settings_in_use(chosen))
-        logs = chosen.data_dir / "logs" / run_id
+        logs = run_lock(run_id).parent
         (logs / "tmp").mkdir(parents=True, exist_ok=True)
-        stack.enter_context(FileLock(logs / LOGS_LOCK)).take()
+        stack.enter_context(FileLock(run_lock(run_id))).take()
         remove_old_logs(logs.parent)
         running = Stack(run_id, chosen, logs, broker, niceness=niceness)
         stack.callback(running.stop)
@@ -205,10 +206,24 @@ def local_stack(
             raise
 
 
+def threads_each(wanted: Mapping[str, tuple[str, ...]]) -> int:
+    """Threads of one worker, so that all that analyse together, given with their queues, have one a core."""
+    analysing = sum(CONTROL not in queues for queues in wanted.values())
+    return max(1, (os.cpu_count() or 1) // max(1, analysing))
+
+
+def limits(threads: int) -> dict[str, str]:
+    """Environment in which libraries start so many threads, which sleep while they wait.
+
+    Threads that spin would take another worker's core.
+    """
+    return dict.fromkeys(THREADS, str(threads)) | {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
 def remove_old_logs(folder: Path) -> None:
     """Remove all but the newest runs' folders, and those that a running command uses."""
     for old in sorted(folder.iterdir())[:-KEPT_LOGS]:  # run ids sort by time
-        lock = FileLock(old / LOGS_LOCK)
+        lock = FileLock(old / run_lock(old.name).name)
         with suppress(OSError), lock:  # it is gone, or not ours
             if lock.take():
                 shutil.rmtree(old, ignore_errors=True)

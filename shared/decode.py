@@ -19,7 +19,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from shared.errors import Infrastructure
 from shared.length import restarts
-from shared.media import can_be_resampled, chosen_streams, open_container
+from shared.media import can_be_resampled, chosen_streams, open_container, refuse_sparse
 from shared.packets import Restamp, packets
 from shared.pictures import PictureWriter
 from shared.renditions import DEFAULT_FPS, Audio, Frames, Rendition
@@ -48,15 +48,17 @@ def decode_pass(
 ) -> None:
     """Decode the video once and write the missing renditions into `folder`. `check` is called for every packet.
 
-    Windows that an earlier pass committed are kept. Packets that cannot be decoded are skipped and counted.
+    Windows that an earlier pass committed are kept. Packets that cannot be decoded are skipped and counted. Sound that
+    runs on long after the probed end is left out: a packet may hold many frames without times of their own, of which
+    the probe, which decodes none, knows nothing.
 
     Raises:
-        BadInput: the video cannot be opened.
+        BadInput: the video cannot be opened, or is more sound than its bytes can be (`too_sparse`).
         Infrastructure: the disk is full (`disk_full`); what was not committed has been removed.
     """
     try:
         with open_container(video) as container:
-            _Pass(container, info, folder, missing).run(check)
+            _Pass(video, container, info, folder, missing).run(check)
     except OSError as error:
         if error.errno not in DISK_FULL or isinstance(error, FFmpegError):
             raise
@@ -105,8 +107,10 @@ class _Expected:
 class _Pass:
     """The state of one sweep."""
 
-    def __init__(self, container: InputContainer, info: MediaInfo, folder: Path, missing: Sequence[Rendition]) -> None:
-        self.container, self.info, self.folder = container, info, folder
+    def __init__(
+        self, path: Path, container: InputContainer, info: MediaInfo, folder: Path, missing: Sequence[Rendition]
+    ) -> None:
+        self.path, self.container, self.info, self.folder = path, container, info, folder
         self.video, self.audio = chosen_streams(container)
         self.frames = [need for need in missing if isinstance(need, Frames)] if self.video else []
         self.sounds = [need for need in missing if isinstance(need, Audio)] if self.audio else []
@@ -124,13 +128,14 @@ class _Pass:
             pictures = stack.enter_context(PictureWriter(self.folder, self.frames, self.info)) if self.frames else None
             sounds = None
             if self.sounds and self.audio:
-                sounds = stack.enter_context(SoundTracks(self.folder, self.sounds, self.audio))
+                lasts = self.info.duration_seconds
+                sounds = stack.enter_context(SoundTracks(self.folder, self.sounds, self.audio, duration_seconds=lasts))
             for frame in self._decoded(check):
                 if isinstance(frame, VideoFrame) and pictures:
                     time = self.clocks["video"].place(frame)
                     pictures.add(frame, time, self.clocks["video"].known_until(time))
                 elif isinstance(frame, AudioFrame) and sounds and self._is_heard(frame):
-                    sounds.add(frame, self.clocks["audio"].place(frame, frame.samples / frame.sample_rate))
+                    self._hear(frame, sounds)
             if pictures:
                 pictures.finish(self.clocks["video"].end_seconds)
                 for track in pictures.tracks:
@@ -177,6 +182,12 @@ class _Pass:
         if not can_be_resampled(frame):
             self._lose("audio")
         return can_be_resampled(frame)
+
+    def _hear(self, frame: AudioFrame, sounds: SoundTracks) -> None:
+        """Raises BadInput (`too_sparse`): so much follows the probed end as the probe had refused."""
+        clock = self.clocks["audio"]
+        if not sounds.add(frame, clock.place(frame, frame.samples / frame.sample_rate)):
+            refuse_sparse(self.path, clock.end_seconds, self.info.size_bytes)
 
     def _is_guesswork(self, frame: VideoFrame) -> bool:
         """Whether the frame comes before the first whole picture and its decoder shows the changes on grey."""

@@ -14,6 +14,9 @@ from shared.locks import FileLock
 logger = logging.getLogger(__name__)
 
 USE_LOCK = "use.lock"
+"""Shared by all who read a video's frames."""
+DECODING_LOCK = "decoding.lock"
+"""Shared by passes over it. The write lock is another: a decoder's process has it, too, and may outlive its pass."""
 USED = "used"
 RESERVED = "reserved"
 TRASH = ".trash-"
@@ -55,19 +58,27 @@ def make_room(store: Path, wanted_bytes: int, budget_bytes: int) -> None:
 
 
 def remove_video(video: Path) -> bool:
-    """Remove a video's frames; False when somebody reads them."""
-    lock = FileLock(video / USE_LOCK)
+    """Remove a video's frames; False when somebody reads or decodes them."""
     try:
-        if not lock.take():
-            return False
-        trash = video.with_name(f"{TRASH}{uuid.uuid4().hex}")
-        video.rename(trash)
+        with FileLock(video / USE_LOCK) as read, FileLock(video / DECODING_LOCK) as decoded:
+            # a full disk has no room for a lock that is not there: nobody has decoded
+            if not read.take() or (decoded.path.exists() and not decoded.take()):
+                return False
+            trash = video.with_name(f"{TRASH}{uuid.uuid4().hex}")
+            video.rename(trash)
     except FileNotFoundError:  # another process evicts as well
         return True
-    finally:
-        lock.release()
     shutil.rmtree(trash, ignore_errors=True)
     return True
+
+
+def is_read(video: Path) -> bool:
+    """Whether any process has a reader of this video open."""
+    try:
+        with FileLock(video / USE_LOCK) as alone:
+            return not alone.take()
+    except FileNotFoundError:  # somebody removed the folder
+        return False
 
 
 def _last_used(video: Path) -> float:

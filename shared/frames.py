@@ -17,7 +17,7 @@ from shared.errors import BadInput, Infrastructure, Skipped
 from shared.eviction import USE_LOCK, make_room, remove_video, touch
 from shared.isolated import DECODER_KILLED, KILLED
 from shared.locks import FileLock
-from shared.passes import BackgroundPass, note_refusal, noted_refusal
+from shared.passes import BackgroundPass, Place, note_refusal, noted_refusal
 from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit, source_fps
 from shared.schema import MediaInfo
 from shared.spans import merged, without
@@ -213,7 +213,7 @@ class FrameReader:
         return samples
 
     def close(self) -> None:
-        """Let the video go. A pass that this reader began is finished for the others."""
+        """Let the video go. A pass that this reader began goes on for the others, if there are any."""
         if self._pass is not None and all(map(self._is_complete, self.fitted.renditions.values())):
             self._pass.join()
         with suppress(OSError):  # a full disk: who is evicted first is not worth a result
@@ -308,7 +308,10 @@ class FrameReader:
             raise
 
     def _take_over(self, need: Rendition) -> None:
-        """Become the video's writer when there is none and the rendition is still missing."""
+        """Become the video's writer when there is none, the rendition is still missing, and a pass may begin here.
+
+        Who waits for a place does not hold the write lock: another process may have one.
+        """
         if self._pass is not None and (error := self._pass.error) is not None:
             if not self._is_worth_another(error):
                 raise self._final(error)
@@ -319,10 +322,11 @@ class FrameReader:
         if not lock.take():
             return
         missing = [other for other in dict.fromkeys(self.fitted.renditions.values()) if not self._is_complete(other)]
-        if need not in missing:
+        place = Place()
+        if need not in missing or not place.take():
             lock.release()
             return
-        self._pass = BackgroundPass(lock, self.video, self.info, self.folder, missing, self.store.budget_bytes)
+        self._pass = BackgroundPass(place, lock, self.video, self.info, self.folder, missing, self.store.budget_bytes)
         self.stats.decode_passes += 1
         self._began()
         self._pass.start()

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -142,12 +142,12 @@ class Call:
 
     def stop(self) -> None:
         """Ask the work to end; `answer` raises Cancelled then."""
-        self._stopped_at = time.monotonic()
+        self._stopped_at = min(self._stopped_at, time.monotonic())
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
-    def answer(self) -> bytes:
-        """What the work brought, waited for.
+    def answer(self, look: Callable[[], None] = lambda: None) -> bytes:
+        """What the work brought, waited for. `look` is called meanwhile, at least every LOOK_SECONDS; it may `stop`.
 
         Raises:
             ReelgraphError: what the work raised.
@@ -155,9 +155,8 @@ class Call:
             Cancelled: it was told to stop.
             Infrastructure: its process was killed (`decoder_killed`), or the media server ended (`media_server_died`).
         """
-        kind = self._read(1)
-        while kind == ALIVE:
-            kind = self._read(1)
+        while (kind := self._read(1, look)) == ALIVE:
+            look()
         if kind not in (DONE, REFUSED):
             raise self._died(kind + self._read(EXIT_CODE.size - 1))
         length = self._read(LENGTH.size)
@@ -169,13 +168,14 @@ class Call:
             raise getattr(errors, refusal.kind)(refusal.message, code=refusal.code, retryable=refusal.retryable)
         return body
 
-    def _read(self, count: int) -> bytes:
+    def _read(self, count: int, look: Callable[[], None] = lambda: None) -> bytes:
         """So many bytes, fewer at the end; what comes late raises."""
         data, heard = bytearray(), time.monotonic()
         while len(data) < count:
             try:
                 more = self._connection.recv(count - len(data))
             except TimeoutError:
+                look()
                 now = time.monotonic()
                 if now - self._stopped_at > STOP_SECONDS:
                     raise Cancelled("The decode pass was stopped.") from None

@@ -65,6 +65,8 @@ for over ten minutes, is a decompression bomb.
 All bytes count: where there are real pictures, or talk for a part of the time, a microphone may be muted for the rest.
 """
 
+TOO_SPARSE = "too_sparse"
+
 MAX_CHANNELS = 64
 """FFmpeg's resampler takes no more (SWR_CH_MAX)."""
 
@@ -347,9 +349,15 @@ def _refuse_length(path: Path, seconds: float, pictures: _Pictures | None, limit
     if min(frames, size_bytes) > limits.frames:
         message = f"{path}: {frames:.0f} pictures are more than the {limits.frames} allowed."
         raise BadInput(message, code="too_many_frames")
-    if has_sound and seconds > SPARSE_SECONDS and 8 * size_bytes < LEAST_BITS_PER_SECOND * seconds:
+    if has_sound:
+        refuse_sparse(path, seconds, size_bytes)
+
+
+def refuse_sparse(path: Path, seconds: float, size_bytes: int) -> None:
+    """Raise BadInput for a file whose bytes cannot be so many seconds of sound."""
+    if seconds > SPARSE_SECONDS and 8 * size_bytes < LEAST_BITS_PER_SECOND * seconds:
         message = f"{path}: its {size_bytes} bytes are too few to be {seconds:.0f} s of sound."
-        raise BadInput(message, code="too_sparse")
+        raise BadInput(message, code=TOO_SPARSE)
 
 
 def _length(path: Path, container: InputContainer, chosen: Streams, fps: Fraction | None) -> float:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from shared.digests import sha256_of
 from shared.errors import BadInput, Cancelled, Infrastructure
-from shared.eviction import RESERVED, USE_LOCK, make_room, reserve
+from shared.eviction import DECODING_LOCK, RESERVED, is_read, make_room, reserve
 from shared.isolated import DECODER_KILLED, Call, decoding
 from shared.locks import FileLock
+from shared.media import TOO_SPARSE
 from shared.renditions import Rendition, estimate_bytes
 from shared.schema import Frozen, MediaInfo
 from shared.storage import disk_trouble
@@ -27,12 +28,13 @@ logger = logging.getLogger(__name__)
 REFUSED = "refused.json"
 REFUSED_SECONDS = 3600.0
 VIDEO_DAMAGED = "video_damaged"
-COSTLY = frozenset({"decoder_crashed", DECODER_KILLED, "too_slow", "too_much_memory"})
+COSTLY = frozenset({"decoder_crashed", DECODER_KILLED, "too_slow", "too_much_memory", TOO_SPARSE})
 
 AT_ONCE = 2
 """Passes of this process, for the sake of memory: of its reader's video, and one that goes on for others."""
 
-LOOK_SECONDS = 0.1
+UNREAD_SECONDS = 10.0
+"""So long a pass goes on that nobody reads: the next analyzer of its job may come."""
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
 _running: weakref.WeakSet[BackgroundPass] = weakref.WeakSet()
@@ -66,15 +68,42 @@ def noted_refusal(folder: Path) -> BadInput | None:
     return BadInput(noted.message, code=noted.code, retryable=noted.retryable)
 
 
+class Place:
+    """A place among the passes of this process, to be held while one runs. Given back when nobody holds it any more."""
+
+    def __init__(self) -> None:
+        self._slots: threading.BoundedSemaphore | None = None
+
+    def take(self) -> bool:
+        """Whether there was one; where there is none, passes that nobody reads are asked to give way."""
+        if _slots.acquire(blocking=False):
+            self._slots = _slots
+            return True
+        for running in list(_running):
+            running.give_way()
+        return False
+
+    def release(self) -> None:
+        """Give it back; does nothing when none is held."""
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.release()
+
+    def __del__(self) -> None:
+        self.release()
+
+
 class BackgroundPass:
     """Decodes in another process while its reader reads what is committed already; a thread waits for it.
 
-    Holds the write lock until it ends, however it ends, and the video's use lock. A pass goes on when its reader has
-    finished, because others wait for it; `stop` ends it, and the next reader takes over.
+    Holds the write lock, a lock against eviction and one of this process's places until it ends, however it ends. A
+    pass goes on when its reader has left, while others read the video; unread it ends after UNREAD_SECONDS, or at once
+    where a reader of another video needs its place. `stop` ends it, too; whoever still reads takes over.
     """
 
     def __init__(
         self,
+        place: Place,
         lock: FileLock,
         video: Path,
         info: MediaInfo,
@@ -82,9 +111,12 @@ class BackgroundPass:
         missing: Sequence[Rendition],
         budget_bytes: int,
     ) -> None:
-        self._lock, self._video, self._info, self._folder = lock, video, info, folder
+        self._place, self._lock = place, lock
+        self._video, self._info, self._folder = video, info, folder
         self._missing, self._budget_bytes = tuple(missing), budget_bytes
         self._stop = threading.Event()
+        self._wanted = threading.Event()
+        self._read_at = time.monotonic()
         self._call: Call | None = None
         self.error: Exception | None = None
         # a daemon: a process that must end does not wait for a two-hour video
@@ -111,33 +143,34 @@ class BackgroundPass:
             self._call.stop()
         self.join()
 
+    def give_way(self) -> None:
+        """Let another pass have this one's place, if nobody reads what it decodes. Does not wait for that."""
+        self._wanted.set()
+
     def _decode(self) -> None:
         renditions = tuple(need.key for need in self._missing)
         logger.info("decode_pass_opened", extra={"video": self._info.sha256, "renditions": renditions})
-        with (
-            self._slot(),
-            decoding(self._video, self._info, self._folder, self._missing, self._lock.descriptor) as call,
-        ):
+        with decoding(self._video, self._info, self._folder, self._missing, self._lock.descriptor) as call:
             self._call = call
             if self._stop.is_set():
                 call.stop()
-            call.answer()
+            call.answer(self._look)
 
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        """A place among the passes of this process, waited for. Raises Cancelled."""
-        while not _slots.acquire(timeout=LOOK_SECONDS):
-            if self._stop.is_set():
-                raise Cancelled("The decode pass was stopped.")
-        try:
-            yield
-        finally:
-            _slots.release()
+    def _look(self) -> None:
+        """Stop where nobody reads: whose time was up, or who needed no more, has left."""
+        now = time.monotonic()
+        if is_read(self._folder):
+            self._read_at = now
+            self._wanted.clear()
+        elif self._call is not None and (self._wanted.is_set() or now - self._read_at > UNREAD_SECONDS):
+            logger.info("decode_pass_unread", extra={"video": self._info.sha256})
+            self._call.stop()
 
     def _run(self) -> None:
-        in_use = FileLock(self._folder / USE_LOCK, shared=True)
+        in_use = FileLock(self._folder / DECODING_LOCK, shared=True)
         try:
-            in_use.take()
+            with _as_infrastructure(self._folder):
+                in_use.take()
             wanted_bytes = sum(estimate_bytes(need, self._info) for need in self._missing)
             _check_bytes(self._video, self._info.sha256)
             reserve(self._folder, 0)
@@ -157,6 +190,7 @@ class BackgroundPass:
             (self._folder / RESERVED).unlink(missing_ok=True)
             self._lock.release()
             in_use.release()
+            self._place.release()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +16,21 @@ from av.error import ArgumentError
 from numpy.typing import NDArray
 
 from shared.renditions import Audio
+from shared.timing import DISCONTINUITY_SECONDS
 from shared.windows import SoundWriter
+
+logger = logging.getLogger(__name__)
 
 TOLERANCE_SECONDS = 0.02
 """Timestamps may be off by less (Matroska and FLV round to 1 ms) before silence is added or samples are dropped."""
 
 SILENCE_SECONDS = 10
 """Silence is written in pieces of this length."""
+
+OVERRUN_SECONDS = DISCONTINUITY_SECONDS
+"""Sound is written until so long after the probed end of the video: there a timestamp still counts as meant, and no
+track of a document goes so far.
+"""
 
 
 class _Track:
@@ -97,15 +106,26 @@ class _Track:
 
 
 class SoundTracks:
-    """Writes all sound renditions of one pass."""
+    """Writes all sound renditions of one pass, until OVERRUN_SECONDS after the video's `duration_seconds`."""
 
-    def __init__(self, folder: Path, wanted: Sequence[Audio], stream: AudioStream) -> None:
+    def __init__(self, folder: Path, wanted: Sequence[Audio], stream: AudioStream, *, duration_seconds: float) -> None:
         self.tracks = [_Track(folder, need, stream) for need in wanted]
+        self._until = duration_seconds + OVERRUN_SECONDS
+        self._told = False
 
-    def add(self, frame: AudioFrame, time: float) -> None:
-        """Take one decoded frame; it starts at `time`, which may lie before 0 s (what does is left out)."""
+    def add(self, frame: AudioFrame, time: float) -> bool:
+        """Take one decoded frame; it starts at `time`, which may lie before 0 s (what does is left out).
+
+        False: it ends too late, and neither it nor the silence before it is written.
+        """
+        if time + frame.samples / frame.sample_rate > self._until:
+            if not self._told:
+                logger.warning("sound_left_out", extra={"after_seconds": self._until})
+            self._told = True
+            return False
         for track in self.tracks:
             track.add(frame, time)
+        return True
 
     def commit(self) -> None:
         """Finish and show every rendition."""

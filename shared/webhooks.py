@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from shared.errors import Infrastructure
 from shared.ledger import Ledger
@@ -55,6 +55,10 @@ class Webhook(Base):
     delivered_at: Mapped[float | None]
     last_error: Mapped[str | None]
     created_at: Mapped[float]
+    owner: Mapped[str | None] = column_property(
+        sa.select(Job.owner).where(Job.id == job_id).correlate_except(Job).scalar_subquery()
+    )
+    """Id of the API key that submitted its job; read with it."""
 
     @property
     def receiver(self) -> str:
@@ -97,10 +101,15 @@ class Webhooks:
             return session.get(Webhook, webhook_id)
 
     def due(self, deployment: str, *, limit: int = DUE_AT_ONCE) -> Sequence[Webhook]:
-        """What has to be sent now: of each address the longest waiting one, then the second of each, and so on."""
+        """What has to be sent now, of each API key in turn; of a key's the longest waiting one of each address first,
+        then the second of each, and so on.
+        """
         turn = sa.func.row_number().over(partition_by=Webhook.url, order_by=Webhook.next_at)
-        query = sa.select(Webhook).where(_is_due(Job.deployment == deployment))
-        query = query.order_by(turn, Webhook.next_at).limit(limit)
+        columns = (Webhook.id, Webhook.next_at, Webhook.owner.label("owner"), turn.label("turn"))
+        due = sa.select(*columns).where(_is_due(Job.deployment == deployment)).subquery()
+        order = (due.c.turn, due.c.next_at)
+        of_key = sa.func.row_number().over(partition_by=due.c.owner, order_by=order)
+        query = sa.select(Webhook).join(due, due.c.id == Webhook.id).order_by(of_key, *order).limit(limit)
         with self.ledger.session() as session:
             return session.scalars(query).all()
 

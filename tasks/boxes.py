@@ -20,6 +20,8 @@ from tasks.analyzer import Media
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 AnswerT = TypeVar("AnswerT")
+MANY = 128
+"""Up to so many boxes are compared with one another all at once; of more it takes longer than one after another."""
 FEW = 16
 """Every so many pixels of every so many rows are compared first."""
 
@@ -134,9 +136,11 @@ def groups_of_one(boxes: Floats, scores: Floats, max_overlap: float) -> list[NDA
     Non-maximum suppression keeps the first row of each group; the weighted kind averages the group.
     """
     rest = np.argsort(-scores, kind="stable")
+    # a call for each thing costs more than the comparing itself
+    known = overlaps(boxes, boxes) > max_overlap if len(boxes) <= MANY else None
     groups = []
     while len(rest):
-        same = overlaps(boxes[rest[:1]], boxes[rest])[0] > max_overlap
+        same = overlaps(boxes[rest[:1]], boxes[rest])[0] > max_overlap if known is None else known[rest[0], rest]
         same[0] = True
         groups.append(rest[same])
         rest = rest[~same]

@@ -62,10 +62,15 @@ def say_alive(worker: str) -> None:
             time.sleep(0.01)  # another start took it for one that was left
         _alive.append(own)
         own.path.write_text(worker, encoding="utf-8")
-        for left in run_folder().glob(f"{ALIVE}.*"):
-            _remove_left(left)
+        remove_left()
     except OSError as error:  # a full disk, or one without locks: no reason not to work
         log.warning("marks_not_removed", worker=worker, error=str(error))
+
+
+def remove_left() -> None:
+    """Remove the marks of workers that are gone: a worker that is killed cannot. Raises OSError."""
+    for left in run_folder().glob(f"{ALIVE}.*"):
+        _remove_left(left)
 
 
 def say_gone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from functools import cache, partial
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -15,6 +16,11 @@ from shared.objects import Bucket, ObjectStorage
 from shared.settings import settings
 from shared.storage import LOCK_SECONDS, Storage
 from shared.weights import Weights
+
+
+def run_lock(run_id: str) -> Path:
+    """The lock that a command holds while it and its workers run, beside their logs; its jobs bear its id."""
+    return settings().data_dir / "logs" / run_id / "lock"
 
 
 @cache

@@ -13,6 +13,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from shared.clock import boot_id
+from shared.locks import is_locked
 from shared.log import logger
 from shared.settings import settings
 from shared.storage import video_key
@@ -21,7 +22,7 @@ from tasks.aggregate import aggregate, end_retired
 from tasks.analyze import analysis
 from tasks.celery import app
 from tasks.holding import SILENT_SECONDS
-from tasks.node import ledger, storage
+from tasks.node import ledger, run_lock, storage
 from tasks.plan import Plan
 from tasks.queues import is_moving
 from tasks.registry import analyzers
@@ -34,6 +35,10 @@ PATIENCE_SECONDS = 20.0
 FREED_SECONDS = 4.0
 """After which a run that its process let go of is queued again, if its message has not come back by itself."""
 
+LOOK_SECONDS = 6.0
+"""From one look to the next, and a little: what is longer is not counted, since nobody could give a sign of life while
+the ledger was away."""
+
 log = logger(__name__)
 
 
@@ -41,17 +46,20 @@ class Watch:
     """How long things have stayed as they are, as this process saw it."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[object, float]] = {}
+        self._seen: dict[str, tuple[object, float, float]] = {}
         self._waits: dict[str, tuple[object, float, float]] = {}
         self._due: dict[str, float] = {}
 
     def is_unchanged(self, what: str, state: object, seconds: float) -> bool:
-        """Whether something has been in this state for so long."""
-        seen, since = self._seen.get(what, (None, 0.0))
+        """Whether something has been in this state for so long; from one look to the next counts up to LOOK_SECONDS."""
+        now = time.monotonic()
+        seen, lasted, looked_at = self._seen.get(what, (None, 0.0, now))
         if seen != state:
-            self._seen[what] = (state, time.monotonic())
+            self._seen[what] = (state, 0.0, now)
             return False
-        return time.monotonic() - since >= seconds
+        lasted += min(now - looked_at, LOOK_SECONDS)
+        self._seen[what] = (state, lasted, now)
+        return lasted >= seconds
 
     def has_waited(self, what: str, state: object) -> bool:
         """Whether something has waited long enough in this state: PATIENCE_SECONDS, then twice as long each time."""
@@ -107,13 +115,22 @@ def _look(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:
         log.warning("job_overdue", job=job.id)
         aggregate(job.id)
     elif job.deployment != settings().deployment:
-        return
+        if _is_left(job):
+            log.warning("job_left", job=job.id)
+            ledger().cancel(job.id)
+            aggregate(job.id)
     elif job.state == "queued":
         is_wiped = job.submitted_at < since and not watch.is_unchanged(job.id, since, 0.0)
         if (is_wiped or watch.has_waited(job.id, since)) and storage().exists(video_key(job.video_sha256)):
             submit(job)  # else its video is still on the way to a bucket: who brings it queues the job
     else:
         _move(job, since, held)
+
+
+def _is_left(job: Job) -> bool:
+    """Whether a job is one of a command of this node (`reelgraph analyze`) that was killed: nobody works on it."""
+    lock = run_lock(job.deployment)
+    return lock.exists() and not is_locked(lock)
 
 
 def _move(job: Job, since: float, held: Sequence[tuple[Run, int]]) -> None:

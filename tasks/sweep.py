@@ -45,9 +45,12 @@ def sweep() -> None:
 
 
 def _removed(name: str, part: Callable[[], int]) -> int:
-    """How much a part of the sweep removed; a path that it cannot judge costs the other parts nothing."""
+    """How much a part of the sweep removed; what it cannot judge, or reach now, costs the other parts nothing."""
     try:
         return part()
+    except Infrastructure as error:
+        log.warning("not_swept", part=name, code=error.code, error=error.message)
+        return 0
     except (OSError, ValueError):
         log.exception("not_swept", part=name)
         return 0

@@ -101,7 +101,7 @@ def deliver_due() -> None:
 
 
 def _hand_over(hook: Webhook) -> bool:
-    return _couriers(os.getpid()).take(hook.id, hook.receiver)
+    return _couriers(os.getpid()).take(hook.id, hook.receiver, hook.owner)
 
 
 @cache

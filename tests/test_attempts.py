@@ -1,19 +1,23 @@
 """Tests of attempts at a run by what a worker's child runs, in a real ledger and storage, without a broker."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+import shared.database
+import tasks.holding
 from shared.errors import Infrastructure
 from shared.settings import settings
 from shared.storage import outcome_key
 from tasks.analyze import run
+from tasks.holding import held
 from tasks.inputs import CANCEL_POLL_SECONDS
 from tasks.node import ledger, storage
 from tasks.prepare import prepare
@@ -148,6 +152,24 @@ def test_work_goes_on_while_the_ledger_cannot_be_asked(tmp_path):
             file.touch()
         assert ending.result(SECONDS) == "ok"
         assert ledger().run(job_id, "patient").attempts == 1
+
+
+def test_a_ledger_that_is_away_is_no_death(data, monkeypatch):
+    """An attempt that ends by an error while the ledger takes no change is free as soon as it does, without a death,
+    and the error is the one that ended it."""
+    monkeypatch.setattr(shared.database, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(tasks.holding, "BEAT_SECONDS", 0.1)
+    job = a_job("patient")
+    prepare(job.id)
+    attempt = ledger().begin(job.id, "patient", limit_seconds=60, holder="one@here")
+    with closing(sqlite3.connect(ledger().engine.url.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(KeyError), held(attempt):
+            raise KeyError
+        assert ledger().run(job.id, "patient").holder is not None
+        other.execute("ROLLBACK")
+        assert eventually(lambda: ledger().run(job.id, "patient").holder is None, SECONDS)
+    assert ledger().run(job.id, "patient").deaths == 0
 
 
 @pytest.mark.parametrize("code", ["storage_error", "media_server_died"])

@@ -1,11 +1,12 @@
 """Tests of bench/: what is printed can be trusted and compared; the simulation obeys queueing theory."""
 
 import json
+import math
 import subprocess
 import sys
 import time
 from importlib import import_module
-from itertools import islice, pairwise
+from itertools import combinations, islice, pairwise
 
 import numpy as np
 import psutil
@@ -16,9 +17,9 @@ from PIL import Image
 from bench import clips, cluster, compare, scalers, stores, talk, timeline
 from bench.__main__ import FAMILIES, SHORT_FAMILIES, SHORT_TOTAL_SECONDS, TOTAL_SECONDS, allowed, lines_of
 from bench.clips import drawn, repeated
+from bench.cpu import tree_cpu
 from bench.decode import bare_pass, everything
 from bench.growth import Spent
-from bench.orchestration import tree_cpu
 from bench.rates import agreement, changed_share
 from bench.rows import Row
 from bench.talk import HEIGHT, SLIDES, WIDTH, shown
@@ -76,6 +77,19 @@ def test_two_files_are_compared(tmp_path):
     ]
 
 
+def test_a_row_that_was_zero_is_compared(tmp_path):
+    """What was 0 has no ratio, but that it grew, and that a goal is missed now, is said."""
+    before, after = tmp_path / "a", tmp_path / "b"
+    for file, failed in ((before, 0.0), (after, 3.0)):
+        rows = (Row(row="failed", value=failed, goal=0, unit="runs"), Row(row="loads", value=0, goal=0, unit="loads"))
+        file.write_text("\n".join(row.line("c") for row in rows))
+    table = CliRunner().invoke(compare.main, [str(before), str(after)]).output.splitlines()
+    assert table[2:] == [
+        "| failed | 0 runs | 3 runs |  | worse, goal missed (no ratio: it was 0) |",
+        "| loads | 0 loads | 0 loads |  |  |",
+    ]
+
+
 def test_what_is_no_result_file_is_refused(tmp_path):
     """A file that the bench did not write is refused with the line that is wrong."""
     (tmp_path / "a").write_text("not a row\n")
@@ -122,11 +136,20 @@ def test_a_timeline_is_drawn_to_scale(tmp_path):
     assert said.exit_code == 0, said.output
     scale = (timeline.WIDTH - timeline.LEFT - 20) / 4
     lane = [Image.open(picture).getpixel((timeline.LEFT + scale * t, timeline.TOP + 8)) for t in (0.6, 1.7, 2.6, 3.6)]
-    full, white = timeline.colours(["blip2_caption", "cut_analysis"])["cut_analysis"], (255, 255, 255)
+    full, white = timeline.COLOURS[0], (255, 255, 255)
     pale = timeline.thinned(full)
     assert lane == [white, pale, full, white]
     refused = CliRunner().invoke(timeline.main, [str(results), "two.timeline", str(picture)])
     assert (refused.exit_code, "has no row two.timeline" in refused.output) == (1, True)
+
+
+def test_analyzers_of_a_lane_have_colours_of_their_own():
+    """No two of the twelve analyzers that one worker may run look alike, pale or full."""
+    names = [f"analyzer_{number:02d}" for number in range(12)]
+    full = list(timeline.colours({"light": names}).values())
+    for tints in (full, [timeline.thinned(one) for one in full]):
+        apart = [max(abs(a - b) for a, b in zip(one, other, strict=True)) for one, other in combinations(tints, 2)]
+        assert min(apart) >= 15, tints
 
 
 def test_the_families_together_never_take_longer_than_was_promised():
@@ -190,6 +213,15 @@ def test_the_scaler_that_is_shipped_starts_one_worker_at_a_time_up_to_its_most()
     assert ended == {1: pytest.approx(400, abs=1), 3: pytest.approx((400 + 35 + 65) / 3, abs=10)}
 
 
+def test_the_scaler_that_knows_all_orders_for_all_that_waits():
+    """What waits brings as many workers as end it within the time planned, beside those that the rate needs."""
+    jobs, seconds = 40, 3.0
+    found = scalers.autoscaled((cluster.Piece("one", "g", seconds),), [0.0] * jobs, first=1, most=20, delay=5.0)
+    for_rate = jobs / scalers.SCALE_STEP_SECONDS * seconds / scalers.UTILISATION
+    left = (jobs - scalers.SCALE_STEP_SECONDS / seconds) * seconds
+    assert found.workers == {"g": math.ceil(for_rate + left / scalers.BACKLOG_SECONDS)} == {"g": 15}
+
+
 def test_what_carries_a_rate_is_the_group_that_is_full_first():
     """Jobs a second are bounded by the group whose workers have the least room for its work."""
     work = (cluster.Piece("a", "slow", 2.0), cluster.Piece("b", "fast", 0.5))
@@ -226,6 +258,7 @@ def test_without_a_clip_the_reel_and_a_talk_are_measured(tmp_path, monkeypatch):
     reel.parent.mkdir(parents=True)
     make_clip(reel, frames=10, sound=click(1.0, [0.5]))
     monkeypatch.setattr(clips, "settings", lambda: settings().model_copy(update={"data_dir": tmp_path}))
+    monkeypatch.delenv(clips.MEDIA, raising=False)
     first = clips.clips_or_sample(())
     assert (first[0], [one.name for one in reel.parent.iterdir()]) == (reel, [SAMPLE])
     info, made = probe(first[1]), first[1].stat().st_mtime_ns
@@ -233,3 +266,17 @@ def test_without_a_clip_the_reel_and_a_talk_are_measured(tmp_path, monkeypatch):
     assert {one.kind for one in info.streams} == {"video", "audio"}
     assert clips.clips_or_sample(()) == first
     assert first[1].stat().st_mtime_ns == made
+
+
+def test_real_clips_are_measured_where_both_are_there(tmp_path, monkeypatch):
+    """The folder of real videos is taken when it has reel and talk, and named clips go before it."""
+    monkeypatch.setattr(clips, "settings", lambda: settings().model_copy(update={"data_dir": tmp_path}))
+    monkeypatch.setattr(clips, "compose", lambda _: tmp_path / "sample.mp4")
+    monkeypatch.setattr(clips, "compose_talk", lambda *_: tmp_path / "talk.mp4")
+    monkeypatch.setenv(clips.MEDIA, str(tmp_path))
+    reel, slides = (tmp_path / name for name in ("reel.mp4", "slides_talk.mp4"))
+    reel.touch()
+    assert clips.clips_or_sample(()) == (tmp_path / "sample.mp4", tmp_path / "talk.mp4")
+    slides.touch()
+    assert clips.clips_or_sample(()) == (reel, slides)
+    assert clips.clips_or_sample((slides,)) == (slides,)

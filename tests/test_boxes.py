@@ -5,6 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from tasks import boxes
 from tasks.boxes import Letterbox, answered, as_document_box, groups_of_one, overlaps, same
 
 
@@ -29,9 +30,22 @@ def test_overlaps_are_intersection_over_union():
 
 def test_groups_gather_around_the_best():
     """Every row is in one group; groups come best first, each led by its own best row."""
-    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [20, 1, 30, 11], [50, 0, 51, 1]], float)
-    groups = groups_of_one(boxes, np.array([0.5, 0.9, 0.6, 0.4, 0.7]), 0.5)
+    found = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [20, 1, 30, 11], [50, 0, 51, 1]], float)
+    groups = groups_of_one(found, np.array([0.5, 0.9, 0.6, 0.4, 0.7]), 0.5)
     assert [group.tolist() for group in groups] == [[1, 0], [4], [2, 3]]
+
+
+def test_groups_do_not_hang_on_how_many_boxes_are_compared_at_once(monkeypatch):
+    """A hundred boxes, some of them equal, are in the same groups whether compared all at once or one after another."""
+    chance = np.random.default_rng(0)
+    corners, scores = chance.random((100, 2)), chance.random(100)
+    many = np.concatenate([corners, corners + 0.3 * chance.random((100, 2))], axis=1)
+    many[::9] = many[0]
+    at_once = groups_of_one(many, scores, 0.3)
+    monkeypatch.setattr(boxes, "MANY", 0)
+    one_by_one = groups_of_one(many, scores, 0.3)
+    assert 1 < len(at_once) < 100
+    assert [group.tolist() for group in at_once] == [group.tolist() for group in one_by_one]
 
 
 def test_document_boxes_have_width_and_height():

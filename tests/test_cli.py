@@ -111,7 +111,7 @@ def test_unknown_names_are_answered_with_the_known_ones(reelgraph, video, argume
 
 
 def test_analyze_writes_document_and_report(reelgraph, video, tmp_path):
-    """`analyze` leaves result.json and report.html in the video's folder, exits 0, and leaves no process."""
+    """`analyze` leaves result.json and report.html in the video's folder, exits 0, leaves no process and no mark."""
     ended = reelgraph(
         "analyze", video, "--analyzers", "color_analysis,cut_analysis", "--out", tmp_path / "out", "--json"
     )
@@ -122,6 +122,7 @@ def test_analyze_writes_document_and_report(reelgraph, video, tmp_path):
     assert json.loads(ended.stdout) == document
     assert "clip with space.mp4" in (folder / "report.html").read_text()
     assert left_running(tmp_path) == []
+    assert [path.name for path in (tmp_path / "data" / "run").iterdir()] == []
 
 
 def test_the_document_ends_with_the_video(reelgraph, tmp_path):

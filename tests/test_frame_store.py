@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import pytest
 from shared import isolated, passes
 from shared.errors import BadInput, Cancelled, Infrastructure
 from shared.eviction import make_room
-from shared.frames import PASSES, Audio, Frames, FrameStore
+from shared.frames import PASSES, WRITE_LOCK, Audio, FrameReader, Frames, FrameStore
+from shared.locks import is_locked
 from shared.media import probe
 from shared.schema import MediaInfo
 from tests.support.clips import click, make_clip, number_of
@@ -85,6 +87,87 @@ def test_a_media_server_that_is_killed_costs_a_pass(
                 list(reader.frames(Frames()))
             assert raised.value.code == isolated.SERVER_DIED
         assert reader.stats.decode_passes == min(kills + 1, PASSES)
+
+
+class TimeIsUp(Exception):
+    """As the soft time limit, it comes anywhere in a reader's block."""
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """This process's media server, stopped: no pass ends by itself. It goes on at the end."""
+    monkeypatch.setattr(isolated, "SILENT_SECONDS", 3600.0)
+    monkeypatch.setattr(isolated, "STOP_SECONDS", 0.2)
+    until(lambda: not decoding(), 120)  # passes of other tests
+    isolated.warm_up()
+    server = isolated._server._process
+    assert server is not None
+    server.send_signal(signal.SIGSTOP)
+    yield server
+    server.send_signal(signal.SIGCONT)
+    until(lambda: not decoding(), 120)
+
+
+def decoding() -> set[str]:
+    """The passes of this process."""
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("decode-")}
+
+
+def left(reader: FrameReader) -> str:
+    """Begin to decode and leave; the name of the pass."""
+    before = decoding()
+    with suppress(TimeIsUp), reader:
+        reader._take_over(Frames())
+        raise TimeIsUp
+    (begun,) = decoding() - before
+    return begun
+
+
+def test_a_pass_that_nobody_reads_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: subprocess.Popen[bytes]
+) -> None:
+    """A pass whose only reader has left ends; its place is free, and the next reader decodes anew."""
+    monkeypatch.setattr(passes, "UNREAD_SECONDS", 0.2)
+    video, store = make_clip(tmp_path / "a.mp4"), FrameStore(tmp_path / "store", budget_bytes=GIB)
+    left(store.open(video, probe(video), (Frames(),)))
+    until(lambda: not decoding(), 120)
+    standing.send_signal(signal.SIGCONT)
+    with store.open(video, probe(video), (Frames(),)) as reader:
+        assert sum(len(batch.times) for batch in reader.frames(Frames())) == 20
+
+
+def test_a_pass_that_another_reads_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: subprocess.Popen[bytes]
+) -> None:
+    """A pass whose own reader has left goes on for another, who gets every frame of it."""
+    monkeypatch.setattr(passes, "UNREAD_SECONDS", 0.0)
+    video, store = make_clip(tmp_path / "a.mp4"), FrameStore(tmp_path / "store", budget_bytes=GIB)
+    with store.open(video, probe(video), (Frames(),)) as other:
+        left(store.open(video, probe(video), (Frames(),)))
+        time.sleep(2 * isolated.LOOK_SECONDS)
+        standing.send_signal(signal.SIGCONT)
+        assert sum(len(batch.times) for batch in other.frames(Frames())) == 20
+        assert other.stats.decode_passes == 0
+
+
+def test_a_waiting_reader_gets_the_place_of_a_pass_that_nobody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: subprocess.Popen[bytes]
+) -> None:
+    """Readers whose time was up leave passes in all places of a process; they give way to a reader of another video,
+    who while it waits keeps no other process from decoding that one."""
+    monkeypatch.setattr(passes, "UNREAD_SECONDS", 3600.0)
+    store = FrameStore(tmp_path / "store", budget_bytes=GIB)
+    clips = [make_clip(tmp_path / f"{number}.mp4", frames=10 + number) for number in range(passes.AT_ONCE + 1)]
+    *unread, video = [(clip, probe(clip)) for clip in clips]
+    begun = {left(store.open(*one, (Frames(),))) for one in unread}
+    assert decoding() == begun
+    with store.open(*video, (Frames(),)) as reader:
+        reader._take_over(Frames())
+        assert reader.stats.decode_passes == 0
+        assert not is_locked(reader.folder / WRITE_LOCK)
+        until(lambda: not decoding(), 120)
+        standing.send_signal(signal.SIGCONT)
+        assert sum(len(batch.times) for batch in reader.frames(Frames())) == 10 + passes.AT_ONCE
 
 
 def test_a_later_process_decodes_nothing(tmp_path: Path) -> None:

@@ -26,15 +26,18 @@ from hypothesis import strategies as st
 
 from services.commands.export import read
 from shared.errors import BadInput
+from shared.frames import Audio, Frames, FrameStore
 from shared.isolated import probe
 from shared.settings import settings, use
+from shared.sound import OVERRUN_SECONDS
 from tests.support.clips import make_clip
 from tests.support.document import sample_document
 from tests.support.hostile import DAMAGES, EVERYWHERE, clips, corpus
-from tests.support.hostile_headers import bombs, references
+from tests.support.hostile_headers import bombs, references, undated_flac
 from tests.support.hostile_process import STORE_BYTES
 from tests.support.processes import eventually
 from tests.support.project import ROOT
+from tests.support.reading import opened
 
 EACH = int(os.environ.get("REELGRAPH_HOSTILE_EACH", "1"))
 """Files of every kind and damage: 1 makes 68 of them; `make hostile` asks for more."""
@@ -147,6 +150,31 @@ def test_bombs_are_refused_at_probe(tmp_path: Path) -> None:
             probe(path)
         assert caught.value.code == code, case.name
         assert len(case.data) < 1 << 20
+
+
+def test_sound_that_the_probe_cannot_see_is_refused(tmp_path: Path) -> None:
+    """Packets of many frames without times, 18 minutes of sound in 12 kB that the probe takes for 2 s: refused in one
+    sentence, for the next reader without another pass, and no more is written than belongs to those 2 s."""
+    path = undated_flac(tmp_path / "a.mkv", frames=100)
+    store = FrameStore(tmp_path / "store", budget_bytes=STORE_BYTES)
+    info = probe(path)
+    assert info.duration_seconds < 3
+    for passes in (1, 0):
+        with store.open(path, info, (Audio(),)) as reader:
+            with pytest.raises(BadInput, match=rf"its {info.size_bytes} bytes are too few to be 60\d s") as caught:
+                reader.audio(Audio())
+            assert caught.value.code == "too_sparse"
+            assert reader.stats.decode_passes == passes
+    assert sum(file.stat().st_size for file in store.folder.rglob("*") if file.is_file()) < 2 << 20
+
+
+def test_sound_long_after_the_end_is_left_out(tmp_path: Path) -> None:
+    """Three minutes of sound in a video of 2 s: what follows its end by more than 10 s is left out, and all of
+    its pictures are read."""
+    with opened(undated_flac(tmp_path / "a.mkv", frames=16), Frames(), Audio()) as reader:
+        end = reader.info.duration_seconds + OVERRUN_SECONDS
+        assert end - 1.4 <= len(reader.audio(Audio())) / Audio().sample_rate <= end
+        assert sum(len(batch.times) for batch in reader.frames(Frames())) == 10
 
 
 def test_no_file_leads_to_another(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ import pytest
 from celery.canvas import Signature
 
 import tasks.reconcile
+from shared.locks import FileLock
 from shared.settings import settings
 from tasks.celery import app
 from tasks.holding import BEAT_SECONDS, SILENT_SECONDS
-from tasks.node import events, ledger
+from tasks.node import events, ledger, run_lock
 from tasks.prepare import prepare
 from tasks.reconcile import PATIENCE_SECONDS, Watch, reconcile
 from tests.support.jobs import report, running, submit, wait
@@ -97,6 +98,38 @@ def test_a_run_of_an_analyzer_that_is_gone_is_ended(tmp_path, monkeypatch):
         assert (runs["retired_analyzer"].status, runs["cut_analysis"].status) == ("unavailable", None)
         assert runs["retired_analyzer"].outcome.error.code == "unknown_analyzer"
         assert queued == [(job.id, 0)]
+
+
+def test_a_job_whose_command_was_killed_is_closed(tmp_path, monkeypatch):
+    """Open jobs of a command of this node (`reelgraph analyze`) that is gone are closed as cancelled; those of one that
+    runs, and of deployments elsewhere, stay open."""
+    monkeypatch.setattr(tasks.reconcile, "broker_since", lambda: 0.0)
+    with node(tmp_path / "data"):
+        for command in ("killed", "running"):
+            run_lock(command).parent.mkdir(parents=True)
+        left, begun, lives, elsewhere = (
+            a_job("cut_analysis", deployment=name) for name in ("killed", "killed", "running", "elsewhere")
+        )
+        prepare(begun.id)
+        run_lock("killed").touch()
+        with FileLock(run_lock("running")) as lock:
+            assert lock.take()
+            reconcile()
+        states = [ledger().job(job.id).state for job in (left, begun, lives, elsewhere)]
+        assert states == ["cancelled", "cancelled", "queued", "queued"]
+
+
+def test_an_outage_of_the_ledger_counts_against_nobody(monkeypatch):
+    """A holder's silence is counted from look to look: after an outage it has time for a sign, and a dead one is still
+    found out."""
+    now = [0.0]
+    monkeypatch.setattr(tasks.reconcile.time, "monotonic", lambda: now[0])
+    watch, dead = Watch(), []
+    for second, beat in ((0, 1), (5, 2), (300, 2), (305, 2), (310, 2)):  # the looks in between found no ledger
+        now[0] = float(second)
+        if watch.is_unchanged("run", beat, SILENT_SECONDS):
+            dead.append(second)
+    assert dead == [310]
 
 
 def test_patience_doubles(monkeypatch):

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from services.stack import KEPT_LOGS, LOGS_LOCK, THREADS, Stack, local_stack, remove_old_logs
+from services.stack import KEPT_LOGS, THREADS, Stack, local_stack, remove_old_logs
 from shared.locks import FileLock
 from shared.settings import settings, use
+from tasks.node import run_lock
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_logs_in_use_stay(tmp_path):
     folders = [tmp_path / f"{number:02}" for number in range(KEPT_LOGS + 3)]
     for folder in folders:
         (folder / "tmp").mkdir(parents=True)
-    with FileLock(folders[1] / LOGS_LOCK) as lock:
+    with FileLock(folders[1] / run_lock("any").name) as lock:
         assert lock.take()
         remove_old_logs(tmp_path)
         assert sorted(tmp_path.iterdir()) == [folders[1], *folders[3:]]

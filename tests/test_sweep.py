@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tasks.sweep
 from shared.eviction import USE_LOCK
 from shared.locks import FileLock
 from shared.storage import document_key, outcome_key, video_key
@@ -135,6 +136,19 @@ def test_a_folder_whose_job_is_deleted_goes():
             os.utime(path, (LONG_AGO, LONG_AGO))
     sweep()
     assert {name for name, folder in folders.items() if folder.exists()} == {job, "young"}
+
+
+def test_a_storage_that_is_away_costs_the_other_parts_nothing(monkeypatch):
+    """Where the storage cannot be used, each part that needs it is told of in one line, and all else is swept."""
+    told = []
+    monkeypatch.setattr(tasks.sweep.log, "warning", lambda event, **given: told.append((event, given.get("part"))))
+    unknown = frame_store().folder / ("b" * 64)
+    unknown.mkdir(parents=True)
+    storage().folder.mkdir(exist_ok=True)
+    (storage().folder / "incoming").write_bytes(b"no folder")
+    sweep()
+    assert not unknown.exists()
+    assert {("not_swept", "uploads"), ("not_swept", "videos")} <= {*told}
 
 
 def test_frames_that_nobody_needs_go():

@@ -23,7 +23,7 @@ from shared.settings import settings, use
 from shared.signing import sign, verify, write_secret
 from shared.tables import Run
 from shared.webhooks import ATTEMPTS, PAUSES_SECONDS, Webhooks, new_webhook, pause_seconds, secret_of
-from tasks.couriers import EACH, PLACES_EACH, THREADS, Couriers
+from tasks.couriers import EACH, EACH_KEY, PLACES_EACH, PLACES_KEY, THREADS, Couriers
 from tasks.node import events, forget, ledger
 from tests.support.hosts import host, ok, redirect
 from tests.support.jobs import running, wait
@@ -182,6 +182,14 @@ def test_addresses_are_due_in_turns(node):
     one = a_hook("http://127.0.0.1/one").id
     assert [hook.id for hook in node.due("test", limit=3)] == [many[0], one, many[1]]
     assert {hook.receiver for hook in node.due("test")} == {"http://127.0.0.1"}
+
+
+def test_keys_are_due_in_turns(node):
+    """Whoever has many addresses with webhooks due keeps no other key's from being among those asked for first."""
+    many = [a_hook(f"http://127.0.0.1/{number}", owner="many").id for number in range(5)]
+    one = a_hook("http://127.0.0.1/one", owner="one").id
+    assert [hook.id for hook in node.due("test", limit=3)] == [many[0], one, many[1]]
+    assert {hook.id: hook.owner for hook in node.due("test")} == {**dict.fromkeys(many, "many"), one: "one"}
 
 
 def test_an_attempt_is_made_by_one(node):
@@ -402,6 +410,35 @@ def test_couriers_have_bounded_lines_and_take_turns():
     assert all(couriers.take(name, "a") for name in left)
     assert {begun.get(timeout=60) for _ in left} == {*left}
     assert begun.empty()
+
+
+def test_one_key_leaves_threads_and_places_to_others():
+    """A key whose receivers, each another one, all hang has so many attempts under way and so many places; another's
+    is attempted meanwhile, and a third's in the threads that are left.
+    """
+    begun, go_on = queue.SimpleQueue(), threading.Event()
+
+    def attempt(name):
+        begun.put(name)
+        if name != "quick":
+            go_on.wait(120)
+
+    couriers = Couriers(attempt)
+    slow = [f"slow {number}" for number in range(PLACES_KEY + 3)]
+    assert [couriers.take(name, name, "slow") for name in slow] == [True] * PLACES_KEY + [False] * 3
+    assert {begun.get(timeout=60) for _ in range(EACH_KEY)} == {*slow[:EACH_KEY]}
+    for _ in range(3):
+        assert couriers.take("quick", "a", "quick")
+        assert begun.get(timeout=60) == "quick"
+        assert eventually(lambda: "quick" not in couriers._known, 60)
+    others = [f"other {number}" for number in range(THREADS)]
+    assert all(couriers.take(name, name, "other") for name in others)
+    left = THREADS - EACH_KEY
+    assert {begun.get(timeout=60) for _ in range(left)} == {*others[:left]}
+    assert begun.empty()
+    go_on.set()
+    rest = {begun.get(timeout=60) for _ in range(PLACES_KEY - EACH_KEY + len(others) - left)}
+    assert rest == {*slow[EACH_KEY:PLACES_KEY], *others[left:]}
 
 
 def test_couriers_do_not_keep_a_process_from_ending():

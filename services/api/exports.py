@@ -14,6 +14,7 @@ from services.api.access import visible_job
 from services.api.documentation import EXPORT, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
 from services.api.media import drawing
+from services.api.stored import stored_result
 from services.exports.format import Request
 from services.exports.registry import format_named
 from services.results import THUMBNAIL_WIDTH
@@ -54,10 +55,7 @@ def export(path: ExportPath, query: ExportQuery) -> Response:
     chosen = format_named(path.format)
     if job.state in OPEN_STATES:
         raise BadInput(f"job {job.id} has not ended", code="job_open")
-    try:
-        document = parse_document(storage().read(document_key(job.id)))
-    except FileNotFoundError as error:
-        raise BadInput(f"the result of job {job.id} is gone", code="unknown_outcome") from error
+    document = parse_document(stored_result(document_key(job.id), job))
     request = Request(video_name=job.source_name, subtitles=query.subtitles, thumbnail=lambda t: _picture(document, t))
     with drawing():
         content = chosen.write(document, request)

@@ -47,6 +47,7 @@ STATUS_OF_CODE = {
     "unsupported_media_type": 415,
     "foreign_host": 421,
     "checksum_mismatch": 460,
+    "result_damaged": 500,
     "disk_full": 507,
 }
 """Codes that mean more than their class does; 460 is tus's own."""

@@ -11,11 +11,12 @@ from services.api.access import visible_job
 from services.api.documentation import DOCUMENT, OUTCOME, TAG_RESULTS, blueprint
 from services.api.jobs import JobPath
 from services.api.moments import KINDS, Excerpt, Kind, excerpt
+from services.api.stored import stored_result
 from shared.errors import BadInput
 from shared.schema import Frozen, Outcome
 from shared.storage import document_key, outcome_key
 from shared.tables import OPEN_STATES, Job
-from tasks.node import ledger, storage
+from tasks.node import ledger
 from tasks.registry import asked_for
 
 api = blueprint("results", __name__, TAG_RESULTS, url_prefix="/v1/jobs")
@@ -99,7 +100,4 @@ def at(path: JobPath, query: AtQuery) -> Response:
 
 
 def _stored(key: str, job: Job) -> Response:
-    try:
-        return Response(storage().read(key), mimetype="application/json")
-    except FileNotFoundError as error:
-        raise BadInput(f"the result of job {job.id} is gone", code="unknown_outcome") from error
+    return Response(stored_result(key, job), mimetype="application/json")

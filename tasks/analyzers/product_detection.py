@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -59,6 +60,8 @@ GOODS = frozenset((
 # fmt: on
 SEARCH_SECONDS = 0.21
 """Work for a second of video when words are searched for: four words, measured on an H100 (docs/performance.md)."""
+LOOKING_THREADS = 2
+"""They describe what was found while the model looks at the next pictures."""
 NEAR_SECONDS = 1.0
 """Words that belong to what is seen may come or go so much earlier or later."""
 
@@ -212,12 +215,13 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
         """What the words name, followed over time."""
         words = tuple(dict.fromkeys(word.lower() for word in options.words))
         floor = WEAKER * options.word_threshold
-        sightings = [
-            Sighting(t, found.boxes, found.scores, found.labels, Looks.of(picture, found.boxes))
-            for t, picture, found in answered(
-                pictures(media, FRAMES), lambda shown: finder.objects(shown, words, floor)
-            )
-        ]
+        asked = answered(pictures(media, FRAMES), lambda shown: finder.objects(shown, words, floor))
+        # scaling what is in the boxes needs no interpreter, and a model may find a hundred things in each picture
+        with ThreadPoolExecutor(LOOKING_THREADS, thread_name_prefix="looks") as pool:
+            seen = [(t, found, pool.submit(Looks.of, picture, found.boxes)) for t, picture, found in asked]
+            sightings = [
+                Sighting(t, found.boxes, found.scores, found.labels, looks.result()) for t, found, looks in seen
+            ]
         rules = LinkRules(start_score=options.word_threshold)
         stood = standing(media, FRAMES, [sighting.t for sighting in sightings])
         tracklets = link(sightings, rules, stood, cuts=cuts(media))

@@ -12,6 +12,7 @@ from PIL import Image
 from services.exports.registry import formats
 from services.submit import Order, accept_arrived
 from shared.digests import sha256_of
+from shared.storage import document_key, outcome_key
 from tasks.node import storage
 from tests.support.clips import make_clip, number_of
 
@@ -154,6 +155,25 @@ def test_sound_alone_has_no_frames(api, job, tmp_path):
     listed = {one["id"]: one["has_video"] for one in api.get("/v1/jobs?limit=200").json["jobs"]}
     assert not listed[found["id"]]
     assert any(listed.values())
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"\0" * 64 + whole[64:]])
+def test_a_damaged_result_is_an_error(api, job, damage):
+    """A document or outcome that was cut short or overwritten where it is stored is no answer but a 500 that says so;
+    the document in another format as well."""
+    keys = {document_key(job["id"]): "result", outcome_key(job["id"], "misbehaving"): "analyzers/misbehaving"}
+    for key, path in keys.items():
+        place = storage().path(key)
+        whole = place.read_bytes()
+        place.write_bytes(damage(whole))
+        try:
+            answers = [api.get(f"/v1/jobs/{job['id']}/{path}")]
+            if path == "result":
+                answers.append(api.get(f"/v1/jobs/{job['id']}/export/csv"))
+        finally:
+            place.write_bytes(whole)
+        assert [answer.refusal for answer in answers] == [(500, "result_damaged")] * len(answers)
+        assert api.get(f"/v1/jobs/{job['id']}/{path}").status == 200
 
 
 def test_exports_come_with_a_name(api, job):

@@ -120,6 +120,44 @@ def silent_opus(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def undated_flac(path: Path, *, frames: int) -> Path:
+    """A second of pictures and, in each of eight blocks of a Matroska file, so many frames of FLAC without times of
+    their own: 13 bytes each (RFC 9639, section 9), 65,535 equal samples at 48 kHz. The probe sees 2 s.
+    """
+    head = b"\xff\xf8\x7a\x08\0" + struct.pack(">H", 65_534)
+    body = head + bytes([_crc(head, 0x07, 8)]) + b"\0\0\0"
+    frame = body + struct.pack(">H", _crc(body, 0x8005, 16))
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=10, width=64, height=64, pix_fmt="yuv420p")
+        sound = container.add_stream("flac", rate=48_000, layout="mono", format="s16")
+        for level in range(10):
+            picture = np.full((64, 64, 3), 20 * level, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(video.encode(None))
+        for block in range(8):
+            packet = av.Packet(frame * frames)
+            packet.stream, packet.time_base = sound, Fraction(1, 48_000)
+            packet.pts = packet.dts = 4800 * block
+            packet.duration = 4800
+            container.mux(packet)
+    data = bytearray(path.read_bytes())
+    # the block sizes that STREAMINFO announces; what is beyond them is refused
+    sizes = data.index(b"fLaC") + 8
+    data[sizes : sizes + 4] = struct.pack(">HH", 16, 65_535)
+    path.write_bytes(data)
+    return path
+
+
+def _crc(data: bytes, polynomial: int, bits: int) -> int:
+    crc = 0
+    for byte in data:
+        crc ^= byte << (bits - 8)
+        for _ in range(8):
+            crc = (crc << 1) ^ (polynomial if crc >> (bits - 1) else 0)
+            crc &= (1 << bits) - 1
+    return crc
+
+
 # --- files that point to others --------------------------------------------------------------------------------
 
 
