@@ -1,6 +1,7 @@
 """What the gpu profile costs and brings on one GPU, with random weights of true size; one JSON line a figure.
 
     python -m bench.gpu models STORE [ENTRY...]   loading; analyzers against their bare models, in this process
+    python -m bench.gpu alone STORE [ENTRY...]    one worker in a new process, files in the page cache, phase by phase
     python -m bench.gpu service STORE VIDEO       workers, broker and jobs: loading, one clip, many, memory, unloading
     python -m bench.gpu all STORE VIDEO           the checkpoints, the service, then the models
 
@@ -20,8 +21,8 @@ from pathlib import Path
 
 import click
 
-from bench import bare, checkpoints
-from bench.loads import KINDS, loaded_engine
+from bench import bare, checkpoints, fresh
+from bench.loads import KINDS, WARM_SECONDS, loaded_engine
 from bench.nvml import MIB, Nvml
 from bench.parts import FAILED, part, seconds_of
 from bench.rows import Row, not_measured, say
@@ -171,6 +172,19 @@ def models(store: Path, entries: tuple[str, ...], seconds: float, compiled_bare:
     need_gpu()
     prepare(store)
     measure_models(store, entries, seconds, compiled=compiled_bare)
+    sys.exit(bool(FAILED))
+
+
+@main.command()
+@STORE
+@click.argument("entries", nargs=-1, type=click.Choice(list(WARM_SECONDS)))
+def alone(store: Path, entries: tuple[str, ...]) -> None:
+    """Loading in a worker of its own, in a new process: imports, loading, warm-up, ready."""
+    need_gpu()
+    prepare(store)
+    for entry in entries or WARM_SECONDS:
+        with part(f"{entry}.alone"):
+            fresh.alone(store, entry)
     sys.exit(bool(FAILED))
 
 

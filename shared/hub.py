@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 DEFAULT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """What transformers reads. No pickles: an entry that has nothing else names its files itself."""
+WEIGHTS = "*.safetensors"
+"""The one of them that holds a model's weights."""
 ASK_SECONDS = 30.0
 NO_ACCESS = frozenset({401, 403})
 """HTTP statuses by which a hub refuses gated and private repositories."""
@@ -152,7 +154,7 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
     Large files have their sha256 in the hub's answer. Small ones are brought here and hashed.
 
     Raises:
-        BadInput: the entry is of no hub, or its repository has no file that is used.
+        BadInput: the entry is of no hub, or its repository has no file that is used, or of weights none.
         Refused: the repository or a file of it is not given to us.
         Infrastructure: the hub cannot be reached, has no such repository, or says of it what cannot be locked.
     """
@@ -178,6 +180,8 @@ def ask(entry: Entry, patience: Patience) -> LockedEntry:
     used = _used(entry, found.siblings or ())
     if not used:
         raise BadInput(f"{entry.hub} has none of the files {', '.join(_patterns(entry))}", code="no_files")
+    if not entry.hub_files and not any(fnmatch(one.rfilename, WEIGHTS) for one in used):
+        raise _without_weights(entry.hub, found.siblings or (), used)
     files = []
     with tempfile.TemporaryDirectory() as scratch:
         for one in used:
@@ -214,6 +218,16 @@ def _used(entry: Entry, siblings: Sequence[RepoSibling]) -> list[RepoSibling]:
             raise BadInput(f"{what}: let the entry's `hub_files` name other files", code="bad_file_name")
         # by the default patterns it merely came along: transformers reads no file of such a name
     return sorted(used, key=lambda one: one.rfilename)
+
+
+def _without_weights(repository: str, siblings: Sequence[RepoSibling], used: Sequence[RepoSibling]) -> BadInput:
+    """Why a repository that has only small files by the default patterns is not locked, and what to do."""
+    names = {one.rfilename for one in used}
+    others = [one for one in siblings if one.rfilename not in names and "/" not in one.rfilename and one.size]
+    largest = max(others, key=lambda one: one.size or 0, default=None)
+    there = f", but {largest.rfilename} of {largest.size:,} bytes" if largest else ""
+    what = f"{repository} has no file of weights {WEIGHTS}{there}"
+    return BadInput(f"{what}: let the entry's `hub_files` name all files that are used", code="no_weights")
 
 
 def _not_lockable(entry: Entry, files: Sequence[Mapping[str, object]], error: ValidationError) -> Infrastructure:

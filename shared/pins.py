@@ -200,6 +200,10 @@ class ConvertedFile(Pin):
         return sum(source.size_bytes for source in self.sources)
 
 
+BESIDE_TORCH = frozenset({"faster-whisper"})
+"""Engines whose library takes a GPU's memory by itself, past the share that torch keeps to."""
+
+
 class Entry(Pin):
     """A named group of files that belong together; they are stored side by side in a folder of that name."""
 
@@ -231,6 +235,11 @@ class Entry(Pin):
     def uses_gpu(self) -> bool:
         """Whether its engine works on a GPU where there is one; also where nobody has said how much of it."""
         return self.engine is not None and (not self.memory_mib or any(self.memory_mib.values()))
+
+    @property
+    def beside_torch(self) -> bool:
+        """Whether its engine's memory on a GPU is none of torch's."""
+        return self.engine in BESIDE_TORCH
 
     @property
     def locked(self) -> bool:

@@ -166,7 +166,7 @@ class Weights:
         """Ask the hub what the named entries hold now, and accept nothing else from now on.
 
         Raises:
-            BadInput: an entry is of no hub.
+            BadInput: an entry is of no hub, or its repository has nothing that it can be made of.
             WeightsMissing: what is taken without review would take the place of another repository's lock.
             Infrastructure: the hub cannot be reached, or the lock file cannot be written.
         """
@@ -253,10 +253,13 @@ class Weights:
         return self._pins.entries[name]
 
     def _asked(self, name: str) -> LockedEntry:
+        entry = self.entry(name)
         try:
-            return ask(self.entry(name), self.patience)
+            return ask(entry, self.patience)
         except Refused as error:
             raise Refused(f"{name}: {error.message}", status=error.status) from error
+        except BadInput as error:
+            raise BadInput(f"{name}: {error.message}", code=error.code) from error
 
     def _locked_entry(self, name: str) -> Entry:
         entry = self.entry(name)

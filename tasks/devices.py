@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 from shared.errors import Infrastructure
@@ -25,16 +25,20 @@ CONTEXT_MIB = 805
 Seven workers that had let go of their models held 6,734 - 1,103 MiB on an H100 by NVML (docs/performance.md). Of each
 at most 198 were torch's.
 """
+LEAST_MIB = 20
+"""What torch keeps of a share whatever else is in it: a segment for tensors of more than 1 MiB."""
 RUNS_BEFORE_RECORDING = 3
 """As torch's documentation of CUDA graphs has it: libraries set themselves up in the first runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device by torch's name, and how much of its memory this process may use; None for the CPU."""
+    """A device by torch's name, and how much of its memory torch may use in this process; None for the CPU."""
 
     name: str
     memory_mib: int | None = None
+    aside_mib: int = 0
+    """What this process may use beside that, by libraries that allocate past torch."""
 
     @property
     def is_gpu(self) -> bool:
@@ -94,6 +98,16 @@ def claim(memory_mib: int | None) -> Device:
     # cuDNN's attention builds a plan for every new shape, up to half a second each, and jobs always bring new shapes
     torch.backends.cuda.enable_cudnn_sdp(enabled=False)
     return Device("cuda:0", share)
+
+
+def set_aside(device: Device, mib: int) -> Device:
+    """The claimed GPU with so much of its share left to libraries that allocate past torch, which gets the rest."""
+    import torch
+
+    left = max(LEAST_MIB, (device.memory_mib or 0) - mib)
+    total = torch.cuda.get_device_properties(0).total_memory // MIB
+    torch.cuda.set_per_process_memory_fraction(min(1.0, left / total), 0)
+    return replace(device, memory_mib=left, aside_mib=mib)
 
 
 def held_mib() -> float | None:

@@ -58,6 +58,8 @@ class Placed:
     """None: nobody has declared it."""
     is_derived: bool
     """Whether its memory was worked out, and not measured."""
+    beside_torch: bool = False
+    """Whether it takes its part of the worker's memory past torch, whose tensors may have the rest."""
 
 
 @dataclass(frozen=True, slots=True)

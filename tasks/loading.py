@@ -29,7 +29,9 @@ from tasks.devices import (
     held_mib,
     is_lost,
     is_out_of_memory,
+    set_aside,
 )
+from tasks.libraries import import_all, libraries_of, read_ahead
 from tasks.models import Engine, Engines, Models, Number, agreed, demand
 from tasks.node import weights
 from tasks.plan import SWITCHED_OFF
@@ -85,6 +87,8 @@ _queues: list[str] = []
 """What this process serves."""
 _worker = deque([""], maxlen=1)
 """The name of the worker that it belongs to."""
+_aside_mib = deque([0], maxlen=1)
+"""Of this process's GPU memory, what its models take past torch."""
 _precisions: dict[str, dict[str, Number]] = {}
 """What the models of this process were given so that they fit together, by analyzer and entry."""
 
@@ -119,6 +123,10 @@ def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, str]:
     _queues.extend(queues)
     _worker.append(worker)
     served = [analyzer for analyzer in analyzers().values() if analyzer.group in queues]
+    ahead = [name for analyzer in served if on_gpu(analyzer.group) for name in _here(analyzer)]
+    for name in ahead:
+        read_ahead(weights().folder / name)
+    import_all(libraries_of(weights(), ahead))
     _agree(served)
     unavailable: dict[str, str] = {}
     for number, analyzer in enumerate(served, 1):
@@ -236,7 +244,14 @@ def _gpu() -> Device:
 
 def _device_of(group: str) -> Device:
     """Raises NoDevice: on a GPU, and there is none or it is too small."""
-    return _gpu() if on_gpu(group) else CPU
+    if not on_gpu(group):
+        return CPU
+    return set_aside(_gpu(), _aside_mib[0]) if _aside_mib[0] else _gpu()
+
+
+def _here(analyzer: AnyAnalyzer) -> list[str]:
+    """Entries that an analyzer uses and whose files are on this machine."""
+    return [name for name in used_entries(analyzer, settings().profile) if weights().on_disk(name) == "complete"]
 
 
 def _agree(served: Sequence[AnyAnalyzer]) -> None:
@@ -257,6 +272,8 @@ def _agree(served: Sequence[AnyAnalyzer]) -> None:
             for (name, wanted), users in sharing.items()
         }
         given = agreed(demands, _gpu().memory_mib)
+        past_torch = [demands[name].takes(one) or 0 for name, one in given.items() if demands[name].beside_torch]
+        _aside_mib.append(sum(past_torch))
         for (name, _), users, precision in zip(sharing, sharing.values(), given.values(), strict=True):
             for user in users:
                 _precisions.setdefault(user, {})[name] = precision
@@ -292,7 +309,8 @@ def _load(analyzer: AnyAnalyzer) -> Loaded | ReelgraphError:
         log.exception("load_failed", analyzer=analyzer.name)
         if on_gpu(analyzer.group) and (end := _gpu_failed(analyzer, error)) is not None:
             return end
-        return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {error}", code="load_failed")
+        said = " ".join(str(error).split())  # libraries write paragraphs
+        return Unavailable(f"its model cannot be loaded: {type(error).__name__}: {said}", code="load_failed")
     engines = tuple(models.engines)
     return Loaded(
         instance,

@@ -250,6 +250,8 @@ class Demand:
     """Precisions whose size was worked out, and not measured."""
     work_mib: int = 0
     """The part of this memory that is taken only while it works."""
+    beside_torch: bool = False
+    """Whether its library takes this memory past torch, whose share has to be so much less."""
 
     @property
     def choices(self) -> tuple[Number, ...]:
@@ -270,7 +272,7 @@ class Demand:
 
 def demand(entry: pins.Entry, wanted: Precision) -> Demand:
     """What a model of the weights file asks of a GPU."""
-    return Demand(wanted, entry.memory_mib, frozenset(entry.derived_vram_mib), entry.work_mib)
+    return Demand(wanted, entry.memory_mib, frozenset(entry.derived_vram_mib), entry.work_mib, entry.beside_torch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,4 +337,5 @@ def fitting(wanted: Precision, vram_mib: Mapping[Number, int], device: Device, *
     """
     if not device.is_gpu:
         return on_cpu if wanted == "auto" else wanted
-    return agreed({"it": Demand(wanted, vram_mib)}, device.memory_mib)["it"]
+    room_mib = None if device.memory_mib is None else device.memory_mib + device.aside_mib
+    return agreed({"it": Demand(wanted, vram_mib)}, room_mib)["it"]

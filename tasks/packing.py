@@ -269,7 +269,8 @@ def _models(members: Sequence[Load], rung: Rung) -> Iterator[Placed]:
         users = [load for load in members if entry in load.models]
         asked = users[0].models[entry]
         names = tuple(load.analyzer for load in users)
-        yield Placed(entry, names, precision, asked.takes(precision), asked.is_derived(precision))
+        size = asked.takes(precision), asked.is_derived(precision)
+        yield Placed(entry, names, precision, *size, beside_torch=asked.beside_torch)
 
 
 def _measured(members: Sequence[Load], precisions: Mapping[str, Number] = MappingProxyType({})) -> float:

@@ -2,14 +2,15 @@
 
 import json
 import os
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 
-from bench import gpu, parts
+from bench import fresh, gpu, parts
 from bench.bare import Reel
 from bench.checkpoints import MAKERS
-from bench.loads import KINDS, PAGE, dropped, resident
+from bench.loads import KINDS, PAGE, WARM_SECONDS, dropped, resident
 from bench.nvml import Nvml, Watch
 from bench.parts import part
 from bench.receipts import engines_at_work, memory_is_back
@@ -144,3 +145,23 @@ def test_without_a_gpu_the_figures_are_missing_with_a_reason():
     found = watch.figures()
     assert (found.used_mib, found.busy_percent) == (None, None)
     assert found.missing == gpu.missing
+
+
+WORKER_LOG = """\
+2026-11-22T22:00:03.500000Z [info ] imported  seconds=2.4
+2026-11-22T22:00:03.600000Z [info ] loading   analyzer=blip2_caption number=1 of=1
+2026-11-22T22:00:05.900000Z [info ] loaded    analyzer=blip2_caption seconds=1.7 warm_up_seconds=0.6
+2026-11-22T22:00:06.000000Z [info ] ready     analyzers=['blip2_caption']
+"""
+
+
+def test_a_worker_s_start_is_told_by_its_log():
+    """Loading, and what went before and after it, are the times of the log's own lines; a log without them says so."""
+    began = datetime(2026, 11, 22, 22, 0, 0, tzinfo=UTC).timestamp()
+    load, ready = fresh.rows("blip2-opt-2.7b", WORKER_LOG, began, {})
+    assert (load.value, load.goal, load.holds, ready.value) == (1.7, 3.0, True, 6.0)
+    assert load.detail == {"start_to_loading": 3.6, "imports": 2.4, "load": 1.7, "warm_up": 0.6}
+    (missing,) = fresh.rows("blip2-opt-2.7b", "not_preloaded reason=no room", began, {})
+    assert missing.value is None
+    assert missing.reason.endswith("no room")
+    assert {fresh.group_of(entry) for entry in WARM_SECONDS} == {"vlm", "caption"}

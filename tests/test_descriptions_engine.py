@@ -8,7 +8,7 @@ import pytest
 from shared.errors import Cancelled
 from tasks.analyzers.qwen2_vl_temporal import Qwen2VlTemporal
 from tasks.engines.decoder import PromptRefused
-from tasks.engines.descriptions import Asked, Clip
+from tasks.engines.descriptions import Asked, Clip, broadened
 from tests.support.clips import make_clip
 from tests.support.media import run
 from tests.support.moving import texture, write_video
@@ -134,6 +134,15 @@ def test_the_distance_of_frames_reaches_qwen2_5(weights):
     engine = with_engine(Qwen2VlTemporal(), weights, "qwen2.5-vl-7b")._describer
     inputs = engine._inputs([*clips(1), Clip(np.array([0.0, 0.5, 1.0, 1.5]), clips(1)[0].frames)], ASKED.prompt)
     assert [float(seconds) for seconds in inputs["second_per_grid_ts"]] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 640), (1200, 3)])
+def test_a_strip_of_a_picture_is_described(engine, height, width):
+    """A frame longer than the library takes has margins in its short direction, and is described."""
+    strip = np.full((4, height, width, 3), 200, np.uint8)
+    assert len(described(engine, [Clip(np.arange(4) / 4, strip)])) == 1
+    shown = broadened(Clip(np.arange(4) / 4, strip)).frames
+    assert int(shown.sum(dtype=int)) == int(strip.sum(dtype=int)), "all of it is there, and the rest is black"
 
 
 def test_one_picture_is_a_clip(engine):

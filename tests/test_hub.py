@@ -219,11 +219,37 @@ def sibling(name, digest="0" * 64):
 
 def test_files_of_odd_names_that_nobody_asked_for_are_left_out(tmp_path, pins):
     """A blank or a leading dot in the name of a file that merely lies there keeps no model from being locked."""
-    odd = [sibling("a b.json"), sibling(".x.json")]
+    odd = [sibling("a b.json"), sibling(".x.json"), sibling("model.safetensors")]
     with hub(described(odd)) as site:
-        reelgraph(site, pins, tmp_path / "store", "pull", "--unlocked", "net")
+        reelgraph(site, pins, tmp_path / "store", "lock", "net")
     known = read_lock(tmp_path / "store/hub.lock.json").entries["net"]
-    assert [file.name for file in known.files] == ["config.json"]
+    assert [file.name for file in known.files] == ["config.json", "model.safetensors"]
+
+
+def test_a_repository_without_weights_is_not_locked(tmp_path, pins):
+    """By the default patterns only config.json is there: one sentence names the entry, the pickle and `hub_files`."""
+    store = tmp_path / "store"
+    with hub(described([sibling("pytorch_model.bin")])) as site:
+        for asked in (("lock", "net"), ("pull", "--unlocked", "net")):
+            said = reelgraph(site, pins, store, *asked, code=2).stderr
+            assert said.startswith(
+                "reelgraph: net: some/model has no file of weights *.safetensors, but pytorch_model.bin"
+            )
+            assert "`hub_files`" in said
+            assert len(said.splitlines()) == 1
+        assert not (store / "hub.lock.json").exists()
+        pins.write_text(PINS + 'hub_files = ["*.json", "pytorch_model.bin"]\n')
+        assert "2 files" in reelgraph(site, pins, store, "lock", "net").stdout
+
+
+def test_one_of_several_that_cannot_be_locked_keeps_none_of_the_others(tmp_path, pins):
+    """What could be locked is written down, what could not is named with its reason, and the exit code is 1."""
+    pins.write_text(PINS + PINS.replace("net", "gone").replace("some/model", "some/gone"))
+    with hub(repository(REVISION)) as site:
+        done = reelgraph(site, pins, tmp_path / "store", "lock", "gone", "net", code=1)
+    assert f"net: some/model at {REVISION}" in done.stdout
+    assert done.stderr.startswith("reelgraph: gone: the hub does not give some/gone: ")
+    assert list(read_lock(tmp_path / "store/hub.lock.json").entries) == ["net"]
 
 
 def test_a_file_of_an_odd_name_that_the_entry_asks_for_is_one_sentence(tmp_path, pins):
@@ -231,13 +257,16 @@ def test_a_file_of_an_odd_name_that_the_entry_asks_for_is_one_sentence(tmp_path,
     pins.write_text(PINS + 'hub_files = ["*.json"]\n')
     with hub(described([sibling("a b.json")])) as site:
         said = reelgraph(site, pins, tmp_path / "store", "lock", "net", code=2).stderr
-    assert said.startswith("reelgraph: some/model has a file named 'a b.json', and file names here are")
+    assert said.startswith("reelgraph: net: some/model has a file named 'a b.json', and file names here are")
     assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("files", "revision", "named"),
-    [([sibling("model.safetensors", "no hash")], REVISION, "model.safetensors: sha256"), ([], "main", "revision")],
+    [
+        ([sibling("model.safetensors", "no hash")], REVISION, "model.safetensors: sha256"),
+        ([sibling("model.safetensors")], "main", "revision"),
+    ],
 )
 def test_an_answer_that_cannot_be_locked_is_one_sentence(tmp_path, pins, files, revision, named):
     """A sha256 or a revision that is none ends in a sentence that names it; nothing is written down."""

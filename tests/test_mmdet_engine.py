@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from shared.errors import BadInput
+from shared.errors import BadInput, Unavailable
 from tasks.analyzers.object_detection import ObjectDetection
 from tasks.devices import CPU
+from tasks.engines.base import WeightsIncomplete
 from tasks.engines.mmdet import MmdetDetector, without_operators
 from tasks.models import Weighted
 from tests.support.chosen import worker_of
 from tests.support.jobs import report, submit, wait
 from tests.support.media import run
 from tests.support.moving import write_video
-from tests.support.tiny.mmdet import CLASSES, rtmdet, yolox
+from tests.support.tiny.mmdet import CLASSES, instances, rtmdet, shifted_windows, yolox
 from tests.support.tiny.scenes import scenes
 from tests.support.tiny.store import gpu_profile, need_torch, tiny_weights, with_engine
 
@@ -20,7 +21,7 @@ pytest.importorskip("torch")
 need_torch()
 pytest.importorskip("mmdet", exc_type=ImportError)
 pytestmark = pytest.mark.engines
-MAKERS = {"rtmdet": rtmdet, "yolox": yolox}
+MAKERS = {"rtmdet": rtmdet, "yolox": yolox, "rtmdet-ins": instances, "rtmdet-swin": shifted_windows}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,76 @@ def test_a_batch_changes_nothing(weights, entry):
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+
+
+def changed(weights, folder, change):
+    """A copy of the tiny RTMDet in a folder, its checkpoint changed."""
+    from shutil import copy
+
+    import torch
+
+    copy(weights.folder / "rtmdet" / "config.py", folder)
+    read = torch.load(weights.folder / "rtmdet" / "checkpoint.pth", weights_only=False)
+    change(read)
+    torch.save(read, folder / "checkpoint.pth")
+    return MmdetDetector(Weighted("changed", folder, CPU, "fp32", 1))
+
+
+def test_a_checkpoint_of_a_training_run_is_read(weights, tmp_path):
+    """The log beside the weights, a pickle of a class of mmengine and of NumPy arrays, is passed over."""
+    from mmengine.logging import HistoryBuffer
+
+    def train(read):
+        losses = HistoryBuffer()
+        losses.update(1.5)
+        said = {"iter": 3, "loss": np.float64(1.5), "rates": np.array([0.1, 0.2])}
+        read["message_hub"] = {"log_scalars": {"train/loss": losses}, "runtime_info": said}
+
+    engine = changed(weights, tmp_path, train)
+    engine.load()
+    (whole,) = engine.objects(scenes(1), 0.3)
+    (same,) = detector(weights, "rtmdet").objects(scenes(1), 0.3)
+    np.testing.assert_allclose(whole[0].scores, same[0].scores, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda stored: stored.pop("backbone.stem.0.conv.weight"), "it has no backbone.stem.0.conv.weight;"),
+        (
+            lambda stored: stored.update({"bbox_head.rtm_cls.0.bias": stored["bbox_head.rtm_cls.0.bias"][:1]}),
+            "it has bbox_head.rtm_cls.0.bias as 1 for 3;",
+        ),
+        (lambda stored: stored.update({"other.bias": stored["bbox_head.rtm_cls.0.bias"]}), "no place for other.bias;"),
+    ],
+)
+def test_tensors_that_are_not_those_of_the_config_are_refused(weights, tmp_path, change, said):
+    """A tensor that lacks, has another shape or no place in the model is named in one sentence at loading."""
+    with pytest.raises(WeightsIncomplete, match=f"^the checkpoint of changed does not fit its config: .*{said}"):
+        changed(weights, tmp_path, lambda read: change(read["state_dict"])).load()
+
+
+def test_a_config_that_needs_another_package_names_it(tmp_path):
+    """RTMDet's ConvNeXt config ends in a sentence with the package that is missing, mmpretrain."""
+    from pathlib import Path
+
+    without_operators()
+    import mmdet
+    from mmengine.config import Config
+
+    name = Path(mmdet.__file__).parent / ".mim" / "configs" / "rtmdet" / "rtmdet_l_convnext_b_4xb32-100e_coco.py"
+    Config.fromfile(name, import_custom_modules=False).dump(tmp_path / "config.py")
+    (tmp_path / "checkpoint.pth").write_bytes(b"")
+    with pytest.raises(Unavailable, match=r"made of mmpretrain\.models, and the package mmpretrain is not installed"):
+        MmdetDetector(Weighted("convnext", tmp_path, CPU, "fp32", 1)).load()
+
+
+def test_masks_are_not_made(weights):
+    """RTMDet-Ins answers with boxes alone: nothing of the size of a picture is made for each of them."""
+    engine = detector(weights, "rtmdet-ins")
+    engine.model.bbox_head._mask_predict_by_feat_single = pytest.fail
+    ((found,),) = engine.objects(scenes(1), 0.3)
+    assert len(found.boxes) > 0
 
 
 def test_suppression_keeps_what_going_from_best_to_worst_keeps():

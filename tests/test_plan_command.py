@@ -102,6 +102,21 @@ def test_other_weights_are_not_those_that_were_measured(tmp_path):
     assert "qwen2_vl_temporal" in layout["unmeasured"]
 
 
+def test_what_allocates_past_torch_keeps_its_place(tmp_path):
+    """faster-whisper's memory is counted in its worker's, and both forms of the layout say that torch gets the rest."""
+    arguments = ("--gpu-memory", "24GiB", "--gpus", 2)
+    with node(tmp_path, models={"speech_transcription": "whisper-large-v3"}):
+        layout, said = json.loads(planned(*arguments, "--json")), planned(*arguments)
+    (worker,) = (one for one in layout["workers"] if "speech" in one["groups"])
+    models = {model["entry"]: model for model in worker["models"]}
+    assert models["whisper-large-v3"]["beside_torch"] is True
+    assert {name for name, one in models_of(layout).items() if one["beside_torch"]} == {"whisper-large-v3"}
+    assert worker["vram_mib"] > models["whisper-large-v3"]["vram_mib"]
+    assert "whisper-large-v3 bf16, 4500 MiB derived beside torch's part (speech_transcription)" in said
+    assert "torch's part of a worker's MiB is what the models beside it leave" in said
+    assert "beside torch" not in planned(*arguments)
+
+
 def own_pins(folder, more):
     """A pins file with one entry, `see`, for the vlm group."""
     files = [pinned(b"x", name="model.bin", artifact="a")]

@@ -156,12 +156,12 @@ def test_half_a_character_is_replaced(answer):
     [
         ('["runs", null, {"who": "a dog"}, ["barks"], 7, true, "", " \\n", "\\u0000", "jumps "]', ("runs", "jumps")),
         ('{"0": "runs"}', ()),
-        ('"runs"', ()),
+        ('"runs"', ("runs",)),
         ("null", ()),
     ],
 )
 def test_of_actions_and_changes_text_alone_is_taken(actions, kept):
-    """No action is called None or {'who': …}: what is no text, or holds none, is left out; no list is no action."""
+    """No action is called None or {'who': …}: what is no text, or holds none, is left out; one may stand alone."""
     item = parsed(f'{{"description": "A dog", "actions": {actions}, "change": {{"what": "all"}}}}', "v1", 0, 1)
     assert (item.structured, item.actions, item.change) == (True, kept, None)
     assert parsed('{"description": "A dog", "change": " \\u0000"}', "v1", 0, 1).change is None

@@ -1,14 +1,17 @@
 """The segmenter engine, with a tiny UperNet and a tiny SegFormer."""
 
+import json
+
 import numpy as np
 import pytest
 
 from shared.errors import BadInput
 from tasks.analyzers.background_segmentation import BackgroundSegmentation
+from tasks.engines.segmentation import HubSegmenter
 from tests.support.media import run
 from tests.support.moving import write_video
 from tests.support.tiny.scenes import scenes
-from tests.support.tiny.segmentation import LABELS, no_persons, segformer, upernet
+from tests.support.tiny.segmentation import LABELS, cropping, no_persons, segformer, upernet
 from tests.support.tiny.store import gpu_profile, need_torch, tiny_weights, with_engine
 
 pytestmark = pytest.mark.engines
@@ -18,7 +21,7 @@ KNOWN = ["upernet-convnext-small", "segformer"]
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     need_torch()
-    makers = {"upernet-convnext-small": upernet, "segformer": segformer, "no-persons": no_persons}
+    makers = {"upernet-convnext-small": upernet, "segformer": segformer, "no-persons": no_persons, "cropping": cropping}
     return tiny_weights(tmp_path_factory.mktemp("tiny"), makers)
 
 
@@ -69,6 +72,31 @@ def test_the_same_as_the_library_picture_by_picture(weights, entry):
             outputs = model(**processor(images=picture, return_tensors="pt"))
         (theirs,) = processor.post_process_semantic_segmentation(outputs, target_sizes=[(135, 90)])
         assert (theirs.numpy() == ours).mean() > 0.999
+
+
+def test_the_edges_of_a_picture_are_looked_at(weights):
+    """Where a checkpoint's processor would show the middle alone, what differs at an edge changes the map there."""
+    engine = segmenter(weights, "cropping")
+    plain = np.full((120, 360, 3), 60, np.uint8)
+    noisy = plain.copy()
+    noisy[:, :60] = np.random.default_rng(0).integers(0, 255, (120, 60, 3), dtype=np.uint8)
+    (before,), (after,) = (flat(engine.maps([picture])) for picture in (plain, noisy))
+    assert before.shape == (90, 270)
+    assert (before != after)[:, :60].any()
+
+
+def test_a_processor_with_margins_is_refused(weights, tmp_path):
+    """Maps would be shifted by margins, so a checkpoint that wants them ends in one sentence at loading."""
+    from dataclasses import replace
+    from shutil import copytree
+
+    copytree(weights.folder / "segformer", tmp_path / "margins")
+    told = tmp_path / "margins" / "preprocessor_config.json"
+    size = {"do_pad": True, "pad_size": {"height": 96, "width": 96}}
+    told.write_text(json.dumps({**json.loads(told.read_bytes()), **size}))
+    files = replace(segmenter(weights, "segformer").files, entry="margins", folder=tmp_path / "margins")
+    with pytest.raises(BadInput, match=r"^the image processor of margins adds margins to pictures"):
+        HubSegmenter(files).load()
 
 
 def test_a_model_without_persons_is_refused(weights):

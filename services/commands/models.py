@@ -13,9 +13,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from services.cli import COMPLETED, INFRASTRUCTURE
+from services.cli import BAD_INPUT, COMPLETED, INFRASTRUCTURE, WITH_ERRORS
 from services.pulls import shown_pull
-from shared.errors import BadInput, Infrastructure, WeightsMissing, WeightsTampered
+from shared.errors import BadInput, Infrastructure, ReelgraphError, WeightsMissing, WeightsTampered
 from shared.groups import groups, profiles
 from shared.pull import is_under_way
 from shared.settings import settings
@@ -120,11 +120,12 @@ def pull(weights: Weights, entries: tuple[str, ...], profile: str | None, *, unl
 @store_option
 @entries_argument
 @click.option("--profile", help="Without ENTRY: lock what the analyzers of this profile use.  [default: gpu]")
-def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> None:
+def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> int:
     """Ask the hub for the newest revision of entries, and for the sha256 of every file; accept only these from now on.
 
     The answer is written to hub.lock.json in the weights folder (REELGRAPH_HUB_LOCK): keep it under version control.
-    Locking an entry again moves it to the newest revision.
+    Locking an entry again moves it to the newest revision. Where one of several cannot be locked the others are, and
+    the exit code is 1.
     """
     if entries and profile:
         raise BadInput("name entries or a profile, not both", code="bad_option")
@@ -132,10 +133,23 @@ def lock(weights: Weights, entries: tuple[str, ...], profile: str | None) -> Non
     wanted = entries or [name for name in declared(of) if known[name].hub]
     if not wanted:
         click.echo(f"nothing to lock: all that the analyzers of the profile {of} use is pinned by this version")
-        return
-    for name, locked in weights.lock(wanted).items():
-        size = sum(file.size_bytes for file in locked.files)
-        click.echo(f"{name}: {locked.repository} at {locked.revision}, {len(locked.files)} files, {size / 1e6:.1f} MB")
+        return COMPLETED
+    failed: list[ReelgraphError] = []
+    for name in wanted:
+        try:
+            (locked,) = weights.lock([name]).values()
+        except ReelgraphError as error:
+            if error.retryable or len(wanted) == 1:
+                raise  # no hub: the others would wait for it in vain
+            failed.append(error)
+            click.echo(f"reelgraph: {name}: {error.message.removeprefix(f'{name}: ')}", err=True)
+        else:
+            size = sum(file.size_bytes for file in locked.files)
+            files = f"{len(locked.files)} files, {size / 1e6:.1f} MB"
+            click.echo(f"{name}: {locked.repository} at {locked.revision}, {files}")
+    if len(failed) == len(wanted):
+        return BAD_INPUT if all(isinstance(error, BadInput) for error in failed) else INFRASTRUCTURE
+    return WITH_ERRORS if failed else COMPLETED
 
 
 @models.command()

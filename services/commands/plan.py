@@ -91,6 +91,8 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
         f"planned with {usable_mib} of {memory_mib} MiB a GPU, as the driver keeps some; "
         f"beside its MiB every worker holds {CONTEXT_MIB} for CUDA itself"
     )
+    if any(model.beside_torch for worker in layout.workers for model in worker.models):
+        click.echo("torch's part of a worker's MiB is what the models beside it leave: they allocate past its limit")
     if write is not None:
         click.echo(f"written to {write}; use it with REELGRAPH_GROUPS_FILE={write}")
 
@@ -215,4 +217,5 @@ def _sentence(model: Placed) -> str:
     size = "memory unknown"
     if model.vram_mib is not None:
         size = f"{model.vram_mib} MiB {'derived' if model.is_derived else 'measured'}"
+    size += " beside torch's part" if model.beside_torch else ""
     return f"{model.entry} {model.precision}, {size} ({', '.join(model.analyzers)})"

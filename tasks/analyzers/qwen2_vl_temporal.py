@@ -68,7 +68,7 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     """Describes all segments of a video in as few batches as memory allows."""
 
     name = "qwen2_vl_temporal"
-    version = 4
+    version = 5
     group = "vlm"
     summary = "a description of every second, its actions and changes, by a vision-language model"
     needs = (PICTURES,)
@@ -161,7 +161,7 @@ def parsed(answer: str, name: str, start: float, end: float) -> Description:
                 start=start,
                 end=end,
                 description=readable(found["description"]),
-                actions=tuple(filter(None, map(_words, actions if isinstance(actions, list) else ()))),
+                actions=tuple(filter(None, map(_words, actions if isinstance(actions, list) else [actions]))),
                 change=_words(change) or None,
                 structured=True,
             )

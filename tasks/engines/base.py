@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
@@ -38,6 +38,12 @@ class WeightsIncomplete(Unavailable):
 class TorchEngine(ABC):
     """A model on torch. A subclass loads it into `self.model`, and says what one item of its work takes."""
 
+    libraries: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "transformers.models.auto.processing_auto",
+        "transformers.modeling_utils",
+    )
+    """Modules whose import takes seconds, and which `load` needs: a worker on a GPU imports them before."""
     precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16", "int8", "nf4")
     """Those that it can be asked for."""
     cpu_batch: ClassVar[int] = 4
@@ -184,14 +190,25 @@ def pretrained(
     model, info = auto_class.from_pretrained(
         files.folder, dtype=dtype, device_map=files.device.name, local_files_only=True, **arguments
     )
-    _refuse_gaps(files.entry, info, unread)
+    refuse_gaps(files.entry, info["missing_keys"], info["mismatched_keys"], unread)
     return model.eval()
 
 
-def _refuse_gaps(entry: str, info: Mapping[str, Any], unread: Sequence[str]) -> None:
-    """Raises WeightsIncomplete for what transformers made up. Tied weights that are stored once it does not count."""
-    gaps = [f"no {name}" for name in sorted(info["missing_keys"])]
-    for name, stored, wanted in sorted(info["mismatched_keys"]):
+def refuse_gaps(
+    entry: str,
+    missing: Iterable[str],
+    mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
+    unread: Sequence[str] = (),
+) -> None:
+    """Refuse a checkpoint without some tensors, or with some in other shapes: name, shape in it, shape in the model.
+
+    Tied weights that are stored once transformers does not count.
+
+    Raises:
+        WeightsIncomplete: there is one that is not `unread`, and no counter of normalisation.
+    """
+    gaps = [f"no {name}" for name in sorted(missing)]
+    for name, stored, wanted in sorted(mismatched):
         gaps.append(f"{name} as {'x'.join(map(str, stored))} for {'x'.join(map(str, wanted))}")
     gaps = [gap for gap in gaps if not gap.endswith(COUNTS) and not any(part in gap for part in unread)]
     if gaps:

@@ -17,6 +17,9 @@ from tasks.models import Engine, EngineKind
 TICKS = 1000
 """Frame numbers are given to transformers in milliseconds: its timestamps are then those of the frames."""
 
+LONGEST = 150
+"""Times its short side that a frame's long side may be; these models' processors refuse more than 200."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -98,7 +101,7 @@ class QwenVl(WritingEngine):
         prompt = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-        even = [evened(clip) for clip in clips]
+        even = [evened(broadened(clip)) for clip in clips]
         frames = self._torch.from_numpy(np.concatenate([clip.frames for clip in even])).to(self.files.device.name)
         return self._processor(
             text=[prompt] * len(even),
@@ -148,6 +151,17 @@ def evened(clip: Clip) -> Clip:
     if len(clip.times) % 2 == 0:
         return clip
     return Clip(np.append(clip.times, clip.times[-1]), np.concatenate([clip.frames, clip.frames[-1:]]))
+
+
+def broadened(clip: Clip) -> Clip:
+    """The clip with black margins beside frames that are longer than `LONGEST` times their short side."""
+    height, width = clip.frames.shape[1:3]
+    least = -(-max(height, width) // LONGEST)
+    more = max(0, least - height), max(0, least - width)
+    if not any(more):
+        return clip
+    margins = [(lack // 2, lack - lack // 2) for lack in more]
+    return Clip(clip.times, np.pad(clip.frames, [(0, 0), *margins, (0, 0)]))
 
 
 def metadata(clip: Clip) -> dict[str, object]:

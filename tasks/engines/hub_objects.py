@@ -11,7 +11,7 @@ from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
-from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
+from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed, whole
 from tasks.models import Number
 
 FAMILY = frozenset({"rt_detr", "rt_detr_v2", "d_fine"})
@@ -37,7 +37,7 @@ class HubDetector(TorchEngine):
         """Load processor and model.
 
         Raises:
-            BadInput: the checkpoint is of another family, or int8 or nf4 is asked for.
+            BadInput: the checkpoint is of another family, or its processor adds margins, or int8 or nf4 is asked for.
         """
         import torch
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
@@ -47,7 +47,8 @@ class HubDetector(TorchEngine):
         kind = self.model.config.model_type
         if kind not in FAMILY:
             raise BadInput(f"{self.files.entry} is a {kind}; known are {', '.join(sorted(FAMILY))}", code="wrong_model")
-        self._processor: Any = AutoImageProcessor.from_pretrained(self.files.folder, local_files_only=True)
+        processor = AutoImageProcessor.from_pretrained(self.files.folder, local_files_only=True)
+        self._processor: Any = whole(processor, self.files)
         names = self.model.config.id2label
         self.labels = tuple(COCO_NAMES.get(names[number], names[number]) for number in range(len(names)))
 

@@ -10,7 +10,8 @@ An entry holds one config (`.py`, `.json` or `.yaml`, all `_base_` files merged 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -18,20 +19,31 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from shared.errors import BadInput
+from shared.errors import BadInput, Unavailable
 from tasks.boxes import Picture
-from tasks.engines.base import TorchEngine
+from tasks.engines.base import TorchEngine, WeightsIncomplete, refuse_gaps
 from tasks.engines.objects import Found
 from tasks.engines.pictures import grey, inferring, rehearsed
 from tasks.models import Number
 
 OPERATORS = "mmcv._ext"
 CONFIGS = (".py", ".json", ".yaml")
+OF_THE_CONFIG = "data_preprocessor."
+"""Begins the names of what published checkpoints hold and mmengine makes of the config instead: mean and deviation."""
+OF_A_LOG = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "builtins.getattr",
+    "numpy.ndarray",
+    "numpy.dtype",
+    *(f"numpy.{core}.multiarray.{made}" for core in ("core", "_core") for made in ("_reconstruct", "scalar")),
+)
+"""What the log in a checkpoint that mmengine writes while it trains is made of, by NumPy 1 and 2."""
 
 
 class MmdetDetector(TorchEngine):
     """A model that mmdet builds from a config; its pipeline prepares each picture, its head reads the answers."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 2
 
@@ -41,19 +53,21 @@ class MmdetDetector(TorchEngine):
         Raises:
             BadInput: the entry does not hold one config and one checkpoint, or the model has more stages than one or
                 takes no least score, or a precision other than fp32 and bf16 is asked for.
+            Unavailable: the config is made of a package that is not installed.
+            WeightsIncomplete: the checkpoint does not hold the tensors that the config describes.
         """
         if self.files.precision in ("int8", "nf4"):
             raise BadInput(f"{self.files.entry} comes in fp32 and bf16, not in {self.files.precision}")
         without_operators()
         import torch
         from mmdet.utils import register_all_modules
-        from mmengine.config import Config
         from mmengine.dataset import Compose
 
         register_all_modules(init_default_scope=True)
         self._torch: Any = torch
-        config = Config.fromfile(_only(self.files.folder, *CONFIGS))
-        self.model, self.labels = _built(config, _only(self.files.folder, ".pth"), self.files.device.name)
+        config = _config(self.files.entry, _only(self.files.folder, *CONFIGS))
+        self.model, self.labels = _built(config, _only(self.files.folder, ".pth"), self.files.entry)
+        self.model.to(self.files.device.name).eval()
         self.model.bbox_head.register_forward_hook(_exact)
         steps = [dict(step) for step in config.test_dataloader.dataset.pipeline]
         kept = [step for step in steps if step["type"] not in ("LoadImageFromFile", "LoadAnnotations")]
@@ -91,8 +105,18 @@ class MmdetDetector(TorchEngine):
 
 
 def _exact(_head: Any, _inputs: Any, answers: Any) -> Any:
-    """A head's answers in fp32, a list for each of its outputs: boxes are made of them in pixels, which bf16 rounds."""
-    return tuple(levels and [level.float() for level in levels] for levels in answers)
+    """A head's answers in fp32: boxes are made of them in pixels, which bf16 rounds.
+
+    Each is a list of a tensor for each level, or one tensor for all (masks), or nothing.
+    """
+    import torch
+
+    def exact(answer: Any) -> Any:
+        if isinstance(answer, torch.Tensor):
+            return answer.float()
+        return answer and [level.float() for level in answer]
+
+    return tuple(map(exact, answers))
 
 
 def _only(folder: Path, *suffixes: str) -> Path:
@@ -104,11 +128,26 @@ def _only(folder: Path, *suffixes: str) -> Path:
     return found[0]
 
 
-def _built(config: Any, checkpoint: Path, device: str) -> tuple[Any, tuple[str, ...]]:
-    """The model with its weights, ready to infer, and the names of its classes."""
-    import torch
+def _config(entry: str, path: Path) -> Any:
+    """The config in a file. Raises Unavailable where it is made of a package that is not installed."""
+    from mmengine.config import Config
+
+    config = Config.fromfile(path, import_custom_modules=False)
+    custom = config.get("custom_imports") or {}
+    names = custom.get("imports") or ()
+    for name in [names] if isinstance(names, str) else names:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            if not custom.get("allow_failed_imports"):
+                what = f"the config of {entry} is made of {name}, and the package {error.name} is not installed here"
+                raise Unavailable(what, code="no_package") from error
+    return config
+
+
+def _built(config: Any, checkpoint: Path, entry: str) -> tuple[Any, tuple[str, ...]]:
+    """The model with its weights, on the CPU, and the names of its classes."""
     from mmdet.registry import DATASETS, MODELS
-    from mmengine.logging.history_buffer import HistoryBuffer
     from mmengine.model import revert_sync_batchnorm
 
     config.model.backbone.pop("init_cfg", None)  # it would be downloaded, and is overwritten
@@ -117,12 +156,56 @@ def _built(config: Any, checkpoint: Path, device: str) -> tuple[Any, tuple[str, 
     if head is None or "score_thr" not in (head.test_cfg or ()):
         what = f"{checkpoint.parent.name} is a {type(model).__name__}"
         raise BadInput(f"{what}; known are detectors of one stage with score_thr in test_cfg", code="wrong_model")
-    # a log of training is in some checkpoints; nothing else of a pickle may run
-    with torch.serialization.safe_globals([HistoryBuffer]):
-        read = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model.load_state_dict(read.get("state_dict", read))
+    if hasattr(head, "_bbox_mask_post_process"):
+        _leave_masks(head)
+    read = _read(checkpoint)
+    _fill(model, read.get("state_dict", read), entry)
     known = read.get("meta", {}).get("dataset_meta") or DATASETS.get(config.dataset_type).METAINFO
-    return model.to(device).eval(), tuple(known.get("classes") or known["CLASSES"])
+    return model, tuple(known.get("classes") or known["CLASSES"])
+
+
+def _leave_masks(head: Any) -> None:
+    """Have a head of RTMDet-Ins end with its boxes: no masks as large as the picture are made."""
+
+    def boxes(*, mask_feat: Any, **asked: Any) -> Any:  # noqa: ARG001  (the head gives it)
+        return head._bbox_post_process(**asked)  # noqa: SLF001
+
+    head._bbox_mask_post_process = boxes  # noqa: SLF001
+
+
+def _read(checkpoint: Path) -> Any:
+    """What a checkpoint holds; of a log of training nothing, and nothing of a pickle runs."""
+    import torch
+
+    with torch.serialization.safe_globals([(_Forgotten, name) for name in OF_A_LOG]):
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)
+
+
+class _Forgotten:
+    """Stands for what is in a log of training: whatever a pickle makes of it, nothing happens."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _fill(model: Any, stored: Mapping[str, Any], entry: str) -> None:
+    """Put a checkpoint's tensors into the model.
+
+    Raises:
+        WeightsIncomplete: they are not those of the model, or have other shapes.
+    """
+    stored = {name: one for name, one in stored.items() if not name.startswith(OF_THE_CONFIG)}
+    wanted = {name: tuple(one.shape) for name, one in model.state_dict().items()}
+    shapes = {name: tuple(getattr(one, "shape", ())) for name, one in stored.items()}
+    others = [(name, shapes[name], shape) for name, shape in wanted.items() if shapes.get(name, shape) != shape]
+    refuse_gaps(entry, wanted.keys() - shapes, others)
+    if strange := sorted(shapes.keys() - wanted):
+        what = f"the checkpoint of {entry} does not fit its config: that has no place for {strange[0]}"
+        raise WeightsIncomplete(f"{what}; take the config that the checkpoint was trained with")
+    model.load_state_dict(stored, strict=False)  # counters of normalisation may be missing
 
 
 def without_operators() -> None:

@@ -51,6 +51,19 @@ def prepared(processor: Any, pictures: Sequence[Picture], files: Weighted) -> An
     return processor(images=list(batch), return_tensors="pt", input_data_format="channels_first").to(files.device.name)
 
 
+def whole(processor: Any, files: Weighted) -> Any:
+    """The checkpoint's image processor, with nothing of a picture cut off: places in its middle are not places in it.
+
+    Raises:
+        BadInput: it adds margins, by which places would shift.
+    """
+    processor.do_center_crop = False
+    if processor.do_pad and (getattr(processor, "pad_size", None) or getattr(processor, "size_divisor", None)):
+        what = f"the image processor of {files.entry} adds margins to pictures (do_pad), by which places would shift"
+        raise BadInput(f"{what}; take a checkpoint without", code="wrong_model")
+    return processor
+
+
 SHAPES = ((1138, 640), (640, 1138), (640, 640))
 """Heights and widths of upright, wide and square pictures with a short side of 640."""
 

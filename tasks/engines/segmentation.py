@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.errors import BadInput
 from tasks.boxes import Picture
 from tasks.engines.base import TorchEngine
-from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
+from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed, whole
 from tasks.landmarks import Network
 from tasks.models import Engine, EngineKind, Number, Weighted, kept_on_cpu, tflite_interpreter
 
@@ -100,14 +100,16 @@ class HubSegmenter(TorchEngine):
         """Load processor and model.
 
         Raises:
-            BadInput: it knows no persons, or more classes than a byte holds, or comes not in this precision.
+            BadInput: it knows no persons, or more classes than a byte holds, or comes not in this precision, or its
+                processor adds margins.
         """
         from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
         self.model = full_size(AutoModelForSemanticSegmentation, self.files, unread=["auxiliary_head."])
         if getattr(self.model, "auxiliary_head", None) is not None:
             self.model.auxiliary_head = None  # it serves training alone, and its scores are as large as the others
-        self._processor: Any = AutoImageProcessor.from_pretrained(self.files.folder, local_files_only=True)
+        processor = AutoImageProcessor.from_pretrained(self.files.folder, local_files_only=True)
+        self._processor: Any = whole(processor, self.files)
         names = self.model.config.id2label
         # some ADE20K checkpoints carry all synonyms: "person;individual;someone"
         self.labels = tuple(names[number].replace(";", ",").split(",")[0].strip() for number in range(len(names)))

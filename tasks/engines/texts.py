@@ -56,6 +56,7 @@ class PpOcr(TorchEngine):
     Pictures are prepared, and boxes and letters made of the networks' answers, by rapidocr on the CPU either way.
     """
 
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     precisions: ClassVar[tuple[Number, ...]] = ("fp32",)
     cpu_batch = 1
     most = 1

@@ -42,6 +42,7 @@ class TransitionFinder(Engine, Protocol):
 class TransNet(TorchEngine):
     """Windows of 100 frames of 48x27, so many at once, the weights from the authors' state dict."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch = 1
     most = 32

@@ -28,6 +28,7 @@ HOPS_PER_SECOND = 100
 class OpenAiTranscriber(WindowedTranscriber):
     """The package's decoder over batches of windows, and its word times one window at a time."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     precisions: ClassVar[tuple[Number, ...]] = ("fp32", "bf16")
     cpu_batch: ClassVar[int] = 2
 

@@ -11,7 +11,7 @@ from shared.errors import BadInput
 from tasks.boxes import Picture, groups_of_one
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
-from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed
+from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed, whole
 from tasks.models import Engine, EngineKind, Number
 
 FAMILY = frozenset({"owlv2", "owlvit"})
@@ -46,7 +46,7 @@ class HubWordFinder(TorchEngine):
         """Load processor and model.
 
         Raises:
-            BadInput: the checkpoint is of another family, or int8 or nf4 is asked for.
+            BadInput: the checkpoint is of another family, or its processor adds margins, or int8 or nf4 is asked for.
         """
         import torch
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
@@ -57,7 +57,9 @@ class HubWordFinder(TorchEngine):
         if kind not in FAMILY:
             raise BadInput(f"{self.files.entry} is a {kind}; known are {', '.join(sorted(FAMILY))}", code="wrong_model")
         processor = AutoProcessor.from_pretrained(self.files.folder, local_files_only=True)
-        self._pictures: Any = processor.image_processor
+        # OWLv2 was trained on pictures with margins, which `_objects` counts in
+        pictures = processor.image_processor
+        self._pictures: Any = pictures if kind == "owlv2" else whole(pictures, self.files)
         self._tokenizer: Any = processor.tokenizer
 
     def objects(self, pictures: Iterable[Picture], words: Sequence[str], floor: float) -> Iterator[list[Found]]:

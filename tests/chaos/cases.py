@@ -47,7 +47,7 @@ NOTHING = Case("nothing", "the measure for the others", lambda site, load: break
 FAULTS = (
     Case("child SIGKILL", "", child_dies(signal.SIGKILL), short=True, events_kept=False),
     Case("child SIGSEGV", "", child_dies(signal.SIGSEGV), events_kept=False),
-    Case("reader SIGKILL", "what is decoded is decoded anew", reader_killed),
+    Case("reader SIGKILL", "what is decoded is decoded anew", reader_killed, handed_on=True),
     Case("worker SIGKILL", "", worker_killed, short=True, events_kept=False),
     Case("worker SIGTERM", "what it works on is done once", worker_told_to_stop, behaviour={"sleep": 3.0}, alone=True),
     Case("worker SIGQUIT", "what it works on is handed on", worker_told_to_quit, events_kept=False, handed_on=True),

@@ -129,14 +129,14 @@ class Site:
     def pool(self, worker: LocalWorker) -> list[psutil.Process]:
         """Its pool processes."""
         with suppress(psutil.NoSuchProcess):
-            return [one for one in psutil.Process(worker.process.pid).children() if "celery" in " ".join(one.cmdline())]
+            return [one for one in psutil.Process(worker.process.pid).children() if "celery" in _command(one)]
         return []
 
     def readers(self, worker: LocalWorker) -> list[psutil.Process]:
         """Its media servers, and the processes by which these read a video now."""
         with suppress(psutil.NoSuchProcess):
             found = [below for one in self.pool(worker) for below in one.children(recursive=True)]
-            return [one for one in found if "shared.media_server" in one.cmdline()]
+            return [one for one in found if "shared.media_server" in _command(one)]
         return []
 
     def signal(self, worker: LocalWorker, number: signal.Signals, *, children: bool = False) -> None:
@@ -212,6 +212,13 @@ def site(scratch: Path, seed: int, **changed: object) -> Iterator[Site]:
         stack.callback(here.close)
         here.wait_up()
         yield here
+
+
+def _command(process: psutil.Process) -> str:
+    """A process's command line; empty where it is gone, or not waited for yet: others are looked at still."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def _probes(scratch: Path, net: Network) -> dict[str, str]:

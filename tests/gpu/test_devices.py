@@ -162,6 +162,24 @@ def test_attention_does_not_plan_for_every_length():
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
+ASIDE = """
+import sys, torch
+from tasks import devices
+
+device = devices.set_aside(devices.claim(2048), 1536)
+try:
+    torch.zeros(1024 << 20, dtype=torch.uint8, device="cuda")
+except torch.OutOfMemoryError:
+    sys.exit(f"torch may use {device.memory_mib}, works: {devices.still_works()}")
+"""
+
+
+def test_torch_keeps_off_what_is_set_aside():
+    """Of a share of 2 GiB with 1.5 set aside for another library torch gets no whole GiB, and works with the rest."""
+    done = in_a_process(ASIDE)
+    assert done.stderr.splitlines()[-1] == "torch may use 512, works: True"
+
+
 WAITS = """
 import sys, torch
 from tasks import devices

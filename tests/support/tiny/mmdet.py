@@ -1,4 +1,4 @@
-"""A tiny RTMDet and a tiny YOLOX; made in the environment of `make mmdet`, by mmdet's own configs made smaller."""
+"""Tiny RTMDets and a tiny YOLOX; made in the environment of `make mmdet`, by mmdet's own configs made smaller."""
 
 from __future__ import annotations
 
@@ -18,6 +18,19 @@ def rtmdet(folder: Path) -> None:
 def yolox(folder: Path) -> None:
     """YOLOX-tiny for 128x128."""
     _write(folder, "yolox/yolox_tiny_8xb8-300e_coco.py", {})
+
+
+def instances(folder: Path) -> None:
+    """RTMDet-Ins, which finds masks beside boxes, for 128x128."""
+    _write(folder, "rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py", {})
+
+
+def shifted_windows(folder: Path) -> None:
+    """RTMDet upon a Swin transformer of 32 channels, for 128x128."""
+    backbone = {"embed_dims": 32, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8], "window_size": 4}
+    neck = {"in_channels": [64, 128, 256], "out_channels": 64, "num_csp_blocks": 1}
+    changes = {"backbone": backbone, "neck": neck, "bbox_head": {"in_channels": 64, "feat_channels": 64}}
+    _write(folder, "rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py", changes)
 
 
 def _write(folder: Path, name: str, changes: dict[str, Any]) -> None:
@@ -49,4 +62,6 @@ def _write(folder: Path, name: str, changes: dict[str, Any]) -> None:
             torch.nn.init.zeros_(weights)
     config.dump(folder / "config.py")
     meta = {"dataset_meta": {"classes": CLASSES, "palette": [(1, 2, 3)] * len(CLASSES)}}
-    torch.save({"meta": meta, "state_dict": model.state_dict()}, folder / "checkpoint.pth")
+    # as OpenMMLab's published checkpoints have them
+    of_config = {f"data_preprocessor.{name}": torch.ones(3, 1, 1) for name in ("mean", "std")}
+    torch.save({"meta": meta, "state_dict": {**model.state_dict(), **of_config}}, folder / "checkpoint.pth")

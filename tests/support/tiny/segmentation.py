@@ -1,4 +1,4 @@
-"""A tiny UperNet with ConvNeXt and a tiny SegFormer."""
+"""A tiny UperNet with ConvNeXt, a tiny SegFormer, and one whose processor crops."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def segformer(folder: Path) -> None:
         **NAMES,
     )
     _write(folder, hub.SegformerForSemanticSegmentation, config)
+
+
+def cropping(folder: Path) -> None:
+    """SegFormer with a processor that cuts the square in the middle out of a picture, as MobileViT's do."""
+    import transformers as hub
+
+    segformer(folder)
+    size = {"size": {"shortest_edge": 72}, "crop_size": {"height": 64, "width": 64}}
+    hub.MobileViTImageProcessor(do_center_crop=True, **size).save_pretrained(folder)
 
 
 def no_persons(folder: Path) -> None:
