@@ -36,8 +36,11 @@ class Held:
                 self._audio[need.key] = np.array(media.audio(need))
             else:
                 batches = list(media.frames(need))
-                times = np.concatenate([batch.times for batch in batches])
-                self._frames[need.key] = FrameBatch(times, np.concatenate([batch.frames for batch in batches]))
+                self._frames[need.key] = FrameBatch(
+                    np.concatenate([batch.times for batch in batches]),
+                    np.concatenate([batch.frames for batch in batches]),
+                    np.concatenate([batch.until for batch in batches]),
+                )
 
     @property
     def info(self) -> MediaInfo:
@@ -48,7 +51,8 @@ class Held:
         """Batches out of memory."""
         held = self._frames[need.key]
         for at in range(0, len(held.times), batch):
-            yield FrameBatch(held.times[at : at + batch], held.frames[at : at + batch])
+            part = slice(at, at + batch)
+            yield FrameBatch(held.times[part], held.frames[part], held.until[part])
 
     def rate(self, need: Frames) -> float | None:
         """Pictures a second that it has at most."""

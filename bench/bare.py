@@ -33,11 +33,13 @@ class Reel:
         self.info = MediaInfo(sha256="0" * 64, size_bytes=0, container="none", duration_seconds=float(seconds))
         self.pictures: NDArray[np.uint8] = np.stack([texture(n, height, width) for n in range(round(seconds * fps))])
         self.times = np.arange(len(self.pictures)) / fps
+        self.until = self.times + 1 / fps
 
     def frames(self, _need: Frames, *, batch: int = 16) -> Iterator[FrameBatch]:
         """All of them, in batches."""
         for at in range(0, len(self.times), batch):
-            yield FrameBatch(self.times[at : at + batch], self.pictures[at : at + batch])
+            part = slice(at, at + batch)
+            yield FrameBatch(self.times[part], self.pictures[part], self.until[part])
 
     def shown(self, _need: Frames) -> tuple[tuple[float, float], ...]:
         """From when to when each is shown."""

@@ -65,12 +65,13 @@ class Thinned(LocalMedia):
         whole = list(super().frames(need, batch=batch))
         times = np.concatenate([one.times for one in whole])[:: self.step]
         pictures = np.concatenate([one.frames for one in whole])[:: self.step]
+        until = np.concatenate([one.until for one in whole])[:: self.step]
         if self.scale != 1:
             size = [round(side * self.scale) for side in pictures.shape[2:0:-1]]
             pictures = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures])
         self.spent = time.process_time()
         for at in range(0, len(times), batch):
-            yield FrameBatch(times[at : at + batch], pictures[at : at + batch])
+            yield FrameBatch(times[at : at + batch], pictures[at : at + batch], until[at : at + batch])
 
 
 def said(result: TrackSet) -> Said:

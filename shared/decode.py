@@ -132,7 +132,8 @@ class _Pass:
                 sounds = stack.enter_context(SoundTracks(self.folder, self.sounds, self.audio, duration_seconds=lasts))
             for frame in self._decoded(check):
                 if isinstance(frame, VideoFrame) and pictures:
-                    pictures.add(frame, self.clocks["video"].place(frame))
+                    time = self.clocks["video"].place(frame)
+                    pictures.add(frame, time, self.clocks["video"].known_until(time))
                 elif isinstance(frame, AudioFrame) and sounds and self._is_heard(frame):
                     self._hear(frame, sounds)
             if pictures:

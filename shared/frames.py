@@ -22,7 +22,7 @@ from shared.renditions import Audio, Fit, Frames, Rendition, estimate_bytes, fit
 from shared.schema import MediaInfo
 from shared.spans import merged, without
 from shared.storage import disk_trouble
-from shared.windows import Ending, ending, sound, window_frames, window_times
+from shared.windows import Ending, ending, sound, window_frames, window_spans
 
 __all__ = [
     "Audio",
@@ -53,14 +53,17 @@ class FrameBatch:
     """Consecutive frames of one rendition.
 
     `times`: float64 seconds `(n,)`. `frames`: read-only uint8 `(n, height, width, 3)` or `(n, height, width)`.
+    `until`: the seconds until which each was shown `(n,)`: until the video's next picture, which the rendition may not
+    have, until something was lost, or until the pictures end.
     """
 
     times: NDArray[np.float64]
     frames: NDArray[np.uint8]
+    until: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        if len(self.times) != len(self.frames):
-            raise ValueError(f"{len(self.times)} times for {len(self.frames)} frames")
+        if not len(self.times) == len(self.frames) == len(self.until):
+            raise ValueError(f"{len(self.times)} times and {len(self.until)} ends for {len(self.frames)} frames")
 
 
 @dataclass(slots=True)
@@ -145,7 +148,7 @@ class FrameReader:
         self._pass: BackgroundPass | None = None
         self._last_check = -CHECK_SECONDS
         self._delivered: dict[str, list[tuple[float, float]]] = {}
-        self._times: dict[str, list[NDArray[np.float64]]] = {}
+        self._spans: dict[str, list[NDArray[np.float64]]] = {}
         self._hold()
 
     def frames(self, need: Frames, *, batch: int = 16) -> Iterator[FrameBatch]:
@@ -168,11 +171,12 @@ class FrameReader:
         """Return the last frame with a time <= t, else the first, and its time. Raises as `frames`."""
         chosen = self._chosen(need)
         number = 0
-        while (times := self._window(chosen, number + 1)) is not None and times[0] <= t:
+        while (spans := self._window(chosen, number + 1)) is not None and spans[0, 0] <= t:
             number += 1
-        times = self._window(chosen, number)
-        if times is None:
+        spans = self._window(chosen, number)
+        if spans is None:
             raise self._undecodable()
+        times = spans[:, 0]
         item = max(0, int(np.searchsorted(times, t, side="right")) - 1)
         self._deliver(chosen, float(times[item]), float(times[item]))
         return float(times[item]), self._window_frames(chosen, number)[item]
@@ -188,7 +192,7 @@ class FrameReader:
             raise self._undecodable()
         end = self._wait(chosen, lambda: ending(self.folder / chosen.key))
         self._add_spans(chosen, [], end)
-        start = float(first[0])
+        start = float(first[0, 0])
         return tuple(without([(start, max(start, end.end_seconds))], end.holes)) or ((start, start),)
 
     def audio(self, need: Audio) -> NDArray[np.float32]:
@@ -224,54 +228,55 @@ class FrameReader:
         self.close()
 
     def _batches(self, need: Frames, batch: int) -> Iterator[FrameBatch]:
-        kept_times: list[NDArray[np.float64]] = []
+        kept_spans: list[NDArray[np.float64]] = []
         kept_frames: list[NDArray[np.uint8]] = []
         first, number, waiting = 0.0, 0, 0
-        while (times := self._window(need, number)) is not None:
+        while (spans := self._window(need, number)) is not None:
             frames = self._window_frames(need, number)
-            first = first if number else float(times[0])
+            first = first if number else float(spans[0, 0])
             at, number = 0, number + 1
-            while at < len(times):
-                taken = min(batch - waiting, len(times) - at)
-                kept_times.append(times[at : at + taken])
+            while at < len(spans):
+                taken = min(batch - waiting, len(spans) - at)
+                kept_spans.append(spans[at : at + taken])
                 kept_frames.append(frames[at : at + taken])
                 at, waiting = at + taken, waiting + taken
                 if waiting == batch:
-                    yield self._batch(need, first, kept_times, kept_frames)
-                    kept_times, kept_frames, waiting = [], [], 0
+                    yield self._batch(need, first, kept_spans, kept_frames)
+                    kept_spans, kept_frames, waiting = [], [], 0
         if waiting:
-            yield self._batch(need, first, kept_times, kept_frames)
+            yield self._batch(need, first, kept_spans, kept_frames)
         elif number == 0:
             raise self._undecodable()
         if (end := ending(self.folder / need.key)) is not None:  # how long the last picture is held is known now
             self._add_spans(need, [(first, end.end_seconds)], end)
 
     def _batch(
-        self, need: Frames, first: float, times: list[NDArray[np.float64]], frames: list[NDArray[np.uint8]]
+        self, need: Frames, first: float, spans: list[NDArray[np.float64]], frames: list[NDArray[np.uint8]]
     ) -> FrameBatch:
         self._checked()
         joined = frames[0] if len(frames) == 1 else np.concatenate(frames)
         joined.flags.writeable = False
-        result = FrameBatch(times[0] if len(times) == 1 else np.concatenate(times), joined)
+        shown = spans[0] if len(spans) == 1 else np.concatenate(spans)
+        result = FrameBatch(shown[:, 0], joined, shown[:, 1])
         self._deliver(need, first, float(result.times[-1]))
         return result
 
     def _window(self, need: Frames, number: int) -> NDArray[np.float64] | None:
-        """Times of a window, waited for; None when the rendition ends before it."""
-        known = self._times.setdefault(need.key, [])
+        """Spans of a window's frames `(n, 2)`, waited for; None when the rendition ends before it."""
+        known = self._spans.setdefault(need.key, [])
         folder = self.folder / need.key
 
         def look() -> tuple[NDArray[np.float64] | None] | None:
             # the ending first: windows are committed before it
             ended = ending(folder) is not None
-            times = window_times(folder, len(known))
-            return (times,) if ended or times is not None else None
+            spans = window_spans(folder, len(known))
+            return (spans,) if ended or spans is not None else None
 
         while len(known) <= number:
-            (times,) = self._wait(need, look)
-            if times is None:
+            (spans,) = self._wait(need, look)
+            if spans is None:
                 return None
-            known.append(times)
+            known.append(spans)
         return known[number]
 
     def _window_frames(self, need: Frames, number: int) -> NDArray[np.uint8]:

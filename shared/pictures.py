@@ -96,11 +96,15 @@ class PictureWriter:
         self._waiting = max(1, min(2 * self._threads, IN_FLIGHT_PIXELS // source))
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="convert")
 
-    def add(self, frame: VideoFrame, time: float) -> None:
-        """Take one source frame; one that does not come after the frame before it (or before 0 s) is left out."""
+    def add(self, frame: VideoFrame, time: float, gone: float) -> None:
+        """Take one source frame; one that does not come after the frame before it (or before 0 s) is left out.
+
+        `gone`: the second until which the frame before it is known to have been shown.
+        """
         if time <= self._last_time:
             return
         self._write_held(time)
+        self._let_go(gone)
         self._last, self._last_time = frame, time
         if time >= self._edge:
             self.commit()
@@ -111,7 +115,13 @@ class PictureWriter:
     def finish(self, end_seconds: float) -> None:
         """Take note that the last frame is shown until then, and commit."""
         self._write_held(end_seconds)
+        self._let_go(end_seconds)
         self.commit()
+
+    def _let_go(self, seconds: float) -> None:
+        """Note until when the frame before was shown."""
+        for track in self.tracks:
+            track.writer.gone(max(seconds, self._last_time))
 
     def _write_held(self, until: float) -> None:
         """Write the frame before, which is shown until then, where it was left out and is shown for long."""

@@ -66,6 +66,10 @@ class Clock:
         self.end_seconds = max(self.end_seconds, seconds)
         self._timeline.end_seconds = max(self._timeline.end_seconds, seconds)
 
+    def known_until(self, time: float) -> float:
+        """Until when what came before the frame at `time`, the newest one, is known: a hole may lie between."""
+        return self.holes[-1][0] if self.holes and self.holes[-1][1] == time else time
+
     def place(self, frame: Frame, length_seconds: float | None = None) -> float:
         """Seconds at which the frame starts; it lasts `length_seconds`, or its own duration, or the nominal step."""
         time_base = frame.time_base

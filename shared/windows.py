@@ -1,8 +1,8 @@
 """The renditions on disk: windows of frames, a growing file of sound, and the marks that say what may be believed.
 
-`<rendition>/00000.npy` holds the frames of the first window, `00000.times.npy` their seconds. Both are written under
-another name and renamed; the times come last, so a window without times does not exist for a reader.
-`complete.json` is written when the stream has ended. Files are not synced: a store does not outlive a power cut.
+`<rendition>/00000.npy` holds the frames of the first window, `00000.spans.npy` when each of them was shown. Both are
+written under another name and renamed; the spans come last, so a window without them does not exist for a reader.
+`ended.json` is written when the stream has ended. Files are not synced: a store does not outlive a power cut.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from shared.schema import Frozen
 
-COMPLETE = "complete.json"
+COMPLETE = "ended.json"
 PARTIAL = ".partial"
 SOUND = "sound.npy"
 
@@ -86,9 +86,10 @@ class WindowWriter:
         self.folder, self.shape = folder, shape
         windows = list(committed(folder))
         self.windows = len(windows)
-        self.count = sum(len(times) for times in windows)
-        self.last_time = float(windows[-1][-1]) if windows else -np.inf
+        self.count = sum(len(spans) for spans in windows)
+        self.last_time = float(windows[-1][-1, 0]) if windows else -np.inf
         self._times: list[float] = []
+        self._until: list[float] = []
         self._file: ArrayFile | None = None
 
     def place(self, time: float) -> tuple[ArrayFile, int]:
@@ -98,23 +99,28 @@ class WindowWriter:
         self._times.append(time)
         return self._file, len(self._times) - 1
 
+    def gone(self, seconds: float) -> None:
+        """Note that the source's newest picture was shown until then: it may be the last one that was placed here."""
+        if len(self._until) < len(self._times):
+            self._until.append(seconds)
+
     def commit(self) -> None:
-        """Show the window to readers. All its frames must have been written."""
+        """Show the window to readers. All its frames must have been written, and be gone."""
         if self._file is None:
             return
         self._file.commit(len(self._times))
-        times = ArrayFile(self.folder / f"{self.windows:05}.times.npy", (), np.float64)
-        times.write_at(0, np.array(self._times))
-        times.commit(len(self._times))
+        spans = ArrayFile(self.folder / f"{self.windows:05}.spans.npy", (2,), np.float64)
+        spans.write_at(0, np.array(list(zip(self._times, self._until, strict=True))))
+        spans.commit(len(self._times))
         self.windows += 1
         self.count += len(self._times)
-        self._times, self._file = [], None
+        self._times, self._until, self._file = [], [], None
 
     def discard(self) -> None:
         """Remove what was not committed."""
         if self._file is not None:
             self._file.discard()
-            self._times, self._file = [], None
+            self._times, self._until, self._file = [], [], None
 
 
 class SoundWriter:
@@ -156,13 +162,13 @@ def ending(folder: Path) -> Ending | None:
         return None
 
 
-def window_times(folder: Path, number: int) -> NDArray[np.float64] | None:
-    """Seconds of the frames of a committed window `(n,)`; None when it is not there."""
+def window_spans(folder: Path, number: int) -> NDArray[np.float64] | None:
+    """From when until when each frame of a committed window was shown, seconds `(n, 2)`; None when it is not there."""
     try:
-        times: NDArray[np.float64] = np.load(folder / f"{number:05}.times.npy")
+        spans: NDArray[np.float64] = np.load(folder / f"{number:05}.spans.npy")
     except FileNotFoundError:
         return None
-    return times
+    return spans
 
 
 def window_frames(folder: Path, number: int) -> NDArray[np.uint8] | None:
@@ -182,10 +188,10 @@ def sound(folder: Path) -> NDArray[np.float32]:
 
 
 def committed(folder: Path) -> Iterator[NDArray[np.float64]]:
-    """The times of every committed window, in order."""
+    """The spans of every committed window, in order."""
     number = 0
-    while (times := window_times(folder, number)) is not None:
-        yield times
+    while (spans := window_spans(folder, number)) is not None:
+        yield spans
         number += 1
 
 

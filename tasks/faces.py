@@ -16,7 +16,7 @@ from shared.frames import Frames
 from shared.schema import Face, FaceBox, Span
 from shared.spans import merged
 from tasks.analyzer import Media
-from tasks.boxes import Floats, Picture, pictures
+from tasks.boxes import Floats, Picture, stills
 
 MOST_TURN = 0.25
 """A head turned further (see `FaceView.turn`: about 23 degrees) hides half of what networks for front faces look at."""
@@ -87,17 +87,27 @@ def _points(seen: FaceBox) -> Floats:
     return np.array([*seen.keypoints[:3], (left, top), (left + width, top + height)], np.float64)
 
 
-def views(media: Media, need: Frames, faces: Sequence[Face]) -> Iterator[tuple[float, Picture, list[FaceView | None]]]:
-    """Each frame that was looked at for faces: its time, its pixels, and every face's view, None where it is not.
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A frame that was looked at for faces, shown from `t` until `until` seconds, and every face's view in it."""
+
+    t: float
+    until: float
+    frame: Picture
+    seen: list[FaceView | None]
+
+
+def views(media: Media, need: Frames, faces: Sequence[Face]) -> Iterator[Moment]:
+    """Each frame that was looked at for faces, with every face's view, None where it is not.
 
     Frames of a rendition at the same or a lower rate than that of `face_detection`; times are equal to a millisecond.
     Without faces there are none to be looked at.
     """
     boxes = [{round(seen.t, 3): seen for seen in face.boxes} for face in faces]
-    for t, frame in pictures(media, need) if faces else ():
+    for t, until, frame in stills(media, need) if faces else ():
         size = frame.shape[1], frame.shape[0]
         found = [seen.get(round(t, 3)) for seen in boxes]
-        yield t, frame, [view(one, size) if one else None for one in found]
+        yield Moment(t, until, frame, [view(one, size) if one else None for one in found])
 
 
 class FacePath:

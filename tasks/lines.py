@@ -22,6 +22,8 @@ STILL_THERE = 0.65
 as in Cohen's kappa (1960): in a page of other text most pixels lie near some edge. Fading titles pass 0.7."""
 UNTOUCHED = 0.05
 """A line is not recognised again while fewer new edge pixels than this share of its own have come into its box."""
+GOES_ON = 0.3
+"""New edges beside a line, over a square of its height, as a share of their density in it: a letter was appended."""
 SAME_TEXT = 0.75
 """Least similarity (Ratcliff and Obershelp) of two readings of one line."""
 SURE = 0.95
@@ -37,6 +39,9 @@ LETTER = 0.04
 digit for another, in four fonts: half of all pairs 0.08 and more, 92 in 100 this much at 24 px in 720 lines, 99 at 40;
 least are 3 and 8 (0.022 and up). Noise of a deviation of 12 levels, compressed: none.
 """
+HELD_LETTER = 0.015
+"""The same in a picture that is held: nobody looks at it again, and what is sent only when something changes has little
+noise. 0 for 5 in 20 px changes 0.026 and less."""
 LASTING_SECONDS = (0.0, 0.5, 1.0)
 """Least time since the last reading when lasting edges ask for one, after 0, 1, 2 or more readings without news."""
 NEXT_WORD = 0.1
@@ -109,14 +114,16 @@ class Reading:
         self._gray: Gray | None = None
         self._other: Mask | None = None
         """Pixels that are not what they were at the last reading."""
+        self._letter = LETTER
         self._read_at = 0.0
         self._without_news = 0
 
     def step(self, t: float, frame: NDArray[np.uint8], *, held: bool = False) -> None:
-        """Take in the next frame, uint8 rgb `(height, width, 3)`; `held`: it stands for as long as two looks take."""
+        """Take in the next frame, uint8 rgb `(height, width, 3)`; `held`: it stands until the next look or longer."""
         gray = shrunk(frame)
         sharp = edges_of(gray)
         grown = grow(sharp)
+        self._letter = HELD_LETTER if held else LETTER
         self._other = None if self._read_gray is None else differs(gray, self._read_gray, OTHER_LEVELS)
         self._follow(t, grown)
         if self._should_read(t, gray, sharp, held=held):
@@ -173,7 +180,7 @@ class Reading:
         if other is None:
             return False
         part = other[span(line.box, other.shape)]
-        return bool(part.sum() >= LETTER * part.shape[0] ** 2)
+        return bool(part.sum() >= self._letter * part.shape[0] ** 2)
 
     def _written_over(self, line: Line, new: Mask) -> bool:
         """Whether what stands where a line stood is as full of new edges as text: the next word of a caption."""
@@ -206,9 +213,12 @@ class Reading:
     def _touched(self, line: Line, sharp: Mask) -> bool:
         if self._read_edges is None:
             return False
-        place = span(line.box, sharp.shape)
-        new = sharp[place] & ~self._read_edges[place]
-        return bool(new.sum() > UNTOUCHED * line.signature.sum())
+        new = sharp & ~self._read_edges
+        inside = new[span(line.box, sharp.shape)]
+        if inside.sum() > UNTOUCHED * line.signature.sum():
+            return True
+        density = line.signature.mean()
+        return any(side.size and side.mean() >= GOES_ON * density for side in beside(line.box, new))
 
     def _match(self, text: str, confidence: float, box: Box, sharp: Mask) -> Line | None:
         def fits(line: Line) -> bool:
@@ -247,6 +257,16 @@ class Reading:
                 break
             came = t
         return came
+
+
+def beside(box: Box, mask: Mask) -> tuple[Mask, Mask]:
+    """What lies to the left and to the right of a box, as wide as the box is high."""
+    x, y, width, height = box
+    side = height * mask.shape[0] / mask.shape[1]
+    left, right = max(0.0, x - side), min(1.0, x + width + side)
+    return mask[span((left, y, x - left, height), mask.shape)], mask[
+        span((x + width, y, right - x - width, height), mask.shape)
+    ]
 
 
 def plain(text: str) -> str:

@@ -3,6 +3,8 @@
 A rendition has the first picture of each step of time, and every picture that is held for longer than a step. So where
 the next one comes after two steps or more, nothing was shown between: the picture stood, and one look at it says as
 much as many looks at a picture that moves. Slides, screen recordings, GIFs and paused calls are made of such pictures.
+Where less lies between two looks only the pictures themselves know (`FrameBatch.until`): what stood for a whole step
+was all that there was, in a GIF of a picture each 0.3 s as in a slide.
 """
 
 from __future__ import annotations
@@ -49,27 +51,17 @@ def stood(times: Sequence[float], step: float, shown: Sequence[Span]) -> Standin
         is_last = number == len(times) - 1
         readable = next((end for start, end in shown if start <= t + ROUNDING and t < end), t)
         gone = shown[-1][1] if is_last else min(times[number + 1], readable)
-        held.append(lasts(t, gone, step))
+        held.append(gone - t >= HELD_STEPS * step - ROUNDING)
         until.append(max(t, gone if is_last or held[-1] else min(gone, t + usual)))
     return Standing(tuple(until), tuple(held))
 
 
 def looks(media: Media, need: Frames, batch: int) -> Iterator[tuple[float, NDArray[np.uint8], bool]]:
-    """Every picture of a rendition with its time, and whether it is held; each comes when the next one is known."""
+    """Every picture of a rendition with its time, and whether it stands for a step: then all of that was seen."""
     step = step_seconds(media, need)
-    before: tuple[float, NDArray[np.uint8]] | None = None
     for part in media.frames(need, batch=batch):
-        for t, picture in zip(part.times, part.frames, strict=True):
-            if before is not None:
-                yield *before, lasts(before[0], float(t), step)
-            before = float(t), picture
-    if before is not None:
-        yield *before, lasts(before[0], media.shown(need)[-1][1], step)
-
-
-def lasts(t: float, gone: float, step: float) -> bool:
-    """Whether what is shown from `t` until another comes is held, in a rendition of a picture each `step` seconds."""
-    return gone - t >= HELD_STEPS * step - ROUNDING
+        for t, until, picture in zip(part.times, part.until, part.frames, strict=True):
+            yield float(t), picture, bool(until - t >= step - ROUNDING)
 
 
 def sampled_every(times: Sequence[float], step: float) -> float:

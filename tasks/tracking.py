@@ -139,7 +139,7 @@ def link(
         for sighting, until, stands in zip(sightings, standing.until, standing.held, strict=True)
     ]
     tracklets = []
-    for path in _paths(sightings, shots, rules):
+    for path in _paths(sightings, shots, rules, standing):
         enough = min(rules.min_boxes, sum(frames[shot] for shot in path.shots))
         if len(path.steps) >= enough or any(held[step.frame] for step in path.steps):
             last = path.steps[-1].frame
@@ -168,11 +168,11 @@ def there(objects: Sequence[TrackedObject], t: float) -> list[tuple[TrackedObjec
     return sorted(found, key=lambda pair: -float((pair[1][2:] - pair[1][:2]).prod()))
 
 
-def _paths(sightings: Sequence[Sighting], shots: Sequence[int], rules: LinkRules) -> list[_Path]:
+def _paths(sightings: Sequence[Sighting], shots: Sequence[int], rules: LinkRules, standing: Standing) -> list[_Path]:
     paths: list[_Path] = []
     alive: list[_Path] = []
     for index, (sighting, shot) in enumerate(zip(sightings, shots, strict=True)):
-        alive = [path for path in alive if _may_go_on(path, index, sighting.t, rules)]
+        alive = [path for path in alive if _may_go_on(path, index, sighting.t, rules, standing)]
         now = _Now(index, shot, sighting)
         sure = np.flatnonzero(sighting.scores >= rules.start_score)
         weak = np.flatnonzero(sighting.scores < rules.start_score)
@@ -186,9 +186,12 @@ def _paths(sightings: Sequence[Sighting], shots: Sequence[int], rules: LinkRules
     return paths
 
 
-def _may_go_on(path: _Path, index: int, t: float, rules: LinkRules) -> bool:
+def _may_go_on(path: _Path, index: int, t: float, rules: LinkRules, standing: Standing) -> bool:
+    last = path.steps[-1].frame
+    # it was there as long as the picture it was seen in, which may have been held
+    gone = standing.until[last] if standing.held[last] else path.times[-1]
     # frames of a slow video are further apart than the bound, and still nothing was missed between two of them
-    return path.steps[-1].frame == index - 1 or t - path.times[-1] <= rules.max_gap_seconds
+    return last == index - 1 or t - gone <= rules.max_gap_seconds + ROUNDING
 
 
 def _match(paths: list[_Path], now: _Now, rows: NDArray[np.intp], min_overlap: float) -> tuple[list[_Path], list[int]]:

@@ -2,6 +2,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -197,3 +198,43 @@ def test_the_sample_reel_stands_and_zooms(camera: CameraAnalysis, tmp_path: Path
     for known in truth["camera"]:
         (name,) = {m.motion for m in found if m.start < known["end"] - 0.2 and m.end > known["start"] + 0.2}
         assert name == known["motion"]
+
+
+def timed(camera: CameraAnalysis, frames: list[Picture], times: list[float], folder: Path) -> CameraTracks:
+    """The last frame is shown for as long as the one before it, and the film is one shot."""
+    video = write_video(folder / "v.mp4", frames, times=times)
+    return run(camera, video, folder / "store", ("cut_analysis", shots(0, 2 * times[-1] - times[-2])))
+
+
+@pytest.mark.parametrize("motion", ["static", "pan_right"])
+def test_a_call_that_stalls_stands_still(camera: CameraAnalysis, tmp_path: Path, motion: str) -> None:
+    """A picture that stands for 4 s is static, whatever the camera does before and after, and not what it did."""
+    times = [i / FPS for i in range(60)] + [6 + i / FPS for i in range(60)]
+    result = timed(camera, film(path(motion, 120)), times, tmp_path)
+    found = [(item.motion, item.start, item.end) for item in result.motion.items]
+    if motion == "static":
+        assert found == [("static", 0.0, 8.0)]
+    else:
+        stood = pytest.approx(59 / FPS, abs=0.001)
+        assert found == [("pan_right", 0.0, stood), ("static", stood, 6.0), ("pan_right", 6.0, 8.0)]
+    assert result.analysed == ((0.0, 8.0),)
+    assert set(result.speed.values[21:59]) == {0.0}
+
+
+def test_photographs_are_static_and_black_ones_are_unknown(camera: CameraAnalysis, tmp_path: Path) -> None:
+    """One picture of 4 s, though with little in it, is static for all of it; of a black one nothing is said."""
+    title = np.zeros((H, W, 3), np.uint8)
+    cv2.putText(title, "THE END", (60, 40), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 2)
+    result = timed(camera, [title, np.zeros_like(title), title], [0.0, 4.0, 8.0], tmp_path)
+    assert [(item.motion, item.start, item.end) for item in result.motion.items] == [("static", 0.0, 4.0)]
+    assert result.analysed == ((0.0, 4.0),)
+
+
+@pytest.mark.parametrize("motion", ["static", "pan_right"])
+@pytest.mark.parametrize("fps", [1, 3, 5])
+def test_slow_films_are_films(camera: CameraAnalysis, tmp_path: Path, fps: int, motion: str) -> None:
+    """At 1 to 5 frames a second a camera that pans is no picture that stands, and one that stands pans nowhere."""
+    frames = film([(x / 2, y, zoom) for x, y, zoom in path(motion, 150)[:: FPS // fps]])
+    result = timed(camera, frames, [i / fps for i in range(len(frames))], tmp_path)
+    assert {item.motion for item in result.motion.items} == {motion}
+    assert sum(item.end - item.start for item in result.motion.items) >= 3.9

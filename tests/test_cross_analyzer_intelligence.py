@@ -103,6 +103,24 @@ def test_text_that_is_gone_too_soon(compare):
     assert kinds(compare(captions((lines[0], 1, 5)), reading_speed=5.0)) == ["text_too_fast"]
 
 
+def test_a_counter_is_read_once(compare):
+    """Values that follow one another each 0.4 s ask for no reading of their words again; other words do."""
+    counter = [(f"analysing the film {5 * n} %", 1 + 0.4 * n, 1.4 + 0.4 * n) for n in range(10)]
+    assert kinds(compare(captions(*counter))) == []
+    assert set(
+        kinds(
+            compare(
+                captions(
+                    *(
+                        (text.replace("film", word), start, end)
+                        for word, (text, start, end) in zip(("film", "sound", "faces", "words"), counter, strict=False)
+                    )
+                )
+            )
+        )
+    ) == {"text_too_fast"}
+
+
 def test_faces_and_voices(compare):
     """Speech under a visible face and the run of speech after it without one are two findings."""
     faces = result("face_detection", faces=tracked(("face", 0, 3)))
@@ -112,6 +130,15 @@ def test_faces_and_voices(compare):
         ("voice_over", 5, 8),
     ]
     assert scalars(found)["speech_with_face"] == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_nobody_speaks_over_a_long_pause(compare):
+    """Speech, 5 s of silence, speech: two voice-overs, none of them in the silence; a breath parts nothing."""
+    found = compare(result("face_detection", faces=tracked()), spoken(("one", 0, 2), ("two", 3, 4), ("three", 9, 11)))
+    assert [(f.type, f.start, f.end, len(f.evidence)) for f in found.findings.items] == [
+        ("voice_over", 0, 4, 2),
+        ("voice_over", 9, 11, 1),
+    ]
 
 
 def test_not_looked_is_not_nothing_found(compare):

@@ -134,6 +134,21 @@ def test_eyes_that_stay_closed_do_not_blink(tracking, tmp_path):
     assert tracked(tracking, video, tmp_path / "frames").blinks.items == ()
 
 
+def test_a_gaze_goes_on_while_a_call_stalls(tracking, tmp_path):
+    """A picture that stands for 4 s in a call is looked at for all of it, and a film of a picture a second is, too."""
+    picture, times = drawn(), [n / FPS for n in range(20)]
+    stall = write_video(tmp_path / "stall.mp4", [picture] * 40, times=[*times, *(t + 5 for t in times)])
+    slow = write_video(tmp_path / "slow.mp4", [picture] * 5, fps=1)
+    for video, end in ((stall, 5.95), (slow, 4.0)):
+        looked = tracked(tracking, video, tmp_path / video.stem)
+        assert [(item.label, item.start) for item in looked.gaze.items] == [("centre", 0.0)]
+        assert looked.gaze.items[0].end >= end
+        (eyes,) = looked.eyes.items
+        assert None not in eyes.aspect_ratio
+        assert len(eyes.aspect_ratio) >= 10 * end
+        assert (looked.analysed, looked.blinks.items) == (None, ())
+
+
 def test_drawn_irises_move_the_measure(tracking, tmp_path):
     """Irises drawn to the left, in the middle and to the right are measured in that order, well apart."""
     across = []

@@ -14,10 +14,22 @@ HAPPY, SAD = LABELS.index("happy"), LABELS.index("sad")
 
 def seen(*labels, sure=0.9, step=0.25):
     """Samples of a face every `step` seconds; each has `sure` on its label and the rest evenly."""
-    rows = [np.full(7, (1 - sure) / 6) for _ in labels]
-    for row, label in zip(rows, labels, strict=True):
-        row[label] = sure
-    return Samples([step * place for place in range(len(labels))], rows)
+    return looks(*((step * place, step * place, label) for place, label in enumerate(labels)), sure=sure)
+
+
+def looks(*given, sure=0.9):
+    """Samples of `(time, until when its picture stands, label)`."""
+    samples = Samples()
+    for t, until, label in given:
+        samples.add(t, until, np.where(np.arange(7) == label, sure, (1 - sure) / 6))
+    return samples
+
+
+def away(samples, seconds):
+    """The same, the looks from the fifth on so much later."""
+    samples.times[4:] = [t + seconds for t in samples.times[4:]]
+    samples.until[4:] = [t + seconds for t in samples.until[4:]]
+    return samples
 
 
 def spans(samples, threshold=0.65):
@@ -53,8 +65,7 @@ def test_an_unsure_network_says_nothing():
 
 def test_a_gap_is_not_bridged():
     """A face that was away for a second has two spans."""
-    samples = seen(*[HAPPY] * 8)
-    samples.times[4:] = [t + 1 for t in samples.times[4:]]
+    samples = away(seen(*[HAPPY] * 8), 1)
     assert spans(samples) == [("happy", 0.0, 1.0), ("happy", 2.0, 3.0)]
 
 
@@ -62,7 +73,30 @@ def test_the_running_mean_is_centred():
     """One look spreads over two before and two after it."""
     rows = np.zeros((9, 7))
     rows[4, HAPPY] = 1
-    assert np.flatnonzero(smoothed(rows)[:, HAPPY]).tolist() == [2, 3, 4, 5, 6]
+    assert np.flatnonzero(smoothed(rows, np.full(9, 0.25))[:, HAPPY]).tolist() == [2, 3, 4, 5, 6]
+
+
+def test_a_look_at_a_picture_that_stands_holds_as_long():
+    """A call that stalls for 4 s: the span goes on; and one photograph of 4 s has its own label, unmixed."""
+    stall = looks(*((0.25 * n, 0.25 * n, HAPPY) for n in range(4)), (1.0, 5.0, HAPPY), (5.0, 5.0, HAPPY))
+    assert spans(stall) == [("happy", 0.0, 5.25)]
+    photographs = looks((0.0, 4.0, HAPPY), (4.0, 8.0, SAD), (8.0, 12.0, SAD))
+    assert spans(photographs) == [("happy", 0.0, 4.0), ("sad", 4.0, 8.25)]
+
+
+def test_a_slow_film_has_labels():
+    """At a picture a second each look stands for its second, and nothing is smoothed over seconds."""
+    assert spans(looks(*((n, n + 1, HAPPY if n < 3 else SAD) for n in range(6)))) == [
+        ("happy", 0.0, 3.0),
+        ("sad", 3.0, 5.25),
+    ]
+
+
+def test_a_distribution_counts_how_long_a_look_holds():
+    """A photograph of 3 s and one of 1 s: three quarters and a quarter; one photograph is enough."""
+    item = whole(looks((0.0, 3.0, HAPPY), (3.0, 4.0, SAD), sure=1))
+    assert (item.shares.happy, item.shares.sad, item.confidence) == (0.75, 0.25, 1)
+    assert whole(looks((0.0, 4.0, HAPPY), sure=1)).looks == 1
 
 
 def whole(samples):
@@ -102,8 +136,7 @@ def test_flicker_is_doubt():
 
 def test_the_mean_over_a_gap_does_not_run_on():
     """Looks before and after a gap are smoothed apart: a face that changed while it was away leaves no doubt."""
-    samples = seen(*[HAPPY] * 4, *[SAD] * 4, sure=1)
-    samples.times[4:] = [t + 5 for t in samples.times[4:]]
+    samples = away(seen(*[HAPPY] * 4, *[SAD] * 4, sure=1), 5)
     assert whole(samples).confidence == 1
 
 
@@ -115,7 +148,7 @@ def test_one_look_is_no_distribution():
 
 def test_outputs_that_do_not_sum_to_one_are_scaled():
     """A quantized network's outputs sum to almost one; the shares sum to one all the same."""
-    samples = Samples([0.0, 0.25], [np.full(7, 0.14)] * 2)
+    samples = Samples([0.0, 0.25], [0.25, 0.5], [np.full(7, 0.14)] * 2)
     assert set(whole(samples).shares.model_dump().values()) == {0.1429}
 
 

@@ -202,7 +202,7 @@ def test_reading_begins_before_writing_ends(tmp_path: Path, long_clip: tuple[Pat
     with FrameStore(tmp_path, budget_bytes=GIB).open(video, info, (need,)) as reader:
         first = next(reader.frames(need))
         assert number_of(first.frames[0]) == 0
-        assert not (reader.folder / need.key / "complete.json").exists()
+        assert not (reader.folder / need.key / "ended.json").exists()
         reader.frame_at(need, 180)
 
 
@@ -213,11 +213,11 @@ def test_a_killed_writer_is_succeeded(tmp_path: Path, long_clip: tuple[Path, Med
     log, store = tmp_path / "openings", tmp_path / "store"
     folder = store / info.sha256 / GRAY
     writer = start(video, store, info, log)
-    until((folder / "00003.times.npy").exists)
+    until((folder / "00003.spans.npy").exists)
     waiting = start(video, store, info, log)
     writer.kill()
     writer.wait()
-    assert not (folder / "complete.json").exists()
+    assert not (folder / "ended.json").exists()
     kept = {name: (folder / name).stat().st_ino for name in ("00000.npy", "00003.npy")}
     readings = [finish(waiting), finish(start(video, store, info, log))]
     undisturbed = finish(start(video, tmp_path / "other", info, tmp_path / "other.log"))
@@ -371,7 +371,7 @@ def test_a_dead_reader_holds_nothing(tmp_path: Path, long_clip: tuple[Path, Medi
     """A process that was killed while it read does not keep its video from eviction."""
     video, info = long_clip
     process = start(video, tmp_path, info, tmp_path / "log")
-    until((tmp_path / info.sha256 / GRAY / "00000.times.npy").exists)
+    until((tmp_path / info.sha256 / GRAY / "00000.spans.npy").exists)
     make_room(tmp_path, 0, 0)
     assert (tmp_path / info.sha256).exists()
     process.send_signal(signal.SIGKILL)

@@ -59,6 +59,26 @@ def test_a_held_picture_is_shown_to_the_end(ending: str, lengths: list[int], tmp
         assert reader.stats.spans == [(0.0, pytest.approx(end, abs=0.002))]
 
 
+@pytest.mark.parametrize("fps", [2.0, 4.0, None])
+def test_each_picture_says_until_when_it_was_shown(fps: float | None, tmp_path: Path) -> None:
+    """However far the looks are apart, each picture's end is the next one of the video, or where the pictures end."""
+    lengths = [300, 300, 100, 100, 400, 100, 700, 3000]
+    edges = [sum(lengths[:number]) / 1000 for number in range(len(lengths) + 1)]
+    need = Frames(fps, None, "gray")
+    reader = opened(held(tmp_path / "a.mp4", lengths), need)
+    spans = [
+        (float(t), float(until))
+        for part in reader.frames(need, batch=3)
+        for t, until in zip(part.times, part.until, strict=True)
+    ]
+    starts = [start for start, _ in spans]
+    assert starts[-1] == pytest.approx(edges[-2], abs=0.002)
+    assert len(spans) == {2.0: 5, 4.0: 7, None: 8}[fps]
+    for start, until in spans:
+        number = min(range(len(lengths)), key=lambda n: abs(edges[n] - start))
+        assert until == pytest.approx(edges[number + 1], abs=0.002)
+
+
 def test_who_is_in_a_held_picture_stays() -> None:
     """Who is seen in the last frame is there until the pictures end, who was seen before that is not."""
     box: Floats = np.array([[0.1, 0.1, 0.5, 0.5]])

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 
+from services.submit import accept
 from shared.storage import video_key
 from shared.tables import OPEN_STATES
 from tasks.node import ledger, storage
+from tests.support.clips import make_clip
 from tests.support.jobs import openings, report, running, submit, wait
 from tests.support.moving import texture, write_video
 from tests.support.processes import eventually
@@ -44,6 +47,35 @@ def test_a_job_ends_with_its_tracks(stack, video):
     assert [one["status"] for one in document["analyzers"]] == ["ok", "ok"]
     values = {track["id"]: track["items"][0]["value"] for track in document["tracks"]}
     assert values == {"misbehaving/frames": 4, "dependent/frames": 4}
+
+
+@pytest.mark.slow
+def test_two_hours_are_analysed(stack, tmp_path):
+    """A job on two hours, dark in the first and bright in the second: every value is there and at its time."""
+    film = make_clip(
+        tmp_path / "long.mp4",
+        frames=7200,
+        fps=1,
+        size=(96, 64),
+        picture=lambda number, width, height: np.full((height, width, 3), 40 if number < 3600 else 200, np.uint8),
+        keyframe_every=100,
+    )
+    document = wait(
+        accept(film, analyzers=("color_analysis", "composition_analysis"), options={}, deadline_seconds=600), 600
+    )
+    assert document["job"]["state"] == "completed"
+    assert [one["status"] for one in document["analyzers"]] == ["ok", "ok"]
+    tracks = {track["id"]: track for track in document["tracks"]}
+    bright = tracks["color_analysis/brightness"]
+    times = bright["t0"] + bright["dt"] * np.arange(len(bright["values"]))
+    values = np.array(bright["values"], float)
+    times, values = times[~np.isnan(values)], values[~np.isnan(values)]
+    assert len(times) >= 7199
+    assert times[-1] > 7198
+    assert np.ptp(values[times < 3599]) < 0.05 * np.ptp(values)
+    assert np.ptp(values[times >= 3600]) < 0.05 * np.ptp(values)
+    (whole,) = tracks["composition_analysis/shots"]["items"]
+    assert (whole["start"], whole["end"]) == (0.0, 7200.0)
 
 
 def test_a_damaged_video_is_mended_by_handing_it_in_again(stack, video):

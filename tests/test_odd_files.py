@@ -15,9 +15,11 @@ import pytest
 from av.stream import Disposition
 from PIL import Image
 
+from services.evaluation.media import look
 from shared.errors import BadInput
-from shared.frames import Audio, Frames
+from shared.frames import Audio, Frames, FrameStore
 from shared.media import probe
+from shared.schema import TrackSet
 from tests.support.clips import click, make_clip, numbered, plain
 from tests.support.project import ROOT
 from tests.support.reading import clicks_in, opened, seen
@@ -318,3 +320,24 @@ def test_a_real_file_of_six_streams() -> None:
     ]
     assert (info.width, info.height, info.fps) == (480, 270, "30000/1001")
     assert info.duration_seconds == pytest.approx(13.06, abs=0.1)
+
+
+def test_a_real_file_of_six_streams_is_read(tmp_path: Path) -> None:
+    """Every picture of the larger video at its time, sound of the finer stream, its cut and its dissolve."""
+    video, need, sound_need = real_clip("multistream.mp4"), Frames(None, None), Audio()
+    reader = FrameStore(tmp_path / "store", budget_bytes=1 << 30).open(video, probe(video), (need, sound_need))
+    times = []
+    for batch in reader.frames(need):
+        assert batch.frames.shape[1:] == (270, 480, 3)
+        times += batch.times.tolist()
+    assert times == pytest.approx([number * 1001 / 30_000 for number in range(390)], abs=0.001)
+    samples = reader.audio(sound_need)
+    assert len(samples) == pytest.approx(13.056 * 16_000, abs=1600)
+    power = np.abs(np.fft.rfft(samples)) ** 2  # the stream of 8 kHz has nothing above 4 kHz
+    assert power[len(power) // 2 :].sum() > 1e-4 * power.sum()
+    found = look(video, tmp_path / "store", ["cut_analysis"])["cut_analysis"]
+    assert isinstance(found, TrackSet)
+    by_name = {track.id: track.items for track in found.tracks("cut_analysis")}
+    assert [cut.t for cut in by_name["cut_analysis/cuts"]] == pytest.approx([5.5, 8.008], abs=0.1)
+    (dissolve,) = by_name["cut_analysis/transitions"]
+    assert (dissolve.start, dissolve.end) == pytest.approx((5.005, 6.006), abs=0.15)

@@ -27,7 +27,7 @@ class Pictures:
         for first in range(0, self.count, batch):
             numbers = np.arange(first, min(first + batch, self.count))
             pictures = np.broadcast_to(numbers[:, None, None, None], (len(numbers), 4, 6, 3)).astype(np.uint8)
-            yield FrameBatch(numbers * self.every, pictures)
+            yield FrameBatch(numbers * self.every, pictures, (numbers + 1) * self.every)
 
 
 def numbers(clip) -> list[int]:

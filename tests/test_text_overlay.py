@@ -201,6 +201,70 @@ def test_a_number_that_changes_on_a_still_page_is_seen(
     assert len(items) == 3
 
 
+WORDS = ["NEVER", "AGAIN", "PLEASE", "STOP", "DOING", "WEIRD", "THINGS", "WITH", "YOUR", "PHONE", "THANKS", "EVERYONE"]
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.45])
+def test_words_of_a_picture_each_in_a_gif_are_all_read(reader: TextOverlay, tmp_path: Path, seconds: float) -> None:
+    """Nothing lies between two looks at pictures that stand for longer than a look takes: each word has its time."""
+    pictures = [written(texture(12, H, W), word, x=240, y=300) for word in WORDS]
+    items = run(reader, held(tmp_path, pictures, "gif", seconds), tmp_path / "store").captions.items
+    assert [(plain(item.text), item.start, item.end) for item in items] == [
+        (plain(word), pytest.approx(n * seconds, abs=0.01), pytest.approx((n + 1) * seconds, abs=0.01))
+        for n, word in enumerate(WORDS)
+    ]
+
+
+def counted(text: str, scale: float) -> Picture:
+    """A page with a line of that size below its heading."""
+    page = slide("Uploading report")
+    cv2.putText(page, text, (60, 200), cv2.FONT_HERSHEY_DUPLEX, scale, (20, 20, 20), 1, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.6])
+def test_a_counter_on_a_page_that_is_sent_when_it_changes_is_read(
+    reader: TextOverlay, tmp_path: Path, scale: float
+) -> None:
+    """Every value of a counter that changes each 0.4 s has its time, in small letters, too, and the last one stays."""
+    truth = [(f"done {value} %", 2.0 + 0.4 * n) for n, value in enumerate(range(40, 101, 5))]
+    pages = [counted(text, scale) for text, _ in truth]
+    film, times = [slide("Uploading report"), *pages, pages[-1]], [0.0, *(t for _, t in truth), 8.8]
+    video = write_video(tmp_path / "v.mp4", film, times=times)
+    found = [item for item in run(reader, video, tmp_path / "store").captions.items if item.text[0] in "dD"]
+    assert [(plain(item.text), item.start) for item in found] == [
+        (plain(text), pytest.approx(t, abs=0.01)) for text, t in truth
+    ]
+    ends = [*(t for _, t in truth[1:]), run(reader, video, tmp_path / "store").captions.items[0].end]
+    assert [item.end for item in found] == pytest.approx(ends, abs=0.01)
+
+
+def test_text_that_is_typed_is_one_caption(reader: TextOverlay, tmp_path: Path) -> None:
+    """A command typed letter by letter is there from its first letters on, and has time to be read; 5 is not 55."""
+    command, answers = "pip install reelgraph", ("loaded 5 files", "loaded 55 files")
+    typed = [command[:count] for count in range(3, len(command) + 1)]
+    pages = [*map(slide, typed), *(slide(command, answer) for answer in answers)]
+    times = [0.15 * number for number in range(len(typed))] + [5.0, 6.0]
+    items = run(reader, write_video(tmp_path / "v.mp4", pages, times=times), tmp_path / "store").captions.items
+    assert [(plain(item.text), item.start) for item in items] == [
+        (plain(command), 0.0),
+        (plain(answers[0]), 5.0),
+        (plain(answers[1]), 6.0),
+    ]
+    assert items[0].words_per_second == pytest.approx(3 / items[0].dwell_seconds, abs=0.01)
+
+
+def test_slides_that_begin_alike_are_not_typed(reader: TextOverlay, tmp_path: Path) -> None:
+    """A heading that stood for seconds before a longer one that begins with it is a text of its own."""
+    items = run(
+        reader, held(tmp_path, [slide("The first part"), slide("The first part of it")], "mp4", 3.0), tmp_path / "store"
+    ).captions.items
+    assert [(plain(item.text), item.start, item.end) for item in items] == [
+        ("thefirstpart", 0.0, 3.0),
+        ("thefirstpartofit", 3.0, 6.0),
+    ]
+
+
 def test_noise_asks_for_no_reading(reader: TextOverlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A still page as a noisy camera sees it is read once: noise changes no letter."""
     rng = np.random.default_rng(3)

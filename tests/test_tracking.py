@@ -88,6 +88,13 @@ def test_an_object_breaks_at_gaps_longer_than_the_bound(missing, objects):
     assert sum(len(track.times) for track in tracks) == 4
 
 
+@pytest.mark.parametrize("times", [(0.0, 1.0, 2.0, 3.0), (0.0, 0.25, 4.25, 4.5, 4.75)], ids=["1 fps", "a stall"])
+def test_one_look_missed_after_a_picture_that_stood_ends_nobody(times):
+    """What was in a picture that is held was there until it went: one look without it afterwards is no absence."""
+    (track,) = linked([seen(t, *([] if i == 2 else [box(0.3)])) for i, t in enumerate(times)])
+    assert track.times == tuple(t for i, t in enumerate(times) if i != 2)
+
+
 def test_frames_far_apart_are_still_neighbours():
     """In a slow video consecutive frames link although more than the bound lies between them."""
     (track,) = linked([seen(i * 5.0, box(0.3)) for i in range(3)])

@@ -117,10 +117,10 @@ class AgeEstimation(Analyzer[AgeOptions, AgeTracks]):
         chosen = [_spread(face, size) for face in faces]
         crops: list[list[Picture]] = [[] for _ in faces]
         looked = ClearLooks(LEAST_EYE_DISTANCE)
-        for t, frame, seen in views(media, PICTURES, faces):
-            for number, face in looked.at(t, seen):
-                if round(t, 3) in chosen[number] and (points := self.mesh.look(frame, face)) is not None:
-                    crops[number].append(crop(frame, similarity(points[list(CORNERS)], TEMPLATE), SIDE))
+        for now in views(media, PICTURES, faces):
+            for number, face in looked.at(now.t, now.seen):
+                if round(now.t, 3) in chosen[number] and (points := self.mesh.look(now.frame, face)) is not None:
+                    crops[number].append(crop(now.frame, similarity(points[list(CORNERS)], TEMPLATE), SIDE))
         found = [(face, self.age(looks)) for face, looks in zip(faces, crops, strict=True) if _enough(face, looks)]
         items = [_item(number, face, self.ages, odds) for number, (face, odds) in enumerate(found, start=1)]
         sure = tuple(item for item in items if (item.confidence or 0) >= options.confidence)

@@ -81,7 +81,7 @@ class BodyPose(Analyzer[PoseOptions, PoseTracks]):
     """Finds bodies in every sampled frame and links them over time."""
 
     name = "body_pose"
-    version = 6
+    version = 7
     group = "people"
     summary = "Body landmarks of each person, followed over time (BlazePose: 33; ViTPose on a GPU: 17)"
     needs = (FRAMES,)

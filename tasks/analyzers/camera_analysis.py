@@ -31,8 +31,12 @@ NAMES: tuple[tuple[Motion, Motion], ...] = (
 """Names of a motion of the content along x, y and zoom: when negative, when positive."""
 TURN = 3
 
-CHAIN = 5
-"""Steps over which points are followed before new ones are chosen: half a second."""
+CHAIN, CHAIN_SECONDS = 5, 0.75
+"""Steps over which points are followed before new ones are chosen: half a second. In slow films a step that comes to
+more than this is the last one."""
+HELD_SECONDS = 1.0
+"""A picture that stands for longer is no part of a film: nothing moves while it stands, and what lies between it and
+the next one nobody saw."""
 GRID, PER_CELL = 8, 5
 """Points are spread over 8 x 8 cells, 5 in each at most, so that captions and people count by their area."""
 CORNER_STRENGTH, CORNER_DISTANCE, WINDOW = 5e-6, 5, 15
@@ -87,7 +91,8 @@ class CameraTracks(TrackSet):
     (content moves down), `zoom_in` makes content larger. `confidence` is the mean share of the picture's textured
     part that agrees with the motion found, a measurement. `speed`: of the camera; `movement`: of all that is in the
     picture, camera and things, the mean over its textured part. Both in percent of the short side per second, every
-    tenth of a second; null where they cannot be told and across cuts.
+    tenth of a second; null where they cannot be told and across cuts. A picture that stands for more
+    than a second, a photograph or a call that stalls, is `static`; black is not.
     """
 
     motion: SegmentTrack[CameraMotion]
@@ -124,7 +129,7 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
     """
 
     name: ClassVar[str] = "camera_analysis"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Camera motion (optical flow, similarity by RANSAC, thresholds)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -193,17 +198,32 @@ def measured(media: Media, shots: Sequence[LabelledSegment]) -> Iterator[tuple[i
     chain: list[tuple[float, Picture]] = []
     shot = 0
     for batch in media.frames(PICTURES, batch=32):
-        for t, frame in zip(batch.times, batch.frames, strict=True):
+        for t, until, frame in zip(batch.times, batch.until, batch.frames, strict=True):
             ended = shot
             # Times of shots are rounded to a millisecond, those of frames are not.
             while shot < len(shots) - 1 and t >= shots[shot].end - 0.001:
                 shot += 1
-            if shot != ended or len(chain) > CHAIN:
+            if shot != ended or is_whole(chain):
                 yield from ((ended, step) for step in follow(chain))
                 chain = chain[-1:] if shot == ended else []
             chain.append((float(t), frame))
+            if until - t > HELD_SECONDS + TOUCH:
+                yield from ((shot, step) for step in (*follow(chain), still(float(t), float(until), frame)))
+                chain = []
         media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
     yield from ((shot, step) for step in follow(chain))
+
+
+def is_whole(chain: Sequence[tuple[float, Picture]]) -> bool:
+    """Whether points are followed no further than to its last frame."""
+    return len(chain) > CHAIN or (len(chain) > 1 and chain[-1][0] - chain[0][0] > CHAIN_SECONDS)
+
+
+def still(start: float, end: float, picture: Picture) -> Step:
+    """What a picture that stands for so long says: nothing moves, unless there is nothing in it that could."""
+    if not len(corners(picture)):
+        return Step(start, end, None)
+    return Step(start, end, STILL, agreement=1.0, movement=0.0)
 
 
 def follow(chain: Sequence[tuple[float, Picture]]) -> list[Step]:
@@ -362,13 +382,17 @@ def spread(points: Points, shape: tuple[int, ...]) -> bool:
 
 
 def labels(steps: Sequence[Step], options: CameraOptions) -> list[Motion | None]:
-    """Name each step's motion after smoothing; None where it is unknown."""
-    velocity = np.array([step.velocity or (np.nan,) * 4 for step in steps])
+    """Name each step's motion after smoothing; None where it is unknown. What stands is smoothed with nothing."""
+    stands = [step.end - step.start > HELD_SECONDS + TOUCH for step in steps]
+    velocity = np.array(
+        [(np.nan,) * 4 if held else step.velocity or (np.nan,) * 4 for step, held in zip(steps, stands, strict=True)]
+    )
     smooth = np.array([around(velocity, i, SMOOTH, np.median) for i in range(len(steps))])
     rough = np.square(velocity[:, :2] - smooth[:, :2]).sum(1, keepdims=True)
     jitter = np.sqrt([around(rough, i, JITTER, np.mean)[0] for i in range(len(steps))])
     return [
-        None if step.velocity is None else name(smooth[i], float(jitter[i]), options) for i, step in enumerate(steps)
+        None if step.velocity is None else "static" if stands[i] else name(smooth[i], float(jitter[i]), options)
+        for i, step in enumerate(steps)
     ]
 
 

@@ -56,7 +56,7 @@ class CrossAnalyzerIntelligence(Analyzer[CrossOptions, CrossFindings]):
     """Compares tracks by stated rules; it looks at neither picture nor sound itself."""
 
     name = "cross_analyzer_intelligence"
-    version = 1
+    version = 2
     group = "light"
     summary = "agreements and contradictions between text, speech, faces, objects, cuts and beats, with evidence"
     uses = (

@@ -19,10 +19,11 @@ from pydantic import AfterValidator, Field
 
 from shared.schema import Event, EventTrack, Face, LabelledSegment, Seconds, Segment, SegmentTrack, TrackSet
 from tasks.analyzer import Analyzer, Frames, Media, ModelContext, Options
-from tasks.boxes import Floats, Picture, pictures
+from tasks.boxes import Floats, Picture, stills
 from tasks.face_mesh import LEFT_INNER, LEFT_OUTER, RIGHT_INNER, RIGHT_OUTER, FaceMesh, as_input
 from tasks.faces import ClearLooks, FacePath, FaceView, back, crop, upright_square
 from tasks.shots import shown_until
+from tasks.standing import ROUNDING
 
 RATE = 10
 NEXT = 1.5 / RATE
@@ -78,6 +79,7 @@ class EyeSeries(Segment):
 
     `aspect_ratio`: height by width of the open eye, mean of both (Soukupova and Cech, 2016). `across`, `down`: where
     the iris stands in eye widths from the middle between the corners, to the right and downwards in the level face.
+    Where a picture stands, so do they.
     """
 
     dt: float
@@ -90,7 +92,8 @@ class EyeTracks(TrackSet):
     """Everything cites its face in `face_detection/faces`.
 
     `gaze`: labels `left`, `right`, `up`, `down`, `centre`: how the eyes are turned in the head, left and right as the
-    picture has them; nothing where eyes are closed or move on. `blinks`: type `blink`. `eyes`: the measures.
+    picture has them; nothing where eyes are closed or move on. `blinks`: type `blink`; none can be seen in pictures
+    more than 0.15 s apart. `eyes`: the measures.
     `analysed` leaves out where there were faces, all of them too small or turned away.
     """
 
@@ -101,12 +104,21 @@ class EyeTracks(TrackSet):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Both eyes in one frame, see `EyeSeries`."""
+    """Both eyes in one frame, see `EyeSeries`. It holds `until` then: a tenth of a second, or as its picture."""
 
     t: float
     aspect_ratio: float
     across: float
     down: float
+    until: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "until", max(self.until, self.t + 1 / RATE))
+
+    @property
+    def seconds(self) -> float:
+        """How long it holds."""
+        return self.until - self.t
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +133,7 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
     """Ten looks a second at every face that is large enough and seen from the front."""
 
     name = "eye_tracking"
-    version = 2
+    version = 3
     group = "people"
     summary = "Gaze direction, blinks and how far eyes are open, per face (MediaPipe mesh and iris, geometric rules)"
     needs = (PICTURES,)
@@ -148,11 +160,11 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
         paths = [FacePath(face, cuts) for face in faces]
         looks: list[list[Look]] = [[] for _ in faces]
         looked = ClearLooks(LEAST_EYE_DISTANCE)
-        for t, frame in pictures(media, PICTURES) if faces else ():
+        for t, until, frame in stills(media, PICTURES) if faces else ():
             seen = [path.at(t, (frame.shape[1], frame.shape[0])) for path in paths]
             for number, face in looked.at(t, seen):
                 if (eyes := self.find(frame, face)) is not None:
-                    looks[number].append(measure(t, eyes))
+                    looks[number].append(measure(t, eyes, until))
         return EyeTracks(
             analysed=looked.spans(shown_until(media, PICTURES)) if faces else None,
             gaze=_gaze(faces, looks, options),
@@ -182,8 +194,10 @@ class EyeTracking(Analyzer[EyeOptions, EyeTracks]):
         return back(matrix, lids), back(matrix, iris)
 
 
-def measure(t: float, eyes: Eyes) -> Look:
-    """The mean of both eyes: irises stand 0.1 eye widths outwards of the middle, which the mean takes out."""
+def measure(t: float, eyes: Eyes, until: float = 0.0) -> Look:
+    """The mean of both eyes in a picture that stands until then: irises stand 0.1 eye widths outwards of the middle,
+    which the mean takes out.
+    """
     measures = []
     for lids, iris, left_corner, right_corner in zip(
         eyes.lids, eyes.irises, (OUTER, INNER), (INNER, OUTER), strict=True
@@ -194,7 +208,7 @@ def measure(t: float, eyes: Eyes) -> Look:
         offset = (iris[0] - corner - across / 2) / width
         measures.append((aspect_ratio(lids), float(offset @ right), float(offset @ np.array([-right[1], right[0]]))))
     ratio, aside, beside = np.mean(measures, axis=0)
-    return Look(t, float(ratio), float(aside), float(beside))
+    return Look(t, float(ratio), float(aside), float(beside), until)
 
 
 def aspect_ratio(lids: Floats) -> float:
@@ -212,9 +226,12 @@ def closed(looks: Sequence[Look], options: EyeOptions) -> list[bool]:
 
 
 def steady(looks: Sequence[Look]) -> list[tuple[float, float]]:
-    """Where the iris stands, across and down, as the median of three looks."""
+    """Where the iris stands, across and down, as the median of three looks; of one look where it holds as long."""
     places = np.array([(look.across, look.down) for look in looks]).reshape(-1, 2)
-    near = (np.median(places[max(0, row - 1) : row + 2], axis=0) for row in range(len(places)))
+    near = (
+        places[row] if look.seconds >= FIXATION_SECONDS else np.median(places[max(0, row - 1) : row + 2], axis=0)
+        for row, look in enumerate(looks)
+    )
     return [(float(across), float(down)) for across, down in near]
 
 
@@ -229,8 +246,8 @@ def direction(across: float, down: float) -> Direction:
 
 
 def _runs(looks: Sequence[Look], key: Callable[[int], object], gap: float) -> Iterator[list[int]]:
-    """Rows of looks that follow one another within `gap` seconds and have the same key."""
-    breaks = np.cumsum([0, *(b.t - a.t > gap for a, b in pairwise(looks))])
+    """Rows of looks with the same key, each within `gap` seconds of the last tenth in which the one before held."""
+    breaks = np.cumsum([0, *(b.t - a.until > gap - 1 / RATE for a, b in pairwise(looks))])
     for _, rows in groupby(range(len(looks)), key=lambda row: (breaks[row], key(row))):
         yield list(rows)
 
@@ -246,8 +263,8 @@ def _gaze(faces: Sequence[Face], looks: Sequence[Sequence[Look]], options: EyeOp
         opened = [look for row, look in enumerate(seen) if not shut[row]]
         names = [direction(across, down) for across, down in steady(opened)]
         for rows in _runs(opened, names.__getitem__, LONGEST_GAP):
-            start, end, name = opened[rows[0]].t, min(opened[rows[-1]].t + 1 / RATE, face.end), names[rows[0]]
-            if len(rows) >= FIXATION_SECONDS * RATE and end > start:
+            start, end, name = opened[rows[0]].t, min(opened[rows[-1]].until, face.end), names[rows[0]]
+            if sum(opened[row].seconds for row in rows) >= FIXATION_SECONDS - ROUNDING and end > start:
                 found.append(LabelledSegment(id="", start=start, end=end, label=name, evidence=_source(face)))
     found.sort(key=lambda item: (item.start, item.evidence))
     items = tuple(item.model_copy(update={"id": f"g{number}"}) for number, item in enumerate(found, start=1))
@@ -259,7 +276,7 @@ def _blinks(faces: Sequence[Face], looks: Sequence[Sequence[Look]], options: Eye
     for face, seen in zip(faces, looks, strict=True):
         shut = closed(seen, options)
         for rows in _runs(seen, shut.__getitem__, NEXT):
-            seconds = seen[rows[-1]].t - seen[rows[0]].t + 1 / RATE
+            seconds = seen[rows[-1]].until - seen[rows[0]].t
             if shut[rows[0]] and seconds <= LONGEST_BLINK and _between_open(seen, rows):
                 t = min((seen[row] for row in rows), key=lambda look: look.aspect_ratio).t
                 found.append(Blink(id="", t=t, type="blink", seconds=seconds, evidence=_source(face)))
@@ -275,18 +292,24 @@ def _between_open(looks: Sequence[Look], rows: Sequence[int]) -> bool:
     return there and looks[rows[0]].t - looks[before].t <= NEXT and looks[after].t - looks[rows[-1]].t <= NEXT
 
 
+def _places(look: Look, start: float) -> range:
+    """The tenths of a second after the start in which a look holds; one at least."""
+    first = round((look.t - start) * RATE)
+    return range(first, max(first + 1, round((look.until - start) * RATE)))
+
+
 def _series(faces: Sequence[Face], looks: Sequence[Sequence[Look]]) -> SegmentTrack[EyeSeries]:
     items: list[EyeSeries] = []
     for face, seen in zip(faces, looks, strict=True):
         if not seen:
             continue
         start = seen[0].t
-        places = {round((look.t - start) * RATE): look for look in seen}
+        places = {place: look for look in seen for place in _places(look, start)}
         row = [places.get(place) for place in range(max(places) + 1)]
         series = EyeSeries(
             id=f"y{len(items) + 1}",
             start=start,
-            end=max(seen[-1].t, min(seen[-1].t + 1 / RATE, face.end)),
+            end=max(seen[-1].t, min(seen[-1].until, face.end)),
             evidence=_source(face),
             dt=1 / RATE,
             aspect_ratio=tuple(look and look.aspect_ratio for look in row),

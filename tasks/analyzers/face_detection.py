@@ -63,7 +63,7 @@ class FaceDetection(Analyzer[FaceOptions, FaceTracks]):
     """Finds faces in every sampled frame and links them over time."""
 
     name = "face_detection"
-    version = 5
+    version = 6
     group = "people"
     summary = "Faces with eyes, nose, mouth and ears, followed over time (BlazeFace full range)"
     needs = (FRAMES, CLOSE)

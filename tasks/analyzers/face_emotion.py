@@ -9,7 +9,7 @@ An expression is not a feeling: the classes are the model's names for how a face
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import ClassVar
@@ -30,6 +30,7 @@ from tasks.faces import (
     views,
 )
 from tasks.shots import shown_until
+from tasks.standing import ROUNDING
 
 PICTURES = Frames(fps=4, short_side=640)
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -43,9 +44,9 @@ LEAST_EYE_DISTANCE = 20
 """Pixels: FER2013's pictures are 48 pixels wide, 2.5 eye distances."""
 SMOOTH = 5
 """Samples of the running mean: 1.25 s."""
-LEAST_SAMPLES = 2
-"""Half a second: shorter ones are micro-expressions (Ekman, Emotions Revealed, 2003), which four samples a second and
-this network cannot tell from noise."""
+LEAST_SECONDS = 0.5
+"""Two samples: shorter ones are micro-expressions (Ekman, Emotions Revealed, 2003), which four samples a second and
+this network cannot tell from noise. A picture that stands for so long is as much."""
 LEAST_CONFIDENCE = 0.65
 """As for a label: of ten faces in clips it leaves four, all right by eye; 0.5 adds a right one and a wrong one."""
 
@@ -72,7 +73,8 @@ class ExpressionShares(Frozen):
 
 
 class FaceExpressions(Segment):
-    """What one face looks like over all its time: `shares` is the mean of the network's distributions at every look.
+    """What one face looks like over all its time: `shares` is the mean of the network's distributions at every look,
+    each as long as its picture stands.
 
     A face that smiles half of the time and is calm otherwise has a half of each. `confidence` is how sure the network
     is of a moment: the mean over all looks of the largest smoothed probability. `looks` counts the frames.
@@ -95,17 +97,32 @@ class EmotionTracks(TrackSet):
 
 @dataclass(slots=True)
 class Samples:
-    """What was seen of one face: times in seconds and probabilities `(7,)`."""
+    """What was seen of one face: times in seconds, until when each look holds, and probabilities `(7,)`.
+
+    A look holds for a sample's time, or as long as its picture stands where that is longer.
+    """
 
     times: list[float] = field(default_factory=list)
+    until: list[float] = field(default_factory=list)
     odds: list[Floats] = field(default_factory=list)
+
+    def add(self, t: float, until: float, odds: Floats) -> None:
+        """Take the next look."""
+        self.times.append(t)
+        self.until.append(max(until, t + SAMPLE_SECONDS))
+        self.odds.append(odds)
+
+    @property
+    def seconds(self) -> Floats:
+        """How long each look holds."""
+        return np.array(self.until, np.float64) - np.array(self.times, np.float64)
 
 
 class FaceEmotion(Analyzer[EmotionOptions, EmotionTracks]):
     """Four looks a second at every face, smoothed over time; silent where the network is not sure."""
 
     name = "face_emotion"
-    version = 3
+    version = 4
     group = "people"
     summary = "Expressions of faces over time and as a distribution (FER2013 network), silent where unsure"
     needs = (PICTURES,)
@@ -127,10 +144,9 @@ class FaceEmotion(Analyzer[EmotionOptions, EmotionTracks]):
         faces = media.items("face_detection/faces", Face)
         samples = [Samples() for _ in faces]
         looked = ClearLooks(LEAST_EYE_DISTANCE)
-        for t, frame, seen in views(media, PICTURES, faces):
-            for number, face in looked.at(t, seen):
-                samples[number].times.append(t)
-                samples[number].odds.append(self.classify(_cut(frame, face)))
+        for now in views(media, PICTURES, faces):
+            for number, face in looked.at(now.t, now.seen):
+                samples[number].add(now.t, now.until, self.classify(_cut(now.frame, face)))
         items = [
             item for face, seen in zip(faces, samples, strict=True) for item in labelled(face, seen, options.threshold)
         ]
@@ -159,53 +175,64 @@ def _cut(frame: Picture, face: FaceView) -> Picture:
     return np.asarray(cv2.cvtColor(crop(frame, matrix, SIDE), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def smoothed(odds: Floats) -> Floats:
-    """The running mean over `SMOOTH` rows of `(n, 7)`, over fewer at both ends."""
+def smoothed(odds: Floats, seconds: Floats) -> Floats:
+    """The running mean over `SMOOTH` rows of `(n, 7)`, over fewer at both ends; a look that holds for longer than two
+    samples is nobody else's and nobody else is its.
+    """
     half = SMOOTH // 2
-    return np.array([odds[max(0, row - half) : row + half + 1].mean(axis=0) for row in range(len(odds))])
+    alone = seconds > LONGEST_GAP
+    runs = np.cumsum(alone | np.roll(alone, 1))
+    means = []
+    for row in range(len(odds)):
+        near = slice(max(0, row - half), row + half + 1)
+        means.append(odds[near][runs[near] == runs[row]].mean(axis=0))
+    return np.array(means)
 
 
 def labelled(face: Face, seen: Samples, threshold: float) -> Iterator[LabelledSegment]:
     """Spans in which one class has at least `threshold`, of half a second or more."""
-    for first, stop in _stretches(seen.times):
-        odds = smoothed(np.stack(seen.odds[first:stop]))
+    for first, stop in _stretches(seen):
+        seconds = seen.seconds[first:stop]
+        odds = smoothed(np.stack(seen.odds[first:stop]), seconds)
         labels = [int(row.argmax()) if row.max() >= threshold else None for row in odds]
         for label, group in groupby(range(len(labels)), key=labels.__getitem__):
             rows = list(group)
-            if label is None or len(rows) < LEAST_SAMPLES:
+            if label is None or seconds[rows].sum() < LEAST_SECONDS - ROUNDING:
                 continue
-            last = seen.times[first + rows[-1]]
-            following = seen.times[first + rows[-1] + 1] if first + rows[-1] + 1 < stop else last + SAMPLE_SECONDS
+            last = first + rows[-1]
+            following = seen.times[last + 1] if last + 1 < stop else seen.until[last]
             yield LabelledSegment(
                 id="",
                 start=seen.times[first + rows[0]],
-                end=max(last, min(following, last + SAMPLE_SECONDS, face.end)),
+                end=max(seen.times[last], min(following, seen.until[last], face.end)),
                 label=LABELS[label],
-                confidence=float(min(1.0, odds[rows, label].mean())),
+                confidence=float(min(1.0, np.average(odds[rows, label], weights=seconds[rows]))),
                 evidence=(f"face_detection/faces/{face.id}",),
             )
 
 
 def expressions(face: Face, seen: Samples) -> FaceExpressions | None:
-    """The mean distribution over all looks; None where there are fewer than a label needs."""
-    if len(seen.times) < LEAST_SAMPLES:
+    """The mean distribution over all looks; None where they hold for less than a label needs."""
+    seconds = seen.seconds
+    if seconds.sum() < LEAST_SECONDS - ROUNDING:
         return None
     odds = np.stack(seen.odds)
-    mean = odds.mean(axis=0)
-    surest = [smoothed(odds[first:stop]).max(axis=1) for first, stop in _stretches(seen.times)]
+    mean = np.average(odds, axis=0, weights=seconds)
+    surest = [smoothed(odds[first:stop], seconds[first:stop]).max(axis=1) for first, stop in _stretches(seen)]
     return FaceExpressions(
         id=f"d-{face.id}",
         start=face.start,
         end=face.end,
-        confidence=float(min(1.0, np.concatenate(surest).mean())),
+        confidence=float(min(1.0, np.average(np.concatenate(surest), weights=seconds))),
         evidence=(f"face_detection/faces/{face.id}",),
         shares=ExpressionShares(**dict(zip(LABELS, (mean / mean.sum()).tolist(), strict=True))),
         looks=len(odds),
     )
 
 
-def _stretches(times: Sequence[float]) -> Iterator[tuple[int, int]]:
+def _stretches(seen: Samples) -> Iterator[tuple[int, int]]:
     """First row and the one after the last of each run of samples without a gap."""
-    breaks = [row for row in range(1, len(times)) if times[row] - times[row - 1] > LONGEST_GAP]
-    edges = [0, *breaks, len(times)]
+    gaps = [after - until for after, until in zip(seen.times[1:], seen.until, strict=False)]
+    breaks = [row for row, gap in enumerate(gaps, start=1) if gap > LONGEST_GAP - SAMPLE_SECONDS]
+    edges = [0, *breaks, len(seen.times)]
     yield from ((first, stop) for first, stop in pairwise(edges) if stop > first)

@@ -122,7 +122,7 @@ class GestureRecognition(Analyzer[GestureOptions, HandTracks]):
     """Finds hands in every sampled frame, links them over time, and names what they do."""
 
     name = "gesture_recognition"
-    version = 5
+    version = 6
     group = "people"
     summary = "Hands with 21 landmarks (MediaPipe Hands) and seven gestures named by geometric rules"
     needs = (FRAMES,)

@@ -46,7 +46,7 @@ class ObjectDetection(Analyzer[ObjectOptions, ObjectTracks]):
     """Finds objects in every sampled frame and links them over time."""
 
     name = "object_detection"
-    version = 6
+    version = 7
     group = "detect"
     summary = "Objects of the 80 COCO classes, followed over time (NanoDet; RT-DETRv2, D-FINE or mmdet on a GPU)"
     needs = (SMALL,)

@@ -15,6 +15,7 @@ from tasks.engines.texts import TEXT_READERS, TextReader
 from tasks.lines import Asked, Line, Reading, word_count
 from tasks.shots import shown_until
 from tasks.standing import looks
+from tasks.typed import joined
 
 PICTURES = Frames(fps=4, short_side=640, colour="rgb")
 
@@ -31,7 +32,8 @@ class TextOptions(Options):
 
 
 class TextTracks(TrackSet):
-    """`captions`: one item a line of text, from the first to the last time it is seen.
+    """`captions`: one item a line of text, from the first to the last time it is seen, and from its first letter on
+    where it is typed.
 
     Times are good to a quarter of a second, confidence is the recogniser's.
     """
@@ -43,14 +45,15 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
     """PP-OCRv6 (detector and recogniser) on frames in which text may have come, lines followed by their edges.
 
     Four frames a second are compared cheaply; a frame is read when strong edges came that stay for two frames (text
-    stands still while footage moves) or in a picture that is held, where a line has just given way to another, where
-    a letter of a line has changed and stays so, and at growing intervals while anything changes. Only regions that no
-    known line explains are recognised. Text that is part of the scene is text as well. Missed may be: text shorter
-    than half a second (one second over fast motion), text on its side, and a 3 that becomes an 8 in small text.
+    stands still while footage moves) or in a picture that stands until the next look, where a line has just given way
+    to another, where a letter of a line has changed and stays so, and at growing intervals while anything changes. Only
+    regions that no known line explains are recognised. A line that grows at its place is being typed, and is one. Text
+    that is part of the scene is text as well. Missed may be: text in footage shorter than half a second (one second
+    over fast motion), text on its side, and a 3 that becomes an 8 in small text.
     """
 
     name: ClassVar[str] = "text_overlay"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = "Text on screen line by line with its times (PP-OCRv6)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -74,7 +77,7 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
         if last is not None:
             reading.finish(*last)
         # ordered by start and then from top to bottom
-        lines = sorted(reading.done + reading.live, key=lambda line: (line.first, line.box[1]))
+        lines = sorted(joined(reading.done + reading.live), key=lambda line: (line.first, line.box[1]))
         until = shown_until(media, PICTURES)
         items = tuple(caption(line, f"x{number}", until) for number, line in enumerate(lines, 1))
         return TextTracks(captions=SegmentTrack[Caption](method="model", items=items))

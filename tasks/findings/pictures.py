@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from shared.schema import Caption, SpeechSegment
+from shared.schema import Caption, SpeechSegment, TrackedObject
 from tasks.findings.text import words_of
-from tasks.findings.view import Finding, FindingType, View, covered, finding, nearby, overlap, span_of
+from tasks.findings.view import (
+    PAUSE_SECONDS,
+    Finding,
+    FindingType,
+    View,
+    covered,
+    finding,
+    nearby,
+    overlap,
+    span_of,
+)
 
 FACE_SHARE = 0.8
 OTHER_NAMES = {
@@ -42,13 +52,29 @@ UNMISTAKABLE = frozenset(
 
 
 def face_and_voice(view: View) -> Iterator[Finding]:
-    """Find runs of speech with a face in the picture, and runs without one."""
+    """Find runs of speech with a face in the picture, and runs without one; a long pause ends a run."""
     if view.faces is None:
         return
-    faces = view.faces
-    shares = [(key, said, covered(said, faces.values())) for key, said in (view.speech or {}).items()]
-    for kind, run in groupby(shares, key=lambda entry: face_state(entry[2])):
-        spoken = {key: said for key, said, _ in run}
+    for run in runs_of(view.speech or {}):
+        yield from _seen_or_not(view.faces, run)
+
+
+def runs_of(speech: dict[str, SpeechSegment]) -> Iterator[dict[str, SpeechSegment]]:
+    """Speech without a long pause in it."""
+    run: dict[str, SpeechSegment] = {}
+    for key, said in sorted(speech.items(), key=lambda pair: pair[1].start):
+        if run and said.start - max(before.end for before in run.values()) > PAUSE_SECONDS:
+            yield run
+            run = {}
+        run[key] = said
+    if run:
+        yield run
+
+
+def _seen_or_not(faces: dict[str, TrackedObject], speech: dict[str, SpeechSegment]) -> Iterator[Finding]:
+    shares = [(key, said, covered(said, faces.values())) for key, said in speech.items()]
+    for kind, part in groupby(shares, key=lambda entry: face_state(entry[2])):
+        spoken = {key: said for key, said, _ in part}
         span = span_of(spoken.values())
         if kind == "face_with_speech":
             seen = [key for key, face in faces.items() if any(overlap(face, said) > 0 for said in spoken.values())]

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from textwrap import shorten
 
 from shared.schema import Caption
+from tasks.boxes import overlap
 from tasks.findings.view import Finding, View, finding, nearby, span_of
 
 CAPTION_RESOLUTION_SECONDS = 0.25
 SAME_SCREEN_SECONDS = 0.5
 """Lines that come and go within this time of one another are read as one screen."""
 WORDS_SAID = 0.7
+SAME_PLACE = 0.3
+"""Least overlap (intersection over union) of a counter's boxes, as of a line's in two readings."""
 NUMBER = re.compile(r"(?<![\w.,-])(\d+(?:[.,]\d+)*)\s*(%|(?:(?:thousand|million|billion)\s+)?[a-z]+)", re.IGNORECASE)
+DIGITS = re.compile(r"\d+")
 SCALES = {"K": "thousand", "M": "million", "B": "billion"}
 SCALED = re.compile(r"(?<=\d)([KMB])\b")
 MESSAGE_TEXT = 80
@@ -62,9 +66,9 @@ def text_too_fast(view: View) -> Iterator[Finding]:
 
 
 def screens_of(captions: dict[str, Caption]) -> list[dict[str, Caption]]:
-    """Group lines that come and go together."""
+    """Group lines that come and go together; a counter is one line for as long as it runs."""
     screens: list[dict[str, Caption]] = []
-    for key, caption in sorted(captions.items(), key=lambda pair: (pair[1].start, pair[1].end)):
+    for key, caption in sorted(counters_joined(captions).items(), key=lambda pair: (pair[1].start, pair[1].end)):
         for screen in screens:
             first = next(iter(screen.values()))
             if max(abs(caption.start - first.start), abs(caption.end - first.end)) <= SAME_SCREEN_SECONDS:
@@ -73,6 +77,28 @@ def screens_of(captions: dict[str, Caption]) -> list[dict[str, Caption]]:
         else:
             screens.append({key: caption})
     return screens
+
+
+def counters_joined(captions: dict[str, Caption]) -> dict[str, Caption]:
+    """The captions, those that follow one another in one place and differ in their digits alone as one: the first."""
+    joined: dict[str, Caption] = {}
+    for key, caption in sorted(captions.items(), key=lambda pair: pair[1].start):
+        before = next((first for first, known in joined.items() if _counts_on(known, caption)), None)
+        if before is None:
+            joined[key] = caption
+        else:
+            joined[before] = joined[before].model_copy(update={"end": caption.end})
+    return joined
+
+
+def _counts_on(before: Caption, caption: Caption) -> bool:
+    soon = abs(caption.start - before.end) <= CAPTION_RESOLUTION_SECONDS
+    return soon and overlap(before.box, caption.box) >= SAME_PLACE and _counted(before) == _counted(caption)
+
+
+def _counted(caption: Caption) -> str:
+    """The text with every number alike; of one without numbers, what no other has: its id."""
+    return DIGITS.sub("0", caption.text) if DIGITS.search(caption.text) else caption.id
 
 
 def reading_rate(screen: dict[str, Caption]) -> float:

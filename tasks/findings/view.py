@@ -11,6 +11,9 @@ from tasks.analyzer import Media
 
 NEAR_SECONDS = 1.0
 """Words, text and pictures that mean the same thing may be this far apart."""
+PAUSE_SECONDS = 2.0
+"""Speech that goes on later than this after it stopped is another run of it: a breath, a thought, a turn of talk take
+less. A judgement, not a measurement."""
 
 ItemT = TypeVar("ItemT", bound=Item)
 SegmentT = TypeVar("SegmentT", bound=Segment)
