@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from shared.database import as_infrastructure, connect, migrate
 from shared.errors import BadInput, QuotaExceeded
 from shared.schema import AnalyzerReport, JobState
-from shared.tables import OPEN_STATES, WITH_RESULT, Base, DeletedRuns, IdempotencyKey, Job, Run
+from shared.tables import OPEN_STATES, WITH_RESULT, Base, DeletedRuns, IdempotencyKey, Installation, Job, Run
 
 
 class Ending(NamedTuple):
@@ -94,6 +94,11 @@ class Ledger:
                 (`unknown_ledger_version`).
         """
         migrate(self.engine)
+
+    def installation(self) -> str:
+        """The id of this ledger, which a copy of it keeps. Raises Infrastructure."""
+        with self.session() as session:
+            return session.scalars(sa.select(Installation.id)).one()
 
     @contextmanager
     def session(self, *, durable: bool = False) -> Iterator[Session]:

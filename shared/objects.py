@@ -19,7 +19,18 @@ from shared.bucket_pages import Stored, Turns, newest
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.locks import FileLock
-from shared.storage import JOBS, VIDEOS, Storage, damaged_key, disk_trouble, job_key, video_key
+from shared.storage import (
+    JOB_NAME,
+    JOBS,
+    VIDEO_NAME,
+    VIDEOS,
+    StillHeld,
+    Storage,
+    damaged_key,
+    disk_trouble,
+    job_key,
+    video_key,
+)
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -42,6 +53,9 @@ USUAL = Patience()
 CHECKED = Patience(connect_seconds=1, read_seconds=1.5, attempts=1)
 """For readiness, which answers within 2 s: a check that hangs longer tells nobody anything."""
 
+UNDER_LOCK = Patience(read_seconds=20, attempts=1)
+"""For removing a video: four requests of this, and the lock of all hosts is still held."""
+
 COPY_SECONDS = 1800.0
 """What waiting for another process of this host that brings the same video may take."""
 
@@ -54,7 +68,10 @@ STORED_SECONDS = 300.0
 CHECK_KEY = "check"
 """What is written and removed to find out; one for all, so that no check leaves more than one behind."""
 
-Hold = Callable[[bool], AbstractContextManager[None]]
+LEDGER_KEY = "ledger"
+"""Holds the id of the ledger that what lies here belongs to."""
+
+Hold = Callable[[bool], AbstractContextManager[StillHeld]]
 """A lock of all hosts, shared or (True) exclusive."""
 
 
@@ -96,15 +113,24 @@ class Bucket:
         return {"ServerSideEncryption": self.encryption}
 
 
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What all hosts of one ledger have in common."""
+
+    hold: Hold
+    installation: Callable[[], str]
+    """The id of the ledger."""
+
+
 class ObjectStorage(Storage):
     """A bucket of blobs, with copies of videos in a folder of this host."""
 
-    def __init__(self, folder: Path, bucket: Bucket, *, copies_bytes: int, hold: Hold | None = None) -> None:
-        """`hold` takes the place of a file lock where several hosts store videos. No connection is made."""
+    def __init__(self, folder: Path, bucket: Bucket, *, copies_bytes: int, hosts: Hosts | None = None) -> None:
+        """`hosts` where several share a ledger, and so the bucket; else a file lock is used. No connection is made."""
         super().__init__(folder)
         self.bucket = bucket
         self.copies_bytes = copies_bytes
-        self._hold = hold
+        self._hosts = hosts
         self._turns = Turns()
         self._stored_at: float | None = None
 
@@ -237,8 +263,16 @@ class ObjectStorage(Storage):
 
     def remove(self, key: str) -> None:
         """Delete the object and all below it, and this host's copies; nothing there is fine."""
+        self._remove(key, USUAL)
+
+    def remove_video(self, sha256: str) -> None:
+        """Delete a stored video, and this host's copy, quickly or not at all: all hosts wait for it."""
+        for key in (video_key(sha256), damaged_key(sha256)):
+            self._remove(key, UNDER_LOCK)
+
+    def _remove(self, key: str, patience: Patience) -> None:
         remote = self._remote(key)
-        with self._asking() as bucket, suppress(FileNotFoundError):  # nothing there, or somebody else was faster
+        with self._asking(patience=patience) as bucket, suppress(FileNotFoundError):  # or somebody else was faster
             bucket.rm(remote, recursive=True)
         Storage(self.folder).remove(key)
 
@@ -268,6 +302,8 @@ class ObjectStorage(Storage):
                 self._stored_at = None
                 bucket.pipe_file(self._remote(CHECK_KEY), b"ready")
                 bucket.rm_file(self._remote(CHECK_KEY))
+                if self._hosts is not None:
+                    self._check_ledger(self._hosts, CHECKED)
                 self._stored_at = time.monotonic()
             else:
                 bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix, MaxKeys=1)
@@ -279,13 +315,14 @@ class ObjectStorage(Storage):
         """
         yield from super().old_videos(seconds)
         for name, stored_at in self._some(VIDEOS, shallow=False):
-            if stored_at is not None and not name.startswith(".") and time.time() - stored_at > seconds:
+            if stored_at is not None and VIDEO_NAME.fullmatch(name) and time.time() - stored_at > seconds:
                 yield name
 
     def job_ids(self) -> Iterator[str]:
         """Ids of the jobs that something lies in the bucket for; as `old_videos`."""
         for name, _ in self._some(JOBS, shallow=True):
-            yield name
+            if JOB_NAME.fullmatch(name):
+                yield name
 
     def is_old_job(self, job_id: str, seconds: float) -> bool:
         """Whether what lies in the bucket for a job is there, and was stored so long ago."""
@@ -294,20 +331,44 @@ class ObjectStorage(Storage):
         return stored_at is not None and time.time() - stored_at > seconds
 
     def _some(self, folder: str, *, shallow: bool) -> list[Stored]:
-        if self._hold is None:
+        if self._hosts is None:
             return []
+        self._check_ledger(self._hosts)
         with self._asking() as bucket:
             return self._turns.next(bucket, self._remote(folder), shallow=shallow)
 
     @contextmanager
-    def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
-        """No host removes a video while this is held; `exclusive` is for the one that removes."""
-        if self._hold is None:
-            with super().videos_held(exclusive=exclusive):
-                yield
-        else:
-            with self._hold(exclusive):
-                yield
+    def videos_held(self, *, exclusive: bool = False) -> Iterator[StillHeld]:
+        """No host removes a video while this is held; `exclusive` is for the one that removes, as `Storage`'s.
+
+        Raises:
+            Infrastructure: others have held it for too long (`storage_busy`), or who would remove has another ledger
+                than what lies here (`foreign_storage`).
+        """
+        if self._hosts is None:
+            with super().videos_held(exclusive=exclusive) as still_held:
+                yield still_held
+            return
+        if exclusive:
+            self._check_ledger(self._hosts)
+        with self._hosts.hold(exclusive) as still_held:
+            yield still_held
+
+    def _check_ledger(self, hosts: Hosts, patience: Patience = USUAL) -> None:
+        """Whether what lies here belongs to this ledger: the first that asks takes it. Raises Infrastructure."""
+        mine, place = hosts.installation(), self._remote(LEDGER_KEY)
+        with self._asking(patience=patience) as bucket:
+            try:
+                theirs = bucket.cat_file(place)
+            except FileNotFoundError:
+                bucket.pipe_file(place, mine.encode())
+                theirs = bucket.cat_file(place)
+        if theirs != mine.encode():
+            message = (
+                f"the storage {self.bucket.url} belongs to another ledger: give this one a prefix of its own, "
+                f"or remove the object {LEDGER_KEY!r} there if that ledger is gone"
+            )
+            raise Infrastructure(message, code="foreign_storage", retryable=False)
 
     def _remote(self, key: str) -> str:
         """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""

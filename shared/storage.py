@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,14 @@ JOBS = "jobs"
 NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 """What link(2) says where a file system has no hard links, or none more for this file."""
 
+VIDEO_NAME = re.compile(r"[0-9a-f]{64}")
+JOB_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What the sweep takes for a video or a job of ours: whatever else lies there is somebody's."""
+
 log = logger(__name__)
+
+StillHeld = Callable[[], None]
+"""Raises Infrastructure where a lock that was taken is no longer held."""
 
 
 class Storage:
@@ -240,23 +248,25 @@ class Storage:
     def old_videos(self, seconds: float) -> Iterator[str]:
         """Sha256 of stored videos that nobody has written or read for so long."""
         for path in (self.folder / VIDEOS).glob("??/*"):
-            if not path.name.startswith(".") and idle_seconds(path) > seconds:
+            if VIDEO_NAME.fullmatch(path.name) and idle_seconds(path) > seconds:
                 yield path.name
 
     def job_ids(self) -> Iterator[str]:
         """Ids of the jobs that something lies here for."""
         for path in (self.folder / JOBS).glob("*"):
-            yield path.name
+            if JOB_NAME.fullmatch(path.name):
+                yield path.name
 
     def is_old_job(self, job_id: str, seconds: float) -> bool:
         """Whether what lies here for a job is there, and was written so long ago."""
         return idle_seconds(self.folder / JOBS / job_id) > seconds
 
     @contextmanager
-    def videos_held(self, *, exclusive: bool = False) -> Iterator[None]:
+    def videos_held(self, *, exclusive: bool = False) -> Iterator[StillHeld]:
         """No video is removed while this is held; `exclusive` is for the one that removes.
 
-        Between storing a video and noting its job, the video would look like one that no job needs.
+        Between storing a video and noting its job, the video would look like one that no job needs. Who removes calls
+        what is yielded right before: a lock may be lost while its holder is stopped.
 
         Raises:
             Infrastructure: others have held it for too long (`storage_busy`).
@@ -268,7 +278,7 @@ class Storage:
                 raise Infrastructure("videos are being stored or removed; try again soon", code="storage_busy")
             time.sleep(0.005)
         with lock:
-            yield
+            yield _kept
 
     @contextmanager
     def _replacing(self, path: Path) -> Iterator[BinaryIO]:
@@ -327,6 +337,10 @@ def disk_trouble(error: OSError, path: Path) -> Infrastructure:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Infrastructure(f"the disk of {path.parent} is full", code="disk_full")
     return Infrastructure(f"{path.parent} cannot be written: {error.strerror}", code="disk_error")
+
+
+def _kept() -> None:
+    """Nothing: a file's lock is kept until it is let go."""
 
 
 def video_key(sha256: str) -> str:

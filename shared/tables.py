@@ -141,6 +141,14 @@ class IdempotencyKey(Base):
     created_at: Mapped[float]
 
 
+class Installation(Base):
+    """Which ledger this is: one row, made with the table."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+
+
 def new_id() -> str:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time."""
     value = int(time.time() * 1000) << 80 | secrets.randbits(80)

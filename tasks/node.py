@@ -12,9 +12,9 @@ from shared.advisory import VIDEOS, advisory_lock
 from shared.events import Events
 from shared.frames import FrameStore
 from shared.ledger import Ledger
-from shared.objects import Bucket, ObjectStorage
+from shared.objects import Bucket, Hosts, ObjectStorage
 from shared.settings import settings
-from shared.storage import LOCK_SECONDS, Storage
+from shared.storage import LOCK_SECONDS, StillHeld, Storage
 from shared.weights import Weights
 
 
@@ -43,11 +43,12 @@ def storage() -> Storage:
         return Storage(here.storage_folder)
     bucket = Bucket(here.storage_url, here.storage_endpoint, here.storage_encryption, here.storage_public_endpoint)
     engine = ledger().engine
-    hold = partial(_hold_videos, engine) if engine.dialect.name == "postgresql" else None
-    return ObjectStorage(here.storage_folder, bucket, copies_bytes=here.storage_copies_bytes, hold=hold)
+    is_shared = engine.dialect.name == "postgresql"
+    hosts = Hosts(partial(_hold_videos, engine), ledger().installation) if is_shared else None
+    return ObjectStorage(here.storage_folder, bucket, copies_bytes=here.storage_copies_bytes, hosts=hosts)
 
 
-def _hold_videos(engine: Engine, exclusive: bool) -> AbstractContextManager[None]:  # noqa: FBT001  (of type Hold)
+def _hold_videos(engine: Engine, exclusive: bool) -> AbstractContextManager[StillHeld]:  # noqa: FBT001  (of type Hold)
     return advisory_lock(engine, VIDEOS, exclusive=exclusive, seconds=LOCK_SECONDS)
 
 

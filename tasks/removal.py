@@ -25,9 +25,10 @@ def remove(job: Job) -> None:
     storage().remove(job_key(job.id))
     for mark in set(marks) - needed_fingerprints(ledger(), marks, but=job.id):
         storage().remove(cache_key(mark))
-    with storage().videos_held(exclusive=True):
+    with storage().videos_held(exclusive=True) as still_held:
         is_last = not is_needed(ledger(), job.video_sha256, but=job.id)
         if is_last:
+            still_held()
             storage().remove_video(job.video_sha256)
         ledger().delete(job.id)  # while the lock is held: of two jobs on a video, removed at once, one is the last
     if is_last:

@@ -100,8 +100,9 @@ def _orphaned_videos() -> int:
 
 
 def _remove_unneeded(sha256: str) -> None:
-    with storage().videos_held(exclusive=True):
+    with storage().videos_held(exclusive=True) as still_held:
         if not is_needed(ledger(), sha256):  # still: one may have been noted since
+            still_held()
             storage().remove_video(sha256)
 
 

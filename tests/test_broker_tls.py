@@ -89,9 +89,7 @@ def test_an_authority_that_nobody_knows_is_refused(address, video, tmp_path):
     """
     with celery_at(address, tmp_path / "data"):
         for ask in everybody(address):
-            with pytest.raises(
-                (Infrastructure, OperationalError, exceptions.ConnectionError), match="certificate verify failed"
-            ):
+            with pytest.raises(REFUSED, match="certificate verify failed"):
                 ask()
         with pytest.raises(Infrastructure, match="certificate verify failed") as caught:
             accept(video, analyzers=["color_analysis"])
@@ -104,6 +102,15 @@ def test_the_address_may_name_the_authority(address, authority, tmp_path):
     with celery_at(url, tmp_path / "data"):
         for ask in everybody(url):
             ask()
+
+
+def test_a_certificate_for_another_host_is_refused(address, authority, tmp_path):
+    """One of a known authority is not enough: it must be for the host of the address."""
+    url = f"{address}?ssl_ca_certs={authority[1]}".replace("127.0.0.1", "localhost")
+    with celery_at(url, tmp_path / "data"):
+        for ask in everybody(url):
+            with pytest.raises(REFUSED):
+                ask()
 
 
 def test_the_address_may_waive_the_certificate(address, tmp_path):

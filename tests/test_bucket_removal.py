@@ -8,14 +8,15 @@ import pytest
 
 import tasks.sweep
 from services.submit import Order, accept, accept_arrived, note
-from shared import bucket_pages
+from shared import advisory, bucket_pages
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.isolated import probe
-from shared.objects import ObjectStorage
+from shared.objects import LEDGER_KEY, ObjectStorage
 from shared.storage import document_key, video_key
 from shared.tables import new_id
 from tasks import node as opened
+from tasks import removal
 from tasks.node import ledger, storage
 from tasks.removal import remove
 from tasks.sweep import sweep
@@ -48,7 +49,7 @@ def bucket(server, database, tmp_path):
 
         def names():
             listed = server.client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", [])
-            return {one["Key"].removeprefix(f"{prefix}/") for one in listed}
+            return {one["Key"].removeprefix(f"{prefix}/") for one in listed} - {LEDGER_KEY}
 
         yield names
 
@@ -174,3 +175,73 @@ def test_a_video_that_is_removed_before_its_job_is_noted_is_stored_again(bucket,
         accept(video)
     assert len(times) == 2
     assert bucket() == {video_key(times[0])}
+
+
+@pytest.mark.parametrize("key", ["videos/", "videos/ab/", "videos/ab/notes.txt", "jobs/", "jobs/notes/x"])
+def test_what_others_put_in_the_bucket_is_passed_over(server, bucket, video, monkeypatch, key):
+    """Consoles mark folders by empty objects, whose names are empty: neither they nor others' files are swept, nor does
+    anything of ours go with them.
+    """
+    an_ended_job(video)
+    prefix = storage().bucket.place.partition("/")[2]
+    server.client.put_object(Bucket=BUCKET, Key=f"{prefix}/{key}", Body=b"")
+    monkeypatch.setattr(tasks.sweep, "LEFT_SECONDS", -60)
+    before = bucket()
+    sweep()
+    assert bucket() == before
+
+
+def test_a_removal_whose_lock_was_lost_removes_no_video(bucket, video, tmp_path, monkeypatch):
+    """Stopped under its lock for longer than PostgreSQL lets a transaction idle, a removal gives up: a job that was
+    noted meanwhile has its video.
+    """
+    monkeypatch.setattr(advisory, "HOLD_SECONDS", 1)
+    job, asked = an_ended_job(video), removal.is_needed
+    looked, go_on, raised = threading.Event(), threading.Event(), []
+
+    def stopped(*arguments, **named):
+        found = asked(*arguments, **named)
+        looked.set()
+        assert go_on.wait(120)
+        return found
+
+    def tried():
+        try:
+            remove(job)
+        except Infrastructure as error:
+            raised.append(error.code)
+
+    monkeypatch.setattr(removal, "is_needed", stopped)
+    remover = threading.Thread(target=tried)
+    remover.start()
+    assert looked.wait(120)
+    arrived = storage().incoming() / "again.part"
+    shutil.copy(video, arrived)
+    monkeypatch.setattr(opened, "LOCK_SECONDS", 60)
+    accept_arrived(arrived, sha256_of(arrived), "again.mp4", Order())
+    go_on.set()
+    remover.join(120)
+    assert raised == ["storage_busy"]
+    assert video_key(job.video_sha256) in bucket()
+    assert ledger().job(job.id).id == job.id
+
+
+def test_two_ledgers_do_not_share_a_bucket(server, bucket, video, tmp_path, monkeypatch):
+    """An installation that was given another's bucket is not ready, and removes nothing there."""
+    job = an_ended_job(video)
+    storage().check()
+    before, url = bucket(), storage().bucket.url
+    with (
+        postgres() as other,
+        node(tmp_path / "second", storage_url=url, storage_endpoint=server.endpoint, ledger_url=other),
+    ):
+        monkeypatch.setattr(tasks.sweep, "LEFT_SECONDS", -60)
+        sweep()
+        with pytest.raises(Infrastructure, match="belongs to another ledger"):
+            storage().check()
+        theirs = an_ended_job(video)
+        with pytest.raises(Infrastructure) as caught:
+            remove(theirs)
+        assert caught.value.code == "foreign_storage"
+    assert before <= bucket()
+    remove(job)

@@ -5,7 +5,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 import sqlalchemy as sa
@@ -15,8 +15,9 @@ from shared import objects
 from shared.advisory import VIDEOS, advisory_lock
 from shared.errors import BadInput, Infrastructure
 from shared.ledger import Ledger
-from shared.objects import PART_BYTES, Bucket, ObjectStorage
+from shared.objects import PART_BYTES, Bucket, Hosts, ObjectStorage
 from shared.storage import LOCK_SECONDS, Storage, video_key
+from shared.tables import new_id
 from tests.support.postgres import postgres
 from tests.support.s3 import BUCKET, READER, s3_server, seaweedfs, signed_methods
 
@@ -480,10 +481,11 @@ def test_the_lock_of_the_hosts_is_the_one_that_is_used(bucket, tmp_path):
 
     def hold(exclusive):
         asked.append(exclusive)
-        return threading.Lock()
+        return nullcontext(asked.clear)
 
-    with ObjectStorage(tmp_path, bucket, copies_bytes=0, hold=hold).videos_held(exclusive=True):
-        pass
-    assert asked == [True]
+    with ObjectStorage(tmp_path, bucket, copies_bytes=0, hosts=Hosts(hold, new_id)).videos_held(exclusive=True) as held:
+        assert asked == [True]
+        held()
+    assert asked == []
     with ObjectStorage(tmp_path, bucket, copies_bytes=0).videos_held():
         assert (objects.Storage(tmp_path).incoming() / ".videos.lock").exists()

@@ -9,7 +9,7 @@ import pytest
 import tasks.sweep
 from shared.eviction import USE_LOCK
 from shared.locks import FileLock
-from shared.storage import document_key, outcome_key, video_key
+from shared.storage import document_key, job_key, outcome_key, video_key
 from shared.tables import Job, new_id
 from tasks.node import frame_store, ledger, storage
 from tasks.sweep import sweep
@@ -81,6 +81,24 @@ def test_old_jobs_go_with_all_that_only_they_need():
     assert [storage().exists(video_key(one)) for one in (only, shared_one)] == [False, True]
 
 
+def test_a_job_that_cannot_be_removed_keeps_no_other(tmp_path):
+    """A job whose folder leads elsewhere stays, and is tried again at each sweep; younger ones go all the same."""
+    bad, good = (a_job(stored(letter * 64), finished_at=LONG_AGO + number) for number, letter in enumerate("ab"))
+    (tmp_path / "elsewhere").mkdir()
+    folder = storage().folder / job_key(bad)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(tmp_path / "elsewhere")
+    for _ in range(2):
+        sweep()
+        assert ledger().job(bad).id == bad
+        with pytest.raises(Exception, match="there is no job"):
+            ledger().job(good)
+    folder.unlink()
+    sweep()
+    with pytest.raises(Exception, match="there is no job"):
+        ledger().job(bad)
+
+
 def test_nothing_expires_unless_it_is_asked_for(tmp_path):
     """Without a retention jobs are kept for ever."""
     with node(tmp_path / "for-ever", deployment="test", keep_days=None):
@@ -129,13 +147,14 @@ def test_a_path_that_cannot_be_removed_is_passed_over(tmp_path):
 def test_a_folder_whose_job_is_deleted_goes():
     """What a task made anew of a deleted job's folder goes once it is old; a young one and those of jobs stay."""
     job = a_job(stored("a" * 64), finished_at=time.time())
-    folders = {name: storage().folder / "jobs" / name for name in (job, "deleted", "young")}
+    deleted, young = new_id(), new_id()
+    folders = {name: storage().folder / "jobs" / name for name in (job, deleted, young)}
     for name, folder in folders.items():
         (folder / "outcomes").mkdir(parents=True)
-        for path in (folder / "outcomes", folder) if name != "young" else ():
+        for path in (folder / "outcomes", folder) if name != young else ():
             os.utime(path, (LONG_AGO, LONG_AGO))
     sweep()
-    assert {name for name, folder in folders.items() if folder.exists()} == {job, "young"}
+    assert {name for name, folder in folders.items() if folder.exists()} == {job, young}
 
 
 def test_a_storage_that_is_away_costs_the_other_parts_nothing(monkeypatch):
