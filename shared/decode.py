@@ -120,7 +120,10 @@ class _Pass:
         timeline = Timeline(
             start_seconds=info.start_seconds, duration_seconds=info.duration_seconds, restarts=restarts(container)
         )
-        self.clocks = {kind: Clock(timeline, step_seconds=step if kind == "video" else 0.0) for kind in self.corrupt}
+        self.clocks = {
+            "video": Clock(timeline, step_seconds=step),
+            "audio": Clock(timeline, step_seconds=0.0, is_sound=True),
+        }
         self.codec, self.begun = self.video.codec_context.name if self.video else None, False
 
     def run(self, check: Callable[[], None]) -> None:
@@ -137,7 +140,7 @@ class _Pass:
                 elif isinstance(frame, AudioFrame) and sounds and self._is_heard(frame):
                     self._hear(frame, sounds)
             if pictures:
-                pictures.finish(self.clocks["video"].end_seconds)
+                pictures.finish(self._end_seconds("video"))
                 for track in pictures.tracks:
                     self._complete(track.need, "video", track.writer.count)
             if sounds:
@@ -199,11 +202,16 @@ class _Pass:
         self.corrupt[kind] += 1
         self.clocks[kind].lose()
 
+    def _end_seconds(self, kind: str) -> float:
+        """Where a stream ends: what it delivered last may claim to last longer than the video does."""
+        clock = self.clocks[kind]
+        return min(clock.end_seconds, max(clock.placed_seconds, self.info.duration_seconds))
+
     def _complete(self, need: Rendition, kind: str, count: int) -> None:
         clock = self.clocks[kind]
         ending = Ending(
             count=count,
-            end_seconds=clock.end_seconds,
+            end_seconds=self._end_seconds(kind),
             holes=tuple(clock.holes),
             corrupt_packets=self.corrupt[kind],
         )

@@ -122,7 +122,10 @@ def _whole_ends(
 ) -> list[float]:
     """The end of each stream on the timeline on which all packets are placed, in the order in which they are shown."""
     timeline = Timeline(start_seconds=span[0], duration_seconds=span[1], restarts=restarts(container))
-    shown = {stream.index: _Shown(Clock(timeline, step_seconds=step_seconds), step_seconds) for stream in streams}
+    shown: dict[int, _Shown] = {}
+    for stream in streams:
+        clock = Clock(timeline, step_seconds=step_seconds, is_sound=stream.type == "audio")
+        shown[stream.index] = _Shown(clock, step_seconds)
     for packet in _filled(container, streams):
         shown[packet.stream.index].add(packet)
     return [stream.finish() for stream in shown.values()]
@@ -144,7 +147,7 @@ class _Shown:
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is None:
             self.finish()
-            self._clock.run_to(self._clock.at(None) + length)
+            self._clock.at(None, length)
             return
         decoded = float((stamp if packet.dts is None else packet.dts) * packet.time_base)
         if decoded < self._decoded:
@@ -164,7 +167,7 @@ class _Shown:
         seconds, length = heapq.heappop(self._waiting)
         if self._waiting:  # durations in MP4 are steps of decoding
             length = min(length, self._waiting[0][0] - seconds)
-        self._clock.run_to(self._clock.at(seconds) + length)
+        self._clock.at(seconds, length)
 
 
 def _filled(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Stream]]:

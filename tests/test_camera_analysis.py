@@ -139,6 +139,18 @@ def test_no_motion_is_measured_across_a_cut(camera: CameraAnalysis, tmp_path: Pa
     assert [(m.start, m.end, m.motion) for m in items] == [(0.0, 1.333, "static"), (1.333, 2.5, "static")]
 
 
+def test_shots_that_contradict_the_pictures_are_no_error(camera: CameraAnalysis, tmp_path: Path) -> None:
+    """Where the last shot ends long before the pictures do, no motion is told that would end before it begins."""
+    poses = path("static", 60)
+    poses += path("pan_right", 30, poses[-1])
+    video = write_video(tmp_path / "v.mp4", film(poses), fps=FPS)
+    result = run(camera, video, tmp_path / "store", ("cut_analysis", shots(0, 0.5, 1.0)))
+    assert result.motion.items
+    assert all(item.start < item.end for item in result.motion.items)
+    assert result.analysed is not None
+    assert all(start < end for start, end in result.analysed)
+
+
 def test_where_there_is_nothing_to_track_nothing_is_claimed(camera: CameraAnalysis, tmp_path: Path) -> None:
     """Black frames have no segment and are not in `analysed`; the shots beside them are."""
     black = [np.zeros((H, W, 3), np.uint8)] * 45

@@ -22,7 +22,7 @@ from shared.media import probe
 from tests.support.clips import Sound, click, make_clip, number_of, numbered
 from tests.support.project import ROOT
 from tests.support.reading import clicks_in, opened, seen
-from tests.support.remux import copy, with_duration
+from tests.support.remux import copy, with_duration, with_last_length
 
 ALL = Frames(None, None, "gray")
 B_FRAMES = {"preset": "veryfast", "crf": "12", "bf": "3", "x264-params": "b-adapt=0"}
@@ -79,14 +79,46 @@ def test_reordered_pictures_keep_their_times(
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-def test_a_pause_before_reordered_pictures_is_counted_once(ending: str, tmp_path: Path) -> None:
-    """With B-frames and 4 s without a new picture the length is exact, and there is a picture all the time."""
-    stamps = [*range(0, 1600, 40), *range(5600, 6000, 40)]
+@pytest.mark.parametrize("pause", [4, 12, 120])
+@pytest.mark.parametrize("before", [40, 41, 42, 43, 48])
+def test_a_pause_before_reordered_pictures_is_counted_once(
+    before: int, pause: int, ending: str, tmp_path: Path
+) -> None:
+    """Wherever in a group of B-frames no new picture comes for seconds, all have their times, the length is exact, and
+    there is a picture all the time.
+    """
+    stamps = [40 * number + (1000 * pause if number >= before else 0) for number in range(50)]
     clip = make_clip(tmp_path / f"a.{ending}", frames=50, fps=25, pts_ms=stamps, encoder=B_FRAMES, keyframe_every=250)
     reader = opened(clip, ALL)
     assert [time for _, time in seen(reader, ALL)] == pytest.approx([stamp / 1000 for stamp in stamps], abs=0.001)
-    assert reader.info.duration_seconds == pytest.approx(6.0, abs=0.002)
-    assert reader.shown(ALL) == ((0.0, pytest.approx(6.0, abs=0.002)),)
+    assert reader.info.duration_seconds == pytest.approx(2 + pause, abs=0.002)
+    assert reader.shown(ALL) == ((0.0, pytest.approx(2 + pause, abs=0.002)),)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+def test_a_picture_that_claims_minutes_does_not_move_the_last_one(ending: str, tmp_path: Path) -> None:
+    """The packet that ends the file, a B-frame shown before the last picture, claims ten minutes: it lasts 40 ms."""
+    whole = make_clip(tmp_path / f"whole.{ending}", frames=49, fps=25, encoder=B_FRAMES, keyframe_every=250)
+    reader = opened(with_last_length(whole, tmp_path / f"a.{ending}", 600), ALL)
+    assert [time for _, time in seen(reader, ALL)] == pytest.approx([number / 25 for number in range(49)], abs=0.001)
+    assert reader.info.duration_seconds == pytest.approx(1.96, abs=0.002)
+    assert reader.shown(ALL) == ((0.0, pytest.approx(1.96, abs=0.002)),)
+
+
+@pytest.mark.parametrize("before", [43, 44, 45, 46, 47, 48])
+def test_no_picture_outlasts_the_video(before: int, tmp_path: Path) -> None:
+    """With a pause among the B-frames that end an MP4, the last picture ends with the length that the document says."""
+    stamps = [40 * number + (12_000 if number >= before else 0) for number in range(49)]
+    clip = make_clip(tmp_path / "a.mp4", frames=49, fps=25, pts_ms=stamps, encoder=B_FRAMES, keyframe_every=250)
+    reader = opened(clip, ALL)
+    frames = [span for part in reader.frames(ALL) for span in zip(part.times, part.until, strict=True)]
+    length = reader.info.duration_seconds
+    assert length == pytest.approx(13.96, abs=0.1)
+    assert [t for t, _ in frames] == pytest.approx([stamp / 1000 for stamp in stamps], abs=0.001)
+    assert max(until for _, until in frames) == pytest.approx(length, abs=0.05)
+    assert max(until for _, until in frames) <= length
+    assert reader.shown(ALL)[-1][1] <= length
+    assert reader.stats.spans[-1][1] <= length
 
 
 @pytest.mark.parametrize("ending", ["ts", "flv", "avi", "mkv"])

@@ -152,13 +152,15 @@ class CameraAnalysis(Analyzer[CameraOptions, CameraTracks]):
         for index, group in groupby(pairs, key=lambda pair: pair[0]):
             shot, steps = shots[index], [step for _, step in group]
             for label, first, last in runs(steps, labels(steps, options)):
-                if label is None:
+                start = shot.start if first == 0 else steps[first].start
+                end = shot.end if last == len(steps) - 1 else steps[last].end
+                if label is None or not is_lasting(start, end):
                     continue
                 items.append(
                     CameraMotion(
                         id=f"m{len(items) + 1}",
-                        start=shot.start if first == 0 else steps[first].start,
-                        end=shot.end if last == len(steps) - 1 else steps[last].end,
+                        start=start,
+                        end=end,
                         motion=label,
                         confidence=agreement(steps[first : last + 1]),
                     )
@@ -186,6 +188,11 @@ def series(steps: Sequence[Step], speeds: Sequence[float | None]) -> SeriesTrack
     ]
     values = tuple(None if speed is None else round(100 * speed, 2) for speed in found)
     return SeriesTrack(method="measurement", unit="%/s", t0=0.0, dt=SLOT, values=values)
+
+
+def is_lasting(start: float, end: float) -> bool:
+    """Whether something is left of a span in the document, whose times are rounded to a millisecond."""
+    return round(start, 3) < round(end, 3)
 
 
 def crosses(step: Step, lost: Sequence[Span]) -> bool:
@@ -448,4 +455,4 @@ def seen(items: Sequence[CameraMotion], steps: Sequence[Step]) -> tuple[Span, ..
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
             spans.append((start, end))
-    return tuple(spans)
+    return tuple(span for span in spans if is_lasting(*span))

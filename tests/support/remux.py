@@ -46,6 +46,19 @@ def replaced(source: Path, target: Path, old: bytes, new: bytes) -> Path:
     return target
 
 
+def with_last_length(source: Path, target: Path, seconds: float) -> Path:
+    """Copy a clip of pictures whose last packet claims to last so long."""
+    with av.open(str(source)) as container:
+        last = max(packet.dts for packet in container.demux(video=0) if packet.dts is not None)
+
+    def keep(packet: av.Packet) -> bool:
+        if packet.dts == last:
+            packet.duration = round(Fraction(seconds) / packet.time_base)
+        return True
+
+    return copy(source, target, keep)
+
+
 def with_duration(source: Path, target: Path, seconds: float) -> Path:
     """Copy a Matroska file (Duration, a float of milliseconds) or MP4 (mvhd, tkhd, mdhd) with another duration."""
     data = bytearray(source.read_bytes())
