@@ -203,7 +203,7 @@ def _used(entry: Entry, siblings: Sequence[RepoSibling]) -> list[RepoSibling]:
     """The files that an entry uses, by name.
 
     Raises:
-        BadInput: a file that the entry itself asks for has a name that none here may have.
+        BadInput: a file that the entry itself asks for is not there, or has a name that none here may have.
     """
     used = []
     for one in siblings:
@@ -217,6 +217,10 @@ def _used(entry: Entry, siblings: Sequence[RepoSibling]) -> list[RepoSibling]:
             what = f"{entry.hub} has a file named {one.rfilename!r}, and file names here are letters, digits and ._-"
             raise BadInput(f"{what}: let the entry's `hub_files` name other files", code="bad_file_name")
         # by the default patterns it merely came along: transformers reads no file of such a name
+    missing = [one for one in entry.hub_files or () if not any(fnmatch(each.rfilename, one) for each in used)]
+    if used and missing:
+        what = f"{entry.hub} has no file {', '.join(missing)}, which the entry's `hub_files` name"
+        raise BadInput(what, code="no_weights")
     return sorted(used, key=lambda one: one.rfilename)
 
 

@@ -240,6 +240,9 @@ def test_a_repository_without_weights_is_not_locked(tmp_path, pins):
         assert not (store / "hub.lock.json").exists()
         pins.write_text(PINS + 'hub_files = ["*.json", "pytorch_model.bin"]\n')
         assert "2 files" in reelgraph(site, pins, store, "lock", "net").stdout
+        pins.write_text(PINS + 'hub_files = ["*.json", "model.bin"]\n')
+        said = reelgraph(site, pins, store, "lock", "net", code=2).stderr
+        assert said == "reelgraph: net: some/model has no file model.bin, which the entry's `hub_files` name\n"
 
 
 def test_one_of_several_that_cannot_be_locked_keeps_none_of_the_others(tmp_path, pins):

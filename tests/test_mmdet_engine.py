@@ -108,6 +108,27 @@ def test_tensors_that_are_not_those_of_the_config_are_refused(weights, tmp_path,
         changed(weights, tmp_path, lambda read: change(read["state_dict"])).load()
 
 
+@pytest.mark.parametrize("meta", [{}, {"dataset_meta": {"classes": ()}}, {"dataset_meta": {"classes": ("person",)}}])
+def test_names_that_are_not_the_head_s_are_refused(weights, tmp_path, meta):
+    """A checkpoint of three classes that names none gets not the first three of COCO's 80, nor one for three."""
+    said = rf"^changed names {80 if not meta.get('dataset_meta', {}).get('classes') else 1} classes, and its head has 3"
+    with pytest.raises(BadInput, match=said):
+        changed(weights, tmp_path, lambda read: read.update(meta=meta)).load()
+
+
+def test_classes_are_found_where_older_checkpoints_and_configs_name_them(weights, tmp_path):
+    """mmdet 2 wrote them beside its log; a config may name them for its dataset."""
+    names = ("cat", "dog", "cow")
+    engine = changed(weights, tmp_path, lambda read: read.update(meta={"CLASSES": names}))
+    engine.load()
+    assert engine.labels == names
+    engine = changed(weights, tmp_path, lambda read: read.update(meta={}))
+    with (tmp_path / "config.py").open("a") as config:
+        config.write(f"\nmetainfo = dict(classes={names!r})\n")
+    engine.load()
+    assert engine.labels == names
+
+
 def test_a_config_that_needs_another_package_names_it(tmp_path):
     """RTMDet's ConvNeXt config ends in a sentence with the package that is missing, mmpretrain."""
     from pathlib import Path

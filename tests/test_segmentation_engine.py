@@ -99,6 +99,19 @@ def test_a_processor_with_margins_is_refused(weights, tmp_path):
         HubSegmenter(files).load()
 
 
+def test_a_processor_that_cuts_edges_off_is_refused(weights, tmp_path):
+    """ConvNeXt's crops when it resizes to under 384, whatever is said of cropping: one sentence at loading."""
+    from dataclasses import replace
+    from shutil import copytree
+
+    copytree(weights.folder / "segformer", tmp_path / "cut")
+    told = {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.875}
+    (tmp_path / "cut" / "preprocessor_config.json").write_text(json.dumps(told))
+    files = replace(segmenter(weights, "segformer").files, entry="cut", folder=tmp_path / "cut")
+    with pytest.raises(BadInput, match=r"^the image processor of cut cuts edges of pictures off"):
+        HubSegmenter(files).load()
+
+
 def test_a_model_without_persons_is_refused(weights):
     """People are what the analyzer is about."""
     with pytest.raises(BadInput, match="no-persons has 2 classes; person"):

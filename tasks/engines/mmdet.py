@@ -147,7 +147,7 @@ def _config(entry: str, path: Path) -> Any:
 
 def _built(config: Any, checkpoint: Path, entry: str) -> tuple[Any, tuple[str, ...]]:
     """The model with its weights, on the CPU, and the names of its classes."""
-    from mmdet.registry import DATASETS, MODELS
+    from mmdet.registry import MODELS
     from mmengine.model import revert_sync_batchnorm
 
     config.model.backbone.pop("init_cfg", None)  # it would be downloaded, and is overwritten
@@ -160,8 +160,32 @@ def _built(config: Any, checkpoint: Path, entry: str) -> tuple[Any, tuple[str, .
         _leave_masks(head)
     read = _read(checkpoint)
     _fill(model, read.get("state_dict", read), entry)
-    known = read.get("meta", {}).get("dataset_meta") or DATASETS.get(config.dataset_type).METAINFO
-    return model, tuple(known.get("classes") or known["CLASSES"])
+    return model, _classes(config, read.get("meta") or {}, head.num_classes, entry)
+
+
+def _classes(config: Any, meta: Mapping[str, Any], count: int, entry: str) -> tuple[str, ...]:
+    """The names of a head's classes: the checkpoint's, else the config's own, else those of its kind of dataset.
+
+    Raises:
+        BadInput: they are not as many as the head has classes, and so not its names.
+    """
+    from mmdet.registry import DATASETS
+
+    tested = (config.get("test_dataloader") or {}).get("dataset") or {}
+    kind = DATASETS.get(config.get("dataset_type") or tested.get("type") or "")
+    said = (
+        meta.get("dataset_meta"),
+        meta,
+        config.get("metainfo"),
+        tested.get("metainfo"),
+        getattr(kind, "METAINFO", None),
+    )
+    names = next((found for one in said if one and (found := one.get("classes") or one.get("CLASSES"))), ())
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if len(names) != count:
+        what = f"{entry} names {len(names)} classes, and its head has {count}"
+        raise BadInput(f"{what}: let the checkpoint's meta or the config's metainfo name them", code="wrong_model")
+    return names
 
 
 def _leave_masks(head: Any) -> None:

@@ -55,13 +55,30 @@ def whole(processor: Any, files: Weighted) -> Any:
     """The checkpoint's image processor, with nothing of a picture cut off: places in its middle are not places in it.
 
     Raises:
-        BadInput: it adds margins, by which places would shift.
+        BadInput: it adds margins, by which places would shift, or cuts edges off all the same.
     """
     processor.do_center_crop = False
     if processor.do_pad and (getattr(processor, "pad_size", None) or getattr(processor, "size_divisor", None)):
         what = f"the image processor of {files.entry} adds margins to pictures (do_pad), by which places would shift"
         raise BadInput(f"{what}; take a checkpoint without", code="wrong_model")
+    if not (_sees_edges(processor, 96, 288) and _sees_edges(processor, 288, 96)):
+        what = f"the image processor of {files.entry} cuts edges of pictures off, by which places would shift"
+        raise BadInput(f"{what}; take a checkpoint without", code="wrong_model")
     return processor
+
+
+def _sees_edges(processor: Any, height: int, width: int) -> bool:
+    """Whether what is at an end of the longer side changes what a model is shown: some crop when they resize."""
+    import torch
+
+    grey = torch.full((3, height, width), 127, dtype=torch.uint8)
+    edged = grey.clone()
+    edged[:, : height // 12 if height > width else height, : width // 12 if width > height else width] = 255
+    one, other = (
+        processor(images=[each], return_tensors="pt", input_data_format="channels_first")["pixel_values"]
+        for each in (grey, edged)
+    )
+    return not torch.equal(one, other)
 
 
 SHAPES = ((1138, 640), (640, 1138), (640, 640))
