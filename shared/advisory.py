@@ -1,8 +1,8 @@
 """A lock that all hosts of one PostgreSQL ledger share. It ends with its transaction, so also when its holder dies.
 
 It is a transaction's lock, not a session's: behind a pooler that hands out connections by transaction (PgBouncer) a
-session's lock stays with whoever is next. While it is held, its transaction is idle: briefly, since nobody holds it
-for longer than a few questions take.
+session's lock stays with whoever is next. While it is held, its transaction is idle: for a few questions, or for the
+requests by which a video leaves a bucket.
 """
 
 from __future__ import annotations
