@@ -133,6 +133,7 @@ class ObjectStorage(Storage):
         self._hosts = hosts
         self._turns = Turns()
         self._stored_at: float | None = None
+        self._is_ours = False
 
     def path(self, key: str) -> Path:
         """The local copy of a blob, brought here if need be; no file is there when the bucket has none.
@@ -342,14 +343,14 @@ class ObjectStorage(Storage):
         """No host removes a video while this is held; `exclusive` is for the one that removes, as `Storage`'s.
 
         Raises:
-            Infrastructure: others have held it for too long (`storage_busy`), or who would remove has another ledger
-                than what lies here (`foreign_storage`).
+            Infrastructure: others have held it for too long (`storage_busy`), or what lies here belongs to another
+                ledger (`foreign_storage`).
         """
         if self._hosts is None:
             with super().videos_held(exclusive=exclusive) as still_held:
                 yield still_held
             return
-        if exclusive:
+        if exclusive or not self._is_ours:  # who only hands in asks once: a request each time is dear
             self._check_ledger(self._hosts)
         with self._hosts.hold(exclusive) as still_held:
             yield still_held
@@ -369,6 +370,7 @@ class ObjectStorage(Storage):
                 f"or remove the object {LEDGER_KEY!r} there if that ledger is gone"
             )
             raise Infrastructure(message, code="foreign_storage", retryable=False)
+        self._is_ours = True
 
     def _remote(self, key: str) -> str:
         """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""

@@ -227,7 +227,7 @@ def test_a_removal_whose_lock_was_lost_removes_no_video(bucket, video, tmp_path,
 
 
 def test_two_ledgers_do_not_share_a_bucket(server, bucket, video, tmp_path, monkeypatch):
-    """An installation that was given another's bucket is not ready, and removes nothing there."""
+    """An installation that was given another's bucket is not ready, takes no video, and removes nothing there."""
     job = an_ended_job(video)
     storage().check()
     before, url = bucket(), storage().bucket.url
@@ -239,6 +239,12 @@ def test_two_ledgers_do_not_share_a_bucket(server, bucket, video, tmp_path, monk
         sweep()
         with pytest.raises(Infrastructure, match="belongs to another ledger"):
             storage().check()
+        arrived = storage().incoming() / "new.part"
+        shutil.copy(video, arrived)
+        with pytest.raises(Infrastructure) as refused:
+            accept_arrived(arrived, sha256_of(arrived), "new.mp4", Order())
+        assert refused.value.code == "foreign_storage"
+        assert not ledger().open_jobs()
         theirs = an_ended_job(video)
         with pytest.raises(Infrastructure) as caught:
             remove(theirs)
