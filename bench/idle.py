@@ -49,9 +49,11 @@ class Idle:
     video: bytes
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def submit(self, analyzers: int, *, first: int = 0, seconds: float = 0.0, priority: int = 5) -> str:
-        """Hand in a job of so many no-ops; its id."""
-        names = [f"noop_{number:03d}" for number in range(first, first + analyzers)]
+    def submit(
+        self, analyzers: int, *, first: int = 0, seconds: float = 0.0, priority: int = 5, kind: str = "noop"
+    ) -> str:
+        """Hand in a job of so many no-ops, `kind` "step" for a chain of them; its id."""
+        names = [f"{kind}_{number:03d}" for number in range(first, first + analyzers)]
         fields = {"analyzers": ",".join(names), "priority": str(priority)}
         if seconds:
             fields["options"] = json.dumps({name: {"seconds": seconds} for name in names})
@@ -73,7 +75,7 @@ class Idle:
             errors = {one["name"]: one["error"] for one in result["analyzers"] if one["error"]}
             raise RuntimeError(f"a job of no-ops ended as {result['job']['state']}: {errors}")
 
-    def whole(self, analyzers: int, **how: float) -> None:
+    def whole(self, analyzers: int, **how: float | str) -> None:
         """A job from hand-in to its document. Raises RuntimeError when it is not complete."""
         self.follow(self.submit(analyzers, **how))  # type: ignore[arg-type]  # by name, as `submit` has them
 

@@ -30,18 +30,20 @@ from shared.tables import Job, Run, new_id
 JOBS, SHORT_JOBS = 50, 8
 AT_ONCE = 20
 GROWN_JOBS = 6
+CHAIN = 5
+"""As many steps as `noop/analyzers/noop.py` has."""
 SIZES, RATED = (5, 25, 50, 100), (5, 100)
 MEDIAN_GOAL_MS = 400
 SETTLE_SECONDS, IDLE_SECONDS = 2.0, 5.0
 """Until what jobs leave behind is done, and to see what is used and asked when nobody has a job; taken off."""
 
 
-def milliseconds(idle: Idle, analyzers: int, jobs: int) -> list[float]:
+def milliseconds(idle: Idle, analyzers: int, jobs: int, kind: str = "noop") -> list[float]:
     """What each of some jobs took, one after another."""
     found = []
     for _ in range(jobs):
         began = time.perf_counter()
-        idle.whole(analyzers)
+        idle.whole(analyzers, kind=kind)
         found.append((time.perf_counter() - began) * 1000)
     return sorted(found)
 
@@ -146,6 +148,9 @@ def main(*, short: bool, clips: tuple[Path, ...]) -> None:  # noqa: ARG001  (eve
                 say(Row(row=f"orchestration.at_once_20_of_{size}", value=rate, unit="jobs/s", better="higher"))
         slope = (sizes[chosen[-1]] - sizes[chosen[0]]) / (chosen[-1] - chosen[0])
         say(Row(row="orchestration.one_analyzer_more", value=slope, unit="ms"))
+        chain = statistics.median(milliseconds(idle, CHAIN, 3 if short else GROWN_JOBS, "step"))
+        say(Row(row=f"orchestration.job_of_{CHAIN}_in_a_chain", value=chain, unit="ms"))
+        say(Row(row="orchestration.one_level_more", value=(chain - sizes[CHAIN]) / (CHAIN - 1), unit="ms"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Analyzers that do nothing, or sleep as one that waits for its GPU does: `noop_000` and so on, by the environment."""
+"""Analyzers that do nothing, or sleep as one that waits for its GPU does: `noop_000` and so on, by the environment.
+
+`step_000` and so on do as little, each after the one before: a chain, of which each is a level.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,13 @@ class Wait(Options):
     seconds: float = Field(0, ge=0, description="sleep so long")
 
 
-def noop(number: int) -> type[Analyzer[Wait, Nothing]]:
-    """The analyzer of that number."""
+def noop(kind: str, number: int, after: tuple[str, ...] = ()) -> type[Analyzer[Wait, Nothing]]:
+    """The analyzer of that kind and number."""
 
     class Noop(Analyzer[Wait, Nothing]):
-        name = f"noop_{number:03d}"
+        name = f"{kind}_{number:03d}"
         version = 1
+        requires = after
         group = "noop"
         summary = "does nothing"
         cost = 0.001
@@ -41,4 +45,9 @@ def noop(number: int) -> type[Analyzer[Wait, Nothing]]:
     return Noop
 
 
-globals().update({f"Noop{number}": noop(number) for number in range(int(os.environ["REELGRAPH_BENCH_NOOPS"]))})
+NUMBERS = range(int(os.environ["REELGRAPH_BENCH_NOOPS"]))
+STEPS = 5
+globals().update({f"Noop{number}": noop("noop", number) for number in NUMBERS})
+globals().update(
+    {f"Step{number}": noop("step", number, (f"step_{number - 1:03d}",) if number else ()) for number in range(STEPS)}
+)
