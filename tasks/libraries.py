@@ -43,7 +43,7 @@ def read_ahead(folder: Path) -> None:
     """Have the system begin to read a folder's files into memory, where it takes such hints; nothing waits for it."""
     if not hasattr(os, "posix_fadvise"):
         return
-    for path in folder.iterdir():
-        if path.is_file():
-            with suppress(OSError), path.open("rb") as file:  # a hint alone: who reads it says what is wrong
+    with suppress(OSError):  # a hint alone: who reads a folder or file says what is wrong with it
+        for path in filter(Path.is_file, folder.iterdir()):  # a pipe would keep who opens it
+            with suppress(OSError), path.open("rb") as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)

@@ -29,8 +29,9 @@ def test_every_engine_on_torch_names_what_it_loads_with(tmp_path):
 
 
 def test_reading_ahead_waits_for_nothing_and_changes_nothing(tmp_path):
-    """Files and folders are passed over as they are."""
+    """Files and folders are passed over as they are, and a folder that is gone is for who loads to complain of."""
     (tmp_path / "model.safetensors").write_bytes(b"x" * 5000)
     (tmp_path / "folder").mkdir()
     read_ahead(tmp_path)
+    read_ahead(tmp_path / "gone")
     assert (tmp_path / "model.safetensors").read_bytes() == b"x" * 5000

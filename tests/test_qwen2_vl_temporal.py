@@ -95,6 +95,7 @@ def test_an_answer_in_json_is_read():
         "A dog runs.",
         '{"actions": ["runs"]}',
         '{"description": 7}',
+        '{"description": " "}',
         "{}",
         '{"description": "',
         '{"a":' + "[" * 1100,

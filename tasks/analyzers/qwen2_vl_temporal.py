@@ -176,12 +176,12 @@ def _words(value: object) -> str:
 
 
 def _object(text: str, at: int) -> dict[str, Any] | None:
-    """The JSON object at a brace, None where it is none or has no description."""
+    """The JSON object at a brace, None where it is none or describes nothing."""
     try:
         found, _ = json.JSONDecoder().raw_decode(text, at)
     except (ValueError, RecursionError):  # also a number of 5000 digits, or 1000 brackets
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("description"), str) else None
+    return found if isinstance(found, dict) and _words(found.get("description")) else None
 
 
 def _begun(text: str, at: int) -> str:
