@@ -30,6 +30,7 @@ from shared.errors import Skipped
 from tasks.analyzers.visual_effects import EffectEvent, Label
 from tasks.effects.moments import quartiles
 from tasks.effects.rules import RULES
+from tasks.effects.signals import Shot, Watch
 from tasks.transitions.pictures import percentiles
 from tests.support.looked import Looked, look
 from tests.support.moving import Picture, texture, window
@@ -224,6 +225,24 @@ def test_a_logo_that_stays_over_cuts_is_an_overlay(tmp_path: Path) -> None:
     assert (logo.start, logo.end) == pytest.approx((20 / FPS, 100 / FPS), abs=0.001)
     assert logo.box == pytest.approx((264 / W, 14 / H, 32 / W, 32 / H), abs=0.03)
     assert logo.evidence == tuple(f"cut_analysis/shots/s{i}" for i in range(2, 6))
+
+
+@pytest.mark.parametrize(("last", "labels"), [(60, []), (62, ["overlay"])])
+def test_a_picture_that_is_faded_back_to_is_no_other(tmp_path: Path, last: int, labels: list[str]) -> None:
+    """A logo over a picture that goes white, another and the first again is no overlay; over a third one it is."""
+    first, second, third = (drift(seed, 60, (0.0,)) for seed in (60, 61, last))
+    frames = [*towards(first, 20, 60, 255), *towards(second, 30, 0, 255), *third]
+    seen = look(tmp_path, [cv2.addWeighted(f, 0.5, stamped(f.copy()), 0.5, 0) for f in frames])
+    assert [label for label in seen.labels if label == "overlay"] == labels
+
+
+def test_frames_of_a_dissolve_are_of_neither_shot() -> None:
+    """What is summed up of a shot are its own frames, not those that the next one is mixed into."""
+    watch, shot = Watch(), Shot(0, 2, "s1")
+    for index, frame in enumerate(drift(60, 30)):
+        watch.see(index / FPS, frame if index < 20 else frame // 2, shot, mixed=index >= 20)
+    assert shot.sums is not None
+    assert (shot.sums.frames, len(watch.signals.times)) == (20, 30)
 
 
 def test_an_overlay_stands_as_long_as_it_stands(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -112,7 +112,8 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
             raise Skipped(f"pictures of less than {LEAST_SIDE} pixels are too small to look for effects in")
         spans = media.items(SHOTS, LabelledSegment)
         shots = [Shot(span.start, span.end, f"{SHOTS}/{span.id}") for span in spans]
-        signals = watched(media, shots)
+        mixed = [(one.start, one.end) for one in media.items(TRANSITIONS, LabelledSegment)]
+        signals = watched(media, shots, mixed)
         cuts = media.items(CUTS, Event)
         bounds = [signals.index_at(shot.start) for shot in shots]
         faded = list(moments.fades(signals, cuts))
@@ -120,13 +121,12 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
         def look(index: int) -> Gray:
             return luma(media.frame_at(PICTURES, signals.times[index])[1])
 
-        mixed = [(one.start, one.end) for one in media.items(TRANSITIONS, LabelledSegment)]
         mixed += [(fade.start, fade.end) for fade in faded]
         effects = [
             *faded,
             *stills.freezes(signals, bounds, mixed, look),
             *moments.monochrome(signals),
-            *places(shots),
+            *places(shots, faded),
         ]
         happened = [*moments.flashes(signals, faded), *moments.speed_changes(signals, bounds)]
         return VisualEffects(
@@ -135,8 +135,8 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
         )
 
 
-def watched(media: Media, shots: Sequence[Shot]) -> Signals:
-    """Measure all frames, each for its shot."""
+def watched(media: Media, shots: Sequence[Shot], mixed: Sequence[tuple[float, float]]) -> Signals:
+    """Measure all frames, each for its shot; `mixed`: from when to when one shot turns into the next."""
     watch = Watch()
     number = 0
     for batch in media.frames(PICTURES, batch=64):
@@ -144,29 +144,32 @@ def watched(media: Media, shots: Sequence[Shot]) -> Signals:
             # Times of shots are rounded to a millisecond, those of frames are not.
             while number < len(shots) - 1 and t >= shots[number].end - 0.001:
                 number += 1
-            watch.see(t, frame, shots[number])
+            watch.see(t, frame, shots[number], mixed=any(start < t < end for start, end in mixed))
         media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
     return watch.done(media.shown(PICTURES)[-1][1])
 
 
-def places(shots: Sequence[Shot]) -> list[Finding]:
+def places(shots: Sequence[Shot], faded: Sequence[Finding]) -> list[Finding]:
     """Find the effects that have a place in the picture, bars first: the others look between them."""
     bars = list(framing.bars(shots))
     found = list(bars)
-    for inside, group in _alike(shots, bars):
+    for inside, group in _alike(shots, bars, faded):
         found += layouts.vignette(group, inside)
         found += layouts.overlays(group, inside)
         found += layouts.split_screens(group, inside)
     return found
 
 
-def _alike(shots: Sequence[Shot], bars: Sequence[Finding]) -> list[tuple[Box, list[layouts.Seen]]]:
+def _alike(
+    shots: Sequence[Shot], bars: Sequence[Finding], faded: Sequence[Finding]
+) -> list[tuple[Box, list[layouts.Seen]]]:
     """Neighbouring shots of which something was seen, grouped by the picture that their bars leave."""
     groups: list[tuple[Box, list[layouts.Seen]]] = []
     for shot in shots:
         if shot.sums is None:
             continue
-        seen = layouts.Seen(shot.start, shot.end, shot.evidence, shot.sums)
+        fades = any(one.start < shot.end and shot.start < one.end for one in faded)
+        seen = layouts.Seen(shot.start, shot.end, shot.evidence, shot.sums, fades)
         x, y, right, bottom = 0.0, 0.0, 1.0, 1.0
         for bar in bars:
             if bar.box and bar.start <= shot.start < bar.end:

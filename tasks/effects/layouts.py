@@ -32,8 +32,8 @@ OVERLAY_STANDS, OVERLAY_ALONG = 0.5, 0.8
 of its direction (least cosine, either way): what is behind it may hide the rest. Our own measurement: shots under two
 boxes 0.8 to 1, but 0.21 to 0.35 where a box is as bright as what is behind it; shots before and after a logo 0."""
 OTHER_PICTURE = 8.0
-"""Least median difference of the mean pictures of neighbouring shots: else the scene persists, not an overlay. Our own
-choice."""
+"""Least median difference of the mean pictures of neighbouring shots: else the scene persists, not an overlay. Where
+one fades it is what is left once both are made equally strong: a ramp's frames are in the mean. Our own choice."""
 SEAM_SHARE, SEAM_SHARPER, SEAM_MARGIN = 0.7, 1.8, 0.15
 """Share of pixels along a seam with a step across it, in the mean over a shot; how many times the same share a few
 pixels beside it; nearest it may be to the border. Our own measurement: halves with
@@ -62,6 +62,8 @@ class Seen:
     end: float
     evidence: str
     sums: Sums
+    fades: bool = False
+    """Whether frames of it are mixed with a plain colour."""
 
 
 def vignette(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
@@ -147,11 +149,7 @@ def overlays(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
     for first in range(len(shots) - OVERLAY_SHOTS + 1):
         last = first + OVERLAY_SHOTS - 1
         window = shots[first : last + 1]
-        if not all(
-            float(np.median(np.abs(a.sums.mean - b.sums.mean))) >= OTHER_PICTURE
-            for i, a in enumerate(window)
-            for b in window[i + 1 :]
-        ):
+        if not all(_other(a, b) for i, a in enumerate(window) for b in window[i + 1 :]):
             continue
         for graphic in _common(gradients[first : last + 1], inside):
             known = next((m for m in marks if m.last >= first and m.same(graphic)), None)
@@ -167,6 +165,15 @@ def overlays(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
         place = (float(left), float(top), float(right - left), float(bottom - top))
         span = shots[mark.first].start, shots[mark.last].end
         yield Finding("overlay", *span, mark.strength, OVERLAY_EDGE, place, evidence)
+
+
+def _other(a: Seen, b: Seen) -> bool:
+    """Whether the shots show different pictures."""
+    one, other = a.sums.mean, b.sums.mean
+    if a.fades or b.fades:
+        strongest = max(float(one.std()), float(other.std()))
+        one, other = ((mean - mean.mean()) * (strongest / max(float(mean.std()), 1e-3)) for mean in (one, other))
+    return float(np.median(np.abs(one - other))) >= OTHER_PICTURE
 
 
 def _through(gradients: Sequence[tuple[Levels, Levels]], mark: Mark) -> Mark:

@@ -217,8 +217,8 @@ class Watch:
         self._held: Picture | None = None
         self._held_from = 0
 
-    def see(self, t: float, frame: Picture, shot: Shot) -> None:
-        """Take in the next frame, rgb uint8 `(height, width, 3)`, of that shot."""
+    def see(self, t: float, frame: Picture, shot: Shot, *, mixed: bool = False) -> None:
+        """Take in the next frame, rgb uint8 `(height, width, 3)`, of that shot, or `mixed` with the one beside it."""
         cv2, signals = self._cv2, self.signals
         gray: Picture = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         dark, bright = percentiles(frame[::2, ::2], (0.2, 98))
@@ -234,8 +234,8 @@ class Watch:
         self._change = None if self._before is None else changed(self._before, gray)
         self._move(gray)
         self._hold(gray)
-        # Blank frames, as black between pictures, tell nothing about the shot.
-        if bright - dark > CONTRAST:
+        # Blank frames, as black between pictures, tell nothing about the shot, mixed ones something about another.
+        if bright - dark > CONTRAST and not mixed:
             inside = shot.sums is not None
             shot.sums = shot.sums or Sums(*gray.shape)
             shot.sums.add(gray, colours, self._change.levels if self._change and inside else None)
