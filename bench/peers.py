@@ -27,7 +27,7 @@ import click
 from bench import clips as videos
 from bench import whisper_checkpoint
 from bench.rows import Row, not_measured, say
-from bench.stage import document, warm
+from bench.stage import document, forget, warm
 from services.submit import accept
 from shared.digests import sha256_of
 from shared.errors import ReelgraphError, Unavailable
@@ -184,6 +184,7 @@ def measure(peer: str, clip: Path, folder: Path) -> None:
         return
     analyzer = AGAINST.get(peer, "speech_transcription")
     theirs = in_child(peer, clip, given)
+    forget()  # two peers are against the same analyzer
     ours = document(accept(clip, analyzers=[analyzer]))
     wall = ours.job.wall_seconds
     detail = {"their_seconds": round(theirs.seconds, 2), "our_seconds": wall, **agreement(peer, theirs, ours)}
