@@ -9,7 +9,6 @@ emptied before each run.
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from typing import Self
 import click
 import psutil
 
+from bench.stage import forget
 from services.stack import Stack, local_stack
 from services.submit import accept
 from shared.groups import worker_of
@@ -61,8 +61,7 @@ class Memory:
 
 def run(video: Path) -> Document:
     """Submit a video and wait for its document."""
-    for folder in (settings().frames_folder, settings().storage_folder / "cache"):
-        shutil.rmtree(folder, ignore_errors=True)
+    forget()
     job = accept(video)
     while ledger().job(job.id).state in OPEN_STATES:
         time.sleep(0.02)

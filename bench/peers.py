@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ from typing import Any
 import click
 
 from bench import clips as videos
+from bench import whisper_checkpoint
 from bench.rows import Row, not_measured, say
-from bench.stage import document, warm
+from bench.stage import document, forget, warm
 from services.submit import accept
 from shared.digests import sha256_of
+from shared.errors import ReelgraphError, Unavailable
 from shared.frames import FrameStore
 from shared.media import probe
 from shared.schema import Document
@@ -39,7 +41,7 @@ from tasks.engines.texts import DETECTOR, RECOGNISER
 
 WHISPER, OCR = "whisper-tiny-en", "ppocr-v6"
 CHECKPOINT = "REELGRAPH_BENCH_WHISPER"
-"""Path of an openai-whisper checkpoint (`tiny.en.pt`): no package carries one."""
+"""Path of another openai-whisper checkpoint than the one made of our weights, such as OpenAI's `tiny.en.pt`."""
 NEAR_SECONDS = 0.1
 PEER_SECONDS = 240
 
@@ -78,7 +80,7 @@ def faster_whisper(video: Path) -> Found:
 
 
 def openai_whisper(video: Path) -> Found:
-    """The package on a checkpoint that somebody brought; it gets the sound as an array, decoded by PyAV."""
+    """The package with its defaults on the same weights as a checkpoint; it gets the sound decoded by PyAV."""
     began = time.perf_counter()
     import whisper
     from faster_whisper.audio import decode_audio
@@ -118,22 +120,30 @@ AGAINST = {"scenedetect": "cut_analysis", "rapidocr": "text_overlay"}
 """Which analyzer does the same; speech_transcription, left out."""
 
 
-def obstacle(peer: str) -> str | None:
-    """Why a peer cannot be run here."""
+def environment(peer: str, folder: Path) -> dict[str, str]:
+    """The environment of a peer's process; a checkpoint that it names is made in `folder` before.
+
+    Raises:
+        Unavailable: the peer cannot be run here.
+        BadInput: our Whisper cannot be made a checkpoint of.
+    """
     if peer != "openai_whisper":
-        return None
+        return dict(os.environ)
     if importlib.util.find_spec("whisper") is None:
-        return "openai-whisper is not installed here; `make engines` brings it"
-    if not Path(os.environ.get(CHECKPOINT, "/nowhere")).is_file():
-        return f"no checkpoint of openai-whisper is here; {CHECKPOINT} names one (tiny.en.pt)"
-    return None
+        raise Unavailable("openai-whisper is not installed here; `make engines` brings it")
+    if named := os.environ.get(CHECKPOINT):
+        if not Path(named).is_file():
+            raise Unavailable(f"{CHECKPOINT} names {named}, which is no file")
+        return dict(os.environ)
+    made = whisper_checkpoint.write(Weights(settings().weights_dir).path(WHISPER, "model.bin"), folder / "tiny.en.pt")
+    return {**os.environ, CHECKPOINT: str(made)}
 
 
-def in_child(peer: str, clip: Path) -> Found:
+def in_child(peer: str, clip: Path, given: Mapping[str, str]) -> Found:
     """A peer in a process of its own: nothing is imported or loaded before."""
     argv = [sys.executable, "-m", "bench.peers", "--peer", peer, "--clip", str(clip)]
     done = subprocess.run(
-        argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=PEER_SECONDS
+        argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=PEER_SECONDS, env=given
     )
     return Found(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -165,13 +175,16 @@ def plain(text: str) -> str:
     return " ".join("".join(filter(str.isalnum, word)) for word in text.lower().split())
 
 
-def measure(peer: str, clip: Path) -> None:
-    """Print a peer's row."""
-    if reason := obstacle(peer):
-        not_measured(f"peers.{peer}", reason, "x")
+def measure(peer: str, clip: Path, folder: Path) -> None:
+    """Print a peer's row; what it needs beside the clip is made in `folder`."""
+    try:
+        given = environment(peer, folder)
+    except ReelgraphError as reason:
+        not_measured(f"peers.{peer}", str(reason), "x")
         return
     analyzer = AGAINST.get(peer, "speech_transcription")
-    theirs = in_child(peer, clip)
+    theirs = in_child(peer, clip, given)
+    forget()  # two peers are against the same analyzer
     ours = document(accept(clip, analyzers=[analyzer]))
     wall = ours.job.wall_seconds
     detail = {"their_seconds": round(theirs.seconds, 2), "our_seconds": wall, **agreement(peer, theirs, ours)}
@@ -192,9 +205,9 @@ def main(*, short: bool, clips: tuple[Path, ...], peer: str | None) -> None:
         with warm():
             for name in PEERS:
                 if short and name == "rapidocr":  # every sampled frame of more would take longer than all else
-                    measure(name, videos.beginning(clip, Path(folder) / f"second-of-{clip.name}", 1.0))
+                    measure(name, videos.beginning(clip, Path(folder) / f"second-of-{clip.name}", 1.0), Path(folder))
                 else:
-                    measure(name, clip)
+                    measure(name, clip, Path(folder))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -52,6 +53,12 @@ def warm(**changed: object) -> Iterator[tuple[Stack, Path]]:
         with local_stack() as stack:
             stack.wait_ready(READY_SECONDS)
             yield stack, scratch
+
+
+def forget() -> None:
+    """Remove all results and frames that are kept for later jobs: the next one works everything out."""
+    for folder in (settings().frames_folder, settings().storage_folder / "cache"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def ended(job: Job, seconds: float = 180) -> Job:

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from bench.stage import forget
 from services.submit import accept
 from shared.storage import video_key
 from shared.tables import OPEN_STATES
@@ -146,6 +147,15 @@ def test_a_second_run_answers_from_the_cache(stack, video):
     assert [one["receipt"]["cache_hit"] for one in second["analyzers"]] == [True, True]
     assert second["job"]["decode_passes"] == 0
     assert second["tracks"] == first["tracks"]
+
+
+def test_what_the_bench_forgets_is_worked_out_again(stack, video):
+    """The same video again after `forget`, as the bench measures two peers of one analyzer: decoded and run anew."""
+    wait(submit(video, "dependent"))
+    forget()
+    again = wait(submit(video, "dependent"))
+    assert [one["receipt"]["cache_hit"] for one in again["analyzers"]] == [False, False]
+    assert again["job"]["decode_passes"] == 1
 
 
 def test_other_options_run_only_what_depends_on_them(stack, video):
