@@ -32,6 +32,11 @@ from tasks.registry import parse_document
 
 SAMPLE_SECONDS = 0.2
 
+ASK_SECONDS = 0.1
+"""So often the ledger is asked whether the job has ended: asking takes a core from the service. Its seconds do not wait
+for the answer: they are its own.
+"""
+
 
 class Memory:
     """The highest resident memory of every process of a stack, in MiB, by worker and process."""
@@ -64,7 +69,7 @@ def run(video: Path) -> Document:
     forget()
     job = accept(video)
     while ledger().job(job.id).state in OPEN_STATES:
-        time.sleep(0.02)
+        time.sleep(ASK_SECONDS)
     return parse_document(storage().read(document_key(job.id)))
 
 

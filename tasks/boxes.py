@@ -27,15 +27,17 @@ FEW = 16
 
 
 def pictures(media: Media, need: Frames) -> Iterator[tuple[float, Picture]]:
-    """Every frame of a rendition with its time in seconds; says after each batch how far the work is."""
+    """Every frame of a rendition with its time in seconds; says after each how far the work is."""
     return ((t, frame) for t, _, frame in stills(media, need))
 
 
 def stills(media: Media, need: Frames) -> Iterator[tuple[float, float, Picture]]:
     """The same, with the second until which the video showed each frame."""
-    for batch in media.frames(need):
-        yield from zip(map(float, batch.times), map(float, batch.until), batch.frames, strict=True)
-        media.progress(min(1.0, float(batch.times[-1]) / max(media.info.duration_seconds, 1e-3)))
+    # one by one: a batch across two windows of the frame store would be copied, and the first would come later
+    for batch in media.frames(need, batch=1):
+        t = float(batch.times[0])
+        yield t, float(batch.until[0]), batch.frames[0]
+        media.progress(min(1.0, t / max(media.info.duration_seconds, 1e-3)))
 
 
 def answered(

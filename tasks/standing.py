@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shared.frames import Frames
 from shared.schema import Span
 from tasks.analyzer import Media
+from tasks.boxes import stills
 
 HELD_STEPS = 2
 SLOWER = 1.5
@@ -56,12 +57,11 @@ def stood(times: Sequence[float], step: float, shown: Sequence[Span]) -> Standin
     return Standing(tuple(until), tuple(held))
 
 
-def looks(media: Media, need: Frames, batch: int) -> Iterator[tuple[float, NDArray[np.uint8], bool]]:
+def looks(media: Media, need: Frames) -> Iterator[tuple[float, NDArray[np.uint8], bool]]:
     """Every picture of a rendition with its time, and whether it stands for a step: then all of that was seen."""
     step = step_seconds(media, need)
-    for part in media.frames(need, batch=batch):
-        for t, until, picture in zip(part.times, part.until, part.frames, strict=True):
-            yield float(t), picture, bool(until - t >= step - ROUNDING)
+    for t, until, picture in stills(media, need):
+        yield t, picture, until - t >= step - ROUNDING
 
 
 def sampled_every(times: Sequence[float], step: float) -> float:

@@ -7,6 +7,7 @@ import sys
 import time
 from importlib import import_module
 from itertools import combinations, islice, pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from bench import clips, cluster, compare, scalers, stores, talk, timeline
+from bench import clips, cluster, compare, job, scalers, stores, talk, timeline
 from bench.__main__ import FAMILIES, SHORT_FAMILIES, SHORT_TOTAL_SECONDS, TOTAL_SECONDS, allowed, lines_of
 from bench.clips import drawn, repeated
 from bench.cpu import tree_cpu
@@ -280,3 +281,20 @@ def test_real_clips_are_measured_where_both_are_there(tmp_path, monkeypatch):
     slides.touch()
     assert clips.clips_or_sample(()) == (reel, slides)
     assert clips.clips_or_sample((slides,)) == (slides,)
+
+
+def test_who_waits_for_a_job_seldom_asks(tmp_path, monkeypatch):
+    """A job that takes 0.5 s is asked about a few times: asking takes a core from the service that is measured."""
+    asked = []
+
+    def found(name):
+        asked.append(time.monotonic())
+        return SimpleNamespace(state="running" if asked[-1] - asked[0] < 0.5 else "completed")
+
+    monkeypatch.setattr(job, "settings", lambda: settings().model_copy(update={"data_dir": tmp_path}))
+    monkeypatch.setattr(job, "accept", lambda video: SimpleNamespace(id=video.stem))
+    monkeypatch.setattr(job, "ledger", lambda: SimpleNamespace(job=found))
+    monkeypatch.setattr(job, "storage", lambda: SimpleNamespace(read=str))
+    monkeypatch.setattr(job, "parse_document", lambda content: content)
+    assert "reel" in job.run(tmp_path / "reel.mp4")
+    assert len(asked) <= 7

@@ -1,12 +1,17 @@
 """Tests of box arithmetic and of the way into a detector's picture and back."""
 
 from itertools import islice
+from mmap import mmap
 
 import numpy as np
 import pytest
 
+from shared.frames import Frames, FrameStore
 from tasks import boxes
-from tasks.boxes import Letterbox, answered, as_document_box, groups_of_one, overlaps, same
+from tasks.boxes import Letterbox, answered, as_document_box, groups_of_one, overlaps, pictures, same
+from tasks.standing import looks
+from tests.support.clips import make_clip, number_of
+from tests.support.media import LocalMedia
 
 
 @pytest.mark.parametrize("picture", [(240, 427), (427, 240), (300, 300), (3000, 10)])
@@ -84,3 +89,23 @@ def test_one_pixel_makes_another_picture():
     other[49, 39, 1] = 1
     assert not same(one, other)
     assert not same(one, one[:49])
+
+
+@pytest.mark.parametrize("read", [pictures, looks])
+def test_pictures_are_those_of_the_frame_store(read, tmp_path):
+    """Read one by one, every picture of several windows is one that the store's files hold: none is copied."""
+    need = Frames(None, None)
+    video = make_clip(tmp_path / "a.mp4", frames=95, fps=10)
+    media = LocalMedia(video, FrameStore(tmp_path / "store", budget_bytes=1 << 30), (need,), ())
+    shown = [picture for _, picture, *_ in read(media, need)]
+    assert [number_of(picture) for picture in shown] == list(range(95))
+    assert all(is_mapped(picture) for picture in shown)
+    assert media.reader.stats.spans == [(0.0, pytest.approx(9.5))]
+
+
+def is_mapped(picture):
+    """Whether an array's bytes are those of a file."""
+    held = picture
+    while isinstance(held, np.ndarray):
+        held = held.base
+    return isinstance(held, mmap)

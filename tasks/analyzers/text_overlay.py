@@ -70,7 +70,7 @@ class TextOverlay(Analyzer[TextOptions, TextTracks]):
         """Read the video. An empty track means that it was looked at and no text was found."""
         reading = Reading(self._reader, Asked(**options.model_dump()))
         last: tuple[float, NDArray[np.uint8]] | None = None
-        for t, frame, held in looks(media, PICTURES, batch=8):
+        for t, frame, held in looks(media, PICTURES):
             reading.step(t, frame, held=held)
             last = t, frame
             media.progress(min(1.0, t / max(media.info.duration_seconds, 1e-3)))
