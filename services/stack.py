@@ -22,7 +22,8 @@ from shared.log import logger
 from shared.settings import Settings, settings, use
 from shared.tables import new_id
 from tasks.celery import reconnect
-from tasks.child import remove_left
+from tasks.child import not_loaded, remove_left
+from tasks.loading import NotLoaded
 from tasks.node import forget, run_lock
 from tasks.registry import check_models
 
@@ -106,6 +107,14 @@ class Stack:
             if time.monotonic() > give_up:
                 raise Infrastructure(f"not ready after {seconds:.0f} s: {', '.join(missing)}", code="worker_not_ready")
             time.sleep(0.05)
+
+    def not_loaded(self) -> dict[str, NotLoaded]:
+        """The analyzers that the workers that are ready could not load, and why."""
+        found: dict[str, NotLoaded] = {}
+        for worker in self.workers:
+            with suppress(FileNotFoundError):  # it has died since, and loads again
+                found |= not_loaded(self._mark(worker))
+        return found
 
     def kill(self) -> None:
         """End every worker at once, in the middle of its work."""

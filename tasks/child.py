@@ -18,7 +18,7 @@ from shared.isolated import warm_up
 from shared.locks import FileLock
 from shared.log import logger
 from shared.settings import settings
-from tasks.loading import preload, unload_idle
+from tasks.loading import NotLoaded, preload, unload_idle
 
 POLL_SECONDS = 1.0
 PRELOAD_FAILED = 70  # EX_SOFTWARE of sysexits.h
@@ -43,7 +43,7 @@ def run_folder() -> Path:
 def loaded_marks() -> list[Path]:
     """The files that say which children of this start of the worker have loaded their models.
 
-    Each holds, as JSON, the analyzers that the child could not load and why.
+    Each holds the analyzers that the child could not load and why (`not_loaded`).
 
     No process id names the worker: it is 1 in every container that shares the folder.
     """
@@ -82,8 +82,16 @@ def say_gone() -> None:
 
 
 def ready_mark(worker: str) -> Path:
-    """The file that exists while a worker of that name takes tasks; its heartbeat keeps it young."""
+    """The file that exists while a worker of that name takes tasks; its heartbeat keeps it young.
+
+    It holds the analyzers that its children could not load and why (`not_loaded`).
+    """
     return run_folder() / f"ready.{worker}"
+
+
+def not_loaded(mark: Path) -> dict[str, NotLoaded]:
+    """What a mark says of analyzers that could not be loaded. Raises FileNotFoundError: its worker has ended."""
+    return {name: NotLoaded(*why) for name, why in json.loads(mark.read_bytes()).items()}
 
 
 def _remove_left(alive: Path) -> None:
@@ -130,7 +138,7 @@ def _preload(**_: object) -> None:
         if queues != (CONTROL,):
             warm_up()
         unavailable = preload(queues, os.environ[NAME])
-        _leave(run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}", json.dumps(unavailable))
+        leave(run_folder() / f"loaded.{os.environ[START]}.{os.getpid()}", json.dumps(unavailable))
     except ReelgraphError as error:
         _refuse(error.message)
     except Exception as error:
@@ -144,14 +152,14 @@ def _preload(**_: object) -> None:
 def _refuse(reason: str) -> NoReturn:
     """Leave word for the worker why no start can succeed, and end; without the word it tells the exit code."""
     try:
-        _leave(refusal(), reason)
+        leave(refusal(), reason)
     except OSError as error:  # the run folder itself may be what cannot be written
         log.error("refused", reason=reason, unwritten=str(error))  # noqa: TRY400  (the sentence says it all)
     os._exit(PRELOAD_FAILED)
 
 
-def _leave(mark: Path, said: str) -> None:
-    """Write a mark as a whole, since the worker reads what it finds. Raises OSError; then nothing is left."""
+def leave(mark: Path, said: str) -> None:
+    """Write a mark as a whole, since others read what they find. Raises OSError; then nothing is left."""
     part = run_folder() / f"part.{os.environ[START]}.{os.getpid()}"
     try:
         part.write_text(said, encoding="utf-8")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from threading import Lock
+from typing import NamedTuple
 
 from shared.errors import ReelgraphError, Unavailable
 from shared.groups import groups, planned_gpu, planned_mib, visible_devices, worker_of
@@ -80,6 +81,13 @@ class Loaded:
         return Hardware(files.device.name, files.precision, notes) if files else Hardware(CPU.name, notes=notes)
 
 
+class NotLoaded(NamedTuple):
+    """Why an analyzer is not ready to work."""
+
+    code: str
+    message: str
+
+
 _busy = Lock()
 _last_use = deque([time.monotonic()], maxlen=1)
 _ready: dict[str, Loaded | ReelgraphError] = {}
@@ -111,7 +119,7 @@ def loaded(analyzer: AnyAnalyzer) -> Loaded:
     return known
 
 
-def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, str]:
+def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, NotLoaded]:
     """Load every analyzer of these queues; what cannot be loaded is remembered, logged and answered, with the reason.
 
     The worker's name decides where `groups.toml` gives its copies different shares of their GPUs.
@@ -128,7 +136,7 @@ def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, str]:
         read_ahead(weights().folder / name)
     import_all(libraries_of(weights(), ahead))
     _agree(served)
-    unavailable: dict[str, str] = {}
+    unavailable: dict[str, NotLoaded] = {}
     for number, analyzer in enumerate(served, 1):
         log.info("loading", analyzer=analyzer.name, number=number, of=len(served))
         try:
@@ -137,7 +145,7 @@ def preload(queues: tuple[str, ...], worker: str = "") -> dict[str, str]:
             raise
         except ReelgraphError as error:
             log.warning("not_loaded", analyzer=analyzer.name, code=error.code, reason=error.message)
-            unavailable[analyzer.name] = error.message
+            unavailable[analyzer.name] = NotLoaded(error.code, error.message)
         else:
             took = {"seconds": round(ready.seconds, 2), "warm_up_seconds": round(ready.warm_up_seconds, 2)}
             log.info("loaded", analyzer=analyzer.name, **took, **asdict(ready.hardware))

@@ -7,6 +7,7 @@ kind behind a method of that kind (caption pictures, find objects, write down sp
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from shared import pins
-from shared.errors import BadInput, WeightsMissing
+from shared.errors import BadInput, Unavailable, WeightsMissing
 from shared.log import logger
 from shared.settings import Compile, Precision
 from shared.weights import Weights
@@ -26,6 +27,9 @@ Number = pins.Number
 ON_A_GPU: tuple[Number, ...] = ("bf16", "nf4")
 """What `auto` tries, in this order. int8 only on request: measured 5 times slower than bf16."""
 
+NO_TENSORS = "weights_only"
+"""Is in all that torch says of a pickle that holds other things than tensors."""
+PICKLES = (".bin", ".pt", ".pth")
 
 log = logger(__name__)
 
@@ -205,8 +209,13 @@ class Models:
         wanted = Weighted(entry, self._weights.folder / entry, device, precision, self.threads, loops)
 
         def loading(made: EngineT) -> None:
-            with self._weights.reading(entry):
-                made.load()
+            try:
+                with self._weights.reading(entry):
+                    made.load()
+            except (pickle.UnpicklingError, RuntimeError) as error:
+                if NO_TENSORS not in str(error):
+                    raise
+                raise _no_tensors(wanted, error) from error
 
         engine = self._shared.get(kind, wanted, loading)
         self.engines.append(engine)
@@ -216,6 +225,15 @@ class Models:
         if self._entry is None:
             raise WeightsMissing(f"no weights are declared for the {self.profile} profile")
         return self._entry
+
+
+def _no_tensors(files: Weighted, error: Exception) -> Unavailable:
+    """What to say of a pickle that torch refuses: torch's own seven sentences advise to let it run what it holds."""
+    cause = error.__context__ if isinstance(error.__context__, pickle.UnpicklingError) else error
+    said = str(cause).partition("\n")[0].partition(". ")[0].rstrip(".")
+    names = sorted(path.name for path in files.folder.iterdir() if path.suffix in PICKLES)
+    what = f"{files.entry}/{' or '.join(names)} is no plain file of tensors (torch's reader refused it: {said})"
+    return Unavailable(f"{what}; take the repository's safetensors, or save a state dict", code="load_failed")
 
 
 def kept_on_cpu(files: Weighted, runtime: str) -> tuple[Weighted, tuple[str, ...]]:

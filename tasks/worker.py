@@ -37,7 +37,9 @@ from tasks.child import (
     PRELOAD_FAILED,
     QUEUES,
     START,
+    leave,
     loaded_marks,
+    not_loaded,
     ready_mark,
     refusal,
     refused,
@@ -46,7 +48,7 @@ from tasks.child import (
     say_gone,
     unload_mark,
 )
-from tasks.loading import budget_mib, memory_bound_mib, show_devices
+from tasks.loading import NotLoaded, budget_mib, memory_bound_mib, show_devices
 from tasks.node import ledger
 from tasks.registry import analyzers, check_models, task_name
 
@@ -138,23 +140,23 @@ def unload(_panel: Any, group: str) -> dict[str, str]:
     return {"ok": UNLOADING}
 
 
-def unavailable_here() -> dict[str, str]:
+def unavailable_here() -> dict[str, NotLoaded]:
     """The analyzers that a child of this worker could not load, and why."""
-    return {name: why for mark in loaded_marks() for name, why in json.loads(mark.read_bytes()).items()}
+    return {name: why for mark in loaded_marks() for name, why in not_loaded(mark).items()}
 
 
-def nothing_works(missing: Mapping[str, str]) -> str:
+def nothing_works(missing: Mapping[str, NotLoaded]) -> str:
     """What to say of a worker none of whose analyzers was loaded, which takes their tasks so that no job waits."""
     first = min(missing)
     what = "none of its analyzers can work, so it answers every job with the reason alone"
-    return f"{what}; {', '.join(sorted(missing))}. {first}: {missing[first]}"
+    return f"{what}; {', '.join(sorted(missing))}. {first}: {missing[first].message}"
 
 
 @signals.worker_ready.connect
 def _say_ready(sender: Any, **_: object) -> None:
-    ready_mark(sender.hostname).touch()
     queues = os.environ[QUEUES]
     missing = unavailable_here()
+    leave(ready_mark(sender.hostname), json.dumps(missing))
     served = [one.name for one in analyzers().values() if one.group in queues.split(",")]
     able = [name for name in served if name not in missing]
     if able or not served:

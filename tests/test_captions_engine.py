@@ -9,7 +9,7 @@ from shared.errors import BadInput, Cancelled
 from tasks.analyzers.blip2_caption import Blip2Caption
 from tasks.devices import CPU
 from tasks.engines.captions import Asked, Blip2
-from tasks.engines.decoder import PromptRefused
+from tasks.engines.prompts import PromptRefused
 from tasks.models import Weighted
 from tests.support.clips import make_clip
 from tests.support.media import run

@@ -7,8 +7,8 @@ import pytest
 
 from shared.errors import Cancelled
 from tasks.analyzers.qwen2_vl_temporal import Qwen2VlTemporal
-from tasks.engines.decoder import PromptRefused
 from tasks.engines.descriptions import Asked, Clip, broadened
+from tasks.engines.prompts import PromptRefused
 from tests.support.clips import make_clip
 from tests.support.media import run
 from tests.support.moving import texture, write_video

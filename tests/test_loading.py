@@ -127,7 +127,7 @@ def test_preloading_goes_on_after_a_failure(monkeypatch, fresh):
     elsewhere = type("Elsewhere", (Loads,), {"name": "elsewhere", "group": "detect", "times": 0})
     monkeypatch.setattr(loading, "analyzers", lambda: {one.name: one for one in (broken, elsewhere, fresh)})
     (unavailable,) = preload(("light",)).items()
-    assert unavailable == ("broken", "its model cannot be loaded: ValueError: no")
+    assert unavailable == ("broken", ("load_failed", "its model cannot be loaded: ValueError: no"))
     assert (broken.times, fresh.times, elsewhere.times) == (1, 1, 0)
     assert set(loading._ready) == {"broken", "loads"}
 

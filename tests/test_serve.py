@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import stat
@@ -17,11 +18,13 @@ import pytest
 import sqlalchemy as sa
 
 from services.cli import BAD_INPUT, INFRASTRUCTURE
+from services.commands.serve import readiness
 from services.restarts import RESTARTS
 from services.server import SOCKETS_LOCK, _socket_folder
 from shared.keys import Keys
 from shared.ledger import Ledger
 from shared.locks import FileLock
+from tasks.loading import NotLoaded
 from tests.support.api import Client, free_port
 from tests.support.moving import texture, write_video
 from tests.support.processes import alive, eventually
@@ -190,10 +193,40 @@ def test_what_dies_is_started_again(served, tmp_path):
     assert client.wait(job.json["id"], UP_SECONDS)["state"] == "completed"
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[0]
+    assert re.search(
+        r"^Ready, but \d+ analyzers are not: .*\(weights missing: `reelgraph models pull \w", said, re.MULTILINE
+    )
     assert "broker_restarted" in said
     assert "flower_restarted" in said
     assert "server_restarted" in said
     assert said.count("worker_restarted") >= RESTARTS
+
+
+def test_what_could_not_be_loaded_is_said_at_the_start():
+    """By reason, with the command that helps; what the profile lacks, or a setting has switched off, is no trouble."""
+    gone = NotLoaded("weights_missing", "a file is not on this machine")
+    chosen = {
+        "blip2_caption": NotLoaded("not_in_profile", "no weights for the local profile"),
+        "age_estimation": NotLoaded("switched_off", "switched off"),
+    }
+    assert readiness(chosen, "gpu") == readiness({}, "gpu") == "The workers have loaded their models."
+    one = {"body_pose": gone} | chosen
+    assert readiness(one, "gpu") == (
+        "Ready, but 1 analyzer is not: body_pose (weights missing: `reelgraph models pull vitpose-base-simple`); "
+        "the logs say more."
+    )
+    many = one | {
+        "qwen2_vl_temporal": NotLoaded("weights_unlocked", "qwen2-vl-7b is not locked"),
+        "speech_emotion": gone,
+        "cut_analysis": NotLoaded("load_failed", "its model cannot be loaded"),
+        "sound_effects": NotLoaded("weights_tampered", "not the pinned file"),
+    }
+    assert readiness(many, "gpu") == (
+        "Ready, but 5 analyzers are not: cut_analysis (load failed); "
+        "body_pose, speech_emotion (weights missing: `reelgraph models pull vitpose-base-simple wav2vec2-emotion`); "
+        "sound_effects (weights tampered); qwen2_vl_temporal (weights unlocked: `reelgraph models lock qwen2-vl-7b`); "
+        "the logs say more."
+    )
 
 
 def flowers(process):

@@ -6,6 +6,7 @@ import pytest
 from shared.schema import ObjectTrack, TrackedObject
 from tasks.analyzers.product_detection import ProductDetection
 from tasks.devices import CPU
+from tasks.engines.prompts import PromptRefused
 from tasks.engines.words import WORD_FINDERS, _found
 from tasks.models import Models
 from tests.support.media import run
@@ -96,6 +97,52 @@ def test_a_model_that_is_sure_of_everything_costs_no_minutes():
     found = _found(rows, np.ones(2))
     assert len(found.boxes) == 100
     assert found.scores.tolist() == sorted(rows[:, 4], reverse=True)[:100]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (
+            "<|endoftext|>",
+            r"the word '<\|endoftext\|>' holds <\|endoftext\|>, which is no text for owlv2-base: leave it",
+        ),
+        ("cup <|startoftext|>", r"the word 'cup <\|startoftext\|>' holds <\|startoftext\|>"),
+        (
+            "the rabbit in the cave at the side of the street",
+            r"the word '.* street', asked for as 'a photo of a the .*', takes \d\d tokens: owlv2-base reads 16 at most",
+        ),
+    ],
+)
+def test_a_word_that_is_none_never_reaches_the_model(weights, tmp_path, monkeypatch, word, said):
+    """Marks of its own, and a word of which it would read the beginning, fail the analyzer before the model is asked.
+
+    Other words beside it do not make it right.
+    """
+    analyzer = ProductDetection()
+    analyzer.load(models(weights, ENTRY))
+    monkeypatch.setattr(analyzer._finder, "_objects", None)
+    video = write_video(tmp_path / "moving.mp4", scenes(4, 192, 128), fps=10)
+    nothing = result("object_detection", objects=ObjectTrack[TrackedObject](method="model"))
+    with gpu_profile(), pytest.raises(PromptRefused, match=said) as caught:
+        run(analyzer, video, tmp_path / "a", nothing, words=("dog", word))
+    assert caught.value.code == "bad_prompt"
+
+
+def test_a_word_as_long_as_the_model_reads_is_asked_for_as_a_whole(weights):
+    """With 16 tokens it is found as it is; its last token counts."""
+    engine = finder(weights)
+    whole = "the rabbit the rabbit dog dog dog dog"
+    asked = engine._asked([whole], 1)
+    assert asked["attention_mask"].sum() == 16
+    assert engine._tokenizer.decode(asked["input_ids"][0]).endswith(" dog dog")
+    assert len(flat(engine.objects(scenes(1), [whole], 0.0))) == 1
+
+
+def test_what_only_pads_is_text(weights):
+    """OWLv2's own tokenizer pads with an exclamation mark: a word may hold one."""
+    engine = finder(weights)
+    engine._tokenizer.pad_token = "!"
+    assert len(flat(engine.objects(scenes(1), ["dog!"], 0.0))) == 1
 
 
 def test_without_its_files_there_is_no_engine(weights, tmp_path):

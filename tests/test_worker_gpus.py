@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from services.commands.worker import worker
 from shared.errors import BadInput
 from shared.groups import groups
-from tasks.child import QUEUES, START, run_folder
+from tasks.child import QUEUES, START, not_loaded, ready_mark, run_folder
 from tasks.loading import EXPORTED, VISIBLE, budget_mib, devices_shown, show_devices
 from tasks.registry import analyzers
 from tasks.worker import _say_ready
@@ -145,7 +145,9 @@ def test_a_setting_chooses_for_one_worker(planned, tmp_path):
 
 def test_a_worker_whose_analyzers_all_failed_is_ready_for_nothing(tmp_path, monkeypatch):
     """It answers their tasks, so that no job waits for ever, and never calls itself ready: all names, one reason."""
-    why = {name: "its file is missing" for name, one in analyzers().items() if one.group == "caption"}
+    why = {
+        name: ("weights_missing", "its file is missing") for name, one in analyzers().items() if one.group == "caption"
+    }
     monkeypatch.setenv(QUEUES, "caption")
     monkeypatch.setenv(START, "this-start")
     said = []
@@ -158,8 +160,11 @@ def test_a_worker_whose_analyzers_all_failed_is_ready_for_nothing(tmp_path, monk
         run_folder().mkdir(parents=True)
         (run_folder() / "loaded.this-start.1").write_text(json.dumps(why))
         _say_ready(SimpleNamespace(hostname="caption@here"))
+        marked = not_loaded(ready_mark("caption@here"))
         (run_folder() / "loaded.this-start.1").write_text("{}")
         _say_ready(SimpleNamespace(hostname="caption@here"))
+        assert not_loaded(ready_mark("caption@here")) == {}
+    assert marked == why
     assert [one["event"] for one in said] == ["ready_for_nothing", "ready"]
     assert "with the reason alone; blip2_caption. blip2_caption: its file is missing" in said[0]["reason"]
     assert (said[1]["analyzers"], said[1]["unavailable"]) == (["blip2_caption"], [])

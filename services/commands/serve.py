@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -12,6 +13,13 @@ from services.server import POLL_SECONDS, service
 from shared.groups import workers
 from shared.log import configure_logging, logger
 from shared.settings import settings, use
+from tasks.loading import NotLoaded
+from tasks.registry import analyzers, weights_entry
+
+AS_CHOSEN = ("not_in_profile", "switched_off")
+"""Codes of what is not loaded because profile and settings say so."""
+CURES = {"weights_missing": "reelgraph models pull", "weights_unlocked": "reelgraph models lock"}
+"""By code: the command that takes the entries which it would help."""
 
 log = logger(__name__)
 
@@ -47,7 +55,7 @@ def serve(host: str, port: int, data: Path | None, profile: str | None, *, with_
                 workers_at = ", workers: /flower" if with_flower else ""
                 click.echo(f"Reelgraph is at {running.url} (API: /docs{workers_at}). Logs: {running.stack.logs}")
                 running.stack.wait_ready(settings().preload_seconds, check=running.check)
-                click.echo("The workers have loaded their models. Ctrl-C ends everything.")
+                click.echo(f"{readiness(running.stack.not_loaded(), settings().profile)} Ctrl-C ends everything.")
                 running.stack.lasts = True
                 while True:
                     try:
@@ -58,3 +66,18 @@ def serve(host: str, port: int, data: Path | None, profile: str | None, *, with_
         except KeyboardInterrupt:
             click.echo("stopped; open jobs go on at the next start", err=True)
             return 0
+
+
+def readiness(missing: Mapping[str, NotLoaded], profile: str) -> str:
+    """How the workers have started, as a sentence: what they could not load, by reason."""
+    missing = {name: why for name, why in missing.items() if why.code not in AS_CHOSEN}
+    if not missing:
+        return "The workers have loaded their models."
+    parts = []
+    for code in sorted({why.code for why in missing.values()}):
+        names = sorted(name for name, why in missing.items() if why.code == code)
+        entries = {entry for name in names if (entry := weights_entry(analyzers()[name], profile))}
+        cure = f": `{CURES[code]} {' '.join(sorted(entries))}`" if code in CURES and entries else ""
+        parts.append(f"{', '.join(names)} ({code.replace('_', ' ')}{cure})")
+    count = "1 analyzer is" if len(missing) == 1 else f"{len(missing)} analyzers are"
+    return f"Ready, but {count} not: {'; '.join(parts)}; the logs say more."

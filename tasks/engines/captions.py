@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import BadInput
 from tasks.engines.base import pretrained
 from tasks.engines.decoder import REHEARSED_TOKENS, Decoder, Prompt, WritingEngine, rules_of
+from tasks.engines.prompts import refuse_marks
 from tasks.models import Engine, EngineKind
 
 Picture = NDArray[np.uint8]
@@ -67,7 +68,7 @@ class Blip2(WritingEngine):
 
     def captions(self, pictures: Iterable[Picture], asked: Asked, check: Callable[[], None]) -> Iterator[list[str]]:
         """One caption for each rgb picture `(height, width, 3)`, in order, a list for each batch."""
-        self.refuse_tokens(self._processor.tokenizer, asked.prompt)
+        refuse_marks(self._processor.tokenizer, asked.prompt, self.files.entry)
         return self.batches(pictures, lambda batch: self._captions(batch, asked, check))
 
     def probe(self, count: int) -> None:

@@ -14,11 +14,11 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, ClassVar, Protocol
 
-from shared.errors import BadInput
 from shared.log import logger
 from tasks import devices
 from tasks.devices import NotRecorded
 from tasks.engines.base import TorchEngine
+from tasks.engines.prompts import PromptRefused
 from tasks.models import Weighted
 
 LOOK_EVERY = 8
@@ -31,12 +31,6 @@ COMPILED_PRECISIONS = ("fp32", "bf16")
 """bitsandbytes decides on the host what it launches, which cannot be recorded."""
 
 log = logger(__name__)
-
-
-class PromptRefused(BadInput):
-    """A prompt that the model cannot be given: too long, or with tokens that mean something to it."""
-
-    code = "bad_prompt"
 
 
 class Prefill(Protocol):
@@ -242,17 +236,6 @@ class WritingEngine(TorchEngine):
     @abstractmethod
     def load(self) -> None:
         """Read the weights into `self.model` and make the decoder."""
-
-    def refuse_tokens(self, tokenizer: Any, prompt: str) -> None:
-        """Refuse a prompt that holds the marks of pictures, turns and ends: the model would take them for such.
-
-        Raises:
-            PromptRefused: it holds one; the message says which.
-        """
-        own = set(tokenizer.get_added_vocab().values()) | set(tokenizer.all_special_ids)
-        if found := [one for one in tokenizer(prompt, add_special_tokens=False)["input_ids"] if one in own]:
-            mark = tokenizer.convert_ids_to_tokens(found[0])
-            raise PromptRefused(f"the prompt holds {mark}, which is no text for {self.files.entry}: leave it out")
 
     def find_batch(self) -> None:
         """Find the batch size by memory; with `compile`, record the step and take the largest recorded size.

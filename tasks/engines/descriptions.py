@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tasks.engines import attention
 from tasks.engines.base import pretrained
 from tasks.engines.decoder import REHEARSED_TOKENS, Decoder, Prompt, WritingEngine, rules_of
+from tasks.engines.prompts import refuse_marks
 from tasks.models import Engine, EngineKind
 
 TICKS = 1000
@@ -71,7 +72,7 @@ class QwenVl(WritingEngine):
 
     def describe(self, clips: Iterable[Clip], asked: Asked, check: Callable[[], None]) -> Iterator[list[str]]:
         """One answer for each clip, in order, a list for each batch."""
-        self.refuse_tokens(self._processor.tokenizer, asked.prompt)
+        refuse_marks(self._processor.tokenizer, asked.prompt, self.files.entry)
         return self.batches(clips, lambda batch: self._described(batch, asked, check))
 
     def probe(self, count: int) -> None:

@@ -12,6 +12,7 @@ from tasks.boxes import Picture, groups_of_one
 from tasks.engines.base import TorchEngine
 from tasks.engines.objects import Found
 from tasks.engines.pictures import full_size, grey, inferring, prepared, rehearsed, whole
+from tasks.engines.prompts import PromptRefused, refuse_marks
 from tasks.models import Engine, EngineKind, Number
 
 FAMILY = frozenset({"owlv2", "owlvit"})
@@ -32,7 +33,8 @@ class WordFinder(Engine, Protocol):
     def objects(self, pictures: Iterable[Picture], words: Sequence[str], floor: float) -> Iterator[list[Found]]:
         """Things in each rgb picture `(height, width, 3)` that score at least `floor`, a list for each batch.
 
-        Class numbers are places in `words`. All pictures have one size.
+        Class numbers are places in `words`. All pictures have one size. Raises PromptRefused for a word that is too
+        long or holds tokens of the model's own.
         """
 
 
@@ -64,6 +66,8 @@ class HubWordFinder(TorchEngine):
 
     def objects(self, pictures: Iterable[Picture], words: Sequence[str], floor: float) -> Iterator[list[Found]]:
         """Things in each rgb picture `(height, width, 3)` that score at least `floor`, a list for each batch."""
+        for word in words:
+            self._refuse(word)
         return self.batches(pictures, lambda batch: self._objects(batch, words, floor))
 
     def probe(self, count: int) -> None:
@@ -73,7 +77,7 @@ class HubWordFinder(TorchEngine):
     def rehearse(self) -> None:
         """Look at an upright, a wide and a square picture."""
         for picture in rehearsed(self.files):
-            list(self.objects([picture], ["thing", "other thing"], 0.5))
+            list(self.objects([picture], ["thing", "dog"], 0.5))
 
     def _objects(self, pictures: Sequence[Picture], words: Sequence[str], floor: float) -> list[Found]:
         height, width = pictures[0].shape[:2]
@@ -87,11 +91,22 @@ class HubWordFinder(TorchEngine):
         padded = [max(height, width)] * 2 if self.model.config.model_type == "owlv2" else [width, height]
         return [_found(each[each[:, 4] >= floor], np.array(padded) / [width, height]) for each in rows]
 
+    def _refuse(self, word: str) -> None:
+        """Raise PromptRefused for a word of which the model would read a part only, or something else."""
+        refuse_marks(self._tokenizer, word, self.files.entry, name=f"the word {word!r}")
+        prompt = PROMPT.format(word)
+        if (length := len(self._tokenizer(prompt)["input_ids"])) > (longest := self._longest()):
+            what = f"the word {word!r}, asked for as {prompt!r}, takes {length} tokens"
+            raise PromptRefused(f"{what}: {self.files.entry} reads {longest} at most; name the thing shorter")
+
+    def _longest(self) -> int:
+        longest: int = self.model.config.text_config.max_position_embeddings
+        return longest
+
     def _asked(self, words: Sequence[str], count: int) -> Any:
         """The words' tokens, once for each picture."""
         text = [PROMPT.format(word) for word in words]
-        longest = self.model.config.text_config.max_position_embeddings
-        tokens = self._tokenizer(text, padding="max_length", truncation=True, max_length=longest, return_tensors="pt")
+        tokens = self._tokenizer(text, padding="max_length", max_length=self._longest(), return_tensors="pt")
         kept = {name: tokens[name].repeat(count, 1) for name in ("input_ids", "attention_mask")}
         return {name: each.to(self.files.device.name) for name, each in kept.items()}
 
