@@ -29,5 +29,5 @@ COPY --from=build /opt/mmdet /opt/mmdet
 ENV PATH=/opt/mmdet/bin:/opt/reelgraph/bin:/usr/local/bin:/usr/bin:/bin
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=900s --retries=4 CMD ["reelgraph-alive"]
-ENTRYPOINT ["tini", "--"]
+ENTRYPOINT ["tini", "--", "reelgraph-start"]
 CMD ["reelgraph", "worker", "--groups", "detect"]

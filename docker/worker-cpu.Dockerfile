@@ -34,7 +34,7 @@ RUN apt-get update \
  && useradd --uid 10001 --gid 10001 --home-dir /tmp --shell /usr/sbin/nologin --no-create-home reelgraph \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data /data/storage /frames /weights /sockets
 COPY --from=build /opt/reelgraph /opt/reelgraph
-COPY docker/reelgraph-alive /usr/local/bin/
+COPY docker/reelgraph-alive docker/reelgraph-start /usr/local/bin/
 ENV PATH=/opt/reelgraph/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONUNBUFFERED=1 \
@@ -45,7 +45,7 @@ ENV PATH=/opt/reelgraph/bin:/usr/local/bin:/usr/bin:/bin \
     REELGRAPH_LOG_JSON=true
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=900s --retries=4 CMD ["reelgraph-alive"]
-ENTRYPOINT ["tini", "--"]
+ENTRYPOINT ["tini", "--", "reelgraph-start"]
 CMD ["reelgraph", "worker", "--groups", "light"]
 
 # The job that fills the volume of weights: the worker with the registries' clients. Nothing else asks a registry.

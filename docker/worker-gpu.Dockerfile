@@ -53,7 +53,7 @@ LABEL org.opencontainers.image.title="reelgraph worker-gpu" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/reelgraph /opt/reelgraph
-COPY docker/reelgraph-alive /usr/local/bin/
+COPY docker/reelgraph-alive docker/reelgraph-start /usr/local/bin/
 ENV PATH=/opt/reelgraph/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONUNBUFFERED=1 \
@@ -65,5 +65,5 @@ ENV PATH=/opt/reelgraph/bin:/usr/local/bin:/usr/bin:/bin \
 USER 10001:10001
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,video REELGRAPH_PROFILE=gpu
 HEALTHCHECK --interval=30s --timeout=5s --start-period=900s --retries=4 CMD ["reelgraph-alive"]
-ENTRYPOINT ["tini", "--"]
+ENTRYPOINT ["tini", "--", "reelgraph-start"]
 CMD ["reelgraph", "worker", "--groups", "light"]

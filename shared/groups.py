@@ -74,6 +74,19 @@ def groups() -> dict[str, Group]:
     return {name: _group(str(source), name, table) for name, table in _tables(source).items()}
 
 
+def own_groups() -> tuple[Path, str] | None:
+    """The file that the settings name and its text, where that is another than this version's.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    chosen = settings().groups_file
+    if chosen is None:
+        return None
+    text = _text(chosen)
+    return None if text == _text(SHIPPED) else (chosen, text)
+
+
 def refuse_gaps(needed: Mapping[str, str]) -> None:
     """Refuse a file of the settings that lacks a group; `needed` is what is in each.
 
@@ -88,8 +101,15 @@ def refuse_gaps(needed: Mapping[str, str]) -> None:
 
 def _tables(source: Path | Traversable) -> dict[str, Any]:
     try:
-        return tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(_text(source))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{source}: {error}", code="bad_groups") from error
+
+
+def _text(source: Path | Traversable) -> str:
+    try:
+        return source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{source}: {error}", code="bad_groups") from error
 
 

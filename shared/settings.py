@@ -12,6 +12,7 @@ import platformdirs
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from shared.broker_address import broker_parts
 from shared.errors import BadInput
 from shared.guard import networks
 
@@ -30,14 +31,18 @@ class Settings(BaseSettings):
     """
 
     # compose files hand on a variable that is not set as an empty one
-    model_config = SettingsConfigDict(env_prefix="REELGRAPH_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="REELGRAPH_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(HOME, description="ledger, stored videos and results, frame store, embedded broker")
     weights_dir: Path = Field(HOME / "weights", description="model files")
     frames_dir: Path | None = Field(None, description="frame store; default: inside data_dir")
     profile: str = Field("local", description="which models and workers: local (CPU) or gpu")
-    broker_url: str | None = Field(None, description="redis:// or rediss:// URL; without one, commands bring a broker")
-    ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in data_dir")
+    broker_url: str | None = Field(
+        None, repr=False, description="redis:// or rediss:// URL; without one, commands bring a broker"
+    )
+    ledger_url: str | None = Field(None, repr=False, description="SQLAlchemy URL; default: SQLite in data_dir")
     storage_url: str | None = Field(None, description="s3://bucket/prefix; default: a folder in data_dir")
     storage_endpoint: str | None = Field(None, description="address of an S3 server that is not AWS's")
     storage_public_endpoint: str | None = Field(
@@ -95,6 +100,13 @@ class Settings(BaseSettings):
         "", description="private networks that fetching and webhooks may reach: 10.0.0.0/8,…"
     )
 
+    @field_validator("broker_url")
+    @classmethod
+    def _is_a_brokers(cls, url: str | None) -> str | None:
+        if url is not None:
+            broker_parts(url)
+        return url
+
     @field_validator("reachable_networks")
     @classmethod
     def _are_networks(cls, text: str) -> str:
@@ -150,8 +162,11 @@ def settings() -> Settings:
         raise BadInput(f"a REELGRAPH_ variable does not hold JSON: {error}", code="bad_setting") from error
     except ValidationError as error:
         first = error.errors()[0]
-        variable = f"REELGRAPH_{str(first['loc'][0]).upper()}"
-        raise BadInput(f"{variable}={first['input']!s}: {first['msg']}", code="bad_setting") from error
+        name = str(first["loc"][0])
+        given = f"={first['input']!s}" if Settings.model_fields[name].repr else ""
+        raise BadInput(
+            f"REELGRAPH_{name.upper()}{given}: {first['msg'].removeprefix('Value error, ')}", code="bad_setting"
+        ) from error
 
 
 def use(chosen: Settings) -> None:

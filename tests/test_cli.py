@@ -54,6 +54,16 @@ def video(tmp_path):
     return write_video(tmp_path / "clip with space.mp4", pictures)
 
 
+@pytest.mark.parametrize("command", [("worker", "--groups", "light"), ("prune", "--days", "1"), ("doctor",)])
+def test_a_brokers_address_that_cannot_be_read(reelgraph, environment, command):
+    """Whatever the command: exit code 2 and one line, without the password."""
+    environment["REELGRAPH_BROKER_URL"] = "redis://me:s3#cret@127.0.0.1:1/0"
+    done = reelgraph(*command)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith("reelgraph: REELGRAPH_BROKER_URL: redis://USER:PASSWORD@")
+    assert "s3" not in done.stderr
+
+
 def truncated(folder):
     whole = write_video(folder / "whole.mp4", [texture(seed, 240, 320) for seed in range(60)])
     cut = folder / "truncated.mp4"

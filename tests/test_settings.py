@@ -1,6 +1,7 @@
 """Tests of the settings: environment in, environment for children out, and bad values said in a sentence."""
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,42 @@ def test_a_bad_value_is_named(monkeypatch, name, value, reason):
     assert caught.value.message.startswith(f"REELGRAPH_{name}={value}: ")
     assert reason.replace(">", "greater than 0") in caught.value.message
     assert "\n" not in caught.value.message
+
+
+NO_BROKERS = (
+    "redis://u:s3cr#et@h:6379/0",
+    "redis://u:12#s3cret@h:6379/0",
+    "redis://u:12?s3cret@h:6379/0",
+    "redis://u:12/s3cret@h:6379/0",
+    "redis://u:s3cret@h:abc/0",
+    "redis://u:s3cret@h:99999/0",
+    "redis://u:s3cret@[::1/0",
+    "redis://u:s3cret@/0",
+    "redis://u:s3cret@h:6379/zero",
+    "http://u:s3cret@h:6379/0",
+    "s3cret",
+)
+"""Addresses that redis-py or kombu would not read, or read as another host's."""
+
+
+@pytest.mark.parametrize("url", NO_BROKERS)
+def test_a_brokers_address_that_cannot_be_read_is_refused(monkeypatch, url):
+    """The sentence says how an address is written and repeats nothing of this one; neither does a traceback."""
+    monkeypatch.setenv("REELGRAPH_BROKER_URL", url)
+    with pytest.raises(BadInput, match=r"REELGRAPH_BROKER_URL: redis://USER:.* percent-encoded") as caught:
+        settings()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not any(part in shown for part in ("s3cr", "et@", "abc", "99999"))
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h", "rediss://:a%23b@h:1/", "redis://[::1]:6379/15", "rediss://h/0?ssl_ca_certs=/a"]
+)
+def test_a_brokers_address_that_can_be_read(monkeypatch, url):
+    """What redis-py and kombu read alike is taken as it is."""
+    monkeypatch.setenv("REELGRAPH_BROKER_URL", url)
+    assert settings().broker == url
+    assert url not in repr(settings())
 
 
 def test_settings_do_not_change():

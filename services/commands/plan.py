@@ -72,7 +72,7 @@ def plan(memory_mib: int, gpus: int, write: Path | None, *, receipts: bool, as_j
     processes (groups share one only where that saves the memory that is missing), then the one that lets most video
     through. Memory comes from weights.toml, measured or derived; seconds from the analyzers, as measured in bf16 with
     their own weights, or from receipts. What nobody has measured is said. Use a written file with
-    REELGRAPH_GROUPS_FILE.
+    REELGRAPH_GROUPS_FILE; `reelgraph render` with it gives it to all containers.
 
     Latency and throughput are bounds. Both sum up what each analyzer takes alone: at best no worker hinders another, at
     worst the workers of a GPU take turns and levels wait for one another. What was measured on one H100 lies between

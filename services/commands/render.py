@@ -18,6 +18,9 @@ from shared.settings import settings
 def render(root: Path, *, check: bool, with_secrets: bool) -> int:
     """Write docker/compose.yaml and the workers below k8s/ from groups.toml, or REELGRAPH_GROUPS_FILE.
 
+    Images have shared/groups.toml as it was when they were built. Another file is copied beside what is rendered, and
+    given to every container that reads it.
+
     \b
     Examples:
       reelgraph render --check

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from shared.broker_address import broker_parts
 from shared.errors import BadInput
 from shared.signing import write_secret
 
@@ -65,17 +66,17 @@ def told_to_keda(broker_url: str) -> dict[str, str]:
     KEDA takes no URL, and is in a namespace of its own: from there a Service of ours needs our namespace in its name.
 
     Raises:
-        BadInput: its scheme is not redis or rediss, it has no host, or it names another database than 0.
+        BadInput: it is no broker's address, or it names another database than 0.
     """
-    parts = urlsplit(broker_url)
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise BadInput(
-            f"{FOLDER}/reelgraph_broker_url: redis:// or rediss:// and a host are expected", code="bad_secret"
-        )
+    try:
+        parts = broker_parts(broker_url)
+    except ValueError as error:
+        raise BadInput(f"{FOLDER}/reelgraph_broker_url: {error}", code="bad_secret") from error
     if parts.path not in {"", "/", "/0"}:
         message = f"{FOLDER}/reelgraph_broker_url: database {parts.path[1:]}: KEDA is told to count in database 0"
         raise BadInput(message, code="bad_secret")
-    host = parts.hostname if "." in parts.hostname or ":" in parts.hostname else f"{parts.hostname}.{NAMESPACE}.svc"
+    host = parts.hostname or ""
+    host = host if "." in host or ":" in host else f"{host}.{NAMESPACE}.svc"
     host = f"[{host}]" if ":" in host else host
     return {
         "keda_address": f"{host}:{parts.port or 6379}",

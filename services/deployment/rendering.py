@@ -9,20 +9,26 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.deployment import workers
-from services.deployment.passwords import MOUNTED
+from services.deployment.passwords import MOUNTED, READ_BY_ALL
 from services.deployment.workers import worker_specs
 from shared.errors import BadInput
+from shared.groups import own_groups
+from shared.text import one_line
 
-HEADER = "# Rendered from shared/groups.toml by `reelgraph render`; template: services/deployment/templates/{template}"
+HEADER = "# Rendered from {source} by `reelgraph render`; template: services/deployment/templates/{template}"
 
 FILES: Mapping[str, tuple[str, str]] = {
     "docker/compose.yaml": ("compose.yaml.j2", "local"),
     "k8s/workers/local/workers.yaml": ("workers.yaml.j2", "local"),
     "k8s/workers/gpu/workers.yaml": ("workers.yaml.j2", "gpu"),
+    "k8s/components/groups/kustomization.yaml": ("groups.yaml.j2", "local"),
     "k8s/components/mig/kustomization.yaml": ("mig.yaml.j2", "gpu"),
     "k8s/components/scaling/scaledobjects.yaml": ("scaledobjects.yaml.j2", "gpu"),
 }
 """File to its template and the profile whose workers it holds; compose has those of both."""
+
+COPIES = ("docker/groups.toml", "k8s/components/groups/groups.toml")
+"""Where a file of groups that no image has is put, for compose and kustomize to mount in every container."""
 
 
 def rendered() -> dict[str, str]:
@@ -36,16 +42,21 @@ def rendered() -> dict[str, str]:
         keep_trailing_newline=True,
     )
     environment.filters["quoted"] = json.dumps
+    own = own_groups()
+    source = one_line(own[0].name) if own else "shared/groups.toml"
     texts = {}
     for path, (template, profile) in FILES.items():
         text = environment.get_template(template).render(
-            header=HEADER.format(template=template),
+            header=HEADER.format(source=source, template=template),
+            own_groups=own is not None,
             workers=worker_specs(profile),
             gpu_workers=worker_specs("gpu"),
             limits=workers,
             secrets=MOUNTED,
         )
         texts[path] = text
+    if own:
+        texts |= dict.fromkeys(COPIES, own[1])
     return texts
 
 
@@ -65,6 +76,8 @@ def write(root: Path) -> list[str]:
     for path in written:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(texts[path], encoding="utf-8")
+        if path in COPIES:
+            (root / path).chmod(READ_BY_ALL)
     return written
 
 

@@ -1,8 +1,10 @@
 """Tests of docker/compose.yaml and the Dockerfiles: what an operator starts with one command on one machine."""
 
 import json
+import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -239,10 +241,39 @@ def test_images_are_built_the_same_way(file):
     assert all("--require-hashes" in line for line in installed)
     final = next(stage for stage in stages if "ENTRYPOINT" in stage)
     assert "USER 10001:10001" in final
-    assert 'ENTRYPOINT ["tini", "--"]' in final
+    entry = ["tini", "--", *(["reelgraph-start"] if "reelgraph-alive" in final else [])]
+    assert f"ENTRYPOINT {json.dumps(entry)}\n" in final
     assert "HEALTHCHECK" in final
     assert "org.opencontainers.image.revision" in final
     assert not re.search(r"gcc|build-essential|g\+\+|-dev\b", text)
+
+
+def test_a_worker_that_was_killed_is_not_ready_when_it_starts_again(tmp_path):
+    """A container that is restarted in place keeps its folder: the mark of before is gone when the program starts, and
+    those of other containers that share the folder stay.
+    """
+    run = tmp_path / "run"
+    run.mkdir()
+    host = Path("/etc/hostname").read_text().strip()
+    own, other = run / f"ready.vision=detect+light@{host}", run / f"ready.vision=detect+light@not-{host}"
+    docker = ROOT / "docker"
+    environment = {"PATH": os.environ["PATH"], "REELGRAPH_DATA_DIR": str(tmp_path)}
+
+    def code(*command):
+        return subprocess.run(command, env=environment, check=False).returncode
+
+    assert code(docker / "reelgraph-alive") == 1
+    own.touch()
+    other.touch()
+    assert code(docker / "reelgraph-alive") == 0
+    assert code(docker / "reelgraph-start", docker / "reelgraph-alive") == 1
+    assert [*run.iterdir()] == [other]
+    assert code(docker / "reelgraph-start", "sh", "-c", "exit 7") == 7
+    shared = (docker / "worker-cpu.Dockerfile", docker / "worker-gpu.Dockerfile")
+    assert all(
+        "COPY docker/reelgraph-alive docker/reelgraph-start /usr/local/bin/" in one.read_text() for one in shared
+    )
+    assert "!docker/reelgraph-start" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
 def test_dashboard_asks_for_metrics_that_are_there():

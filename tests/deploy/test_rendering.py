@@ -3,18 +3,20 @@
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from services.cli import cli
-from services.deployment.rendering import FILES, rendered, stale
+from services.deployment.rendering import COPIES, FILES, rendered, stale, write
 from services.deployment.workers import PROBE_SECONDS, STARTUP_FAILURES, STOP_SECONDS, worker_specs
 from shared.errors import BadInput
 from shared.groups import groups, workers
 from shared.settings import settings, use
 from tasks.plan import GRACE_SECONDS
+from tests.support.deploy import OVERLAYS, containers, kustomized, pods_of, tool
 from tests.support.project import ROOT
 
 
@@ -89,8 +91,79 @@ def test_a_new_group_is_one_entry(other_groups):
     )
     (depth,) = (one for one in worker_specs("gpu") if one.name == "depth")
     assert (depth.least, depth.most, depth.mig_slice, depth.image) == (0, 3, "2g.20gb", "worker-gpu")
-    for path in FILES:
+    for path in {*FILES, *COPIES} - {"k8s/components/groups/kustomization.yaml"}:
         assert "depth" in rendered()[path], path
+
+
+@pytest.fixture
+def own_tree(other_groups, tmp_path):
+    """A tree that is rendered from a file of one's own, and that file's text."""
+    text = (ROOT / "shared" / "groups.toml").read_text().replace("vram_mib = 26000", "vram_mib = 25000")
+    other_groups(text)
+    for folder in ("k8s", "docker"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules", "secrets"))
+    assert {*COPIES, *FILES} - set(write(tmp_path)) == set()
+    assert stale(tmp_path) == []
+    return tmp_path, text
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_file_of_ones_own_reaches_every_pod(own_tree, overlay):
+    """Each container that is given the settings has the file where they say it is; what is built is Kubernetes'."""
+    tree, text = own_tree
+    manifests = kustomized(tree / "k8s" / "overlays" / overlay)
+    found = [*yaml.safe_load_all(manifests)]
+    maps = {one["metadata"]["name"]: one for one in found if one["kind"] == "ConfigMap"}
+    (carried,) = (name for name in maps if name.startswith("reelgraph-groups-"))
+    assert maps[carried]["data"] == {"groups.toml": text}
+    assert maps[carried]["metadata"]["labels"]["app.kubernetes.io/component"] == "settings"
+    assert {values["data"].get("REELGRAPH_GROUPS_FILE") for name, values in maps.items() if "settings" in name} == {
+        "/run/groups/groups.toml"
+    }
+    told = 0
+    for name, _, spec in pods_of(found):
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        for container in (one for one in containers(spec) if one.get("envFrom")):
+            told += 1
+            assert volumes["groups"]["configMap"]["name"] == carried, name
+            assert {"name": "groups", "mountPath": "/run/groups", "readOnly": True} in container["volumeMounts"], name
+    assert told > 2 * len(worker_specs("local"))
+    file = tree / "all.yaml"
+    file.write_text(manifests)
+    command = [tool("kubernetes-validate"), "--strict", "-k", "1.34", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_of_ones_own_reaches_every_service(own_tree):
+    """Each service of compose that runs the program has the file where its settings say it is."""
+    tree, text = own_tree
+    whole = yaml.safe_load(plain(rendered())["docker/compose.yaml"])
+    assert whole["configs"] == {"groups": {"file": "./groups.toml"}}
+    assert (tree / "docker" / "groups.toml").read_text() == text
+    assert (tree / "docker" / "groups.toml").stat().st_mode & 0o444 == 0o444
+    ours = {name: one for name, one in whole["services"].items() if "reelgraph/" in one["image"]}
+    assert len(ours) > len(worker_specs("gpu")) + 3
+    for name, service in ours.items():
+        assert service["configs"] == [{"source": "groups", "target": "/run/groups/groups.toml"}], name
+        assert service["environment"]["REELGRAPH_GROUPS_FILE"] == "/run/groups/groups.toml", name
+    file = tree / "compose.json"
+    file.write_text(json.dumps({name: part for name, part in whole.items() if not name.startswith("x-")}))
+    reader = "import sys, compose_spec; compose_spec.PyCompose.from_json(open(sys.argv[1]).read())"
+    done = subprocess.run([tool("python"), "-c", reader, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_rendered_files_name_their_source(other_groups, tmp_path):
+    """The first line names the file that was rendered; one that says what the packaged one says changes nothing."""
+    other_groups(called("more"))
+    assert {text.splitlines()[0].split("`")[0] for path, text in rendered().items() if path in FILES} == {
+        "# Rendered from groups.toml by "
+    }
+    packaged = (ROOT / "shared" / "groups.toml").read_text()
+    other_groups(packaged)
+    assert not set(COPIES) & set(rendered())
+    assert stale(ROOT) == []
 
 
 @pytest.mark.parametrize("gpus", [1, 2, 4])
@@ -138,8 +211,9 @@ def test_the_grace_period_is_over_the_hard_limit():
 
 
 def plain(texts):
-    """Files with the defaults that compose would put in."""
-    return {path: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for path, text in texts.items()}
+    """The YAML files with the defaults that compose would put in."""
+    found = {path: text for path, text in texts.items() if path.endswith(".yaml")}
+    return {path: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for path, text in found.items()}
 
 
 def called(worker, group="extra"):

@@ -124,11 +124,23 @@ def test_keda_is_told_of_the_broker_that_workers_use(url, told, tmp_path):
     assert write_secrets(tmp_path) == []
 
 
-@pytest.mark.parametrize("url", ["amqp://broker/", "redis://:own@redis:6379/3", "redis:///0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://:s3cret@broker/",
+        "redis://:s3cret@redis:6379/3",
+        "redis:///0",
+        "redis://me:s3#cret@redis:6379/0",
+        "redis://me:s3cret@redis:99999/0",
+    ],
+)
 def test_a_broker_that_keda_cannot_count_in_is_refused(url):
-    """Another kind of broker, another database or no host is refused: a service that never scales says nothing."""
-    with pytest.raises(BadInput, match="reelgraph_broker_url"):
+    """Another kind of broker, another database, no host or an address that cannot be read is refused, and no password
+    shown: a service that never scales says nothing.
+    """
+    with pytest.raises(BadInput, match="reelgraph_broker_url") as caught:
         told_to_keda(url)
+    assert "s3" not in caught.value.message
 
 
 def test_interactive_groups_keep_a_worker(by_worker):

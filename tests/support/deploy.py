@@ -50,8 +50,13 @@ def objects(overlay: str, *kinds: str) -> list[dict[str, Any]]:
 
 
 def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Name of the owner, labels and spec of every pod template."""
-    for one in objects(overlay, "Deployment", "StatefulSet", "Job", "CronJob"):
+    """Name of the owner, labels and spec of every pod template of an overlay."""
+    yield from pods_of(objects(overlay))
+
+
+def pods_of(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Name of the owner, labels and spec of every pod template among objects."""
+    for one in (one for one in found if one["kind"] in {"Deployment", "StatefulSet", "Job", "CronJob"}):
         spec = one["spec"]["jobTemplate"]["spec"] if one["kind"] == "CronJob" else one["spec"]
         yield one["metadata"]["name"], spec["template"]["metadata"]["labels"], spec["template"]["spec"]
 
