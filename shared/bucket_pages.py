@@ -1,4 +1,4 @@
-"""Looking through a part of a bucket, some pages at each turn: it may hold millions of objects."""
+"""Looking through a part of a bucket, some pages at each turn: it may hold millions of objects; and deleting one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Turns:
         found: list[Stored] = []
         for _ in range(PAGES):
             after = self._reached.pop(folder, "")
-            page = _listed(bucket, folder, after, shallow=shallow)
+            page = _listed(bucket, f"{folder}/", after, shallow=shallow)
             objects = [(one["Key"], one["LastModified"].timestamp()) for one in page.get("Contents", ())]
             folders = [one["Prefix"].rstrip("/") for one in page.get("CommonPrefixes", ())]
             found += [Stored(key.rpartition("/")[2], at) for key, at in objects]
@@ -44,12 +44,34 @@ class Turns:
 
 def newest(bucket: S3FileSystem, folder: str) -> float | None:
     """When something was last stored in a folder, by the server; None when nothing is there. It looks at one page."""
-    found = _listed(bucket, folder, "", shallow=False).get("Contents", ())
+    found = _listed(bucket, f"{folder}/", "", shallow=False).get("Contents", ())
     return max((one["LastModified"].timestamp() for one in found), default=None)
 
 
-def _listed(bucket: S3FileSystem, folder: str, after: str, *, shallow: bool) -> dict[str, Any]:
-    name, _, prefix = f"{folder}/".partition("/")
+def delete(bucket: S3FileSystem, place: str) -> str:
+    """Delete an object and all below it, `BUCKET/KEY`, with two requests for each page of them.
+
+    Says which one the server refused to delete, and why; nothing where all are gone. s3fs's own `rm` asks nobody.
+    """
+    name, _, key = place.partition("/")
+    after, refused = "", ""
+    while True:
+        page = _listed(bucket, place, after, shallow=False)
+        found = [one["Key"] for one in page.get("Contents", ())]
+        ours = [{"Key": one} for one in found if one == key or one.startswith(f"{key}/")]
+        if ours:
+            answer = bucket.call_s3("delete_objects", Bucket=name, Delete={"Objects": ours, "Quiet": True})
+            errors = [one for one in answer.get("Errors", ()) if one.get("Code") != "NoSuchKey"]
+            if errors and not refused:
+                refused = f"{errors[0].get('Key')}: {errors[0].get('Code')}: {errors[0].get('Message')}"
+        if not page.get("IsTruncated") or not found:
+            return refused
+        after = max(found)
+
+
+def _listed(bucket: S3FileSystem, start: str, after: str, *, shallow: bool) -> dict[str, Any]:
+    """A page of what begins like this, `BUCKET/PREFIX`."""
+    name, _, prefix = start.partition("/")
     given = {"Delimiter": "/"} if shallow else {}
     given |= {"StartAfter": after} if after else {}
     page: dict[str, Any] = bucket.call_s3("list_objects_v2", Bucket=name, Prefix=prefix, MaxKeys=KEYS, **given)

@@ -9,13 +9,13 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from shared.bucket_pages import Stored, Turns, newest
+from shared.bucket_pages import Stored, Turns, delete, newest
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.locks import FileLock
@@ -263,7 +263,11 @@ class ObjectStorage(Storage):
         Storage(self.folder).remove(video_key(sha256))
 
     def remove(self, key: str) -> None:
-        """Delete the object and all below it, and this host's copies; nothing there is fine."""
+        """Delete the object and all below it, and this host's copies; nothing there is fine.
+
+        Raises:
+            Infrastructure: the bucket does not answer, or refuses to delete one (`storage_refused`).
+        """
         self._remove(key, USUAL)
 
     def remove_video(self, sha256: str) -> None:
@@ -273,8 +277,10 @@ class ObjectStorage(Storage):
 
     def _remove(self, key: str, patience: Patience) -> None:
         remote = self._remote(key)
-        with self._asking(patience=patience) as bucket, suppress(FileNotFoundError):  # or somebody else was faster
-            bucket.rm(remote, recursive=True)
+        with self._asking(patience=patience) as bucket:
+            refused = delete(bucket, remote)
+        if refused:
+            raise Infrastructure(f"the storage {self.bucket.url} did not delete {refused}", code="storage_refused")
         Storage(self.folder).remove(key)
 
     def download_url(

@@ -20,7 +20,7 @@ from shared.settings import settings
 from shared.storage import idle_seconds, job_key
 from tasks.celery import app
 from tasks.node import frame_store, ledger, storage
-from tasks.retention import AT_ONCE, expire
+from tasks.retention import AT_ONCE, KEPT, expire
 
 LEFT_SECONDS = 3600.0
 """A write or an upload of this machine takes less; what is older was left by a process that was killed."""
@@ -114,8 +114,10 @@ def _remove(path: Path) -> None:
 
 
 def _remove_all(found: Iterable[FoundT], remove: Callable[[FoundT], None]) -> int:
-    """How many were removed. What cannot be is passed over: a link that leads elsewhere, a file of somebody else's."""
-    removed = 0
+    """How many were removed. What cannot be is passed over, AT_ONCE of them: a link that leads elsewhere, a file of
+    somebody else's, an object that is locked.
+    """
+    removed = refused = 0
     for one in list(found):
         try:
             remove(one)
@@ -123,7 +125,8 @@ def _remove_all(found: Iterable[FoundT], remove: Callable[[FoundT], None]) -> in
         except (OSError, ValueError) as error:
             log.warning("not_removed", what=str(one), error=str(error))
         except Infrastructure as error:
-            if error.code != "disk_error":  # what does not answer would be waited for at each of them
+            refused += 1
+            if error.code not in KEPT or refused == AT_ONCE:  # what does not answer would be waited for at each
                 raise
             log.warning("not_removed", what=str(one), error=error.message)
     return removed

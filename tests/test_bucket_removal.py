@@ -1,10 +1,13 @@
 """Tests of removing videos from a bucket: on real S3 servers, with a ledger on a real PostgreSQL."""
 
+import json
 import shutil
 import threading
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
+from s3fs import S3FileSystem
 
 import tasks.sweep
 from services.submit import Order, accept, accept_arrived, note
@@ -19,11 +22,12 @@ from tasks import node as opened
 from tasks import removal
 from tasks.node import ledger, storage
 from tasks.removal import remove
+from tasks.retention import expire
 from tasks.sweep import sweep
 from tests.support.moving import texture, write_video
 from tests.support.node import node
 from tests.support.postgres import postgres
-from tests.support.s3 import BUCKET, s3_server, seaweedfs
+from tests.support.s3 import BUCKET, READER, s3_server, seaweedfs
 
 SEEDS = count(500)
 
@@ -110,6 +114,82 @@ def test_a_removal_that_failed_is_done_again(bucket, video, monkeypatch):
     assert bucket() == set()
     with pytest.raises(BadInput, match="there is no job"):
         remove(job)
+
+
+@pytest.fixture
+def refusing(server, monkeypatch):
+    """A time in which the server refuses to delete some objects, or all, and says so object by object, in a 200."""
+
+    @contextmanager
+    def some(part=""):
+        with monkeypatch.context() as patched:
+            if server.program == "weed":
+                patched.setenv("AWS_ACCESS_KEY_ID", READER)
+            else:
+                denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject"}
+                policy = {"Statement": [{**denied, "Resource": f"arn:aws:s3:::{BUCKET}/*{part}*"}]}
+                server.client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
+            S3FileSystem.clear_instance_cache()
+            try:
+                yield
+            finally:
+                if server.program == "moto":
+                    server.client.delete_bucket_policy(Bucket=BUCKET)
+        S3FileSystem.clear_instance_cache()
+
+    return some
+
+
+def test_what_the_bucket_refuses_to_delete_is_said(bucket, video, refusing, monkeypatch):
+    """Where the server deletes nothing, no removal, retention or sweep says that it did: all is in the bucket and the
+    job in the ledger, to be removed once that is mended.
+    """
+    monkeypatch.setattr(tasks.sweep, "LEFT_SECONDS", -60)
+    storage().check()
+    job = an_ended_job(video)
+    storage().write(video_key("0" * 64), b"nobody's")
+    before = bucket()
+    with refusing():
+        with pytest.raises(Infrastructure, match=r"did not delete .*/document.json: AccessDenied") as caught:
+            remove(job)
+        assert caught.value.code == "storage_refused"
+        with pytest.raises(Infrastructure, match=f"job {job.id} was not removed: .* did not delete") as kept:
+            list(expire(0))
+        assert kept.value.code == "not_removed"
+        assert tasks.sweep._orphaned_videos() == 0
+        with pytest.raises(Infrastructure) as refused:
+            storage().remove_video("0" * 64)
+        assert refused.value.code == "storage_refused"
+    assert bucket() == before
+    assert [one.id for one in expire(0)] == [job.id]
+    sweep()
+    assert bucket() == set()
+
+
+def test_one_job_that_is_kept_in_the_bucket_keeps_no_other(server, bucket, video, refusing):
+    """The oldest job has an object that the server does not delete: younger ones are removed, and it is named."""
+    if server.program == "weed":
+        pytest.skip("SeaweedFS's identities are for the whole bucket")
+    jobs = [an_ended_job(video) for _ in range(3)]
+    removed = []
+    with refusing(jobs[0].id), pytest.raises(Infrastructure, match=f"job {jobs[0].id} was not removed"):
+        removed.extend(one.id for one in expire(0))
+    assert removed == [jobs[1].id, jobs[2].id]
+    assert [one.id for one in expire(0)] == [jobs[0].id]
+    assert bucket() == set()
+
+
+def test_a_folder_of_many_objects_goes_page_by_page(server, bucket, monkeypatch):
+    """However many objects lie below a key, all go, with two requests a page; one whose name only begins so stays."""
+    monkeypatch.setattr(bucket_pages, "KEYS", 3)
+    for number in range(7):
+        storage().write(f"jobs/1/outcomes/{number}.json", b"{}")
+    for other in ("jobs/1", "jobs/1-2.json", "jobs/10/document.json"):
+        storage().write(other, b"{}")
+    before = server.asked("POST")
+    storage().remove("jobs/1")
+    assert bucket() == {"jobs/1-2.json", "jobs/10/document.json"}
+    assert server.asked("POST") - before <= 4
 
 
 def test_the_last_of_several_jobs_takes_the_video_along(bucket, video):
