@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.deployment import workers
 from services.deployment.passwords import MOUNTED, READ_BY_ALL
-from services.deployment.workers import worker_specs
+from services.deployment.workers import compose_workers, worker_specs
 from shared.errors import BadInput
 from shared.groups import own_groups
 from shared.text import one_line
@@ -50,7 +50,7 @@ def rendered() -> dict[str, str]:
             header=HEADER.format(source=source, template=template),
             own_groups=own is not None,
             workers=worker_specs(profile),
-            gpu_workers=worker_specs("gpu"),
+            services=compose_workers(),
             limits=workers,
             secrets=MOUNTED,
         )

@@ -101,12 +101,19 @@ class WorkerSpec:
         return tuple(f"{queue}{separator}{number}" if number else queue for queue in self.queues for number in numbers)
 
     @property
-    def mig_slice(self) -> str:
-        """The smallest MIG profile with room for what its models may use and for CUDA itself."""
-        for name, room_mib in MIG_SLICES:
-            if self.vram_mib is not None and self.vram_mib + CONTEXT_MIB <= room_mib:
-                return name
-        return MIG_SLICES[-1][0]
+    def service(self) -> str:
+        """What compose calls it; the control worker is one for both profiles."""
+        if self.controls:
+            return f"worker-{CONTROL}"
+        return f"worker-gpu-{self.name}" if self.profile == "gpu" else f"worker-{self.name}"
+
+    @property
+    def mig_slice(self) -> str | None:
+        """The smallest MIG profile with room for what its models may use and for CUDA itself; None where none has."""
+        if self.vram_mib is None:
+            return MIG_SLICES[-1][0]
+        needed_mib = self.vram_mib + CONTEXT_MIB
+        return next((name for name, room_mib in MIG_SLICES if needed_mib <= room_mib), None)
 
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -124,19 +131,47 @@ def worker_specs(profile: str) -> tuple[WorkerSpec, ...]:
     """Every worker of a profile.
 
     Raises:
-        BadInput: no group knows the profile, a worker's load is longer than the probes wait for, or a worker or group
-            is called what Kubernetes does not take.
+        BadInput: no group knows the profile, a worker's load is longer than the probes wait for, a worker or group is
+            called what Kubernetes does not take, or the queue `control` has not one worker of its own.
     """
     for name, queues in workers(profile).items():
         _refuse_name("worker", name, LABEL_CHARACTERS - len(LONGEST_PREFIX))
         for queue in queues:
             _refuse_name("group", queue, LABEL_CHARACTERS)
+    _refuse_control(profile)
     specs = tuple(_spec(name, queues, profile) for name, queues in workers(profile).items())
     for spec in specs:
         if 2 * spec.load_seconds > STARTUP_FAILURES * PROBE_SECONDS:
             message = f"{spec.name} takes {spec.load_seconds:.0f} s to load, over half of what its startup probe allows"
             raise BadInput(message, code="slow_load")
     return specs
+
+
+def compose_workers() -> tuple[WorkerSpec, ...]:
+    """The workers of both profiles, each once.
+
+    Raises:
+        BadInput: as `worker_specs`, or two would have one name.
+    """
+    found = dict[str, WorkerSpec]()
+    for spec in (*worker_specs("local"), *worker_specs("gpu")):
+        other = found.setdefault(spec.service, spec)
+        if other is not spec and not (other.controls and spec.controls):
+            two = f"the workers {other.name!r} of the profile {other.profile} and {spec.name!r} of {spec.profile}"
+            raise BadInput(f"{two} cannot both be rendered: compose would call both {spec.service}", code="bad_name")
+    return tuple(found.values())
+
+
+def _refuse_control(profile: str) -> None:
+    """Refuse a profile whose clock would tick twice or never, or where planning would wait behind analysis."""
+    there = {name: queues for name, queues in workers(profile).items() if CONTROL in queues}
+    if len(there) != 1:
+        message = f"the group {CONTROL} of the profile {profile} has {', '.join(there) or 'no worker'}"
+        raise BadInput(f"{message}: exactly one worker is expected, for it carries the clock", code="bad_control")
+    ((name, queues),) = there.items()
+    if more := [queue for queue in queues if queue != CONTROL]:
+        message = f"the worker {name!r} of the profile {profile} serves {', '.join(more)} as well as {CONTROL}"
+        raise BadInput(f"{message}: give what analyses another worker, or plans would wait for it", code="bad_control")
 
 
 def _refuse_name(what: str, name: str, most: int) -> None:

@@ -197,6 +197,53 @@ def test_a_slice_has_room_for_cuda_itself(other_groups):
     assert caption.mig_slice == "2g.20gb"
 
 
+def test_what_fits_into_no_slice_keeps_a_whole_gpu(other_groups):
+    """A share over the largest slice is not put into it: that worker's GPU stays a whole one, and the file says so."""
+    text = (ROOT / "shared" / "groups.toml").read_text()
+    other_groups(text.replace("vram_mib = 26000", "vram_mib = 200000"))
+    mig = rendered()["k8s/components/mig/kustomization.yaml"]
+    sliced = {patch["target"]["name"] for patch in yaml.safe_load(mig)["patches"]}
+    assert sliced == {f"worker-{one.name}" for one in worker_specs("gpu") if one.gpu} - {"worker-vlm"}
+    assert "# worker-vlm fits into no slice" in mig
+    other_groups(re.sub(r"vram_mib = \d+", "vram_mib = 200000", text))
+    assert yaml.safe_load(rendered()["k8s/components/mig/kustomization.yaml"])["patches"] == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "why"),
+    [
+        ('gpu = ["control"]', 'gpu = ["control", "second"]', "of the profile gpu has control, second: exactly one"),
+        ('local = ["control"]', "local = []", "of the profile local has no worker: exactly one"),
+        ('gpu = ["light"]', 'gpu = ["control"]', "'control' of the profile gpu serves light as well as control"),
+    ],
+)
+def test_control_is_one_worker_of_its_own(other_groups, good, bad, why):
+    """Two clocks, none, or plans behind analysis, in a container too small for it, are refused in a sentence."""
+    text = (ROOT / "shared" / "groups.toml").read_text()
+    assert good in text
+    other_groups(text.replace(good, bad))
+    with pytest.raises(BadInput, match=why):
+        rendered()
+
+
+@pytest.mark.parametrize(
+    ("changes", "service"),
+    [
+        ({'local = ["sound"]': 'local = ["gpu-detect"]'}, "worker-gpu-detect"),
+        ({'["control"]': '["clock"]', '"vision"': '"control"'}, "worker-control"),
+    ],
+)
+def test_two_workers_of_one_service_are_refused(other_groups, changes, service):
+    """Compose would start the last of two services of one name, and say nothing of the first."""
+    text = (ROOT / "shared" / "groups.toml").read_text()
+    for good, bad in changes.items():
+        assert good in text
+        text = text.replace(good, bad)
+    other_groups(text)
+    with pytest.raises(BadInput, match=f"cannot both be rendered: compose would call both {service}"):
+        rendered()
+
+
 def test_a_load_that_the_probe_would_not_wait_for_is_refused(other_groups):
     """A group that takes over half of the startup probe's time to load is an error of rendering, not of the night."""
     text = (ROOT / "shared" / "groups.toml").read_text()
