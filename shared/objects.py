@@ -8,9 +8,10 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -64,6 +65,9 @@ TRIES = 10
 
 STORED_SECONDS = 300.0
 """So long a bucket that took an object is believed to take others: readiness is asked every few seconds."""
+
+OURS_SECONDS = 60.0
+"""So long who hands videos in believes that the bucket still is this ledger's: a request each time is dear."""
 
 CHECK_KEY = "check"
 """What is written and removed to find out; one for all, so that no check leaves more than one behind."""
@@ -133,7 +137,7 @@ class ObjectStorage(Storage):
         self._hosts = hosts
         self._turns = Turns()
         self._stored_at: float | None = None
-        self._is_ours = False
+        self._ours_at: float | None = None
 
     def path(self, key: str) -> Path:
         """The local copy of a blob, brought here if need be; no file is there when the bucket has none.
@@ -356,27 +360,24 @@ class ObjectStorage(Storage):
             with super().videos_held(exclusive=exclusive) as still_held:
                 yield still_held
             return
-        if exclusive or not self._is_ours:  # who only hands in asks once: a request each time is dear
+        if exclusive or self._ours_at is None or time.monotonic() - self._ours_at > OURS_SECONDS:
             self._check_ledger(self._hosts)
         with self._hosts.hold(exclusive) as still_held:
             yield still_held
 
     def _check_ledger(self, hosts: Hosts, patience: Patience = USUAL) -> None:
         """Whether what lies here belongs to this ledger: the first that asks takes it. Raises Infrastructure."""
-        mine, place = hosts.installation(), self._remote(LEDGER_KEY)
+        mine, asked_at, self._ours_at = hosts.installation().encode(), time.monotonic(), None
         with self._asking(patience=patience) as bucket:
-            try:
-                theirs = bucket.cat_file(place)
-            except FileNotFoundError:
-                bucket.pipe_file(place, mine.encode())
-                theirs = bucket.cat_file(place)
-        if theirs != mine.encode():
+            theirs = _owner(bucket, self._remote(LEDGER_KEY), mine)
+        if theirs != mine:
+            self._stored_at = None  # not ready from the next question on
             message = (
                 f"the storage {self.bucket.url} belongs to another ledger: give this one a prefix of its own, "
                 f"or remove the object {LEDGER_KEY!r} there if that ledger is gone"
             )
             raise Infrastructure(message, code="foreign_storage", retryable=False)
-        self._is_ours = True
+        self._ours_at = asked_at
 
     def _remote(self, key: str) -> str:
         """Name of an object, by the same rules as a path: no `..`, no empty or absolute key."""
@@ -491,11 +492,42 @@ class ObjectStorage(Storage):
         return file_system
 
 
-def _names_no_bucket(error: FileNotFoundError) -> bool:
-    """Whether the bucket itself is not there: by the server's code, since any bucket or key may be called anything."""
+def _owner(bucket: S3FileSystem, place: str, mine: bytes) -> bytes:
+    """Whose the bucket is: of several that ask for the first time, the one that the server let write there."""
+    for _ in range(TRIES):
+        try:
+            owner: bytes = bucket.cat_file(place)
+        except FileNotFoundError as error:
+            _refuse_no_bucket(error)
+            _write_first(bucket, place, mine)
+        else:
+            return owner
+    raise Infrastructure(f"the object {place} in the storage comes and goes; try again", code="storage_busy")
+
+
+def _write_first(bucket: S3FileSystem, place: str, content: bytes) -> None:
+    """Write an object, unless somebody else was faster; on a server that knows no such condition, all the same."""
+    name, _, key = place.partition("/")
+    try:
+        bucket.call_s3("put_object", Bucket=name, Key=key, Body=content, IfNoneMatch="*")
+    except OSError as error:
+        status = _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if status == HTTPStatus.NOT_IMPLEMENTED:
+            bucket.pipe_file(place, content)
+        elif status not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT):
+            raise
+
+
+def _answer(error: OSError) -> Mapping[str, Any]:
+    """What the server said where s3fs has made an error of it."""
     from botocore.exceptions import ClientError
 
-    return isinstance(error.__cause__, ClientError) and error.__cause__.response["Error"].get("Code") == "NoSuchBucket"
+    return error.__cause__.response if isinstance(error.__cause__, ClientError) else {}
+
+
+def _names_no_bucket(error: FileNotFoundError) -> bool:
+    """Whether the bucket itself is not there: by the server's code, since any bucket or key may be called anything."""
+    return bool(_answer(error).get("Error", {}).get("Code") == "NoSuchBucket")
 
 
 def _refuse_no_bucket(error: FileNotFoundError) -> None:

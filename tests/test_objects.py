@@ -9,7 +9,9 @@ from contextlib import nullcontext, suppress
 
 import pytest
 import sqlalchemy as sa
+from botocore.exceptions import ClientError
 from s3fs import S3FileSystem
+from s3fs.errors import translate_boto_error
 
 from shared import objects
 from shared.advisory import VIDEOS, advisory_lock
@@ -290,6 +292,81 @@ def test_a_damaged_video_is_replaced_by_a_good_copy(storage, elsewhere, server, 
         assert elsewhere.path(video_key(sha256)).read_bytes() == content
         elsewhere.note_damaged(sha256)
     assert names(server, storage) == [video_key(sha256)]
+
+
+@pytest.fixture
+def ledgers(bucket, tmp_path):
+    """The bucket as a ledger of that name sees it."""
+
+    def named(name):
+        hosts = Hosts(lambda exclusive: nullcontext(lambda: None), lambda: name)
+        return ObjectStorage(tmp_path / name, bucket, copies_bytes=ROOM, hosts=hosts)
+
+    return named
+
+
+def refusal(action):
+    """The code of what is raised."""
+    with pytest.raises(Infrastructure) as refused:
+        action()
+    return refused.value.code
+
+
+def test_of_two_new_ledgers_one_takes_the_bucket(ledgers, storage, server, monkeypatch):
+    """Between another ledger's look and its writing one has taken the bucket: the other is told that it is not its."""
+    one, other, call = ledgers("one"), ledgers("other"), S3FileSystem.call_s3
+
+    def overtaken(self, method, *arguments, **given):
+        if given.get("IfNoneMatch"):
+            monkeypatch.setattr(S3FileSystem, "call_s3", call)
+            one.check()
+        return call(self, method, *arguments, **given)
+
+    monkeypatch.setattr(S3FileSystem, "call_s3", overtaken)
+    assert refusal(other.check) == "foreign_storage"
+    assert storage.read("ledger") == b"one"
+    one.check()
+    with one.videos_held():
+        assert refusal(other.videos_held().__enter__) == "foreign_storage"
+
+
+def test_a_server_that_writes_on_no_condition_is_taken_all_the_same(ledgers, storage, monkeypatch):
+    """Where the server does not know `If-None-Match`, the first that asks takes the bucket without."""
+    call, conditions = S3FileSystem.call_s3, []
+
+    def unknowing(self, method, *arguments, **given):
+        if given.get("IfNoneMatch"):
+            conditions.append(method)
+            said = {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}
+            raise translate_boto_error(ClientError(said, "PutObject"))
+        return call(self, method, *arguments, **given)
+
+    monkeypatch.setattr(S3FileSystem, "call_s3", unknowing)
+    ledgers("one").check()
+    assert conditions == ["put_object"]
+    assert storage.read("ledger") == b"one"
+    assert refusal(ledgers("other").check) == "foreign_storage"
+
+
+def test_a_take_over_is_noticed(ledgers, storage, monkeypatch):
+    """Once another ledger has the bucket, the one that had it takes no video after a minute at most, nor after a check
+    that said so, and is not ready; it goes on where it gets the bucket back.
+    """
+    one, other = ledgers("one"), ledgers("other")
+    one.check()
+    with one.videos_held():
+        pass
+    storage.remove("ledger")
+    other.check()
+    with monkeypatch.context() as later:
+        later.setattr(objects, "OURS_SECONDS", -1)
+        assert refusal(one.videos_held().__enter__) == "foreign_storage"
+    assert refusal(one.check) == "foreign_storage"
+    assert refusal(one.videos_held().__enter__) == "foreign_storage"
+    storage.remove("ledger")
+    one.check()
+    with one.videos_held():
+        pass
 
 
 def stored(storage, folder, number):

@@ -130,6 +130,13 @@ class Log(Logger):  # type: ignore[misc]
         self.error_log.propagate = True
 
 
+def post_worker_init(_worker: Worker) -> None:
+    """What gunicorn calls in each process before that takes requests: find out, without haste, whether it can serve."""
+    from services.api.readiness import FIRST_SECONDS, readiness  # the process that only watches over them needs none
+
+    readiness(FIRST_SECONDS)
+
+
 forwarder_headers = ""
 """No SCRIPT_NAME or PATH_INFO from any header: whoever sits on this machine counts as a proxy."""
 worker_class = Worker
