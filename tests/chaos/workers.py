@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ QUIT_SECONDS = 3
 """After SIGQUIT a worker hands on what it works on (`worker_soft_shutdown_timeout`)."""
 SLOW_SECONDS = 10.0
 """The slow worker takes so long to load."""
+MOST_OF_ONE = 2
+"""A decode pass that is killed a third time is given up, by design: a video that takes all memory ends like that."""
 DUE_SECONDS = 20.0
 """The deadline of a job with an analyzer that hangs: time for all its others."""
 
@@ -42,11 +45,12 @@ def child_dies(number: signal.Signals) -> Break:
 
 
 def reader_killed(site: Site, load: Load) -> list[str]:
-    """Kill a process that reads videos, six times: a media server, or what decodes for it."""
-    killed, readers = 0, list[psutil.Process]()
+    """Kill a process that reads videos, six times: a media server, or what decodes for it, a video's twice at most."""
+    killed, readers, deaths = 0, list[psutil.Process](), Counter[str]()
 
     def look() -> bool:
-        readers[:] = [one for name in ANALYSING for one in site.readers(site.worker(name))]
+        found = [one for name in ANALYSING for one in site.readers(site.worker(name))]
+        readers[:] = [one for one in found if all(deaths[path] < MOST_OF_ONE for path in files_of(one))]
         return bool(readers)
 
     for _ in range(6):
@@ -55,9 +59,17 @@ def reader_killed(site: Site, load: Load) -> list[str]:
         eventually(look, 5)
         for one in site.rng.sample(readers, min(1, len(readers))):
             with suppress(psutil.NoSuchProcess):
+                deaths.update(files_of(one))
                 one.kill()
                 killed += 1
     return [] if killed else ["no process read a video when one was to be killed"]
+
+
+def files_of(process: psutil.Process) -> set[str]:
+    """The files that it has open: the video of one that decodes."""
+    with suppress(psutil.Error):
+        return {file.path for file in process.open_files()}
+    return set()
 
 
 def worker_killed(site: Site, load: Load) -> None:
