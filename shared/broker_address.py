@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 SCHEMES = ("redis://", "rediss://")
 FORM = "redis://USER:PASSWORD@HOST:6379/0"
+OPTIONS = {"ssl_ca_certs", "ssl_cert_reqs"}
+"""What all who read an address make the same of; redis-py and kombu differ in the others, or end in a traceback."""
 ENCODED = "a password is percent-encoded: # is %23, / is %2F, ? is %3F, @ is %40, % is %25"
 
 
@@ -18,7 +20,9 @@ def broker_parts(url: str) -> SplitResult:
     """
     parts = _split(url) if url.startswith(SCHEMES) else None
     if parts is None:
-        raise ValueError(f"{FORM} or rediss://… is expected; {ENCODED}")
+        raise ValueError(
+            f"{FORM} or rediss://… is expected, behind a ? {' and '.join(sorted(OPTIONS))} alone; {ENCODED}"
+        )
     return parts
 
 
@@ -29,4 +33,5 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:  # of the port, or of brackets; its own words would repeat what stands there
         return None
     # behind the host either is a part of a password that # or ? has cut in two
-    return parts if is_whole and not parts.fragment and "@" not in parts.query else None
+    known = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} <= OPTIONS
+    return parts if is_whole and not parts.fragment and "@" not in parts.query and known else None

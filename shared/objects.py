@@ -67,7 +67,8 @@ STORED_SECONDS = 300.0
 """So long a bucket that took an object is believed to take others: readiness is asked every few seconds."""
 
 OURS_SECONDS = 60.0
-"""So long who hands videos in believes that the bucket still is this ledger's: a request each time is dear."""
+"""So long who hands videos in, or removes results, believes that the bucket still is this ledger's: a request each time
+is dear."""
 
 CHECK_KEY = "check"
 """What is written and removed to find out; one for all, so that no check leaves more than one behind."""
@@ -270,8 +271,10 @@ class ObjectStorage(Storage):
         """Delete the object and all below it, and this host's copies; nothing there is fine.
 
         Raises:
-            Infrastructure: the bucket does not answer, or refuses to delete one (`storage_refused`).
+            Infrastructure: the bucket does not answer, refuses to delete one (`storage_refused`), or belongs to another
+                ledger (`foreign_storage`).
         """
+        self._refuse_foreign()
         self._remove(key, USUAL)
 
     def remove_video(self, sha256: str) -> None:
@@ -360,10 +363,17 @@ class ObjectStorage(Storage):
             with super().videos_held(exclusive=exclusive) as still_held:
                 yield still_held
             return
-        if exclusive or self._ours_at is None or time.monotonic() - self._ours_at > OURS_SECONDS:
+        if exclusive:
             self._check_ledger(self._hosts)
+        else:
+            self._refuse_foreign()
         with self._hosts.hold(exclusive) as still_held:
             yield still_held
+
+    def _refuse_foreign(self) -> None:
+        """As `_check_ledger`, from memory where that was asked for a moment ago."""
+        if self._hosts is not None and (self._ours_at is None or time.monotonic() - self._ours_at > OURS_SECONDS):
+            self._check_ledger(self._hosts)
 
     def _check_ledger(self, hosts: Hosts, patience: Patience = USUAL) -> None:
         """Whether what lies here belongs to this ledger: the first that asks takes it. Raises Infrastructure."""

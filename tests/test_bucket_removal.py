@@ -145,8 +145,8 @@ def test_what_the_bucket_refuses_to_delete_is_said(bucket, video, refusing, monk
     job in the ledger, to be removed once that is mended.
     """
     monkeypatch.setattr(tasks.sweep, "LEFT_SECONDS", -60)
-    storage().check()
-    job = an_ended_job(video)
+    with storage().videos_held():  # the bucket is this ledger's
+        job = an_ended_job(video)
     storage().write(video_key("0" * 64), b"nobody's")
     before = bucket()
     with refusing():
@@ -331,3 +331,20 @@ def test_two_ledgers_do_not_share_a_bucket(server, bucket, video, tmp_path, monk
         assert caught.value.code == "foreign_storage"
     assert before <= bucket()
     remove(job)
+
+
+def test_an_old_ledger_removes_no_results_from_a_bucket_that_was_taken_over(server, bucket, video):
+    """A job that is removed after another ledger took the bucket stays whole there, until the bucket is its own."""
+    with storage().videos_held():
+        job, place = an_ended_job(video), f"{storage().bucket.place.partition('/')[2]}/{LEDGER_KEY}"
+    owner = storage().read(LEDGER_KEY)
+    server.client.put_object(Bucket=BUCKET, Key=place, Body=b"another")
+    storage()._ours_at = None  # a minute later
+    before = bucket()
+    with pytest.raises(Infrastructure) as caught:
+        remove(job)
+    assert (caught.value.code, bucket()) == ("foreign_storage", before)
+    assert ledger().job(job.id).id == job.id
+    server.client.put_object(Bucket=BUCKET, Key=place, Body=owner)
+    remove(job)
+    assert bucket() == set()

@@ -149,6 +149,9 @@ NO_BROKERS = (
     "redis://u:s3cret@/0",
     "redis://u:s3cret@h:6379/zero",
     "http://u:s3cret@h:6379/0",
+    "redis://h:6379/0?password=s3cret",
+    "redis://h:6379/0?socket_timeout=abc",
+    "redis://h:6379/0?db=3",
     "s3cret",
 )
 """Addresses that redis-py or kombu would not read, or read as another host's."""

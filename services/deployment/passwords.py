@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from shared.broker_address import broker_parts
 from shared.errors import BadInput
@@ -44,8 +44,8 @@ def write_secrets(folder: Path) -> list[str]:
         "redis_password": redis,
         "postgres_password": postgres,
         "grafana_password": _kept(folder, "grafana_password"),
-        "reelgraph_broker_url": f"redis://:{redis}@redis:6379/0",
-        "reelgraph_ledger_url": f"postgresql+psycopg://reelgraph:{postgres}@postgres:5432/reelgraph",
+        "reelgraph_broker_url": f"redis://:{quote(redis, safe='')}@redis:6379/0",
+        "reelgraph_ledger_url": f"postgresql+psycopg://reelgraph:{quote(postgres, safe='')}@postgres:5432/reelgraph",
         "reelgraph_webhook_secret": write_secret(secrets.token_bytes(32)),
         "metrics_key": "none yet: reelgraph keys create prometheus --scope admin",
         "aws_credentials": "# none yet: an AWS credentials file, for media in a bucket\n",

@@ -16,7 +16,7 @@ from shared.errors import BadInput
 from shared.groups import groups, workers
 from shared.settings import settings, use
 from tasks.plan import GRACE_SECONDS
-from tests.support.deploy import OVERLAYS, containers, kustomized, pods_of, tool
+from tests.support.deploy import OVERLAYS, containers, filled_in, kustomized, pods_of, tool
 from tests.support.project import ROOT
 
 
@@ -138,7 +138,7 @@ def test_a_file_of_ones_own_reaches_every_pod(own_tree, overlay):
 def test_a_file_of_ones_own_reaches_every_service(own_tree):
     """Each service of compose that runs the program has the file where its settings say it is."""
     tree, text = own_tree
-    whole = yaml.safe_load(plain(rendered())["docker/compose.yaml"])
+    whole = filled_in(rendered()["docker/compose.yaml"])
     assert whole["configs"] == {"groups": {"file": "./groups.toml"}}
     assert (tree / "docker" / "groups.toml").read_text() == text
     assert (tree / "docker" / "groups.toml").stat().st_mode & 0o444 == 0o444

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from kombu.transport.redis import Channel
+from sqlalchemy import make_url
 
 from services.deployment.passwords import told_to_keda, write_secrets
 from services.deployment.workers import DEADLINE_SECONDS, worker_specs
@@ -160,3 +161,14 @@ def test_scaling_in_is_slow_and_a_lost_broker_changes_nothing(by_worker):
         assert down["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
         assert spec["fallback"]["behavior"] == "currentReplicasIfHigher"
         assert spec["fallback"]["replicas"] >= 1
+
+
+def test_passwords_of_ones_own_are_written_into_addresses_as_addresses_have_them(tmp_path):
+    """Signs that mean something else in an address are encoded; KEDA and PostgreSQL are told the password itself."""
+    (tmp_path / "redis_password").write_text("x@y/z#w")
+    (tmp_path / "postgres_password").write_text("a/b#c@d")
+    write_secrets(tmp_path)
+    assert (tmp_path / "reelgraph_broker_url").read_text() == "redis://:x%40y%2Fz%23w@redis:6379/0"
+    assert (tmp_path / "keda_password").read_text() == "x@y/z#w"
+    url = make_url((tmp_path / "reelgraph_ledger_url").read_text())
+    assert (url.password, url.host) == ("a/b#c@d", "postgres")

@@ -68,11 +68,25 @@ def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 def compose(**environment: str) -> dict[str, Any]:
     """The compose file with its variables filled in, as `docker compose config` does it."""
-    text = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+    return filled_in((ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8"), **environment)
 
-    def value(found: re.Match[str]) -> str:
-        return environment.get(found[1], found[2])
 
-    filled = re.sub(r"\$\{(\w+):-([^}]*)\}", value, text)
-    assert not re.search(r"(?<!\$)\$\{", filled)
-    return dict(yaml.safe_load(filled.replace("$$", "$")))
+def filled_in(text: str, **environment: str) -> dict[str, Any]:
+    """A compose file as compose reads it: YAML first, then variables in what it holds, then types by the schema."""
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [filled(one) for one in value]
+        if not isinstance(value, str):
+            return value
+        whole = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environment.get(found[1], found[2]), value)
+        assert not re.search(r"(?<!\$)\$\{", whole)
+        return whole.replace("$$", "$")
+
+    read: dict[str, Any] = filled(yaml.safe_load(text))
+    for network in read["networks"].values():
+        if isinstance(network, dict) and isinstance(network.get("internal"), str):
+            network["internal"] = {"true": True, "false": False}[network["internal"]]
+    return read
