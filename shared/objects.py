@@ -49,6 +49,14 @@ class Patience:
     """Without a byte; a whole request is bounded by attempts times this."""
     attempts: int = 3
 
+    @property
+    def seconds(self) -> float:
+        """What a request that sends something takes at most: while it is sent, no timer of aiohttp runs."""
+        return self.attempts * (self.connect_seconds + self.read_seconds)
+
+
+SLOWEST_BYTES = 1_000_000
+"""A second: an upload that is slower is given up."""
 
 USUAL = Patience()
 CHECKED = Patience(connect_seconds=1, read_seconds=1.5, attempts=1)
@@ -193,7 +201,7 @@ class ObjectStorage(Storage):
         """Store bytes under a key, replacing what is there. Raises Infrastructure."""
         remote = self._remote(key)
         with self._asking() as bucket:
-            bucket.pipe_file(remote, content)
+            bucket.pipe_file(remote, content, timeout=USUAL.seconds)
 
     def put_aside(self, key: str, content: bytes) -> None:
         """As `write`."""
@@ -314,7 +322,7 @@ class ObjectStorage(Storage):
         with self._asking(patience=CHECKED) as bucket:
             if self._stored_at is None or time.monotonic() - self._stored_at > STORED_SECONDS:
                 self._stored_at = None
-                bucket.pipe_file(self._remote(CHECK_KEY), b"ready")
+                bucket.pipe_file(self._remote(CHECK_KEY), b"ready", timeout=CHECKED.seconds)
                 bucket.rm_file(self._remote(CHECK_KEY))
                 if self._hosts is not None:
                     self._check_ledger(self._hosts, CHECKED)
@@ -395,9 +403,11 @@ class ObjectStorage(Storage):
         return f"{self.bucket.place}/{path.as_posix()}"
 
     def _upload(self, file: Path, sha256: str) -> None:
-        if not self.holds_video(sha256, file.stat().st_size):
+        size = file.stat().st_size
+        if not self.holds_video(sha256, size):
+            seconds = USUAL.seconds + size / SLOWEST_BYTES
             with self._asking() as bucket:
-                bucket.put_file(file, self._remote(video_key(sha256)), chunksize=PART_BYTES)
+                bucket.put_file(file, self._remote(video_key(sha256)), chunksize=PART_BYTES, timeout=seconds)
             if self.exists(damaged_key(sha256)):
                 self.remove(damaged_key(sha256))
 
@@ -519,11 +529,11 @@ def _write_first(bucket: S3FileSystem, place: str, content: bytes) -> None:
     """Write an object, unless somebody else was faster; on a server that knows no such condition, all the same."""
     name, _, key = place.partition("/")
     try:
-        bucket.call_s3("put_object", Bucket=name, Key=key, Body=content, IfNoneMatch="*")
+        bucket.call_s3("put_object", Bucket=name, Key=key, Body=content, IfNoneMatch="*", timeout=USUAL.seconds)
     except OSError as error:
         status = _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
         if status == HTTPStatus.NOT_IMPLEMENTED:
-            bucket.pipe_file(place, content)
+            bucket.pipe_file(place, content, timeout=USUAL.seconds)
         elif status not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT):
             raise
 

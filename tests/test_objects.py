@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import signal
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import nullcontext, suppress
@@ -246,6 +248,26 @@ def test_a_check_writes_seldom_and_leaves_nothing(storage, server, monkeypatch):
     monkeypatch.setattr(objects, "STORED_SECONDS", -1)
     storage.check()
     assert (server.asked("PUT", place), names(server, storage)) == (2, [])
+
+
+def test_a_server_that_stands_still_is_waited_for_so_long(storage, server, clip, monkeypatch):
+    """Nothing that is sent to it waits for good: neither what readiness stores, nor a result, nor a video."""
+    storage.check()
+    monkeypatch.setattr(objects, "USUAL", objects.Patience(connect_seconds=1, read_seconds=1, attempts=1))
+    sending = (storage.check, lambda: storage.write("a.json", b"{}"), lambda: storage._upload(clip, "0" * 64))
+    monkeypatch.setattr(storage, "holds_video", lambda *_: False)
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        for send in sending:
+            storage._stored_at = None
+            began = time.monotonic()
+            with pytest.raises(Infrastructure) as caught:
+                send()
+            assert caught.value.code == "storage_error"
+            assert time.monotonic() - began < 30
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    storage.write("a.json", b"{}")
 
 
 def test_a_folder_has_no_address(tmp_path):
