@@ -8,14 +8,15 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shared.bucket_errors import names_no_bucket, refuse_no_bucket
+from shared.bucket_owner import LEDGER_KEY, owner
 from shared.bucket_pages import Stored, Turns, delete, newest
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
@@ -80,9 +81,6 @@ is dear."""
 
 CHECK_KEY = "check"
 """What is written and removed to find out; one for all, so that no check leaves more than one behind."""
-
-LEDGER_KEY = "ledger"
-"""Holds the id of the ledger that what lies here belongs to."""
 
 Hold = Callable[[bool], AbstractContextManager[StillHeld]]
 """A lock of all hosts, shared or (True) exclusive."""
@@ -187,7 +185,7 @@ class ObjectStorage(Storage):
             try:
                 return bool(bucket.info(remote)["type"] == "file")
             except FileNotFoundError as error:
-                _refuse_no_bucket(error)
+                refuse_no_bucket(error)
                 return False
 
     def read(self, key: str) -> bytes:
@@ -218,7 +216,7 @@ class ObjectStorage(Storage):
             try:
                 bucket.cp_file(remote, place)
             except FileNotFoundError as error:
-                _refuse_no_bucket(error)
+                refuse_no_bucket(error)
                 raise Infrastructure(f"{key} is not in the storage", code="storage_damaged") from error
 
     def move(self, key: str, to: str) -> None:
@@ -233,7 +231,7 @@ class ObjectStorage(Storage):
                 bucket.cp_file(remote, place)
                 bucket.rm_file(remote)
             except FileNotFoundError as error:
-                _refuse_no_bucket(error)
+                refuse_no_bucket(error)
                 raise Infrastructure(f"{key} is not in the storage", code="storage_damaged") from error
 
     def add_video(self, source: Path) -> str:
@@ -267,7 +265,7 @@ class ObjectStorage(Storage):
             try:
                 stored = int(bucket.info(remote)["size"])
             except FileNotFoundError as error:
-                _refuse_no_bucket(error)
+                refuse_no_bucket(error)
                 return False
         return stored == size_bytes and not self.exists(damaged_key(sha256))
 
@@ -387,7 +385,7 @@ class ObjectStorage(Storage):
         """Whether what lies here belongs to this ledger: the first that asks takes it. Raises Infrastructure."""
         mine, asked_at, self._ours_at = hosts.installation().encode(), time.monotonic(), None
         with self._asking(patience=patience) as bucket:
-            theirs = _owner(bucket, self._remote(LEDGER_KEY), mine)
+            theirs = owner(bucket, self._remote(LEDGER_KEY), mine, USUAL.seconds)
         if theirs != mine:
             self._stored_at = None  # not ready from the next question on
             message = (
@@ -485,7 +483,7 @@ class ObjectStorage(Storage):
         try:
             yield self._file_system(endpoint or self.bucket.endpoint, patience)
         except FileNotFoundError as error:
-            if _names_no_bucket(error):
+            if names_no_bucket(error):
                 raise Infrastructure(f"the storage {self.bucket.url} failed: {error}", code="storage_error") from error
             raise
         except (OSError, BotoCoreError, Refusal, ClientError, FSTimeoutError, TimeoutError) as error:
@@ -510,50 +508,6 @@ class ObjectStorage(Storage):
         file_system: S3FileSystem = fsspec.filesystem("s3", **options)
         file_system.retries = 1  # botocore's attempts are enough
         return file_system
-
-
-def _owner(bucket: S3FileSystem, place: str, mine: bytes) -> bytes:
-    """Whose the bucket is: of several that ask for the first time, the one that the server let write there."""
-    for _ in range(TRIES):
-        try:
-            owner: bytes = bucket.cat_file(place)
-        except FileNotFoundError as error:
-            _refuse_no_bucket(error)
-            _write_first(bucket, place, mine)
-        else:
-            return owner
-    raise Infrastructure(f"the object {place} in the storage comes and goes; try again", code="storage_busy")
-
-
-def _write_first(bucket: S3FileSystem, place: str, content: bytes) -> None:
-    """Write an object, unless somebody else was faster; on a server that knows no such condition, all the same."""
-    name, _, key = place.partition("/")
-    try:
-        bucket.call_s3("put_object", Bucket=name, Key=key, Body=content, IfNoneMatch="*", timeout=USUAL.seconds)
-    except OSError as error:
-        status = _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
-        if status == HTTPStatus.NOT_IMPLEMENTED:
-            bucket.pipe_file(place, content, timeout=USUAL.seconds)
-        elif status not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT):
-            raise
-
-
-def _answer(error: OSError) -> Mapping[str, Any]:
-    """What the server said where s3fs has made an error of it."""
-    from botocore.exceptions import ClientError
-
-    return error.__cause__.response if isinstance(error.__cause__, ClientError) else {}
-
-
-def _names_no_bucket(error: FileNotFoundError) -> bool:
-    """Whether the bucket itself is not there: by the server's code, since any bucket or key may be called anything."""
-    return bool(_answer(error).get("Error", {}).get("Code") == "NoSuchBucket")
-
-
-def _refuse_no_bucket(error: FileNotFoundError) -> None:
-    """Raise it again where the bucket itself is not there."""
-    if _names_no_bucket(error):
-        raise error
 
 
 def _locked(copy: Path, mode: int) -> int | None:

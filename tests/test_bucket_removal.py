@@ -12,10 +12,11 @@ from s3fs import S3FileSystem
 import tasks.sweep
 from services.submit import Order, accept, accept_arrived, note
 from shared import advisory, bucket_pages
+from shared.bucket_owner import LEDGER_KEY
 from shared.digests import sha256_of
 from shared.errors import BadInput, Infrastructure
 from shared.isolated import probe
-from shared.objects import LEDGER_KEY, ObjectStorage
+from shared.objects import ObjectStorage
 from shared.storage import document_key, video_key
 from shared.tables import new_id
 from tasks import node as opened
