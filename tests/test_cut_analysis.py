@@ -347,6 +347,20 @@ def test_dissolves_between_real_shots(cuts: CutAnalysis, tmp_path: Path) -> None
     assert wrong <= 1, wrong
 
 
+def test_somebody_who_walks_into_a_fade_is_no_cut(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A real room comes out of black within 12 frames, upright, and somebody walks in meanwhile: one fade-in."""
+    with av.open(str(real_clip("people.mp4"))) as container:
+        rate = float(container.streams.video[0].average_rate or 0)
+        frames = list(islice(container.decode(video=0), round(3 * rate), round(5 * rate)))
+    room = [frame.reformat(640, 360, "rgb24").to_ndarray()[:, 218:421] for frame in frames]
+    room = [cv2.resize(room[min(int(i * rate / 30), len(room) - 1)], (180, 320)) for i in range(50)]
+    black = [np.zeros((320, 180, 3), np.uint8)] * 6
+    faded = [(frame * min(1.0, (i + 1) / 13)).astype(np.uint8) for i, frame in enumerate(room)]
+    seen = events(run(cuts, write_video(tmp_path / "v.mp4", [*black, *faded]), tmp_path))
+    assert [kind for _, kind in seen] == ["fade_in"]
+    assert seen[0][0] == pytest.approx(6 / 30, abs=2.01 / 30)
+
+
 @pytest.mark.parametrize(("height", "width"), [(90, 160), (160, 90), (17, 31), (8, 8)])
 def test_thumbnails_are_means_of_cells(height: int, width: int) -> None:
     """Each value of a thumbnail is the mean of its cell, its fraction cut off."""

@@ -14,11 +14,12 @@ from shared.schema import Event, EventTrack, LabelledSegment, Method, SegmentTra
 from tasks.analyzer import ESSENTIAL, Analyzer, Media, ModelContext, Options
 from tasks.boxes import Picture, pictures
 from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
+from tasks.transitions.behind import behind
 from tasks.transitions.cuts import confirmed, mixing, stepping, torn, turned
 from tasks.transitions.dissolves import Dissolve, apart, dissolves
-from tasks.transitions.fades import End, fades
+from tasks.transitions.fades import End, fades, faint
 from tasks.transitions.judged import judged
-from tasks.transitions.pictures import Gray, luma
+from tasks.transitions.pictures import Gray, Look, luma
 from tasks.transitions.signals import Levels, Signals
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
@@ -74,7 +75,7 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     """
 
     name: ClassVar[str] = "cut_analysis"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     group: ClassVar[str] = "detect"
     summary: ClassVar[str] = (
         "Cuts, fades, dissolves and shots (AdaptiveDetector, optical flow, edges; TransNetV2 on a GPU)"
@@ -115,9 +116,9 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         found = judged(network.probabilities(shown()))
         if not levels.times:
             raise Skipped(NO_PICTURE)
-        faded = list(fades(levels))
+        faded, plain = _faded(levels, _looking(media, levels.times))
         dim = {index for fade in faded for index in fade.dim}
-        cuts = [cut for cut in found.cuts if cut not in dim]
+        cuts = [cut for cut in found.cuts if cut not in dim | plain]
         mixed = [one for one in found.gradual if not dim.intersection(range(one.start, one.end + 1))]
         sure = {**found.sure, **{fade.frame: found.there(fade.dim) for fade in faded}}
         return tracks(levels.times, cuts, faded, mixed, media.shown(PICTURES)[-1][1], sure)
@@ -128,15 +129,12 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         if not signals.times:
             raise Skipped(NO_PICTURE)
         candidates -= stepping(signals, candidates, options.adaptive_threshold)
-        faded = list(fades(signals))
+        look = _looking(media, signals.times)
+        faded, plain = _faded(signals, look)
         dim = {index for fade in faded for index in fade.dim}
-
-        def look(index: int) -> Gray:
-            return luma(media.frame_at(PICTURES, signals.times[index])[1])
-
-        found = (candidates | torn(signals)) - dim - mixing(signals, faded)
-        cuts = list(confirmed(found, turned(signals) - dim, signals, look))
-        mixed = list(dissolves(signals, cuts, look))
+        found = (candidates | torn(signals)) - dim - plain - mixing(signals, faded)
+        cuts = list(confirmed(found, turned(signals) - dim - plain, signals, look))
+        mixed = list(dissolves(signals, cuts, look, dim | faint(signals, faded)))
         return tracks(signals.times, list(apart(signals, cuts, mixed)), faded, mixed, media.shown(PICTURES)[-1][1])
 
     def _candidates(self, media: Media, options: CutOptions, signals: Signals) -> Iterator[int]:
@@ -155,6 +153,21 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
                 yield from (int(cut.frame_num) for cut in detector.process_frame(number, bgr))
                 index += 1
             media.progress(min(1.0, signals.times[-1] / max(media.info.duration_seconds, 1e-3)))
+
+
+def _looking(media: Media, times: Sequence[float]) -> Look:
+    def look(index: int) -> Gray:
+        return luma(media.frame_at(PICTURES, times[index])[1])
+
+    return look
+
+
+def _faded(levels: Levels, look: Look) -> tuple[list[End], set[int]]:
+    """The ends of all fades, and plain frames after plain ones: only what stands on them changes there."""
+    found = list(fades(levels))
+    ways = list(behind(levels, look, found))
+    alone = (end for end in found if not any(end.kind == way.end.kind and end.frame in way.plain for way in ways))
+    return [*alone, *(way.end for way in ways)], {index for way in ways for index in way.plain[1:]}
 
 
 def tracks(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.transitions.fades import BLANK, End, climb
+from tasks.transitions.fades import BLANK, End, climb, goes_on
 from tasks.transitions.overlaid import overlaid
 from tasks.transitions.pictures import MIN_CHANGE, Look, small, unexplained
 from tasks.transitions.signals import (
@@ -81,13 +81,18 @@ def mixing(signals: Signals, faded: Collection[End]) -> set[int]:
     """Frames of fades that merely mix the frame before further with a plain colour: the picture is the same.
 
     A cut inside a ramp brings another picture, and is none of them; nor is one on the far side of the plain frames.
+    A caption that changes on a ramp is no other picture: most of it goes on as before.
     """
     return {
         index
-        for end in faded
-        for index in climb(signals, end)
+        for end, ramp in ((end, climb(signals, end)) for end in faded)
+        for index in ramp
         if (index <= end.frame if end.kind == "fade_out" else index >= end.frame)
-        and (signals.unexplained[index] < UNEXPLAINED or min(signals.contrast[max(0, index - 1) : index + 1]) <= BLANK)
+        and (
+            signals.unexplained[index] < UNEXPLAINED
+            or min(signals.contrast[max(0, index - 1) : index + 1]) <= BLANK
+            or goes_on(signals, ramp, index)
+        )
     }
 
 

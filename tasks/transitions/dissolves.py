@@ -10,7 +10,7 @@ nor do letters that come one after the other, or roll, of which each pixel has e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,10 +83,13 @@ class Sag:
     score: float
 
 
-def dissolves(signals: Signals, cuts: Sequence[int], look: Look) -> Iterator[Dissolve]:
-    """Yield the dissolves that hold no cut and no blank picture, in order; `cuts`: first frames of new pictures."""
+def dissolves(signals: Signals, cuts: Sequence[int], look: Look, faded: Collection[int] = ()) -> Iterator[Dissolve]:
+    """Yield the dissolves that hold no cut and no blank picture, in order.
+
+    `cuts`: first frames of new pictures; `faded`: frames that belong to fades, whatever stands on them.
+    """
     times = np.array(signals.times)
-    walls = times[sorted({*sharp(signals, cuts), *_blank(signals)})]
+    walls = times[sorted({*sharp(signals, cuts), *_blank(signals), *faded})]
     taken: list[Sag] = []
     for sag in sorted(sags(times, np.array(signals.energy)), key=lambda one: -one.score):
         nearest, beyond = np.searchsorted(walls, (sag.start + 1e-9, sag.end + GRID_SECONDS))

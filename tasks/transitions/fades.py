@@ -7,7 +7,7 @@ for black, how dark for white, how much contrast it has for any colour.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.transitions.pictures import MIN_CHANGE
 from tasks.transitions.signals import FLASH_SECONDS, Levels
 
 BLANK = 16
@@ -49,9 +50,10 @@ MOST_OTHER = 0.25
 """In a fade the half-faded picture is the whole one mixed with the plain colour: most difference of the two once they
 are made equally strong, as a share. Our own measurement: real shots that fade 0.02 to 0.06, a trailer's through grey
 0.23; a camera that leaves made pictures for a plain wall, softly or not, 0.26 to 0.9."""
-MOST_MOVED = 0.4
-"""The same for a ramp from or to black, on which the picture may move. Our own measurement: 25 frames of real shots,
-somebody walks through one of them, 0.18 at most; letters and a logo that slide in over black 0.53 to 0.95."""
+MOST_MOVED = 0.46
+"""The same for a ramp from or to black, on which the picture may move. Our own measurement: fades of 12 and 25 frames
+of real shots, somebody walks into two of them, 0.43 at most; letters and a logo that slide in over black 0.53 to
+0.95."""
 FADED_CELL, LEAST_FADED = 0.05, 0.5
 """A cell takes part in a fade when it changes by this share of the picture's contrast, and at least this share of the
 cells do in a fade-in that nothing faded out before: a title that appears on a plain page is no new picture. Beside
@@ -63,6 +65,14 @@ RETURN = 0.35
 """A plain picture of less than `FLASH_SECONDS` out of which the picture before it comes back, to within this share of
 its difference, was a flash that dies away. What is back differs less, too, than the parts of the picture among
 themselves: two dark shots are near to one another beside white."""
+
+OF_THE_RAMP, LEAST_GOING_ON = 3.0, 0.6
+"""A cell goes on that changes by at most so many times its median step on the ramp, and a picture of which at least
+this share of the cells does: captions of two lines are in a quarter of them, a cut changes them all."""
+
+FAINT_SHARE = 0.75
+"""Share of a ramp, from the blank picture on, that holds no end of a dissolve: captions on a faint picture have most of
+its edges, and words come and go. What is left lets a dissolve follow at once."""
 
 Kind = Literal["fade_out", "fade_in"]
 
@@ -110,26 +120,39 @@ def fades(levels: Levels) -> Iterator[End]:
     measured as black is: the contrast of a dark picture jumps where it becomes brighter than bars are. A logo may stand
     over a fade to black, so that it is seen twice: black is the one.
     """
+    dark = black(levels)
+    yield from dark
+    yield from white(levels)
+    short = list(cut_short(levels))
+    yield from short
+    pale = {index for blank in blanks(levels.times, levels.pale, QUICK_LARGEST_STEP) for index in blank.frames}
+    pale.update(end.frame for end in short)
+    ramps = [(end.kind, climb(levels, end)) for end in dark]
+    for blank in blanks(levels.times, levels.contrast, QUICK_LARGEST_STEP):
+        if min(levels.bright[index] for index in blank.frames) > BLANK and pale.isdisjoint(blank.frames):
+            ends = (end for end in blank.ends if not any(end.kind == kind and end.frame in on for kind, on in ramps))
+            yield from (end for end in ends if is_mixed(levels, levels.contrast, blank, end.kind))
+
+
+def black(levels: Levels) -> list[End]:
+    """The ends of fades to and from black."""
     slow = {end for blank in blanks(levels.times, levels.bright) for end in blank.ends}
-    black = [
+    return [
         end
         for blank in blanks(levels.times, levels.bright, QUICK_LARGEST_STEP)
         for end in blank.ends
         if (end in slow or is_mixed(levels, levels.bright, blank, end.kind)) and lights_up(levels, blank, end.kind)
     ]
-    yield from black
-    white: set[int] = set()
-    for blank in blanks(levels.times, levels.pale, QUICK_LARGEST_STEP):
-        white.update(blank.frames)
-        yield from (end for end in blank.ends if is_mixed(levels, levels.pale, blank, end.kind))
-    for end in cut_short(levels):
-        white.add(end.frame)
-        yield end
-    ramps = [(end.kind, climb(levels, end)) for end in black]
-    for blank in blanks(levels.times, levels.contrast, QUICK_LARGEST_STEP):
-        if min(levels.bright[index] for index in blank.frames) > BLANK and white.isdisjoint(blank.frames):
-            ends = (end for end in blank.ends if not any(end.kind == kind and end.frame in on for kind, on in ramps))
-            yield from (end for end in ends if is_mixed(levels, levels.contrast, blank, end.kind))
+
+
+def white(levels: Levels) -> list[End]:
+    """The ends of fades to and from white that reach it."""
+    return [
+        end
+        for blank in blanks(levels.times, levels.pale, QUICK_LARGEST_STEP)
+        for end in blank.ends
+        if is_mixed(levels, levels.pale, blank, end.kind)
+    ]
 
 
 def cut_short(levels: Levels) -> Iterator[End]:
@@ -237,6 +260,24 @@ def climb(levels: Levels, end: End) -> range:
     foot, top = ramp(means, end.frame - near[0], direction, 0 if direction < 0 else len(near) - 1)
     first, last = sorted((foot, top))
     return range(near[0] + first, min(near[0] + last + 1, near[-1]) + 1)
+
+
+def goes_on(levels: Levels, ramp: range, index: int) -> bool:
+    """Whether most cells of the picture change with that frame of a ramp as they do with the others."""
+    cells = np.stack([levels.thumbnails[i] for i in ramp]).astype(np.int16)
+    step = np.abs(np.diff(cells, axis=0, prepend=cells[:1])).mean(-1)
+    usual = np.maximum(MIN_CHANGE, OF_THE_RAMP * np.median(step[1:], axis=0))
+    return bool((step[index - ramp.start] <= usual).mean() >= LEAST_GOING_ON)
+
+
+def faint(levels: Levels, ends: Iterable[End]) -> set[int]:
+    """The frames of these ends' ramps that are mostly faded: no dissolve begins or ends there."""
+    found: set[int] = set()
+    for end in ends:
+        ramp = climb(levels, end)
+        most = max(1, round(FAINT_SHARE * len(ramp)))
+        found.update(ramp[-most:] if end.kind == "fade_out" else ramp[:most])
+    return found
 
 
 def _offset(levels: Levels, index: int, plain: int) -> NDArray[np.float64]:

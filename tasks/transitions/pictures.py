@@ -46,6 +46,15 @@ def thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(sums // (height * width), np.uint8)
 
 
+def extremes(gray: Gray) -> NDArray[np.uint8]:
+    """Least and largest luma of the same cells, uint8 `(2, 8, 8)`; of smaller frames the luma itself, twice."""
+    height, width = gray.shape[0] // CELLS, gray.shape[1] // CELLS
+    if not height or not width:
+        return np.stack([gray, gray])
+    cells = gray[: height * CELLS, : width * CELLS].reshape(CELLS, height, CELLS, width)
+    return np.stack([cells.min((1, 3)), cells.max((1, 3))])
+
+
 def percentiles(values: Gray, percents: Sequence[float]) -> list[float]:
     """What `numpy.percentile` gives for whole numbers 0..255, to the last bit, from how many there are of each."""
     upto = np.cumsum(np.bincount(values.ravel(), minlength=256))
