@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shared.bucket_address import bucket_and_prefix, encryption_headers
 from shared.bucket_errors import names_no_bucket, refuse_no_bucket
 from shared.bucket_owner import LEDGER_KEY, owner
 from shared.bucket_pages import Stored, Turns, delete, newest
 from shared.digests import sha256_of
-from shared.errors import BadInput, Infrastructure
+from shared.errors import Infrastructure
 from shared.locks import FileLock
 from shared.storage import (
     JOB_NAME,
@@ -99,29 +100,15 @@ class Bucket:
     public_endpoint: str | None = None
     """Address of the same server that browsers know it by; default: `endpoint`."""
 
-    def __post_init__(self) -> None:
-        scheme, _, place = self.url.partition("://")
-        if scheme != "s3" or not place.strip("/"):
-            raise BadInput(f"the storage's URL {self.url!r} is not like s3://bucket/prefix", code="bad_storage_url")
-        kind = (self.encryption or "AES256").split(":")
-        if kind[0] != "AES256" and kind[:2] != ["aws", "kms"]:
-            message = f"the storage's encryption {self.encryption!r} is not AES256, aws:kms or aws:kms:KEY-ID"
-            raise BadInput(message, code="bad_storage_encryption")
-
     @property
     def place(self) -> str:
         """Bucket and prefix."""
-        return self.url.partition("://")[2].strip("/")
+        return bucket_and_prefix(self.url)
 
     @property
     def headers(self) -> dict[str, str]:
         """What every upload says about encryption."""
-        if self.encryption is None:
-            return {}
-        if self.encryption.startswith("aws:kms:"):
-            key = self.encryption.removeprefix("aws:kms:")
-            return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
-        return {"ServerSideEncryption": self.encryption}
+        return encryption_headers(self.encryption)
 
 
 @dataclass(frozen=True, slots=True)

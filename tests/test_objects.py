@@ -17,7 +17,7 @@ from s3fs.errors import translate_boto_error
 
 from shared import objects
 from shared.advisory import VIDEOS, advisory_lock
-from shared.errors import BadInput, Infrastructure
+from shared.errors import Infrastructure
 from shared.ledger import Ledger
 from shared.objects import PART_BYTES, Bucket, Hosts, ObjectStorage
 from shared.storage import LOCK_SECONDS, Storage, video_key
@@ -502,20 +502,6 @@ def test_a_server_that_is_not_there_is_an_error(tmp_path, server, monkeypatch):
         with pytest.raises(Infrastructure, match="failed") as caught:
             action("a")
         assert caught.value.code == "storage_error"
-
-
-@pytest.mark.parametrize("url", ["reels", "s3://", "file:///tmp", "http://h/b"])
-def test_a_url_that_is_no_bucket_is_bad_input(url):
-    """The sentence shows what a right one looks like."""
-    with pytest.raises(BadInput, match="is not like s3://bucket/prefix"):
-        Bucket(url)
-
-
-@pytest.mark.parametrize("encryption", ["aes", "aws", "aws:other", "kms"])
-def test_an_unknown_encryption_is_bad_input(encryption):
-    """A misspelt encryption is refused here: a server might ignore it."""
-    with pytest.raises(BadInput, match="is not AES256, aws:kms or"):
-        Bucket("s3://b", encryption=encryption)
 
 
 def test_hosts_hold_videos_together(tmp_path):
