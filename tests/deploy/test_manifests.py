@@ -345,6 +345,20 @@ def test_production_has_no_store_of_its_own():
         assert bool(media) == (labels.get("reelgraph/storage") == "true"), name
 
 
+def test_who_asks_for_no_gpu_is_given_none(overlay):
+    """The GPU image says that it wants all, which NVIDIA's runtime heeds where it is the default: a container of it
+    that asks for no GPU says `void`; one that asks leaves that to the device plug-in.
+    """
+    said = {True: set(), False: set()}
+    for _, _, spec in pods(overlay):
+        for container in containers(spec):
+            if container["image"].startswith("reelgraph/worker-gpu"):
+                values = {one["name"]: one["value"] for one in container["env"]}
+                asks = "nvidia.com/gpu" in container["resources"]["limits"]
+                said[asks].add(values.get("NVIDIA_VISIBLE_DEVICES"))
+    assert said == ({True: set(), False: set()} if overlay == "local" else {True: {None}, False: {"void"}})
+
+
 @pytest.fixture
 def with_components(tmp_path):
     """An overlay's manifests with more components, as an operator adds them."""
