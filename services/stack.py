@@ -29,6 +29,9 @@ from tasks.registry import check_models
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 STOP_SECONDS = 1.5
+DYING_SECONDS = 5.0
+"""What children that were killed get until the kernel has taken them down: with much memory it takes its time."""
+
 KEPT_LOGS = 20
 LAST_LINES = 5
 GROUP_TRIES = 20
@@ -128,7 +131,10 @@ class Stack:
         try:
             for worker in self.workers:  # a worker that had to be killed could not
                 self._mark(worker).unlink(missing_ok=True)
-            remove_left()
+            nodes = {self._node(worker.name, worker.queues) for worker in self.workers}
+            give_up = time.monotonic() + DYING_SECONDS
+            while nodes & remove_left() and time.monotonic() < give_up:
+                time.sleep(0.02)
         except OSError as error:  # the next start removes them
             log.warning("marks_not_removed", error=str(error))
 

@@ -5,22 +5,22 @@ An object is there as a whole or not at all: S3 shows a multipart upload only on
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from shared.bucket_errors import names_no_bucket, refuse_no_bucket
+from shared.bucket import CHECKED, UNDER_LOCK, USUAL, Bucket, Patience
+from shared.bucket_errors import refuse_no_bucket
 from shared.bucket_owner import LEDGER_KEY, owner
 from shared.bucket_pages import Stored, Turns, delete, newest
+from shared.copies import Copies, kept
 from shared.digests import sha256_of
-from shared.errors import BadInput, Infrastructure
-from shared.locks import FileLock
+from shared.errors import Infrastructure
 from shared.storage import (
     JOB_NAME,
     JOBS,
@@ -29,45 +29,15 @@ from shared.storage import (
     StillHeld,
     Storage,
     damaged_key,
-    disk_trouble,
     job_key,
     video_key,
 )
 
-if TYPE_CHECKING:
-    from s3fs import S3FileSystem
-
 PART_BYTES = 16 << 20
 """Of a multipart upload; smaller ones go in one request. S3 takes 5 MiB to 5 GiB, 10000 parts at most."""
 
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the server may keep us waiting."""
-
-    connect_seconds: float = 5
-    read_seconds: float = 60
-    """Without a byte; a whole request is bounded by attempts times this."""
-    attempts: int = 3
-
-    @property
-    def seconds(self) -> float:
-        """What a request that sends something takes at most: while it is sent, no timer of aiohttp runs."""
-        return self.attempts * (self.connect_seconds + self.read_seconds)
-
-
 SLOWEST_BYTES = 1_000_000
 """A second: an upload that is slower is given up."""
-
-USUAL = Patience()
-CHECKED = Patience(connect_seconds=1, read_seconds=1.5, attempts=1)
-"""For readiness, which answers within 2 s: a check that hangs longer tells nobody anything."""
-
-UNDER_LOCK = Patience(read_seconds=20, attempts=1)
-"""For removing a video: four requests of this, and the lock of all hosts is still held."""
-
-COPY_SECONDS = 1800.0
-"""What waiting for another process of this host that brings the same video may take."""
 
 TRIES = 10
 """So often a copy is brought anew that others have removed to make room before it was held."""
@@ -87,44 +57,6 @@ Hold = Callable[[bool], AbstractContextManager[StillHeld]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """Where objects lie. Credentials come from the environment or a file, as AWS's own tools take them."""
-
-    url: str
-    """`s3://bucket/prefix`"""
-    endpoint: str | None = None
-    """Address of a server that is not AWS's."""
-    encryption: str | None = None
-    """`AES256`, or `aws:kms` with the bucket's key, or `aws:kms:KEY-ID`."""
-    public_endpoint: str | None = None
-    """Address of the same server that browsers know it by; default: `endpoint`."""
-
-    def __post_init__(self) -> None:
-        scheme, _, place = self.url.partition("://")
-        if scheme != "s3" or not place.strip("/"):
-            raise BadInput(f"the storage's URL {self.url!r} is not like s3://bucket/prefix", code="bad_storage_url")
-        kind = (self.encryption or "AES256").split(":")
-        if kind[0] != "AES256" and kind[:2] != ["aws", "kms"]:
-            message = f"the storage's encryption {self.encryption!r} is not AES256, aws:kms or aws:kms:KEY-ID"
-            raise BadInput(message, code="bad_storage_encryption")
-
-    @property
-    def place(self) -> str:
-        """Bucket and prefix."""
-        return self.url.partition("://")[2].strip("/")
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What every upload says about encryption."""
-        if self.encryption is None:
-            return {}
-        if self.encryption.startswith("aws:kms:"):
-            key = self.encryption.removeprefix("aws:kms:")
-            return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
-        return {"ServerSideEncryption": self.encryption}
-
-
-@dataclass(frozen=True, slots=True)
 class Hosts:
     """What all hosts of one ledger have in common."""
 
@@ -140,7 +72,7 @@ class ObjectStorage(Storage):
         """`hosts` where several share a ledger, and so the bucket; else a file lock is used. No connection is made."""
         super().__init__(folder)
         self.bucket = bucket
-        self.copies_bytes = copies_bytes
+        self.copies = Copies(folder, copies_bytes)
         self._hosts = hosts
         self._turns = Turns()
         self._stored_at: float | None = None
@@ -153,10 +85,7 @@ class ObjectStorage(Storage):
             ValueError: the key would leave the folder.
             Infrastructure: the bucket does not answer, or the video is not the one that was stored (`storage_damaged`).
         """
-        copy = super().path(key)
-        if not self._in_use(copy):
-            self._bring(key, copy)
-        return copy
+        return self.copies.brought(key, partial(self._fetch, key))
 
     @contextmanager
     def held(self, key: str) -> Iterator[Path]:
@@ -167,7 +96,7 @@ class ObjectStorage(Storage):
         """
         for _ in range(TRIES):
             copy = self.path(key)
-            held = _locked(copy, fcntl.LOCK_SH)
+            held = kept(copy)
             if held is not None or not self.exists(key):
                 break
         else:
@@ -181,7 +110,7 @@ class ObjectStorage(Storage):
     def exists(self, key: str) -> bool:
         """Whether an object has this key."""
         remote = self._remote(key)
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             try:
                 return bool(bucket.info(remote)["type"] == "file")
             except FileNotFoundError as error:
@@ -191,14 +120,14 @@ class ObjectStorage(Storage):
     def read(self, key: str) -> bytes:
         """The stored bytes. Raises FileNotFoundError."""
         remote = self._remote(key)
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             content: bytes = bucket.cat_file(remote)
             return content
 
     def write(self, key: str, content: bytes) -> None:
         """Store bytes under a key, replacing what is there. Raises Infrastructure."""
         remote = self._remote(key)
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             bucket.pipe_file(remote, content, timeout=USUAL.seconds)
 
     def put_aside(self, key: str, content: bytes) -> None:
@@ -212,7 +141,7 @@ class ObjectStorage(Storage):
             Infrastructure: the bucket does not answer, or has nothing under the key (`storage_damaged`).
         """
         remote, place = self._remote(key), self._remote(to)
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             try:
                 bucket.cp_file(remote, place)
             except FileNotFoundError as error:
@@ -226,7 +155,7 @@ class ObjectStorage(Storage):
             Infrastructure: the bucket does not answer, or has nothing under the key (`storage_damaged`).
         """
         remote, place = self._remote(key), self._remote(to)
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             try:
                 bucket.cp_file(remote, place)
                 bucket.rm_file(remote)
@@ -236,11 +165,10 @@ class ObjectStorage(Storage):
 
     def add_video(self, source: Path) -> str:
         """Upload a video under its content's sha256 and return that; a second one costs only the hashing."""
-        copies = Storage(self.folder)
         for _ in range(TRIES):
-            sha256 = copies.add_video(source)  # through a copy: what is uploaded cannot change meanwhile
-            copy = copies.path(video_key(sha256))
-            held = _locked(copy, fcntl.LOCK_SH)
+            sha256 = self.copies.add_video(source)  # through a copy: what is uploaded cannot change meanwhile
+            copy = self.copies.path(video_key(sha256))
+            held = kept(copy)
             if held is not None:
                 break
         else:
@@ -249,19 +177,19 @@ class ObjectStorage(Storage):
             self._upload(copy, sha256)
         finally:
             os.close(held)
-        self._make_room()
+        self.copies.make_room()
         return sha256
 
     def adopt(self, arrived: Path, sha256: str) -> None:
         """Upload a video from the `incoming` folder, whose content has that sha256; it becomes this host's copy."""
         self._upload(arrived, sha256)
-        Storage(self.folder).adopt(arrived, sha256)  # what has just been sent is not fetched back
-        self._make_room()
+        self.copies.adopt(arrived, sha256)  # what has just been sent is not fetched back
+        self.copies.make_room()
 
     def holds_video(self, sha256: str, size_bytes: int) -> bool:
         """Whether the bucket has a video that no other copy need replace."""
         remote = self._remote(video_key(sha256))
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             try:
                 stored = int(bucket.info(remote)["size"])
             except FileNotFoundError as error:
@@ -271,7 +199,7 @@ class ObjectStorage(Storage):
 
     def note_damaged(self, sha256: str) -> None:
         """Throw this host's copy away; the bucket's bytes are looked at when the next one is brought."""
-        Storage(self.folder).remove(video_key(sha256))
+        self.copies.remove(video_key(sha256))
 
     def remove(self, key: str) -> None:
         """Delete the object and all below it, and this host's copies; nothing there is fine.
@@ -290,11 +218,11 @@ class ObjectStorage(Storage):
 
     def _remove(self, key: str, patience: Patience) -> None:
         remote = self._remote(key)
-        with self._asking(patience=patience) as bucket:
+        with self.bucket.asked(patience=patience) as bucket:
             refused = delete(bucket, remote)
         if refused:
             raise Infrastructure(f"the storage {self.bucket.url} did not delete {refused}", code="storage_refused")
-        Storage(self.folder).remove(key)
+        self.copies.remove(key)
 
     def download_url(
         self, key: str, *, seconds: int, name: str = "", mimetype: str = "", head: bool = False
@@ -307,7 +235,7 @@ class ObjectStorage(Storage):
         if name:
             said["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
         remote, method = self._remote(key), "head_object" if head else "get_object"
-        with self._asking(self.bucket.public_endpoint) as bucket:
+        with self.bucket.asked(self.bucket.public_endpoint) as bucket:
             return str(bucket.sign(remote, expiration=seconds, client_method=method, **said))
 
     def check(self) -> None:
@@ -317,7 +245,7 @@ class ObjectStorage(Storage):
         """
         super().check()
         name, _, prefix = self.bucket.place.partition("/")
-        with self._asking(patience=CHECKED) as bucket:
+        with self.bucket.asked(patience=CHECKED) as bucket:
             if self._stored_at is None or time.monotonic() - self._stored_at > STORED_SECONDS:
                 self._stored_at = None
                 bucket.pipe_file(self._remote(CHECK_KEY), b"ready", timeout=CHECKED.seconds)
@@ -346,7 +274,7 @@ class ObjectStorage(Storage):
 
     def is_old_job(self, job_id: str, seconds: float) -> bool:
         """Whether what lies in the bucket for a job is there, and was stored so long ago."""
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             stored_at = newest(bucket, self._remote(job_key(job_id)))
         return stored_at is not None and time.time() - stored_at > seconds
 
@@ -354,7 +282,7 @@ class ObjectStorage(Storage):
         if self._hosts is None:
             return []
         self._check_ledger(self._hosts)
-        with self._asking() as bucket:
+        with self.bucket.asked() as bucket:
             return self._turns.next(bucket, self._remote(folder), shallow=shallow)
 
     @contextmanager
@@ -384,7 +312,7 @@ class ObjectStorage(Storage):
     def _check_ledger(self, hosts: Hosts, patience: Patience = USUAL) -> None:
         """Whether what lies here belongs to this ledger: the first that asks takes it. Raises Infrastructure."""
         mine, asked_at, self._ours_at = hosts.installation().encode(), time.monotonic(), None
-        with self._asking(patience=patience) as bucket:
+        with self.bucket.asked(patience=patience) as bucket:
             theirs = owner(bucket, self._remote(LEDGER_KEY), mine, USUAL.seconds)
         if theirs != mine:
             self._stored_at = None  # not ready from the next question on
@@ -404,123 +332,17 @@ class ObjectStorage(Storage):
         size = file.stat().st_size
         if not self.holds_video(sha256, size):
             seconds = USUAL.seconds + size / SLOWEST_BYTES
-            with self._asking() as bucket:
+            with self.bucket.asked() as bucket:
                 bucket.put_file(file, self._remote(video_key(sha256)), chunksize=PART_BYTES, timeout=seconds)
             if self.exists(damaged_key(sha256)):
                 self.remove(damaged_key(sha256))
 
-    def _bring(self, key: str, copy: Path) -> None:
-        """Download once, whichever processes of this host ask at the same time."""
-        lock = FileLock(self.incoming() / f".{copy.name}.lock")
-        give_up = time.monotonic() + COPY_SECONDS
-        while not lock.take():
-            if time.monotonic() > give_up:
-                raise Infrastructure(f"{key} has not been brought here within {COPY_SECONDS:.0f} s")
-            time.sleep(0.05)
-        with lock:
-            try:
-                if not self._in_use(copy):
-                    self._download(key, copy)
-            finally:
-                lock.path.unlink(missing_ok=True)
-        self._make_room(but=copy)
-
-    def _download(self, key: str, copy: Path) -> None:
-        part = self.incoming() / f"{copy.name}-{os.getpid()}.part"
-        try:
-            with self._asking() as bucket:
-                bucket.get_file(self._remote(key), str(part))
-            if key == video_key(copy.name) and sha256_of(part) != copy.name:
-                self.write(damaged_key(copy.name), b"")
-                message = f"{key} in the storage is not what was stored; hand the video in again"
-                raise Infrastructure(message, code="storage_damaged")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(copy)
-        except FileNotFoundError:
-            return  # the caller finds no file, as in a folder
-        except OSError as error:
-            raise disk_trouble(error, part) from error
-        finally:
-            part.unlink(missing_ok=True)
-
-    def _in_use(self, copy: Path) -> bool:
-        """Whether the copy is here; notes that it is wanted."""
-        try:
-            os.utime(copy)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def _make_room(self, *, but: Path | None = None) -> None:
-        """Remove the copies that nobody has asked for the longest, until the rest fits; held ones and `but` stay."""
-        found = []
-        for copy in (self.folder / "videos").glob("*/*"):
-            try:
-                found.append((copy.stat().st_mtime, copy.stat().st_size, copy))
-            except FileNotFoundError:  # another process removed it
-                continue
-        total = sum(size for _, size, _ in found)
-        for _, size, copy in sorted(found):
-            if total <= self.copies_bytes:
-                return
-            if copy == but or (mine := _locked(copy, fcntl.LOCK_EX)) is None:
-                continue
-            copy.unlink(missing_ok=True)
-            os.close(mine)
-            total -= size
-
-    @contextmanager
-    def _asking(self, endpoint: str | None = None, *, patience: Patience = USUAL) -> Iterator[S3FileSystem]:
-        """The bucket, at another address if one is given.
-
-        What goes wrong in the block is Infrastructure, but FileNotFoundError stays what it is.
-        """
-        from aiohttp import ClientError
-        from botocore.exceptions import BotoCoreError
-        from botocore.exceptions import ClientError as Refusal
-        from fsspec.exceptions import FSTimeoutError
-
-        try:
-            yield self._file_system(endpoint or self.bucket.endpoint, patience)
-        except FileNotFoundError as error:
-            if names_no_bucket(error):
-                raise Infrastructure(f"the storage {self.bucket.url} failed: {error}", code="storage_error") from error
-            raise
-        except (OSError, BotoCoreError, Refusal, ClientError, FSTimeoutError, TimeoutError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise Infrastructure(f"the storage {self.bucket.url} failed: {reason}", code="storage_error") from error
-
-    def _file_system(self, endpoint: str | None, patience: Patience) -> S3FileSystem:
-        """The one of this process and thread; fsspec keeps it, and makes another in a forked child."""
-        import fsspec
-
-        options: dict[str, Any] = {
-            "endpoint_url": endpoint,
-            "s3_additional_kwargs": self.bucket.headers,
-            "config_kwargs": {
-                "connect_timeout": patience.connect_seconds,
-                "read_timeout": patience.read_seconds,
-                "retries": {"total_max_attempts": patience.attempts, "mode": "standard"},
-                "signature_version": "s3v4",  # addresses are signed with version 2 otherwise, which AWS refuses
-            },
-            "use_listings_cache": False,
-        }
-        file_system: S3FileSystem = fsspec.filesystem("s3", **options)
-        file_system.retries = 1  # botocore's attempts are enough
-        return file_system
-
-
-def _locked(copy: Path, mode: int) -> int | None:
-    """The copy, open and locked without waiting; None where it is gone, or locked against that."""
-    try:
-        descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), copy.stat()):  # else removed or replaced before it was locked
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(descriptor)
-    return None
+    def _fetch(self, key: str, part: Path) -> None:
+        """Download a blob. Raises FileNotFoundError, and Infrastructure where it is not what was stored."""
+        with self.bucket.asked() as bucket:
+            bucket.get_file(self._remote(key), str(part))
+        name = key.rpartition("/")[2]
+        if key == video_key(name) and sha256_of(part) != name:
+            self.write(damaged_key(name), b"")
+            message = f"{key} in the storage is not what was stored; hand the video in again"
+            raise Infrastructure(message, code="storage_damaged")

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.broker_address import broker_parts
+from shared.bucket_address import bucket_and_prefix, encryption_headers
 from shared.errors import BadInput
 from shared.guard import networks
 
@@ -107,6 +108,19 @@ class Settings(BaseSettings):
             broker_parts(url)
         return url
 
+    @field_validator("storage_url")
+    @classmethod
+    def _is_a_buckets(cls, url: str | None) -> str | None:
+        if url is not None:
+            bucket_and_prefix(url)
+        return url
+
+    @field_validator("storage_encryption")
+    @classmethod
+    def _is_an_encryption(cls, encryption: str | None) -> str | None:
+        encryption_headers(encryption)
+        return encryption
+
     @field_validator("reachable_networks")
     @classmethod
     def _are_networks(cls, text: str) -> str:
@@ -159,6 +173,10 @@ def settings() -> Settings:
     try:
         return Settings(_secrets_dir=secrets or None)
     except SettingsError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError | UnicodeDecodeError):  # of a secret's file: variables are there and are text
+            reason = "it is not UTF-8" if isinstance(cause, UnicodeDecodeError) else cause
+            raise BadInput(f"{SECRETS_DIR}={secrets}: {error}: {reason}", code="bad_setting") from error
         raise BadInput(f"a REELGRAPH_ variable does not hold JSON: {error}", code="bad_setting") from error
     except ValidationError as error:
         first = error.errors()[0]

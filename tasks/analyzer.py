@@ -121,6 +121,7 @@ class Analyzer(ABC, Generic[OptionsT, ResultT]):
 
     name: ClassVar[str]
     version: ClassVar[int]
+    """One more when the same video gives another result: no cached outcome of an older one is taken then."""
     group: ClassVar[str]
     summary: ClassVar[str]
     """One line: what it finds and by which method."""

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -67,10 +68,17 @@ def say_alive(worker: str) -> None:
         log.warning("marks_not_removed", worker=worker, error=str(error))
 
 
-def remove_left() -> None:
-    """Remove the marks of workers that are gone: a worker that is killed cannot. Raises OSError."""
-    for left in run_folder().glob(f"{ALIVE}.*"):
-        _remove_left(left)
+def remove_left() -> set[str]:
+    """Remove the marks of workers that are gone: a worker that is killed cannot.
+
+    Returns the names of those that are not: a child that is still dying holds its worker's lock. Raises OSError.
+    """
+    living = set()
+    for alive in run_folder().glob(f"{ALIVE}.*"):
+        if not _remove_left(alive):
+            with suppress(FileNotFoundError):  # it has ended meanwhile
+                living.add(alive.read_text(encoding="utf-8"))
+    return living
 
 
 def say_gone() -> None:
@@ -94,15 +102,17 @@ def not_loaded(mark: Path) -> dict[str, NotLoaded]:
     return {name: NotLoaded(*why) for name, why in json.loads(mark.read_bytes()).items()}
 
 
-def _remove_left(alive: Path) -> None:
+def _remove_left(alive: Path) -> bool:
+    """Whether that worker was gone."""
     lock = FileLock(alive)
     if not lock.take():
-        return
+        return False
     with lock:
         start, worker = alive.name.partition(".")[2], alive.read_text(encoding="utf-8")
         left = [*run_folder().glob(f"*.{start}"), *run_folder().glob(f"*.{start}.*")]
         for mark in (*left, *([ready_mark(worker)] if worker else ())):
             mark.unlink(missing_ok=True)
+    return True
 
 
 def refusal() -> Path:

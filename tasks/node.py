@@ -9,10 +9,11 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from shared.advisory import VIDEOS, advisory_lock
+from shared.bucket import Bucket
 from shared.events import Events
 from shared.frames import FrameStore
 from shared.ledger import Ledger
-from shared.objects import Bucket, Hosts, ObjectStorage
+from shared.objects import Hosts, ObjectStorage
 from shared.settings import settings
 from shared.storage import LOCK_SECONDS, StillHeld, Storage
 from shared.weights import Weights

@@ -1,7 +1,11 @@
 """Tests of what every file owes its reader: documented tests, tested analyzers, honest names."""
 
 import ast
+import re
 
+import pytest
+
+from tasks.registry import analyzers
 from tests.support.project import ROOT, tracked
 
 VAGUE = {"common", "helper", "helpers", "manager", "util", "utils"}
@@ -26,6 +30,14 @@ def test_every_analyzer_has_a_test_file():
     names = {path.stem for path in tracked("tasks/analyzers/*.py")} - {"__init__"}
     tested = {path.stem.removeprefix("test_") for path in tracked(":(glob)tests/**/test_*.py")}
     assert names - tested == set()
+
+
+@pytest.mark.parametrize("name", analyzers())
+def test_no_analyzer_is_older_than_the_changelog_says(name):
+    """The changelog tells of a new version as `NAME N`: what was cached before is not taken for one of it."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    told = [int(number) for number in re.findall(rf"\b{name}`?\s\(?(?:version\s)?(\d+)", text)]
+    assert analyzers()[name].version >= max(told, default=1)
 
 
 def test_modules_have_honest_names():

@@ -98,6 +98,16 @@ def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path):
     assert settings().ledger == "postgresql://from-the-variable/x"
 
 
+@pytest.mark.parametrize("name", ["broker_url", "models"])
+def test_a_secret_that_cannot_be_read_is_said(monkeypatch, tmp_path, name):
+    """A secret's file that is not UTF-8 is one sentence with the folder and the setting, not talk of JSON."""
+    (tmp_path / f"reelgraph_{name}").write_bytes(b"redis://:s3cr\xffet@h:1/0")
+    monkeypatch.setenv("REELGRAPH_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(BadInput, match=f'^REELGRAPH_SECRETS_DIR={tmp_path}: .*"{name}".*: it is not UTF-8$') as caught:
+        settings()
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_missing_folder_of_secrets_is_said(monkeypatch, tmp_path):
     """Secrets that were not mounted end the start in a sentence, not in a service without a broker."""
     monkeypatch.setenv("REELGRAPH_SECRETS_DIR", str(tmp_path / "nothing"))
@@ -126,6 +136,14 @@ def test_an_empty_variable_is_none(monkeypatch):
         ("THREADS", "two", "valid integer"),
         ("THREADS", "0", "greater than or equal to 1"),
         ("DEADLINE_SECONDS", "-1", ">"),
+        *[
+            ("STORAGE_URL", url, "s3://BUCKET or s3://BUCKET/PREFIX is expected")
+            for url in ("reels", "s3://", "s3:///prefix", "file:///tmp", "http://h/b")
+        ],
+        *[
+            ("STORAGE_ENCRYPTION", text, "AES256, aws:kms or aws:kms:KEY-ID is expected")
+            for text in ("aes", "AES256:x", "aws", "aws:other", "kms", "aws:kms:", "aws:kms: ")
+        ],
     ],
 )
 def test_a_bad_value_is_named(monkeypatch, name, value, reason):

@@ -3,13 +3,20 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from services.stack import KEPT_LOGS, THREADS, Stack, local_stack, remove_old_logs
+from services.broker import Broker
+from services.leash import start
+from services.stack import KEPT_LOGS, THREADS, LocalWorker, Stack, local_stack, remove_old_logs
+from shared.groups import node_name
 from shared.locks import FileLock
 from shared.settings import settings, use
+from tasks.child import run_folder
 from tasks.node import run_lock
+from tests.support.node import NOBODY
+from tests.support.node import node as local_node
 
 
 @pytest.mark.parametrize(
@@ -46,3 +53,20 @@ def test_logs_in_use_stay(tmp_path):
         remove_old_logs(tmp_path)
         assert sorted(tmp_path.iterdir()) == [folders[1], *folders[3:]]
         assert (folders[1] / "tmp").is_dir()
+
+
+def test_marks_go_with_a_child_that_takes_its_time_to_die(tmp_path):
+    """A killed worker's child holds the lock of its mark until the kernel has taken it down: `stop` waits for that."""
+    with local_node(tmp_path) as chosen:
+        run_folder().mkdir()
+        stack = Stack("run", chosen, tmp_path / "logs", Broker(NOBODY, "configured"))
+        stack.workers = [LocalWorker("light", ("light",), tmp_path / "log", start(["sleep", "60"]))]
+        marks = [run_folder() / name for name in ("alive.ours", "loaded.ours.7", "alive.theirs", "loaded.theirs.7")]
+        for mark in marks:
+            mark.write_text(f"{node_name('light', ('light',))}@{'run' if 'ours' in mark.name else 'other'}")
+        with FileLock(marks[0]) as dying, FileLock(marks[2]) as living:
+            assert dying.take()
+            assert living.take()
+            threading.Timer(0.5, dying.release).start()
+            stack.stop()
+            assert sorted(run_folder().iterdir()) == marks[2:]

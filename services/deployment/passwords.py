@@ -36,6 +36,9 @@ def write_secrets(folder: Path) -> list[str]:
     """Make each secret that is not there yet; the names of those written. What is there stays: databases know it.
 
     What KEDA is told of the broker follows its address, `reelgraph_broker_url`, at each call.
+
+    Raises:
+        BadInput: a password that is there is empty or cannot be read, or the address is not one (`told_to_keda`).
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     redis = _kept(folder, "redis_password")
@@ -51,9 +54,10 @@ def write_secrets(folder: Path) -> list[str]:
         "aws_credentials": "# none yet: an AWS credentials file, for media in a bucket\n",
     }
     new = [name for name in contents if not (folder / name).exists()]
+    broker = "reelgraph_broker_url"
+    told = told_to_keda(contents[broker] if broker in new else _text(folder / broker))
     for name in new:
         _write(folder / name, contents[name])
-    told = told_to_keda((folder / "reelgraph_broker_url").read_text(encoding="utf-8").strip())
     changed = [name for name, text in told.items() if not _holds(folder / name, text)]
     for name in changed:
         _write(folder / name, told[name])
@@ -87,7 +91,7 @@ def told_to_keda(broker_url: str) -> dict[str, str]:
 
 
 def _holds(file: Path, text: str) -> bool:
-    return file.exists() and file.read_text(encoding="utf-8") == text
+    return file.exists() and file.read_bytes() == text.encode()
 
 
 def _write(file: Path, text: str) -> None:
@@ -96,5 +100,19 @@ def _write(file: Path, text: str) -> None:
 
 
 def _kept(folder: Path, name: str) -> str:
+    """The password of that name, a new one where there is none."""
     file = folder / name
-    return file.read_text(encoding="utf-8").strip() if file.exists() else secrets.token_hex(24)
+    return _text(file) if file.exists() else secrets.token_hex(24)
+
+
+def _text(file: Path) -> str:
+    """What a secret's file says, which is repeated in no error. Raises BadInput."""
+    try:
+        said = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadInput(f"{FOLDER}/{file.name}: {error.strerror}", code="bad_secret") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{FOLDER}/{file.name}: it is not UTF-8", code="bad_secret") from error
+    if not said:
+        raise BadInput(f"{FOLDER}/{file.name}: it is empty; without the file one is made", code="bad_secret")
+    return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,6 +31,9 @@ FILES: Mapping[str, tuple[str, str]] = {
 COPIES = ("docker/groups.toml", "k8s/components/groups/groups.toml")
 """Where a file of groups that no image has is put, for compose and kustomize to mount in every container."""
 
+NOT_CARRIED = re.compile("[^\t\n -~\xa0-\ufffd\U00010000-\U0010ffff]")
+"""What TOML takes in a comment or text and YAML does not (5.1, "Character Set"), or reads as a line's end (U+0085)."""
+
 
 def rendered() -> dict[str, str]:
     """Every file's text by its path in the project. Raises BadInput when `groups.toml` cannot be used."""
@@ -43,6 +47,8 @@ def rendered() -> dict[str, str]:
     )
     environment.filters["quoted"] = json.dumps
     own = own_groups()
+    if own:
+        _refuse_not_carried(*own)
     source = one_line(own[0].name) if own else "shared/groups.toml"
     texts = {}
     for path, (template, profile) in FILES.items():
@@ -79,6 +85,15 @@ def write(root: Path) -> list[str]:
         if path in COPIES:
             (root / path).chmod(READ_BY_ALL)
     return written
+
+
+def _refuse_not_carried(file: Path, text: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if found := NOT_CARRIED.search(line):
+            message = (
+                f"{file}: line {number} holds U+{ord(found[0]):04X}, which Kubernetes' YAML does not carry as it is"
+            )
+            raise BadInput(f"{message}: remove it", code="bad_groups")
 
 
 def _is(file: Path, text: str) -> bool:

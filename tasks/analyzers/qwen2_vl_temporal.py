@@ -68,7 +68,7 @@ class Qwen2VlTemporal(Analyzer[TemporalOptions, Descriptions]):
     """Describes all segments of a video in as few batches as memory allows."""
 
     name = "qwen2_vl_temporal"
-    version = 5
+    version = 6
     group = "vlm"
     summary = "a description of every second, its actions and changes, by a vision-language model"
     needs = (PICTURES,)

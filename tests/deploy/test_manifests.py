@@ -345,6 +345,20 @@ def test_production_has_no_store_of_its_own():
         assert bool(media) == (labels.get("reelgraph/storage") == "true"), name
 
 
+def test_who_asks_for_no_gpu_is_given_none(overlay):
+    """The GPU image says that it wants all, which NVIDIA's runtime heeds where it is the default: a container of it
+    that asks for no GPU says `void`; one that asks leaves that to the device plug-in.
+    """
+    said = {True: set(), False: set()}
+    for _, _, spec in pods(overlay):
+        for container in containers(spec):
+            if container["image"].startswith("reelgraph/worker-gpu"):
+                values = {one["name"]: one["value"] for one in container["env"]}
+                asks = "nvidia.com/gpu" in container["resources"]["limits"]
+                said[asks].add(values.get("NVIDIA_VISIBLE_DEVICES"))
+    assert said == ({True: set(), False: set()} if overlay == "local" else {True: {None}, False: {"void"}})
+
+
 @pytest.fixture
 def with_components(tmp_path):
     """An overlay's manifests with more components, as an operator adds them."""
@@ -362,19 +376,51 @@ def with_components(tmp_path):
     return build
 
 
-def test_patches_of_the_document_can_be_built(with_components, tmp_path):
-    """What docs/deploy.md puts under an overlay's `patches` gives every claim its class, every account the registry's
-    secret, and all of one worker's containers another image.
-    """
+def patched(with_components, folder, overlay):
+    """An overlay's objects with the patches of docs/deploy.md."""
     (text,) = re.findall(r"```yaml\n(patches:\n.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
-    with_components("gpu")
-    with (tmp_path / "kustomization.yaml").open("a") as file:
+    with_components(overlay)
+    with (folder / "kustomization.yaml").open("a") as file:
         file.write(text)
-    found = [*yaml.safe_load_all(kustomized(tmp_path))]
-    claims = [one for one in found if one["kind"] == "PersistentVolumeClaim"]
+    return [*yaml.safe_load_all(kustomized(folder))]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "claimed", "stores"),
+    [
+        ("local", {"media", "weights"}, {"redis", "postgres"}),
+        ("gpu", {"media", "weights"}, {"redis", "postgres"}),
+        ("prod", {"weights"}, set()),
+    ],
+)
+def test_patches_of_the_document_give_every_volume_a_class(with_components, tmp_path, overlay, claimed, stores):
+    """What docs/deploy.md puts under an overlay's `patches` gives every claim its class, those that a store makes for
+    itself as well, and Kubernetes knows it.
+    """
+    found = patched(with_components, tmp_path, overlay)
+    claims = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "PersistentVolumeClaim"}
+    assert {name: spec["storageClassName"] for name, spec in claims.items()} == dict.fromkeys(claimed, "CLASS")
+    made = {
+        one["metadata"]["name"]: [
+            template["spec"]["storageClassName"] for template in one["spec"]["volumeClaimTemplates"]
+        ]
+        for one in found
+        if one["kind"] == "StatefulSet"
+    }
+    assert made == {name: ["DISK-CLASS"] for name in stores}
+    file = tmp_path / "all.json"
+    file.write_text("\n---\n".join(map(json.dumps, found)))
+    command = [tool("kubernetes-validate"), "--strict", "-k", VERSIONS[-1], file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_patches_of_the_document_can_be_built(with_components, tmp_path):
+    """What docs/deploy.md puts under an overlay's `patches` gives every account the registry's secret, and all of one
+    worker's containers another image.
+    """
+    found = patched(with_components, tmp_path, "gpu")
     accounts = [one for one in found if one["kind"] == "ServiceAccount"]
-    assert {one["spec"]["storageClassName"] for one in claims} == {"CLASS"}
-    assert {one["metadata"]["name"] for one in claims} == {"media", "weights"}
     assert accounts
     assert all(one["imagePullSecrets"] == [{"name": "registry"}] for one in accounts)
     (detect,) = (one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", "worker-detect"))

@@ -107,6 +107,19 @@ def own_tree(other_groups, tmp_path):
     return tmp_path, text
 
 
+@pytest.mark.parametrize("character", ["\x80", "\x85", "\x9f", "\ufffe", "\uffff"])
+def test_what_kubernetes_does_not_carry_is_refused(other_groups, character):
+    """TOML takes it in a comment; kustomize would fail with the whole file as its message, or pods get another text."""
+    text = (ROOT / "shared" / "groups.toml").read_text()
+    assert text.startswith("#")
+    other_groups(f"# über 😀 \u2028\n#{character}{text}")
+    said = rf"groups\.toml: line 2 holds U\+{ord(character):04X}, which Kubernetes' YAML does not carry"
+    with pytest.raises(BadInput, match=said):
+        rendered()
+    other_groups(f"# über 😀 \u2028\n{text}")
+    assert set(COPIES) < set(rendered())
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_file_of_ones_own_reaches_every_pod(own_tree, overlay):
     """Each container that is given the settings has the file where they say it is; what is built is Kubernetes'."""

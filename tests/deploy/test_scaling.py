@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import traceback
 from types import SimpleNamespace
 
 import pytest
@@ -172,3 +173,29 @@ def test_passwords_of_ones_own_are_written_into_addresses_as_addresses_have_them
     assert (tmp_path / "keda_password").read_text() == "x@y/z#w"
     url = make_url((tmp_path / "reelgraph_ledger_url").read_text())
     assert (url.password, url.host) == ("a/b#c@d", "postgres")
+
+
+@pytest.mark.parametrize("name", ["redis_password", "postgres_password", "grafana_password", "reelgraph_broker_url"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"", "it is empty"), (b" \n", "it is empty"), (b"s3cr\xffet", "it is not UTF-8"), (None, "Is a ")],
+)
+def test_a_secret_that_is_none_is_refused_in_one_sentence(name, content, why, tmp_path):
+    """An empty password would close nothing; that, other bytes than UTF-8, and the folder that Docker makes where
+    a file is missing are said with the file's name, and nothing is written.
+    """
+    if content is None:
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=f"^docker/secrets/{name}: {why}") as caught:
+        write_secrets(tmp_path)
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
+    assert [*tmp_path.iterdir()] == [tmp_path / name]
+
+
+def test_what_keda_is_told_replaces_what_cannot_be_read(tmp_path):
+    """A file of KEDA's that is not UTF-8 is only out of date."""
+    write_secrets(tmp_path)
+    (tmp_path / "keda_tls").write_bytes(b"\xff")
+    assert write_secrets(tmp_path) == ["keda_tls"]
