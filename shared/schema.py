@@ -326,11 +326,7 @@ class StreamInfo(Frozen):
 
 
 class MediaInfo(Frozen):
-    """Facts about the video file. Width and height are as displayed: rotation and pixel shape applied.
-
-    `rotation`: degrees counterclockwise by which the stored picture was turned; `mirrored`: left and right were swapped
-    after that.
-    """
+    """Facts about the video file. Width and height are as displayed: rotation and pixel shape applied."""
 
     sha256: str
     size_bytes: int
@@ -341,8 +337,18 @@ class MediaInfo(Frozen):
     height: int | None = None
     fps: str | None = None
     vfr: bool | None = None
-    rotation: int = 0
-    mirrored: bool = False
+    rotation: int = Field(
+        0,
+        description=(
+            "Degrees counterclockwise (0, 90, 180 or 270) by which the stored picture is turned to be upright. `width` "
+            "and `height` beside it, frames and boxes are those of the upright picture already; those of `streams` are "
+            "as stored."
+        ),
+    )
+    mirrored: bool = Field(
+        default=False,
+        description="Whether left and right are swapped after that turn; frames and boxes are so already.",
+    )
     streams: tuple[StreamInfo, ...] = ()
 
     @property

@@ -42,6 +42,30 @@ def test_loudness_of_one_full_scale_channel_is_that_of_the_standard(measure):
     assert scalars(sound)["true_peak"] == pytest.approx(0, abs=0.1)
 
 
+def k_weighted(samples, sample_rate):
+    """Samples `(n,)` weighted as BS.1770-4's filters for 48 kHz weigh each frequency, whatever the rate."""
+    hertz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
+    back = np.exp(-2j * np.pi * hertz / 48_000)
+    shelf = ([1.53512485958697, -2.69169618940638, 1.19839281085285], [1, -1.69065929318241, 0.73248077421585])
+    high_pass = ([1, -2, 1], [1, -1.99004745483398, 0.99007225036621])
+    gains = [abs(np.polyval(over[::-1], back) / np.polyval(under[::-1], back)) for over, under in (shelf, high_pass)]
+    return np.fft.irfft(gains[0] * gains[1] * np.fft.rfft(samples), len(samples))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("sample_rate", [8000, 11_025, 16_000, 22_050, 44_100, 48_000])
+def test_loudness_at_any_rate_is_that_of_the_standard(measure, sample_rate, channels):
+    """White noise, and a sine at nine tenths of what the rate holds, against BS.1770-4's weights in numpy: 0.12 LU."""
+    for samples in (
+        noise(6, sample_rate=sample_rate),
+        tone(0.45 * sample_rate, 6, amplitude=0.3, sample_rate=sample_rate),
+    ):
+        # no window of either is gated
+        true = -0.691 + 10 * np.log10(channels * np.mean(k_weighted(samples, sample_rate) ** 2))
+        found = scalars(measure(samples if channels == 1 else stereo(samples, samples), sample_rate))
+        assert found["integrated_loudness"] == pytest.approx(true, abs=0.12)
+
+
 def test_loudness_gate_leaves_out_the_silence(measure):
     """EBU Tech 3341, case 3: quiet spans around a stereo tone at -23 LUFS do not lower the integrated loudness."""
     level = 10 ** (-23 / 20)

@@ -83,6 +83,26 @@ def test_a_fade_through_black_is_two_events_and_one_boundary(cuts: CutAnalysis, 
     assert [shot.start for shot in result.shots.items] == [0.0, back]
 
 
+@pytest.mark.parametrize(("black", "own"), [(1, False), (10, False), (60, True)])
+def test_black_before_the_first_fade_in_is_a_shot_when_it_lasts(
+    cuts: CutAnalysis, tmp_path: Path, black: int, own: bool
+) -> None:
+    """A film that fades in after one frame or a third of a second of black is one shot from 0 on; 2 s are their own."""
+    film = [*[np.zeros((H, W, 3), np.uint8)] * black, *towards(drift(7, 75), 25, 0, 0)]
+    result = run(cuts, write_video(tmp_path / "v.mp4", film), tmp_path / "store")
+    ((back, kind),) = events(result)
+    assert (kind, back) == ("fade_in", pytest.approx(black / 30, abs=0.15))
+    assert [shot.start for shot in result.shots.items] == ([0.0, back] if own else [0.0])
+
+
+def test_black_after_a_cut_to_it_begins_its_shot(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A picture that is cut to black after half a second, from which another fades in: nothing of it is joined."""
+    film = [*drift(8, 15), *[np.zeros((H, W, 3), np.uint8)] * 8, *towards(drift(7, 60), 25, 0, 0)]
+    result = run(cuts, write_video(tmp_path / "v.mp4", film), tmp_path / "store")
+    assert [kind for _, kind in events(result)] == ["cut", "fade_in"]
+    assert [shot.start for shot in result.shots.items] == [0.0, *(t for t, _ in events(result))]
+
+
 def test_black_between_hard_cuts_is_cuts(cuts: CutAnalysis, tmp_path: Path) -> None:
     """Jumping to black and out of it is two cuts, not fades."""
     black = [np.zeros((H, W, 3), np.uint8)] * 20

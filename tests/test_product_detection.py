@@ -6,8 +6,9 @@ import pytest
 
 from shared.schema import Caption, ObjectTrack, TimedBox, TrackedObject
 from tasks.analyzers.object_detection import ObjectDetection
-from tasks.analyzers.product_detection import GOODS, PATTERNS, ProductDetection, ProductOptions, find_hints
+from tasks.analyzers.product_detection import GOODS, ProductDetection, ProductOptions, find_hints
 from tasks.engines.nanodet import COCO
+from tasks.offers import OFFERS
 from tests.support.clips import make_clip, plain
 from tests.support.media import run
 from tests.support.models import loaded
@@ -95,12 +96,46 @@ def test_only_goods_are_products(products):
         ("SALE $5", [("price", "$5"), ("sale", "SALE")]),
         ("Shop now", [("order", "Shop now")]),
         ("Add to cart", [("order", "Add to cart")]),
+        ("Use code REEL20", [("sale", "Use code REEL20")]),
+        ("USECODEREEL20", [("sale", "USECODEREEL20")]),
+        ("Use my code: SUMMER", [("sale", "Use my code: SUMMER")]),
+        ("use code real 20 at checkout", [("sale", "use code real 20 at checkout")]),
+        ("Free shipping", [("sale", "Free shipping")]),
+        ("Free gift with every order", [("sale", "Free gift")]),
+        ("Cyber Monday", [("sale", "Cyber Monday")]),
+        ("Save up to 30%", [("discount", "Save up to 30%")]),
+        ("Buy 2, get 1", [("discount", "Buy 2, get 1")]),
+        ("2 for 1", [("discount", "2 for 1")]),
+        ("SELLING FAST", [("scarcity", "SELLING FAST")]),
+        ("Offer ends tonight", [("scarcity", "Offer ends")]),
+        ("Tap the link to buy", [("order", "Tap the link to buy")]),
+        ("Tapthelinktobuy", [("order", "Tapthelinktobuy")]),
+        ("Swipe up to shop", [("order", "Swipe up to shop")]),
+        ("Link in bio to order", [("order", "Link in bio to order")]),
+        ("Pre-order yours", [("order", "Pre-order yours")]),
+        ("Shop the look", [("order", "Shop the look")]),
         ("a wholesale view of salespeople", []),
         ("400 million pairs, 100% of them", []),
         ("I only have 3 cats left", []),
         ("You can order them online later", []),
         ("LINK IN BIO", []),
         ("cos similarity >0.3", []),
+        ("we use code reviews to find bugs", []),
+        ("WE USE CODE REVIEWS", []),
+        ("it ends with code 404, then enter the code again", []),
+        ("use the code in section 3", []),
+        ("you can save 30% of the energy", []),
+        ("Save 30% of memory", []),
+        ("the network promises error-free delivery", []),
+        ("the defendant is free, the trial is over", []),
+        ("he got his money back", []),
+        ("they are selling fast food", []),
+        ("follow the link to read the paper", []),
+        ("click here to order by date", []),
+        ("he went up to order, and the tap was broken", []),
+        ("a preorder walk of the tree", []),
+        ("they went 2 for 10", []),
+        ("epsilon/2 for 1 or more, and 2 for 1-D arrays", []),
     ],
 )
 def test_words_that_hint_at_an_offer(text, expected):
@@ -111,7 +146,7 @@ def test_words_that_hint_at_an_offer(text, expected):
 def test_every_kind_of_hint_is_tried():
     """The examples above show each kind."""
     shown = {kind for text in ("$5", "5% off", "only 2 left", "sale", "buy now") for kind, _ in hint(text)}
-    assert shown == PATTERNS.keys()
+    assert shown == OFFERS.keys()
 
 
 def test_words_near_goods_are_their_evidence(products):

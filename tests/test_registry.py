@@ -373,3 +373,10 @@ def test_the_published_schema_is_fresh():
 def test_the_schema_says_whose_gpu_memory_receipts_count():
     """A reader of `peak_gpu_mib` learns that a process takes more of the GPU than torch's tensors."""
     assert "torch's tensors" in document_schema()["$defs"]["Receipt"]["description"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("rotation", ("counterclockwise", "boxes")), ("mirrored", ("turn",))])
+def test_the_schema_says_which_way_the_picture_was_turned(name, told):
+    """`media.rotation` and `media.mirrored` name unit and direction, and whether boxes are turned already."""
+    described = document_schema()["$defs"]["MediaInfo"]["properties"][name]["description"]
+    assert all(word in described for word in told)

@@ -16,7 +16,8 @@ from shared.schema import (
     TimedBox,
     TrackedObject,
 )
-from tasks.analyzers.temporal_flow import CALL_TO_ACTION, TemporalFlow
+from tasks.analyzers.temporal_flow import TemporalFlow
+from tasks.offers import CALL_TO_ACTION
 from tests.support.media import run
 from tests.support.tracks import result, segments, sound_of, spoken
 
@@ -103,6 +104,11 @@ def test_a_call_to_action_cites_its_words(flow):
         ("Subscribe", True),
         ("use code SAVE10", True),
         ("Follow @maker", True),
+        ("Use my code for your first order", True),
+        ("Tap the link to buy", True),
+        ("Add to cart", True),
+        ("we use code reviews to find bugs", False),
+        ("use the code in section 3", False),
         ("the results that follow from this", False),
         ("ask what you can do for your country", False),
         ("we share a house", False),

@@ -88,10 +88,15 @@ OFFERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("50% OFF", ("discount",)),
     ("SALE $5", ("price", "sale")),
     ("Shop now", ("order",)),
+    ("Use code REEL20", ("sale",)),
+    ("Free shipping", ("sale",)),
+    ("Tap the link to buy", ("order",)),
     ("a wholesale view of salespeople", ()),
     ("400 million pairs, 100% of them", ()),
     ("I only have 3 cats left", ()),
     ("You can order them online later", ()),
+    ("we use code reviews to find bugs", ()),
+    ("follow the link to read the paper", ()),
 )
 SEEN = {"bottle": True, "handbag": True, "cup": True, "person": False, "chair": False, "dog": False}
 """What stands in the picture, and whether one can buy it."""

@@ -76,7 +76,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
     """Signal measures on the whole sound, block by block."""
 
     name = "audio_analysis"
-    version = 3
+    version = 4
     group = "light"
     summary = "loudness (EBU R 128), pitch (YIN), spectrum, silence, tempo and beats"
     needs = (STEREO, MONO)

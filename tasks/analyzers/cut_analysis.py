@@ -26,6 +26,9 @@ PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 LEAST_SIDE = 16
 """Shorter side in pixels from which on a cut can be told from something that moves through the picture. Crops of 8 x 8
 of shots without a cut change by up to 202 of 255 levels from one frame to the next."""
+LEADER_SECONDS = 1.0
+"""Blank for less than this before a fade-in that nothing comes before is no shot: films begin so, often with one frame
+of it. A title on black counts as blank, too, and stands for longer."""
 CUTS = "cut_analysis/cuts"
 NO_PICTURE = "there is no picture to look for cuts in"
 
@@ -51,9 +54,10 @@ class CutTracks(TrackSet):
     ends), `dissolve` (its middle: the new picture is the stronger from here). Blank is black or any one colour.
 
     `shots` tile what is shown, from the first picture to the end of the last: each runs from one `cut`, `fade_in` or
-    `dissolve` to the next; black after a fade-out belongs to the shot before. `transitions`: the dissolves from start
-    to end. Confidence is the probability that TransNetV2 gave, where it looked. Fades are found by measuring, so they
-    have one only where it marked a transition there, too. Else null: ratios have no upper bound and no calibration.
+    `dissolve` to the next; black after a fade-out belongs to the shot before, and black of less than a second before a
+    fade-in that is the first event to the shot that fades in. `transitions`: the dissolves from start to end.
+    Confidence is the probability that TransNetV2 gave, where it looked. Fades are found by measuring, so they have one
+    only where it marked a transition there, too. Else null: ratios have no upper bound and no calibration.
     """
 
     cuts: EventTrack[Event]
@@ -188,7 +192,8 @@ def tracks(
         Event(id=f"c{i}", t=times[frame], type=kind, confidence=(sure or {}).get(frame))
         for i, (frame, kind) in enumerate(sorted(happened), 1)
     ]
-    inner = [event.t for event in events if event.type != "fade_out" and event.t > times[0]]
+    led = bool(events) and events[0].type == "fade_in" and events[0].t < times[0] + LEADER_SECONDS
+    inner = [event.t for event in events[led:] if event.type != "fade_out" and event.t > times[0]]
     bounds = [times[0], *inner, max([end, times[0], *inner])]
     shots = (
         LabelledSegment(id=f"s{i}", start=start, end=end, label="shot")

@@ -35,6 +35,7 @@ from tasks.analyzer import Analyzer, Audio, Frames, Media, ModelContext, Options
 from tasks.appearance import Looks
 from tasks.boxes import answered, as_document_box, pictures
 from tasks.engines.words import WORD_FINDERS, WordFinder
+from tasks.offers import OFFERS, Kind
 from tasks.shots import cuts
 from tasks.standing import standing
 from tasks.tracking import LinkRules, Sighting, Tracklet, link
@@ -65,40 +66,7 @@ LOOKING_THREADS = 2
 NEAR_SECONDS = 1.0
 """Words that belong to what is seen may come or go so much earlier or later."""
 
-Kind = Literal["price", "discount", "scarcity", "sale", "order"]
-AMOUNT, SIGN = r"\d+(?:[.,]\d+)*", "[$\u20ac\u00a3\u00a5\u20b9]"
-
-
-def _pattern(*ways: str) -> re.Pattern[str]:
-    return re.compile("|".join(ways), re.IGNORECASE)
-
-
-PATTERNS: dict[Kind, re.Pattern[str]] = {
-    # spaces may be missing in text that is read from a picture
-    "discount": _pattern(
-        rf"{AMOUNT}\s*(?:%|percent)\s*(?:off|discount)", r"half\s*price", r"buy\s*one,?\s*get\s*one", r"\bdiscount"
-    ),
-    "price": _pattern(
-        rf"{SIGN}\s*{AMOUNT}", rf"{AMOUNT}\s*{SIGN}", rf"{AMOUNT}\s*(?:dollars?|euros?|bucks|USD|EUR|GBP)\b"
-    ),
-    "scarcity": _pattern(
-        r"only\s*\d+\s*left",
-        r"almost\s*gone",
-        r"sold\s*out",
-        r"last\s*chance",
-        r"limited\s*(?:time|offer|edition|stock)",
-        r"while\s*(?:stocks?|supplies)\s*lasts?",
-    ),
-    "sale": _pattern(
-        r"\b(?:sale|clearance|coupon)\b", r"special\s*offer", r"promo\s*code", r"free\s*shipping", r"black\s*friday"
-    ),
-    "order": _pattern(
-        r"\b(?:shop|buy|order|get\s*yours)\s*(?:now|today|here|online)\b", r"add\s*to\s*(?:cart|bag|basket)"
-    ),
-}
-"""What each kind of hint looks like, in English, in the order in which they are tried."""
 OTHER_NAMES = {"cell phone": ("phone", "smartphone"), "sports ball": ("ball",), "hair drier": ("hair dryer",)}
-
 
 Wanted = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
 
@@ -131,9 +99,10 @@ class Product(TrackedObject):
 
 
 class OfferHint(Segment):
-    """Words that speak of a price or an offer, on screen or spoken; `words` as they were read or heard.
+    """English words that speak of a price or an offer, on screen or spoken; `words` as they were read or heard.
 
-    `confidence` is that of the caption or the speech segment.
+    `kind`: `price`; `discount`, two for one too; `scarcity`, little time or stock; `sale`, codes to use and what comes
+    free too; `order`, a call to buy. `confidence` is that of the caption or the speech segment.
     """
 
     kind: Kind
@@ -156,7 +125,7 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
     """Picks goods among the objects and looks for words about them nearby."""
 
     name = "product_detection"
-    version = 7
+    version = 8
     group = "detect"
     summary = "goods among the COCO classes or named by you (OWLv2, on a GPU), with words that name or offer them"
     needs_in: ClassVar[dict[str, tuple[Frames | Audio, ...]]] = {"gpu": (FRAMES,)}
@@ -259,7 +228,7 @@ def find_hints(texts: dict[str, Caption | SpeechSegment]) -> Iterator[OfferHint]
     number = 0
     for cited, item in sorted(texts.items(), key=lambda pair: (pair[1].start, pair[0])):
         taken: list[tuple[int, int]] = []
-        for kind, pattern in PATTERNS.items():
+        for kind, pattern in OFFERS.items():
             found = next((m for m in pattern.finditer(item.text) if not any(_meet(m.span(), t) for t in taken)), None)
             if found is None:
                 continue

@@ -100,7 +100,7 @@ class SoundEffects(Analyzer[EffectsOptions, EffectsTracks]):
     """Spectral flux and its peaks, each moved to where the level rises most."""
 
     name = "sound_effects"
-    version = 1
+    version = 2
     group = "light"
     summary = "onsets and transients outside speech (SuperFlux); gpu: named by AudioSet's classes (AST)"
     needs = (SOUND,)

@@ -6,7 +6,6 @@ the signals that were measured. The scales are editors' rules of thumb, not a mo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -29,6 +28,7 @@ from shared.schema import (
 )
 from tasks import short_form
 from tasks.analyzer import Analyzer, Media, Options
+from tasks.offers import CALL_TO_ACTION
 
 CUTS = "cut_analysis/cuts"
 LOUDNESS = "audio_analysis/loudness"
@@ -48,13 +48,6 @@ HOOK_SECONDS = 3.0
 PEAK_OVER_MEAN = 1.15
 LATE = 0.5
 """A call to action counts in the second half of the video only."""
-
-CALL_TO_ACTION = re.compile(
-    r"\b(link\s*in\s*(the\s*|my\s*|our\s*)?(bio|description)|subscribe|(like|comment|share)\s+(and|below|this)"
-    r"|follow\s+(me|us|for|@\w+)|(sign\s*up|shop|buy|order|book|call|try|join|download)\s+(it\s+|yours\s+)?(now|today|here|free)"
-    r"|get\s+yours|learn\s+more|(click|tap|swipe)\s+(up|here|below|the\s+link)|use\s+(my\s+|the\s+)?code)\b",
-    re.IGNORECASE,
-)
 
 Curve = NDArray[np.float64]
 
@@ -87,7 +80,7 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
     """Combines what other analyzers measured; looks at no picture itself."""
 
     name = "temporal_flow"
-    version = 3
+    version = 4
     group = "light"
     summary = "activity curve and phases (hook, build, peak, release, call to action) from other analyzers' tracks"
     uses = (
