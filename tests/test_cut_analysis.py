@@ -371,7 +371,7 @@ def test_somebody_who_walks_into_a_fade_is_no_cut(cuts: CutAnalysis, tmp_path: P
     """A real room comes out of black within 12 frames, upright, and somebody walks in meanwhile: one fade-in."""
     with av.open(str(real_clip("people.mp4"))) as container:
         rate = float(container.streams.video[0].average_rate or 0)
-        frames = list(islice(container.decode(video=0), round(3 * rate), round(5 * rate)))
+        frames = list(islice(container.decode(video=0), round(3.2 * rate), round(5 * rate)))
     room = [frame.reformat(640, 360, "rgb24").to_ndarray()[:, 218:421] for frame in frames]
     room = [cv2.resize(room[min(int(i * rate / 30), len(room) - 1)], (180, 320)) for i in range(50)]
     black = [np.zeros((320, 180, 3), np.uint8)] * 6
