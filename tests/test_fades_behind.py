@@ -1,4 +1,4 @@
-"""Tests of fades behind what stands through them: subtitles, captions word by word, a logo."""
+"""Tests of fades and dissolves behind what stands through them: subtitles, captions word by word, a logo."""
 
 from __future__ import annotations
 
@@ -108,6 +108,24 @@ def mixed(before: Sequence[Picture], after: Sequence[Picture], length: int) -> l
         *(cv2.addWeighted(a, 1 - share, b, share, 0).astype(np.uint8) for a, b, share in parts),
         *after[length:],
     ]
+
+
+@pytest.mark.parametrize("stand", [subtitled, branded])
+@pytest.mark.parametrize("length", [12, 24, 36])
+def test_dissolves_behind_what_stands_have_their_span(
+    tmp_path: Path, stand: Callable[[Picture, int], Picture], length: int
+) -> None:
+    """Soft pictures of which a ring or subtitles have most of the edges dissolve into one another, each in its span."""
+    film: list[Picture] = []
+    spans = []
+    for number in range(3):
+        shot = [cv2.GaussianBlur(frame, (0, 0), 1.5).astype(np.uint8) for frame in drift(number + 70, 100)]
+        film = mixed(film, shot, length) if film else shot
+        spans.append((len(film) - len(shot), len(film) - len(shot) + length))
+    seen = look(tmp_path, [stand(frame, number % 60) for number, frame in enumerate(film)])
+    assert [kind for kind, _ in seen.events] == ["dissolve", "dissolve"]
+    found = [time * FPS for one in seen.cuts.transitions.items for time in (one.start, one.end)]
+    assert found == pytest.approx([float(end) for span in spans[1:] for end in span], abs=4.5)
 
 
 def test_a_dissolve_to_a_street_at_night_is_none(tmp_path: Path) -> None:

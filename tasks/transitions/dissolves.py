@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -57,6 +58,13 @@ FLANK_SECONDS = 0.3
 """How much of the shots beside a dissolve its ends are fitted with."""
 REACH_SECONDS = 0.3
 """How far its ends are moved to fit best."""
+EVEN_CHANGE, EVEN_OFF = 6.0, 0.03
+"""Where a graphic has most of the edges, a dissolve is looked for where all cells of the thumbnails go evenly from one
+value to another: root mean square of their change, levels of 0..255, at least, and of how far they are off a straight
+line between both at most, squared, as a share. Dissolves of six real shots: 11 and more, 0.001 to 0.03."""
+STANDING_EDGE, STANDING_CHANGE, LEAST_STANDING = 4.0, 0.5, 0.2
+"""Least gradient, levels per pixel, of what stands, how much of it may change, squared, and the share of the energy
+that it must have to hide a dissolve."""
 ENDS_SECONDS = 0.1
 """How far beside its ends the mix may reach, where the picture steps no more than in it: beside a page of sharp letters
 the last step from a soft picture adds no energy to tell the end by."""
@@ -83,6 +91,10 @@ class Sag:
     score: float
 
 
+Candidate = tuple[Sag, NDArray[np.bool_] | None]
+"""A span, and the pixels that stand through it where these were left out."""
+
+
 def dissolves(signals: Signals, cuts: Sequence[int], look: Look, faded: Collection[int] = ()) -> Iterator[Dissolve]:
     """Yield the dissolves that hold no cut and no blank picture, in order.
 
@@ -90,19 +102,82 @@ def dissolves(signals: Signals, cuts: Sequence[int], look: Look, faded: Collecti
     """
     times = np.array(signals.times)
     walls = times[sorted({*sharp(signals, cuts), *_blank(signals), *faded})]
-    taken: list[Sag] = []
-    for sag in sorted(sags(times, np.array(signals.energy)), key=lambda one: -one.score):
+    whole = ((sag, None) for sag in sags(times, np.array(signals.energy)))
+    taken = _mixes(times, [*whole, *_bare(times, signals, walls, look)], walls, look)
+    for sag, standing in sorted(taken, key=lambda one: one[0].start):
+        one = fitted(times, sag, walls, look, standing)
+        mixed = one.end - one.start
+        if mixed >= LEAST_MIXED and times[one.end] - times[one.start] >= LEAST_SECONDS:
+            yield one
+
+
+def _mixes(times: Values, found: Sequence[Candidate], walls: Values, look: Look) -> Iterator[Candidate]:
+    """Yield those of them, the best first, that mix two pictures and overlap none before."""
+    spans: list[Sag] = []
+    for sag, standing in sorted(found, key=lambda one: -one[0].score):
         nearest, beyond = np.searchsorted(walls, (sag.start + 1e-9, sag.end + GRID_SECONDS))
-        if nearest < beyond or any(sag.start < one.end and one.start < sag.end for one in taken):
+        if nearest < beyond or any(sag.start < one.end and one.start < sag.end for one in spans):
             continue
         mix = between(times, sag, look) >= LEAST_BETWEEN and no_mix(times, sag, look) <= MOST_NO_MIX
-        if mix and other(times, sag, look) >= LEAST_OTHER:
-            taken.append(sag)
-    for sag in sorted(taken, key=lambda one: one.start):
-        found = fitted(times, sag, walls, look)
-        mixed = found.end - found.start
-        if mixed >= LEAST_MIXED and times[found.end] - times[found.start] >= LEAST_SECONDS:
-            yield found
+        if mix and other(times, sag, look, standing) >= LEAST_OTHER:
+            spans.append(sag)
+            yield sag, standing
+
+
+def _bare(times: Values, signals: Signals, walls: Values, look: Look) -> Iterator[Candidate]:
+    """Yield sags of the energy without what stands, where it has much of it and one picture goes evenly to another."""
+    for start, end in evenly(times, signals.thumbnails):
+        nearest, beyond = np.searchsorted(walls, (start + GRID_SECONDS, end - GRID_SECONDS))
+        if nearest < beyond:
+            continue
+        standing = stands(times, Sag(start, end, 0.0), look)
+        inside = between_bars(np.max([look(frame) for frame in _ends(times, Sag(start, end, 0.0))], axis=0))
+        near = np.flatnonzero((times >= start - REACH_SECONDS) & (times <= end + REACH_SECONDS))
+        course = np.array([energy(look(frame), inside, standing) for frame in near.tolist()])
+        whole = np.array([signals.energy[frame] for frame in near.tolist()])
+        if course.mean() <= (1 - LEAST_STANDING) * whole.mean():
+            yield from ((sag, standing) for sag in sags(times[near], course))
+
+
+def evenly(times: Values, thumbnails: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[float, float]]:
+    """Yield spans, in seconds, in which all cells go evenly from one value to another, the longest of each place."""
+    if len(times) < 2:
+        return
+    grid = np.arange(times[0], times[-1] + 1e-9, GRID_SECONDS)
+    place = np.interp(grid, times, np.arange(len(times)))
+    before = place.astype(int)
+    share = (place - before).astype(np.float32)[:, None]
+    cells = np.stack(thumbnails).reshape(len(thumbnails), -1)
+    course = cells[before] * (1 - share) + cells[np.minimum(before + 1, len(cells) - 1)] * share
+    taken: list[tuple[int, int]] = []
+    for length in reversed(LENGTHS):
+        if len(course) <= length:
+            continue
+        first = course[:-length]
+        way = course[length:] - first
+        change = (way**2).mean(1)
+        off = np.zeros(len(first), np.float32)
+        for step in range(1, length):
+            off += ((course[step : step + len(first)] - first - way * (step / length)) ** 2).mean(1)
+        even = (change >= EVEN_CHANGE**2) & (off <= EVEN_OFF * (length - 1) * change)
+        for index in sorted(np.flatnonzero(even).tolist(), key=lambda i: off[i] / change[i]):
+            if all(index >= stop or index + length <= start for start, stop in taken):
+                taken.append((index, index + length))
+    yield from ((float(grid[start]), float(grid[stop])) for start, stop in sorted(taken))
+
+
+def stands(times: Values, sag: Sag, look: Look) -> NDArray[np.bool_]:
+    """The pixels at and beside edges that are the same at both ends and in the middle, as those of a logo are."""
+    import cv2
+
+    ways = [
+        np.stack([cv2.Sobel(one, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0)])
+        for one in _course(times, sag, look)
+    ]
+    least = np.min([(way**2).sum(0) for way in ways], axis=0)
+    most = np.max([((one - other) ** 2).sum(0) for one, other in pairwise(ways)], axis=0)
+    same = (least >= STANDING_EDGE**2) & (most <= STANDING_CHANGE * least)
+    return cv2.dilate(same.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
 
 
 def apart(signals: Signals, cuts: Sequence[int], mixed: Sequence[Dissolve]) -> Iterator[int]:
@@ -158,11 +233,16 @@ def sags(times: Values, energy: Values) -> Iterator[Sag]:
             yield Sag(float(grid[index]), float(grid[index + length]), score)
 
 
-def other(times: Values, sag: Sag, look: Look) -> float:
-    """Share of the picture at the end that motion does not explain from the one at the start, 0..1."""
+def other(times: Values, sag: Sag, look: Look, standing: NDArray[np.bool_] | None = None) -> float:
+    """Share of the picture at the end that motion does not explain from the one at the start, 0..1.
+
+    `standing`: pixels that are as bright as the mean of each instead.
+    """
     first, last = _ends(times, sag)
     before, after = look(first), look(last)
     inside = between_bars(np.maximum(before, after))
+    if standing is not None:
+        before, after = (np.where(standing, np.uint8(one.mean()), one) for one in (before, after))
     return unexplained(small(before[inside]), small(after[inside]))
 
 
@@ -205,18 +285,18 @@ def _ends(times: Values, sag: Sag) -> tuple[int, int]:
     return first, min(int(np.searchsorted(times, sag.end)), len(times) - 1)
 
 
-def fitted(times: Values, sag: Sag, walls: Values, look: Look) -> Dissolve:
+def fitted(times: Values, sag: Sag, walls: Values, look: Look, standing: NDArray[np.bool_] | None = None) -> Dissolve:
     """Move the ends, frame by frame, to where a parabola between two level stretches fits the energy best.
 
     The energy of all frames is that between the bars that both pictures have: a page between bars brings edges of its
-    own, which the mix has, too.
+    own, which the mix has, too. `standing`: pixels that do not count.
     """
     low = max([sag.start - FLANK_SECONDS - REACH_SECONDS, *walls[walls <= sag.start]])
     high = min([sag.end + FLANK_SECONDS + REACH_SECONDS, *(walls[walls >= sag.end] - 1e-6)])
     frames = np.flatnonzero((times >= low - 1e-6) & (times <= high + 1e-6))
     beside = times[frames]
     inside = between_bars(np.max([look(frame) for frame in _ends(times, sag)], axis=0))
-    course = np.array([energy(look(frame), inside) for frame in frames.tolist()])
+    course = np.array([energy(look(frame), inside, standing) for frame in frames.tolist()])
     best = (np.inf, int(frames[0]), int(frames[-1]))
     for first in frames[abs(beside - sag.start) <= REACH_SECONDS].tolist():
         for last in frames[abs(beside - sag.end) <= REACH_SECONDS].tolist():

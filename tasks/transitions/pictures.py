@@ -135,11 +135,12 @@ def between_bars(gray: Gray) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def energy(gray: Gray, inside: tuple[slice, slice]) -> float:
+def energy(gray: Gray, inside: tuple[slice, slice], without: NDArray[np.bool_] | None = None) -> float:
     """Squared gradient (levels per pixel, squared) of a picture, its bars aside: the sum over the number of pixels.
 
     Divided by all pixels, bars too: what is as dark as a bar in one frame and lit in the next must not rescale it.
     `inside`: the picture between bars; where frames are compared, the same of all: a bar's edge counts in all or none.
+    `without`: pixels of the picture that do not count.
     """
     import cv2
 
@@ -147,7 +148,8 @@ def energy(gray: Gray, inside: tuple[slice, slice]) -> float:
     if min(part.shape) < 3:
         return 0.0
     across, down = (cv2.Sobel(part, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
-    return float(((across**2).sum() + (down**2).sum()) / gray.size)
+    squares = across**2 + down**2
+    return float((squares if without is None else squares[~without[inside]]).sum() / gray.size)
 
 
 def contrast(gray: Gray, inside: tuple[slice, slice]) -> float:
