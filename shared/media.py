@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 FORMATS = (
     "mov,mp4,3gp,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,apng,ivf,nut,rm,dv,h264,hevc,m4v,"
-    "wav,w64,mp3,flac,aac,aiff,caf"
+    "wav,w64,mp3,flac,aac,amr,aiff,caf"
 )
 """Demuxers that may be used. Left out on purpose: playlists and scripts (hls, concat, dash), which open other files,
 and text and still pictures (tty, srt, image2), which make a video of anything."""

@@ -142,16 +142,42 @@ def test_nobody_speaks_over_a_long_pause(compare):
 
 
 def test_not_looked_is_not_nothing_found(compare):
-    """Without a face detector's result speech is no voice-over, and the shares are null."""
+    """Without a face detector's result speech is no voice-over, and what there is nothing to compare for is null."""
     found = compare(spoken(("one", 1, 2)))
     assert kinds(found) == []
     assert scalars(found) == {
-        "agreements": 0,
-        "contradictions": 0,
+        "agreements": None,
+        "contradictions": None,
         "fastest_text": None,
         "speech_with_face": None,
         "cuts_on_beats": None,
     }
+
+
+HEARD, SHOWN = spoken(("one", 1, 2)), captions(("Two", 5, 6))
+NO_FACE, NO_OBJECT = result("face_detection", faces=tracked()), result("object_detection", objects=tracked())
+CUT, BEAT = result("cut_analysis", cuts=events("cut", 3.3)), result("audio_analysis", beats=events("beat", 1, 2))
+NO_CUT, NOTHING_SAID = result("cut_analysis", cuts=events("cut")), spoken()
+
+
+@pytest.mark.parametrize(
+    ("others", "counts"),
+    [
+        ((), (None, None)),
+        ((NO_FACE, NO_OBJECT, NO_CUT, BEAT, NOTHING_SAID), (None, None)),
+        ((SHOWN, NOTHING_SAID), (None, None)),
+        ((SHOWN, HEARD), (0, 0)),
+        ((SHOWN, NO_OBJECT), (0, 0)),
+        ((HEARD, NO_OBJECT), (0, 0)),
+        ((HEARD, NO_FACE), (0, None)),
+        ((CUT, BEAT), (0, None)),
+    ],
+    ids=["nothing", "noise", "text", "text, words", "text, objects", "words, objects", "words, faces", "cuts, beats"],
+)
+def test_nothing_to_compare_is_no_zero(compare, others, counts):
+    """Agreements and contradictions are counted where two things can agree or contradict one another, else null."""
+    found = scalars(compare(*others))
+    assert (found["agreements"], found["contradictions"]) == counts
 
 
 def test_objects_named_seen_and_missing(compare):

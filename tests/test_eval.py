@@ -1,7 +1,11 @@
 """`reelgraph eval`: its measures are right, its figures hold, and it can fail."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import jiwer
 import numpy as np
@@ -33,6 +37,8 @@ from shared.weights import Weights
 from tasks.analyzers.audio_environment import EnvironmentTracks
 from tasks.analyzers.speech_flow import SpeechFlow
 from tasks.registry import analyzers
+from tests.support.processes import eventually
+from tests.support.project import ROOT
 from tests.support.real import real_clip
 from tests.support.system import missing
 
@@ -263,3 +269,18 @@ def test_goals_hold_at_their_bound():
     assert Figure("a", "m", "x", 2.1, goal=at_most(2)).holds is False
     assert Figure("a", "m", "x", 1.0).holds is None
     assert Figure("a", "m", "x", None, goal=at_most(2)).holds is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_command_leaves_no_films(tmp_path, number):
+    """Told to stop while it judges, `eval` says that it was interrupted and removes the films it has made."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder), "REELGRAPH_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "services.cli", "eval", "--analyzers", "visual_effects"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    assert eventually(lambda: any(path.suffix == ".mp4" for path in folder.rglob("*")), 60)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.strip()) == (130, "interrupted")
+    assert list(folder.iterdir()) == []

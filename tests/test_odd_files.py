@@ -89,6 +89,13 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("where", [[], ["--server", "http://127.0.0.1:1"]])
+def test_an_empty_path_is_no_folder(where: list[str], tmp_path: Path) -> None:
+    """`reelgraph analyze "$UNSET"` is told what is wrong, here as for a service, and not of the current folder."""
+    ended = command(tmp_path, "", *where)
+    assert (ended.returncode, ended.stderr) == (2, "reelgraph: the path of a video is empty\n")
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_analysed_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     """Exit code 2, one sentence on one line, whatever the name; no traceback, and nothing left behind."""

@@ -71,6 +71,25 @@ def test_sound_alone_is_in_place(ending: str, codec: str, rate: int, channels: i
     assert caught.value.code == "no_video"
 
 
+def test_amr_is_read_as_in_3gp(tmp_path: Path) -> None:
+    """AMR without a container, as telephones record it, is the same sound after its run-in of 50 samples."""
+    sound = with_codec(click(3, [0.5, 2.0], sample_rate=8000), "libopencore_amrnb")
+    bare, contained = (opened(make_clip(tmp_path / name, frames=0, sound=sound), EVERY) for name in ("a.amr", "a.3gp"))
+    assert bare.info.container == "amr"
+    assert bare.info.duration_seconds == pytest.approx(3, abs=0.021)
+    inside = contained.audio(EVERY)
+    assert np.abs(inside).max() > 0.04
+    assert bare.audio(EVERY)[300 : 300 + len(inside)] == pytest.approx(inside[: len(bare.audio(EVERY)) - 300], abs=1e-5)
+
+
+def test_wide_band_amr_is_read(tmp_path: Path) -> None:
+    """AMR-WB has a mark of its own: 50 frames of its lowest mode are a second at 16 kHz."""
+    (tmp_path / "a.amr").write_bytes(b"#!AMR-WB\n" + (b"\x04" + bytes(17)) * 50)
+    reader = opened(tmp_path / "a.amr", MONO)
+    assert (reader.info.streams[0].codec, reader.info.duration_seconds) == ("amrwb", 1.0)
+    assert len(reader.audio(MONO)) == 16_000
+
+
 @pytest.mark.parametrize("channels", [1, 3, 6, 8, 9, 12, 17, 64])
 def test_channels_without_names_are_all_read(channels: int, tmp_path: Path) -> None:
     """Any number of channels, named or not, comes in full and as a mean; PyAV alone crashes at 8 and more."""

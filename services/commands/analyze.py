@@ -112,6 +112,8 @@ def analyze(  # noqa: PLR0913, PLR0917  (one argument an option)
 
 def _refuse_unreadable(videos: Sequence[str]) -> None:
     for video in videos:
+        if not video:  # a Path would make it the current folder
+            raise BadInput("the path of a video is empty", code="not_found")
         if is_address(video):
             raise BadInput(f"{video}: addresses are fetched by a service; name one with --server", code="bad_option")
         probe(Path(video))

@@ -19,6 +19,7 @@ from services.evaluation.figures import Figure
 from services.evaluation.packaged import pulled
 from services.evaluation.reel_checks import reels
 from services.evaluation.truth import ReelTruth, truths
+from services.interrupts import interruptible
 from shared.errors import BadInput, Unavailable
 
 VALUE_WIDTH, GOAL_WIDTH, HOLDS_WIDTH = 14, 13, 5
@@ -60,11 +61,12 @@ def eval_(  # click passes options by name
     if packaged:
         videos |= pulled()
     figures: list[Figure] = []
-    if as_json:
-        figures += measured(rounds, videos, chosen)
-        click.echo(json.dumps([{**asdict(figure), "holds": figure.holds} for figure in figures], indent=1))
-    else:
-        show(_kept(measured(rounds, videos, chosen), figures))
+    with interruptible():  # what was made for it is removed
+        if as_json:
+            figures += measured(rounds, videos, chosen)
+            click.echo(json.dumps([{**asdict(figure), "holds": figure.holds} for figure in figures], indent=1))
+        else:
+            show(_kept(measured(rounds, videos, chosen), figures))
     return int(any(figure.holds is False for figure in figures))
 
 

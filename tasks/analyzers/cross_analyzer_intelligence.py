@@ -45,7 +45,7 @@ class CrossOptions(Options):
 
 class CrossFindings(TrackSet):
     """`findings`, by start. `scalars`: agreements, contradictions, fastest_text (characters/s), speech_with_face (share
-    of the spoken time), cuts_on_beats (share of the cuts); null where the analyzers to compare have no result.
+    of the spoken time), cuts_on_beats (share of the cuts); null where there is nothing to compare.
     """
 
     findings: SegmentTrack[Finding]
@@ -56,7 +56,7 @@ class CrossAnalyzerIntelligence(Analyzer[CrossOptions, CrossFindings]):
     """Compares tracks by stated rules; it looks at neither picture nor sound itself."""
 
     name = "cross_analyzer_intelligence"
-    version = 2
+    version = 3
     group = "light"
     summary = "agreements and contradictions between text, speech, faces, objects, cuts and beats, with evidence"
     uses = (
@@ -98,9 +98,11 @@ def _scalars(view: View, findings: tuple[Finding, ...]) -> tuple[Scalar, ...]:
         with_face = sum((segment.end - segment.start) * covered(segment, faces) for segment in said) / spoken
     on_beat = len(on_beats(view.cuts, view.beats)) / len(view.cuts) if view.cuts and view.beats else None
     verdicts = [finding.verdict for finding in findings]
+    contradictable = view.texts_meet_speech or view.objects_meet_words
+    agreeable = contradictable or view.faces_meet_speech or view.cuts_meet_beats
     values = (
-        ("agreements", "1", verdicts.count("agreement")),
-        ("contradictions", "1", verdicts.count("contradiction")),
+        ("agreements", "1", verdicts.count("agreement") if agreeable else None),
+        ("contradictions", "1", verdicts.count("contradiction") if contradictable else None),
         ("fastest_text", "characters/s", max(rates, default=None)),
         ("speech_with_face", "1", with_face),
         ("cuts_on_beats", "1", on_beat),

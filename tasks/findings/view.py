@@ -51,6 +51,26 @@ class View:
     beats: dict[str, Event] | None
     reading_speed: float
 
+    @property
+    def texts_meet_speech(self) -> bool:
+        """Whether there is text to compare with what is said."""
+        return bool(self.captions and self.speech)
+
+    @property
+    def objects_meet_words(self) -> bool:
+        """Whether there are words to compare with the objects, of which none may have been seen."""
+        return self.objects is not None and bool(self.captions or self.speech)
+
+    @property
+    def faces_meet_speech(self) -> bool:
+        """Whether there is speech to compare with the faces, of which none may have been seen."""
+        return self.faces is not None and bool(self.speech)
+
+    @property
+    def cuts_meet_beats(self) -> bool:
+        """Whether there are cuts to compare with beats."""
+        return bool(self.cuts and self.beats)
+
 
 def by_evidence(media: Media, track: str, kind: type[ItemT]) -> dict[str, ItemT] | None:
     """Items of a track by what evidence calls them; None where its analyzer has no result."""

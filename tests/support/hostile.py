@@ -47,6 +47,9 @@ def clips(folder: Path) -> dict[str, bytes]:
         make_clip(folder / "a.ts", **small, sound=sound, options=exact),
         make_clip(folder / "a.mp3", frames=0, sound=replace(sound, codec="mp3"), options=exact),
         make_clip(folder / "a.flac", frames=0, sound=replace(sound, codec="flac"), options=exact),
+        make_clip(
+            folder / "a.amr", frames=0, sound=replace(click(1, [0.5], sample_rate=8000), codec="libopencore_amrnb")
+        ),
     ]
     return {path.suffix.removeprefix("."): path.read_bytes() for path in made}
 
@@ -249,6 +252,14 @@ def absurd_stream_info(data: bytearray, random: Random) -> bytes:
     return bytes(data)
 
 
+def absurd_modes(data: bytearray, random: Random) -> bytes:
+    """AMR: the first bytes of frames, which say how long each is; the word that says narrow or wide band."""
+    size = 14  # of the lowest mode, which make_clip writes
+    for at in random.sample(range(6, len(data), size), random.randrange(1, 20)):
+        data[at] = random.randrange(256)
+    return bytes(data) if random.randrange(2) else bytes(data).replace(b"#!AMR\n", b"#!AMR-WB\n")
+
+
 DAMAGES: dict[str, tuple[Damage, ...]] = {
     "mp4": (swapped_boxes, renamed_box, absurd_box),
     "mov": (swapped_boxes, renamed_box, absurd_box),
@@ -260,4 +271,5 @@ DAMAGES: dict[str, tuple[Damage, ...]] = {
     "ts": (absurd_packets,),
     "mp3": (absurd_frames,),
     "flac": (absurd_stream_info,),
+    "amr": (absurd_modes,),
 }

@@ -82,11 +82,18 @@ def ending(case: Case, folder: Path, memory: DecoderMemory) -> Ending:
     seconds = round(time.monotonic() - began, 3)
     # where a rendition was refused the pass goes on with the others, and ends since nobody reads it
     assert eventually(lambda: not list(store.rglob("*.partial")), 3 * UNREAD_SECONDS)
-    left = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
+    left = sum(map(_size, store.rglob("*")))
     shutil.rmtree(store, ignore_errors=True)
     path.unlink()
     code, message = (error.code, error.message) if error else (None, "")
     return Ending(case.name, step, code, message, seconds, memory.peak_mib, left)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:  # a pass that nobody reads has just ended
+        return 0
 
 
 def main() -> None:
