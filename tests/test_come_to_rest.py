@@ -114,6 +114,28 @@ def test_a_walker_who_is_held_is_frozen(tmp_path: Path) -> None:
     assert (found.start, found.end) == pytest.approx((1.0, 2.0), abs=2 * FRAME + 0.001)
 
 
+@pytest.mark.parametrize("between", [18, 36])
+@pytest.mark.parametrize("speed", [1.5, 3.0])
+def test_a_pan_that_stands_still_twice_is_frozen_twice(tmp_path: Path, speed: float, between: int) -> None:
+    """Two frames of one pan are held for 0.8 s each, with 0.6 and 1.2 s of pan between them."""
+    frames, second = drift(13, 120, (speed,)), 30 + between
+    film = [*frames[:30], *[frames[30]] * 24, *frames[31:second], *[frames[second]] * 24, *frames[second + 1 :]]
+    found = [(one.start, one.end) for one in look(tmp_path, film).result.effects.items if one.label == "freeze"]
+    starts = (30, 30 + 24 + between - 1)
+    assert found == [pytest.approx((f / FPS, (f + 24) / FPS), abs=2 * FRAME + 0.001) for f in starts]
+
+
+def test_each_shot_of_a_montage_is_frozen(tmp_path: Path) -> None:
+    """Five shots of 0.9 s of pan, a frame held for 0.8 s and 0.6 s of pan, with hard cuts between them."""
+    film: list[Picture] = []
+    for seed in range(19, 24):
+        frames = drift(seed, 45, (2.0,))
+        film += [*frames[:27], *[frames[26]] * 24, *frames[27:]]
+    found = [(one.start, one.end) for one in look(tmp_path, film).result.effects.items if one.label == "freeze"]
+    spans = [((26 + 69 * shot) / FPS, (51 + 69 * shot) / FPS) for shot in range(5)]
+    assert found == [pytest.approx(span, abs=2 * FRAME + 0.001) for span in spans]
+
+
 def held_from(number: int, count: int, seconds: float) -> list[float]:
     """Times of so many frames, the one of that number shown so much longer."""
     return [index * FRAME + (seconds if index > number else 0.0) for index in range(count)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.evaluation.effects import FPS, SIZE, drift, towards
 from tests.support.looked import look
@@ -70,6 +71,33 @@ def wiped(before: list[Picture], after: list[Picture], length: int) -> list[Pict
         edge = round(W * number / (length + 1))
         mixed.append(np.concatenate([other[:, :edge], one[:, edge:]], axis=1))
     return [*before[:-length], *mixed, *after[length:]]
+
+
+ROWS, COLUMNS = np.mgrid[:H, :W]
+SEAMS = {
+    "from the left": COLUMNS / W,
+    "from the right": 1 - (COLUMNS + 1) / W,
+    "from above": ROWS / H,
+    "from below": 1 - (ROWS + 1) / H,
+    "iris": np.hypot(ROWS - H / 2, COLUMNS - W / 2) / np.hypot(H / 2, W / 2),
+}
+"""From which share of a wipe on each pixel is the new picture's."""
+
+
+@pytest.mark.parametrize("length", [9, 20, 45])
+@pytest.mark.parametrize("seam", SEAMS.values(), ids=SEAMS)
+def test_photographs_that_are_wiped_over_one_another_beside_a_pan_are_not_frozen(
+    tmp_path: Path, seam: NDArray[np.float64], length: int
+) -> None:
+    """A pan, a photograph that is cut to, and two that are wiped over it in 0.3 to 1.5 s, then a pan."""
+    film = drift(5, 30, (3.0,))
+    for seed in (1, 2, 3):
+        if seed > 1:
+            one, other = texture(seed - 1, H, W), texture(seed, H, W)
+            shares = [number / (length + 1) for number in range(1, length + 1)]
+            film += [np.where((seam < share)[..., None], other, one) for share in shares]
+        film += still(seed, 25)
+    assert "freeze" not in look(tmp_path, film + drift(6, 30, (3.0,))).labels
 
 
 def test_stills_between_wipes_are_not_frozen(tmp_path: Path) -> None:

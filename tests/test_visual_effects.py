@@ -267,6 +267,38 @@ def test_a_split_screen(tmp_path: Path, upright: bool) -> None:
     assert box == pytest.approx((0, 0, 0.5, 1) if upright else (0, 0, 1, 0.5), abs=1 / 45)
 
 
+def railing(seed: int, frames: int) -> list[Picture]:
+    """A pan along a railing: pale posts of one height, each a little wider than a third of the gap to the next."""
+    picture = (texture(seed, H, W + 60) // 3).astype(np.uint8)
+    for left in range(7 * seed % 33, W + 60, 33):
+        picture[120:150, left : left + 12] = 230
+    return [np.ascontiguousarray(picture[:, left : left + W]) for left in range(frames)]
+
+
+def test_lines_that_pans_run_along_are_no_overlay(tmp_path: Path) -> None:
+    """Heads of posts that four pans share in their means, for each smears them into one line, were laid on nothing."""
+    film = [frame for seed in (71, 72, 73, 74) for frame in railing(seed, 40)]
+    assert "overlay" not in look(tmp_path, film).labels
+
+
+@pytest.mark.parametrize("what", ["bar", "ticker", "progress"])
+def test_bars_over_pans_are_overlays(tmp_path: Path, what: str) -> None:
+    """A plain bar, one with letters that run along, and a progress bar stand over pans, though in lines only."""
+    film = [frame for seed in (71, 72, 73, 74) for frame in drift(seed, 40)]
+    for number, frame in enumerate(film):
+        if what == "progress":
+            frame[166:174, 16:-16] = 250
+            frame[166:174, 16 : 16 + 288 * number // len(film)] = (250, 220, 40)
+        else:
+            frame[156:] = (250, 250, 240)
+        if what == "ticker":
+            at = (W - 3 * number, 174)
+            cv2.putText(frame, "MARKETS CLOSE HIGHER TODAY", at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 20, 60), 1)
+    boxes = [one.box for one in look(tmp_path, film).result.effects.items if one.label == "overlay"]
+    assert boxes
+    assert all(box is not None and box[1] >= 0.84 for box in boxes)
+
+
 def swaying(seed: int, frames: int) -> list[Picture]:
     """A hand-held camera before a wall over a floor with a moulding above the line, and grain of two levels."""
     grain = np.random.default_rng(seed)

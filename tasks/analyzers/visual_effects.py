@@ -7,6 +7,7 @@ and `tasks/transitions/fades.py`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import ClassVar, Literal
@@ -18,7 +19,7 @@ from tasks.analyzer import Analyzer, Media, ModelContext, Options
 from tasks.effects import framing, layouts, moments, stills
 from tasks.effects.rules import RULES
 from tasks.effects.signals import LEAST_SIDE, Finding, Shot, Signals, Watch
-from tasks.transitions.pictures import Gray, luma
+from tasks.transitions.pictures import Gray, Look, luma
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 SHOTS, CUTS, TRANSITIONS = "cut_analysis/shots", "cut_analysis/cuts", "cut_analysis/transitions"
@@ -93,7 +94,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -126,7 +127,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
             *faded,
             *stills.freezes(signals, bounds, mixed, look),
             *moments.monochrome(signals),
-            *places(shots, faded),
+            *places(shots, faded, signals, mixed, look),
         ]
         happened = [*moments.flashes(signals, faded), *moments.speed_changes(signals, bounds)]
         return VisualEffects(
@@ -149,19 +150,32 @@ def watched(media: Media, shots: Sequence[Shot], mixed: Sequence[tuple[float, fl
     return watch.done(media.shown(PICTURES)[-1][1])
 
 
-def places(shots: Sequence[Shot], faded: Sequence[Finding]) -> list[Finding]:
-    """Find the effects that have a place in the picture, bars first: the others look between them."""
+def places(
+    shots: Sequence[Shot],
+    faded: Sequence[Finding],
+    signals: Signals,
+    mixed: Sequence[tuple[float, float]],
+    look: Look,
+) -> list[Finding]:
+    """Find the effects that have a place in the picture, bars first: the others look between them.
+
+    `mixed`: dissolves and ramps of fades.
+    """
     bars = list(framing.bars(shots))
     found = list(bars)
-    for inside, group in _alike(shots, bars, faded):
+    for inside, group in _alike(shots, bars, faded, signals, mixed):
         found += layouts.vignette(group, inside)
-        found += layouts.overlays(group, inside)
+        found += layouts.overlays(group, inside, look)
         found += layouts.split_screens(group, inside)
     return found
 
 
 def _alike(
-    shots: Sequence[Shot], bars: Sequence[Finding], faded: Sequence[Finding]
+    shots: Sequence[Shot],
+    bars: Sequence[Finding],
+    faded: Sequence[Finding],
+    signals: Signals,
+    mixed: Sequence[tuple[float, float]],
 ) -> list[tuple[Box, list[layouts.Seen]]]:
     """Neighbouring shots of which something was seen, grouped by the picture that their bars leave."""
     groups: list[tuple[Box, list[layouts.Seen]]] = []
@@ -169,7 +183,8 @@ def _alike(
         if shot.sums is None:
             continue
         fades = any(one.start < shot.end and shot.start < one.end for one in faded)
-        seen = layouts.Seen(shot.start, shot.end, shot.evidence, shot.sums, fades)
+        frames = _some(signals, shot, mixed)
+        seen = layouts.Seen(shot.start, shot.end, shot.evidence, shot.sums, frames, fades)
         x, y, right, bottom = 0.0, 0.0, 1.0, 1.0
         for bar in bars:
             if bar.box and bar.start <= shot.start < bar.end:
@@ -181,6 +196,15 @@ def _alike(
         else:
             groups.append((inside, [seen]))
     return groups
+
+
+def _some(signals: Signals, shot: Shot, mixed: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Numbers of frames from all over a shot that show it alone; of all that are not blank where each is mixed."""
+    within = range(signals.index_at(shot.start), bisect_left(signals.times, shot.end - 0.001))
+    seen = [index for index in within if not signals.blank(index)]
+    alone = [index for index in seen if not any(start <= signals.times[index] <= end for start, end in mixed)] or seen
+    count = min(layouts.OVERLAY_FRAMES, len(alone))
+    return tuple(alone[(2 * number + 1) * len(alone) // (2 * count)] for number in range(count))
 
 
 def _effects(findings: Iterable[Finding]) -> Iterable[Effect]:

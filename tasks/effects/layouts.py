@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from shared.schema import Box
 from tasks.boxes import overlaps
 from tasks.effects.signals import BESIDE, Finding, Levels, Lines, Sums
+from tasks.transitions.pictures import Look
 
 VIGNETTE_SHOTS, VIGNETTE_CORNER, VIGNETTE_EACH = 4, 0.7, 0.85
 """Least number of shots that share it (one can be lit so), most light in the corners against the middle by the fitted
@@ -31,6 +33,13 @@ OVERLAY_STANDS, OVERLAY_ALONG = 0.5, 0.8
 """An overlay that was found goes on through neighbouring shots while so large a share of its edge pixels have an edge
 of its direction (least cosine, either way): what is behind it may hide the rest. Our own measurement: shots under two
 boxes 0.8 to 1, but 0.21 to 0.35 where a box is as bright as what is behind it; shots before and after a logo 0."""
+OVERLAY_HELD, OVERLAY_BOTH, OVERLAY_HELD_BOTH = 0.5, 0.2, 0.35
+"""Least share of its edge pixels that have such an edge in single frames of a shot, too, which a pan only smears into
+one; and the share where at least so much of its edges' energy runs the one way and the other: letters that change. Our
+own measurement: most of what was laid over 0.54 to 1, captions that change each half second 0.43 to 0.52, lines of
+bars over busy shots down to 0.2; lines of panned photographs that their means share 0.01 to 0.6, nearly all one way."""
+OVERLAY_FRAMES = 9
+"""Single frames of a shot that are looked at."""
 OTHER_PICTURE = 8.0
 """Least median difference of the mean pictures of neighbouring shots: else the scene persists, not an overlay. Where
 one fades it is what is left once both are made equally strong: a ramp's frames are in the mean. Our own choice."""
@@ -62,6 +71,8 @@ class Seen:
     end: float
     evidence: str
     sums: Sums
+    frames: tuple[int, ...] = ()
+    """Numbers of some of its frames, neither blank nor mixed with others."""
     fades: bool = False
     """Whether frames of it are mixed with a plain colour."""
 
@@ -123,6 +134,19 @@ class Graphic:
         along = np.abs((there * self.edges).sum(0)) / np.maximum(size * np.hypot(*self.edges), 1e-9)
         return float(((size >= OVERLAY_EDGE) & (along >= OVERLAY_ALONG)).mean()) >= OVERLAY_STANDS
 
+    def held(self, frames: Sequence[tuple[Levels, Levels]]) -> float:
+        """Share of its edge pixels that have their edge in single frames of a shot; their gradients."""
+        there = np.array([[one[self.pixels] for one in frame] for frame in frames])
+        size = np.hypot(there[:, 0], there[:, 1])
+        along = (there * self.edges).sum(1) / np.maximum(size * np.hypot(*self.edges), 1e-9)
+        return float(((size >= OVERLAY_EDGE) & (along >= OVERLAY_ALONG)).mean())
+
+    @property
+    def held_least(self) -> float:
+        """What `held` must be in each shot."""
+        ways = (self.edges**2).sum(1)
+        return OVERLAY_HELD_BOTH if ways.min() >= OVERLAY_BOTH * ways.sum() else OVERLAY_HELD
+
 
 @dataclass(slots=True)
 class Mark:
@@ -139,12 +163,19 @@ class Mark:
         return bool(overlaps(self.graphic.box[None], other.box[None])[0, 0] >= 0.3)
 
 
-def overlays(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
+def overlays(shots: Sequence[Seen], inside: Box, look: Look) -> Iterator[Finding]:
     """Yield graphics that stand in one place while the pictures change: edges common to neighbouring shots.
+
+    They are in the mean of each shot, and in single frames: a pan leaves of a shot what runs along with it.
 
     Measure: their mean gradient, levels per pixel; box: around them. `inside`: without bars, whose edges persist too.
     """
     gradients = [_gradient(shot.sums.mean) for shot in shots]
+
+    @lru_cache(maxsize=OVERLAY_SHOTS)
+    def single(number: int) -> list[tuple[Levels, Levels]]:
+        return [_gradient(look(frame).astype(np.float32)) for frame in shots[number].frames]
+
     marks: list[Mark] = []
     for first in range(len(shots) - OVERLAY_SHOTS + 1):
         last = first + OVERLAY_SHOTS - 1
@@ -152,6 +183,8 @@ def overlays(shots: Sequence[Seen], inside: Box) -> Iterator[Finding]:
         if not all(_other(a, b) for i, a in enumerate(window) for b in window[i + 1 :]):
             continue
         for graphic in _common(gradients[first : last + 1], inside):
+            if any(graphic.held(single(number)) < graphic.held_least for number in range(first, last + 1)):
+                continue
             known = next((m for m in marks if m.last >= first and m.same(graphic)), None)
             if known is None:
                 marks.append(_through(gradients, Mark(graphic, first, last, graphic.strength)))
