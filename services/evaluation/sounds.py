@@ -46,6 +46,16 @@ def clicks(bpm: float, duration: float, *, sample_rate: int = 16_000) -> NDArray
     return samples
 
 
+def beeps(bpm: float, duration: float, *, length: float, sample_rate: int = 16_000) -> NDArray[np.float64]:
+    """A metronome: 1 kHz of so many seconds on every beat, the first at 0.3 s, cut off at both ends, over silence."""
+    samples = np.zeros(round(duration * sample_rate))
+    beep = tone(1000, length, sample_rate=sample_rate)
+    for beat in np.arange(0.3, duration - length, 60 / bpm):
+        first = round(beat * sample_rate)
+        samples[first : first + len(beep)] = beep
+    return samples
+
+
 def chords(duration: float, *, amplitude: float = 0.05, sample_rate: int = 16_000) -> NDArray[np.float64]:
     """Music: plucked chords (Am F Dm E), two a second, each of three notes with six harmonics that die away."""
     notes = ((220.0, 261.6, 329.6), (174.6, 220.0, 261.6), (146.8, 174.6, 220.0), (164.8, 207.7, 246.9))
