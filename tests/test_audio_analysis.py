@@ -10,7 +10,7 @@ from shared.schema import SeriesTrack
 from tasks.analyzers.audio_analysis import AudioAnalysis
 from tests.support.clips import Sound, make_clip
 from tests.support.media import run
-from tests.support.sounds import clicks, noise, seconds, tone, write_wav
+from tests.support.sounds import beeps, clicks, noise, seconds, tone, write_wav
 
 
 @pytest.fixture
@@ -168,6 +168,15 @@ def test_tempo_and_beats_of_clicks(measure, bpm):
     truth = np.arange(0.1, 15 - 0.03, 60 / bpm)
     assert len(beats) == pytest.approx(len(truth), abs=1)
     assert np.abs(beats - truth[np.abs(beats[:, None] - truth).argmin(axis=1)]).max() < 0.04
+
+
+@pytest.mark.parametrize(
+    ("length", "bpm"), [(0.02, 173), (0.04, 123), (0.06, 147), (0.06, 180), (0.1, 168), (0.15, 183)]
+)
+def test_a_metronome_keeps_its_tempo(measure, length, bpm):
+    """Beeps whose beat falls between two onset values are not told at half or a third of their tempo."""
+    sound = measure(beeps(bpm, 20, length=length, sample_rate=48_000), 48_000)
+    assert scalars(sound)["tempo"] == pytest.approx(bpm, rel=0.003)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 12), (12, 0), (5, 5)])

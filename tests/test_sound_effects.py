@@ -5,10 +5,10 @@ import pytest
 
 from shared.errors import Skipped
 from shared.schema import LabelledSegment
-from tasks.analyzers.sound_effects import SoundEffects, band_filters, filtered
+from tasks.analyzers.sound_effects import SoundEffects, SoundEvent, _single, band_filters, filtered
 from tests.support.clips import make_clip, plain
 from tests.support.media import run
-from tests.support.sounds import chords, noise, seconds, tone, write_wav
+from tests.support.sounds import chords, noise, rumble, seconds, tone, write_wav
 from tests.support.tracks import result, segments, spoken
 
 RATE = 48_000
@@ -39,6 +39,36 @@ def with_bursts(background: np.ndarray, starts, *, length: float = 0.003, amplit
         burst = noise(length, amplitude=amplitude, sample_rate=RATE)
         sound[round(start * RATE) :][: len(burst)] += burst
     return sound
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_steady_rumble_has_no_events(find, seed):
+    """The level of low noise goes up and down by 10 dB and more: that is no sound that begins, loud or soft."""
+    for amplitude in (0.1, 0.01):
+        assert find(rumble(seed, 12, amplitude=amplitude, sample_rate=RATE)).events.items == ()
+
+
+def test_claps_and_tones_in_rumble_are_found(find):
+    """What begins above the rumble is found, all of it and nothing else."""
+    truth = random_times(20, 14)
+    sound = with_bursts(rumble(1, 14, sample_rate=RATE), truth, length=0.05, amplitude=0.4)
+    assert times(find(sound)) == pytest.approx(truth, abs=0.02)
+    late = (seconds(4, RATE) >= 2.0) * tone(1000, 4, amplitude=0.3, sample_rate=RATE)
+    assert times(find(late + rumble(2, 4, amplitude=0.05, sample_rate=RATE))) == pytest.approx([2.0], abs=0.02)
+
+
+def test_soft_clicks_in_time_are_found(find):
+    """Eight soft clicks a second, each weaker than a clear one, stand out though they are as many as the falls."""
+    truth = np.arange(0.5, 5.5, 0.125)
+    sound = with_bursts(noise(6, amplitude=0.001, sample_rate=RATE), truth, amplitude=0.02)
+    assert times(find(sound)) == pytest.approx(truth, abs=0.02)
+
+
+def test_one_attack_is_one_event():
+    """Of two rises that belong to one attack the stronger is kept; 50 ms later it is another sound."""
+    told = [(1.0, 4.83), (1.0, 31.46), (1.05, 9.0), (2.0, 9.0), (2.02, 8.0)]
+    events = [SoundEvent(id="x", t=t, type="transient", strength=strength, rise_db=20) for t, strength in told]
+    assert [(one.t, one.strength) for one in _single(events)] == [(1.0, 31.46), (1.05, 9.0), (2.0, 9.0)]
 
 
 @pytest.mark.parametrize("background", [0.0, 0.01, 0.05], ids=["silence", "faint noise", "noise"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import jiwer
 import numpy as np
@@ -14,10 +15,12 @@ from shared.weights import Weights
 from tasks.analyzers.speech_transcription import (
     TEXTS_IN_TURN,
     SpeechTranscription,
+    Told,
     _breaths,
     _trimmed,
     _whole_words,
     failed,
+    segments_of,
     unlooped,
     words_of,
 )
@@ -158,18 +161,46 @@ def test_a_loop_is_told_by_its_words(said, kept):
 
 def test_a_loop_inside_a_segment_is_cut():
     """A phrase that comes a fourth time in a row is left out, the words after it stay; one word may come often."""
-    assert spoken(*["I", "am"] * 6, "here") == "I am I am I am here"
-    assert spoken(*["no"] * 5, "never") == "no no no no no never"
-    assert spoken(*["row"] * 3, "your", "boat") == "row row row your boat"
+    assert spoken("I am " * 6 + "here") == "I am I am I am here"
+    assert spoken("no " * 5 + "never") == "no no no no no never"
+    assert spoken("row " * 3 + "your boat") == "row row row your boat"
 
 
-def spoken(*words: str) -> str:
-    """What is left of these words, heard in one go."""
-    return " ".join(word.text for word in words_of(said_as(*(f" {word}" for word in words)), spaced=True))
+FOOD = "you don't plan all your food in the garden on a Sunday "
 
 
-def said_as(*words: str, likely: float = -0.2, no_speech: float | None = 0.1, sure: float = 0.9) -> Heard:
-    parts = tuple(Part(word, n / 10, n / 10 + 0.1, sure, likely) for n, word in enumerate(words))
+def test_a_loop_is_cut_wherever_its_segments_end():
+    """A phrase of 12 words is kept three times, though Whisper parts it elsewhere each time; what follows stays."""
+    looped = (FOOD * 7 + "now").split()
+    cut = (0, 9, 25, 31, 50, 62, 70, len(looped))
+    heard = [" ".join(looped[start:stop]) for start, stop in pairwise(cut)]
+    assert spoken(*heard) == FOOD * 3 + "now"
+
+
+@pytest.mark.parametrize("said", [["no no no"] * 3, ["no " * 9], [FOOD] * 2, ["row row row your boat", "gently"] * 2])
+def test_who_repeats_himself_loses_no_word(said):
+    """One word over and over, in one breath or several, and a chorus said twice are no loop."""
+    assert spoken(*said) == " ".join(" ".join(said).split())
+
+
+def spoken(*texts: str) -> str:
+    """What is left of these texts, each heard in one go, one after the other."""
+    told = [
+        Told(word, heard)
+        for text in texts
+        for heard in [said_as(*(f" {word}" for word in text.split()))]
+        for word in words_of(heard, spaced=True)
+    ]
+    return " ".join(segment.text for segment in segments_of(told, Asked(), 0.7))
+
+
+def said_as(
+    *words: str, likely: float = -0.2, no_speech: float | None = 0.1, sure: float = 0.9, soundless: int = 0
+) -> Heard:
+    """The words, each of a tenth of a second; the last so many have no length."""
+    heard = len(words) - soundless
+    times = [(min(n, heard) / 10, min(n + 1, heard) / 10) for n in range(len(words))]
+    parts = tuple(Part(word, *time, sure, likely) for word, time in zip(words, times, strict=True))
     return Heard(SOUND, parts, likely, no_speech)
 
 
@@ -178,6 +209,7 @@ FAILED = {
     "unlikely on the whole": said_as(" and", " so", likely=-1.1),
     "the model says that nobody speaks": said_as(" you", likely=-0.8, no_speech=0.7),
     "one word over and over": said_as(*[" go"] * 40),
+    "most words have no sound": said_as(" ask", " not", " what", " you", " can", soundless=3),
     "nothing": said_as(),
 }
 
@@ -193,6 +225,48 @@ def test_sound_decoding_is_kept_and_placed_in_the_file():
     heard = said_as(" ask", " not", likely=-0.3, no_speech=0.7)
     assert [(word.text, word.start) for word in words_of(heard, spaced=True)] == [("ask", 10.0), ("not", 10.1)]
     assert not failed(heard, words_of(heard, spaced=True))
+
+
+def test_single_words_without_length_are_kept():
+    """Whisper sets a word or two of real speech at one moment: half of a text, or two words of it, are no guess."""
+    for heard in (said_as(" so", " ask", soundless=2), said_as(*[" a", " b", " c", " d", " e", " f"], soundless=3)):
+        assert words_of(heard, spaced=True)
+
+
+def test_a_segment_without_sound_is_left_out():
+    """Of a text that was heard at its beginning only, what follows a pause at one moment is no segment."""
+    heard = said_as(" ask", " not", " what", " your", " country", " can", " do", soundless=3)
+    words = words_of(heard, spaced=True)
+    late = [word.model_copy(update={"start": 14.0, "end": 14.0}) for word in words[4:]]
+    told = [Told(word, heard) for word in (*words[:4], *late)]
+    assert [one.text for one in segments_of(told, Asked(), 0.7)] == ["ask not what your"]
+
+
+class Reading:
+    """A transcriber that reads out what it is given, and a voice that is where it is said to be."""
+
+    def __init__(self, *parts: tuple[Part, ...]) -> None:
+        self.parts = parts
+
+    def spans(self, _block, _threshold):
+        return [(0.0, 2.4), (3.0, 6.0)]
+
+    def language(self, _stretches):
+        return None
+
+    def transcribe(self, stretches, asked):
+        return (Heard(stretches[0], parts, -0.2, 0.1) for parts in self.parts)
+
+
+def test_segments_do_not_overlap(tmp_path):
+    """A text whose first word is late begins with the voice only where the text before it has ended."""
+    first = (Part(" clip", 1.9, 2.4, 0.9, -0.2), Part(" and", 2.4, 3.3, 0.9, -0.2))
+    second = (Part(" only", 3.3, 3.9, 0.9, -0.2), Part(" built", 3.8, 4.4, 0.9, -0.2))
+    analyzer = SpeechTranscription()
+    analyzer._transcriber = analyzer._voice = Reading(first, second)
+    said = run(analyzer, write_wav(tmp_path / "a.wav", noise(6)), tmp_path).segments.items
+    assert [(segment.start, segment.end) for segment in said] == [(1.9, 3.3), (3.3, 4.4)]
+    assert [(word.start, word.end) for word in said[1].words] == [(3.3, 3.9), (3.9, 4.4)]
 
 
 def test_languages_without_spaces_keep_their_characters():

@@ -9,7 +9,7 @@ import numpy as np
 
 from services.evaluation.figures import Figure, Hits, at_least, at_most, hits, share_covered
 from services.evaluation.media import ready, run
-from services.evaluation.sounds import bursts, chords, noise, tone, write_wav
+from services.evaluation.sounds import bursts, chords, noise, rumble, tone, write_wav
 from tasks.analyzers.audio_environment import AudioEnvironment
 from tasks.analyzers.sound_effects import SoundEffects
 
@@ -36,6 +36,9 @@ def onsets(folder: Path, rounds: int) -> Iterator[Figure]:
     even = (noise(8, sample_rate=RATE), tone(440, 8, sample_rate=RATE), np.zeros(8 * RATE))
     claimed = [len(run(analyzer, write_wav(folder / "even.wav", s, RATE), folder).events.items) for s in even]
     yield Figure("sound_effects", "events claimed", "8 s each of noise, tone, silence", sum(claimed), goal=at_most(0))
+    brown = [rumble(seed, 30, amplitude=level, sample_rate=RATE) for seed in range(2) for level in (0.01, 0.1)]
+    claimed = [len(run(analyzer, write_wav(folder / "brown.wav", s, RATE), folder).events.items) for s in brown]
+    yield Figure("sound_effects", "events claimed", "30 s each of 4 brown noises", sum(claimed), goal=at_most(0))
 
 
 def kinds(folder: Path, _rounds: int) -> Iterator[Figure]:

@@ -36,6 +36,15 @@ def noise(duration: float, *, amplitude: float = 0.1, sample_rate: int = 16_000)
     return np.random.default_rng(7).normal(0, amplitude, round(duration * sample_rate))
 
 
+def rumble(seed: int, duration: float, *, amplitude: float = 0.1, sample_rate: int = 16_000) -> NDArray[np.float64]:
+    """Brown noise from 20 Hz on: its power falls by the square of the frequency. `amplitude` is its RMS."""
+    samples = np.random.default_rng(seed).normal(size=round(duration * sample_rate))
+    hertz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
+    brown = np.fft.irfft(np.fft.rfft(samples) * (hertz >= 20) / np.maximum(hertz, 20), len(samples))
+    found: NDArray[np.float64] = amplitude * brown / brown.std()
+    return found
+
+
 def clicks(bpm: float, duration: float, *, sample_rate: int = 16_000) -> NDArray[np.float64]:
     """A short burst on every beat, the first at 0.1 s, over silence."""
     samples = np.zeros(round(duration * sample_rate))
@@ -43,6 +52,16 @@ def clicks(bpm: float, duration: float, *, sample_rate: int = 16_000) -> NDArray
     for beat in np.arange(0.1, duration - 0.03, 60 / bpm):
         first = round(beat * sample_rate)
         samples[first : first + len(burst)] += burst
+    return samples
+
+
+def beeps(bpm: float, duration: float, *, length: float, sample_rate: int = 16_000) -> NDArray[np.float64]:
+    """A metronome: 1 kHz of so many seconds on every beat, the first at 0.3 s, cut off at both ends, over silence."""
+    samples = np.zeros(round(duration * sample_rate))
+    beep = tone(1000, length, sample_rate=sample_rate)
+    for beat in np.arange(0.3, duration - length, 60 / bpm):
+        first = round(beat * sample_rate)
+        samples[first : first + len(beep)] = beep
     return samples
 
 

@@ -34,7 +34,10 @@ APERIODICITY = 0.15
 TEMPO_BPM = (55.0, 210.0)
 RHYTHM = 0.3
 """Least correlation of the onsets with themselves one to four beats later. Measured: noise, random clicks and speech
-stay under 0.1, regular clicks reach over 0.8."""
+stay under 0.2, regular clicks and beeps reach over 0.9."""
+SMOOTH = np.array([1.0, 3.0, 4.0, 3.0, 1.0]) / 12
+"""What an onset is spread over before onsets are correlated. Unspread, it is one or two values wide: a beat that falls
+between two values is read beside it, and its half or third, which falls on one, repeats better by over a tenth."""
 GLIDE = 1.2
 """Largest step of a voice in 50 ms, as a ratio; a value that no neighbour supports is a slip by an octave."""
 ONSET_BANDS = 24
@@ -262,10 +265,10 @@ def _tempo(onsets: Floats) -> _Tempo:
     sounding = _sounding(onsets)
     if sounding.sum() < 2 * multiples[-1] * rate * 60 / TEMPO_BPM[0]:
         return _Tempo(None, None)
-    correlation = _correlation(onsets, sounding)
+    correlation = _correlation(np.convolve(onsets, SMOOTH, mode="same"), sounding)
     bpm = np.arange(*TEMPO_BPM, 0.1)
     lags = 60 * rate / bpm
-    score = np.interp(np.outer(multiples, lags), np.arange(len(correlation)), correlation).mean(axis=0)
+    score = _between(correlation, np.outer(multiples, lags)).mean(axis=0)
     if score.max() <= 0:
         return _Tempo(None, 0.0)
     fastest = np.flatnonzero(score >= 0.9 * score.max())[-1]
@@ -296,6 +299,16 @@ def _correlation(onsets: Floats, sounding: NDArray[np.bool_]) -> Floats:
     lags = int(sounding.sum()) // 2
     # Parts with silence between them may share few pairs at a lag: those prove nothing.
     found: Floats = products[:lags] / np.maximum(pairs[:lags], pairs[0] / 2) * pairs[0] / products[0]
+    return found
+
+
+def _between(values: Floats, places: Floats) -> Floats:
+    """Values at fractional places, by Catmull-Rom: straight lines would have peaks on whole places only."""
+    places = np.clip(places, 1, len(values) - 2)
+    left = np.minimum(places.astype(int), len(values) - 3)
+    part = places - left
+    a, b, c, d = (values[left + offset] for offset in (-1, 0, 1, 2))
+    found: Floats = b + part / 2 * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)))
     return found
 
 

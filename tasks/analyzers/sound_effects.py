@@ -50,6 +50,15 @@ OVER_SECONDS, OVER_DB = 0.1, 10.0
 """A sound that has lost so much of its loudest 10 ms by then is a transient."""
 FLOOR_DBFS = -70.0
 """BS.1770-4's absolute gate: what is quieter is silence."""
+CLEAR = 10.0
+"""A strength that steady noise does not come near (5.1 at most in four minutes of loud brown noise)."""
+OUT_OF_FALLS = 6.0
+"""A weaker rise counts where an octave rises by so many times what it falls by in one step of six nearby. Steady noise
+goes up as it goes down, 4.6 times at most in 13 minutes of low noises; sounds die away slower than they begin.
+"""
+NEARBY_SECONDS, FALL_SECONDS, FALL_HOP = 1.5, 0.04, 0.02
+OCTAVES = np.round(30 * 2.0 ** np.arange(10) * FRAME / SAMPLE_RATE).astype(int)
+"""First bins of nine octaves from 30 Hz on, and the end of the last."""
 WORD_MARGIN_SECONDS = 0.25
 """Whisper's word times were seen off by up to so much: on jfk.flac a voice goes on for 0.4 s after its last word."""
 
@@ -124,7 +133,8 @@ class SoundEffects(Analyzer[EffectsOptions, EffectsTracks]):
         rises = np.concatenate([np.zeros(0), *flux(media, audio)])
         found = (_event(audio, frame, float(rises[frame])) for frame in peaks(rises, options.threshold))
         kept = [one for one in found if one.rise_db >= options.least_rise_db and _holds(heard, one.t)]
-        events = tuple(one.model_copy(update={"id": f"x{number}"}) for number, one in enumerate(kept, 1))
+        clear = [one for one in kept if one.strength >= CLEAR or stands_out(audio, one.t)]
+        events = tuple(one.model_copy(update={"id": f"x{number}"}) for number, one in enumerate(_single(clear), 1))
         if self.tagger is not None:
             events = _named(media, events, self.tagger, options.name_probability)
         return EffectsTracks(analysed=heard, events=EventTrack(method="measurement", items=events))
@@ -158,6 +168,17 @@ def _event(audio: NDArray[np.float32], frame: int, strength: float) -> SoundEven
         strength=round(strength, 2),
         rise_db=round(rise, 1),
     )
+
+
+def _single(events: Sequence[SoundEvent]) -> list[SoundEvent]:
+    """Of events that were moved to one attack the strongest."""
+    single: list[SoundEvent] = []
+    for one in sorted(events, key=lambda event: event.t):
+        if not single or one.t - single[-1].t > COMBINE_SECONDS:
+            single.append(one)
+        elif one.strength > single[-1].strength:
+            single[-1] = one
+    return single
 
 
 def _holds(spans: Sequence[Span], t: float) -> bool:
@@ -268,3 +289,24 @@ def shape(levels: Floats, start: int) -> tuple[float, bool]:
     before = 10 * np.log10((10 ** (levels[max(0, start - NEAR) : start] / 10)).mean())
     after = smooth[loudest : start + round(OVER_SECONDS * SAMPLE_RATE / LEVEL) + 1]
     return float(smooth[loudest] - before), bool(after.min() <= smooth[loudest] - OVER_DB)
+
+
+# --- steady noise ----------------------------------------------------------------------------------------------
+
+
+def stands_out(audio: NDArray[np.float32], t: float) -> bool:
+    """Whether an octave rises at `t` by more than it goes up and down nearby."""
+    step = round(FALL_HOP * SAMPLE_RATE)
+    centres = round(t * SAMPLE_RATE) + step * np.arange(*np.array((-1, 1)) * round(NEARBY_SECONDS / FALL_HOP))
+    centres = centres[(centres >= 0) & (centres < len(audio))]
+    sound = _mono(audio, int(centres[0]) - FRAME // 2, int(centres[-1]) + FRAME // 2)
+    power = np.abs(np.fft.rfft(sliding_window_view(sound, FRAME)[::step] * np.hanning(FRAME))) ** 2
+    mean_square = np.add.reduceat(power[:, : OCTAVES[-1]], OCTAVES[:-1], axis=1) * 2 / (FRAME * 0.375 * FRAME)
+    levels = 10 * np.log10(np.maximum(mean_square, 10 ** (FLOOR_DBFS / 10)))
+    lag = round(FALL_SECONDS / FALL_HOP)
+    rises = levels[lag:] - levels[:-lag]
+    from_event = centres[lag:] - round(t * SAMPLE_RATE)
+    # no later frame: it would hear what sounds 50 ms on, which is another event
+    near = (from_event >= 0) & (from_event <= step)
+    falls = np.maximum(np.quantile(-rises, 5 / 6, axis=0), 1.0)
+    return bool((rises[near] >= OUT_OF_FALLS * falls).any())

@@ -11,7 +11,8 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -41,8 +42,10 @@ REPEATS = 3
 """Said so often in a row, whatever the case and punctuation, it is a decoding loop: what goes on with it is dropped."""
 TEXTS_IN_TURN = range(1, 5)
 """So many segments may take turns in a loop."""
-WORDS_IN_TURN = range(2, 9)
-"""So many words of a segment may. People do say one word four times: the compression ratio judges that."""
+WORDS_IN_TURN = range(2, 17)
+"""So many words may, wherever segments end. People do say one word four times: the compression ratio judges that."""
+NEVER_HEARD = 3
+"""So many words of no length, where most have none, are text for which Whisper found no sound."""
 LATE_SECONDS = 0.6
 """Whisper was seen to set the first word after a pause up to 0.42 s after the voice."""
 SLIVER_SECONDS = 0.1
@@ -78,7 +81,7 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
     """Whisper behind silero voice activity detection."""
 
     name = "speech_transcription"
-    version = 2
+    version = 3
     group = "speech"
     summary = "what is said, with word times (Whisper; the local model knows English only)"
     needs = (SPEECH,)
@@ -102,14 +105,16 @@ class SpeechTranscription(Analyzer[TranscriptionOptions, Transcription]):
             stretches.append(stretch)
         language = self._transcriber.language(stretches)
         asked = Asked(language.code if language else None, options.beam_size, options.speech_threshold)
-        said: list[SpeechSegment] = []
+        told: list[Told] = []
         for heard in self._transcriber.transcribe(stretches, asked):
-            if words := words_of(heard, spaced=asked.language not in UNSPACED):
-                said.extend(_breaths(words, heard, asked, options.pause_seconds, first=len(said) + 1))
+            after = told[-1].word.end if told else 0.0
+            words = words_of(heard, spaced=asked.language not in UNSPACED, after=after)
+            told.extend(Told(word, heard) for word in words)
             # after what is no speech, too: here a job that has ended is heard of
-            media.progress(min(1.0, (said[-1].end if said else heard.stretch.start) * SAMPLE_RATE / len(audio)))
+            media.progress(min(1.0, (told[-1].word.end if told else heard.stretch.start) * SAMPLE_RATE / len(audio)))
+        said = segments_of(told, asked, options.pause_seconds)
         return Transcription(
-            segments=SegmentTrack(method="model", items=tuple(unlooped(said, TEXTS_IN_TURN))),
+            segments=SegmentTrack(method="model", items=tuple(said)),
             languages=SegmentTrack(method="model", items=_spoken(stretches, language)),
         )
 
@@ -140,15 +145,16 @@ def _spoken(stretches: list[Stretch], language: Language | None) -> tuple[Labell
 # --- from what was decoded to words --------------------------------------------------------------------------------
 
 
-def words_of(heard: Heard, *, spaced: bool) -> tuple[Word, ...]:
-    """The words with times in the file, each where there is voice; none when the decoding failed."""
+def words_of(heard: Heard, *, spaced: bool, after: float = 0.0) -> tuple[Word, ...]:
+    """The words with times in the file, none before `after`, each where there is voice; none when decoding failed."""
     spans = heard.stretch.spans
     parts = [replace(part, text=encodable(part.text)) for part in heard.parts]
     words = _whole_words(parts) if spaced else _every_part(parts)
-    found = tuple(_led([_trimmed(word, spans) for word in words], spans))
-    if failed(heard, found):
-        return ()
-    return tuple(_shifted(word, heard.stretch.start) for word in unlooped(found, WORDS_IN_TURN))
+    begin = heard.stretch.start
+    found = tuple(
+        _shifted(word, begin) for word in _led([_trimmed(word, spans) for word in words], spans, after - begin)
+    )
+    return () if failed(heard, found) else found
 
 
 def failed(heard: Heard, words: tuple[Word, ...]) -> bool:
@@ -161,7 +167,14 @@ def failed(heard: Heard, words: tuple[Word, ...]) -> bool:
         or heard.log_probability < MIN_LOG_PROBABILITY
         or (unsure and heard.no_speech is not None and heard.no_speech > NO_SPEECH)
         or len(text) / len(zlib.compress(text)) > MAX_COMPRESSION_RATIO
+        or never_heard(words)
     )
+
+
+def never_heard(words: Sequence[Word]) -> bool:
+    """Tell text that goes on where the sound does not: Whisper sets its words all at one moment."""
+    without = sum(word.end <= word.start for word in words)
+    return without >= NEVER_HEARD and 2 * without > len(words)
 
 
 def _every_part(parts: Iterable[Part]) -> Iterator[Word]:
@@ -202,18 +215,43 @@ def _trimmed(word: Word, spans: Spans) -> Word:
     return word.model_copy(update={"start": start, "end": end})
 
 
-def _led(words: list[Word], spans: Spans) -> Iterator[Word]:
-    """Let a word begin with the voice it begins in: Whisper sets the first one after a pause too late."""
-    end = 0.0
+def _led(words: list[Word], spans: Spans, end: float) -> Iterator[Word]:
+    """Let a word begin with the voice it begins in, but not before `end`, where the one before ends.
+
+    Whisper sets the first word after a pause too late.
+    """
     for word in words:
         voice = next((a for a, b in spans if a <= word.start < b), word.start)
-        begins = voice if end <= voice and word.start - voice <= LATE_SECONDS else word.start
-        yield word.model_copy(update={"start": begins})
-        end = word.end
+        begins = voice if end <= voice and word.start - voice <= LATE_SECONDS else max(word.start, end)
+        end = max(begins, word.end)
+        yield word.model_copy(update={"start": begins, "end": end})
 
 
 def _shifted(word: Word, seconds: float) -> Word:
     return word.model_copy(update={"start": round(word.start + seconds, 3), "end": round(word.end + seconds, 3)})
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A word and what it was decoded with."""
+
+    word: Word
+    heard: Heard
+
+    @property
+    def text(self) -> str:
+        """The word's text."""
+        return self.word.text
+
+
+def segments_of(told: Sequence[Told], asked: Asked, pause: float) -> Iterator[SpeechSegment]:
+    """What was said between pauses, without loops."""
+    said: list[SpeechSegment] = []
+    for _, group in groupby(unlooped(told, WORDS_IN_TURN), key=lambda one: id(one.heard)):
+        together = tuple(group)
+        words = tuple(one.word for one in together)
+        said.extend(_breaths(words, together[0].heard, asked, pause, first=len(said) + 1))
+    return unlooped([one for one in said if not never_heard(one.words)], TEXTS_IN_TURN)
 
 
 def _breaths(
@@ -257,7 +295,9 @@ def unlooped(said: Sequence[SaidT], in_turn: Iterable[int]) -> Iterator[SaidT]:
     for place, one in enumerate(said):
         for count in again:
             again[count] = again[count] + 1 if place >= count and plain[place] == plain[place - count] else 0
-        if not any(repeated > (REPEATS - 1) * count for count, repeated in again.items()):
+        looped = (count for count, repeated in again.items() if repeated > (REPEATS - 1) * count)
+        # of one text alone nothing takes turns: "no no no no" is no loop of "no no"
+        if not any(count == 1 or len(set(plain[place - count : place])) > 1 for count in looped):
             yield one
 
 

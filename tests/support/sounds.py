@@ -8,9 +8,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from services.evaluation.sounds import chords, clicks, noise, seconds, tone, write_wav
+from services.evaluation.sounds import beeps, chords, clicks, noise, rumble, seconds, tone, write_wav
 
-__all__ = ["chords", "clicks", "noise", "samples_of", "seconds", "tone", "write_wav"]
+__all__ = ["beeps", "chords", "clicks", "noise", "rumble", "samples_of", "seconds", "tone", "write_wav"]
 
 
 def samples_of(path: Path, sample_rate: int = 16_000) -> NDArray[np.float64]:
