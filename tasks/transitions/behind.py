@@ -98,10 +98,16 @@ def _from(look: Look, start: int, index: int) -> Gray:
 
 
 def _plain(away: NDArray[np.uint8], measure: NDArray[np.float64]) -> Iterator[range]:
-    """Spans in which most cells are plain, and the picture as a whole is not; `away`: how far each cell is from it."""
+    """Spans in which most cells are plain, and the picture as a whole is not; `away`: how far each cell is from it.
+
+    Those between which no ramp has room are one: lights that flash.
+    """
     plain = ((away <= BLANK).mean((1, 2)) >= LEAST_PLAIN) & (measure > BLANK)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], plain, [False]]).astype(np.int8)))
-    yield from (range(start, stop) for start, stop in edges.reshape(-1, 2).tolist())
+    apart = np.flatnonzero(edges[2::2] - edges[1:-1:2] >= LEAST_FRAMES)
+    starts, stops = edges[::2], edges[1::2]
+    if len(starts):
+        yield from map(range, starts[[0, *(apart + 1)]].tolist(), stops[[*apart, -1]].tolist())
 
 
 def _standing(
@@ -129,17 +135,17 @@ def _near(times: Sequence[float], span: range) -> range:
 
 def _bare(levels: Levels, frames: range, standing: NDArray[np.bool_], colour: int) -> Levels:
     """Levels of these frames with the cells made plain that something stands in; by means of cells, not by pixels."""
-    bare = Levels()
-    for index in frames:
-        cells = np.where(standing[..., None], np.uint8(colour), levels.thumbnails[index])
-        gray = luma(cells)
-        bare.times.append(levels.times[index])
-        bare.bright.append(float(cells.max()))
-        bare.peak.append(float(gray.max()))
-        bare.pale.append(255 - float(gray.min()))
-        bare.contrast.append(float(gray.max()) - float(gray.min()))
-        bare.thumbnails.append(cells)
-    return bare
+    cells = np.where(standing[..., None], np.uint8(colour), np.stack(levels.thumbnails[frames.start : frames.stop]))
+    gray = luma(cells.reshape(-1, *cells.shape[2:])).reshape(len(cells), -1)
+    highest, lowest = gray.max(1).astype(float), gray.min(1).astype(float)
+    return Levels(
+        times=levels.times[frames.start : frames.stop],
+        bright=cells.max((1, 2, 3)).astype(float).tolist(),
+        peak=highest.tolist(),
+        pale=(255 - lowest).tolist(),
+        contrast=(highest - lowest).tolist(),
+        thumbnails=list(cells),
+    )
 
 
 def _fades(bare: Levels, end: End, standing: NDArray[np.bool_], colour: int) -> bool:

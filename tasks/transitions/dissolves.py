@@ -132,10 +132,10 @@ def _bare(times: Values, signals: Signals, walls: Values, look: Look) -> Iterato
             continue
         standing = stands(times, Sag(start, end, 0.0), look)
         inside = between_bars(np.max([look(frame) for frame in _ends(times, Sag(start, end, 0.0))], axis=0))
-        near = np.flatnonzero((times >= start - REACH_SECONDS) & (times <= end + REACH_SECONDS))
-        course = np.array([energy(look(frame), inside, standing) for frame in near.tolist()])
-        whole = np.array([signals.energy[frame] for frame in near.tolist()])
-        if course.mean() <= (1 - LEAST_STANDING) * whole.mean():
+        near = np.flatnonzero((times >= start - REACH_SECONDS) & (times <= end + REACH_SECONDS)).tolist()
+        middle = near[len(near) // 2]
+        if energy(look(middle), inside, standing) <= (1 - LEAST_STANDING) * energy(look(middle), inside):
+            course = np.array([energy(look(frame), inside, standing) for frame in near])
             yield from ((sag, standing) for sag in sags(times[near], course))
 
 
@@ -147,9 +147,10 @@ def evenly(times: Values, thumbnails: Sequence[NDArray[np.uint8]]) -> Iterator[t
     place = np.interp(grid, times, np.arange(len(times)))
     before = place.astype(int)
     share = (place - before).astype(np.float32)[:, None]
-    cells = np.stack(thumbnails).reshape(len(thumbnails), -1)
+    cells = np.stack([one.mean(-1, dtype=np.float32).ravel() for one in thumbnails])
     course = cells[before] * (1 - share) + cells[np.minimum(before + 1, len(cells) - 1)] * share
     taken: list[tuple[int, int]] = []
+    free = np.ones(len(course), np.bool_)
     for length in reversed(LENGTHS):
         if len(course) <= length:
             continue
@@ -161,7 +162,8 @@ def evenly(times: Values, thumbnails: Sequence[NDArray[np.uint8]]) -> Iterator[t
             off += ((course[step : step + len(first)] - first - way * (step / length)) ** 2).mean(1)
         even = (change >= EVEN_CHANGE**2) & (off <= EVEN_OFF * (length - 1) * change)
         for index in sorted(np.flatnonzero(even).tolist(), key=lambda i: off[i] / change[i]):
-            if all(index >= stop or index + length <= start for start, stop in taken):
+            if free[index : index + length].all():
+                free[index : index + length] = False
                 taken.append((index, index + length))
     yield from ((float(grid[start]), float(grid[stop])) for start, stop in sorted(taken))
 
