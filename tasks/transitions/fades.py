@@ -264,6 +264,8 @@ def climb(levels: Levels, end: End) -> range:
 
 def goes_on(levels: Levels, ramp: range, index: int) -> bool:
     """Whether most cells of the picture change with that frame of a ramp as they do with the others."""
+    if len(ramp) < LEAST_FRAMES:
+        return False
     cells = np.stack([levels.thumbnails[i] for i in ramp]).astype(np.int16)
     step = np.abs(np.diff(cells, axis=0, prepend=cells[:1])).mean(-1)
     usual = np.maximum(MIN_CHANGE, OF_THE_RAMP * np.median(step[1:], axis=0))
