@@ -49,6 +49,23 @@ def branded(frame: Picture, number: int) -> Picture:
     return frame
 
 
+def ticking(frame: Picture, number: int) -> Picture:
+    """White letters on a dark band that run to the left."""
+    frame = frame.copy()
+    frame[140:170] = (90, 10, 20)
+    line = "MARKETS CLOSE HIGHER TODAY AFTER A LONG WEEK OF LOSSES - RAIN IN THE WEST "
+    for start in (0, 1150):
+        cv2.putText(frame, line, (20 + start - 3 * number, 162), FACE, 0.7, (255, 255, 255), 2, cv2.LINE_AA)
+    return frame
+
+
+def framed(frame: Picture, number: int) -> Picture:
+    """A border as thick as a fifteenth of the height."""
+    frame = frame.copy()
+    cv2.rectangle(frame, (0, 0), (W - 1, H - 1), (255, 200, 0), 24)
+    return frame
+
+
 def faded(level: int, shots: int = 4) -> tuple[list[Picture], list[tuple[str, float]]]:
     """Shots that fade through a plain picture, and the ends of the fades."""
     film: list[Picture] = []
@@ -68,7 +85,12 @@ def faded(level: int, shots: int = 4) -> tuple[list[Picture], list[tuple[str, fl
 
 
 @pytest.mark.parametrize(
-    ("stand", "level"), [(subtitled, 0), (captioned, 0), (captioned, 255), (branded, 0), (branded, 255)]
+    ("stand", "level"),
+    [
+        (subtitled, 0),
+        *[(stand, level) for stand in (captioned, branded, framed) for level in (0, 255)],
+        (ticking, 0),
+    ],
 )
 def test_fades_behind_what_stands_are_fades(
     tmp_path: Path, stand: Callable[[Picture, int], Picture], level: int

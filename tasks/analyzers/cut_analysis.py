@@ -170,7 +170,7 @@ def _faded(levels: Levels, look: Look) -> tuple[list[End], set[int]]:
     """The ends of all fades, and plain frames after plain ones: only what stands on them changes there."""
     found = list(fades(levels))
     ways = list(behind(levels, look, found))
-    alone = (end for end in found if not any(end.kind == way.end.kind and end.frame in way.plain for way in ways))
+    alone = (end for end in found if not any(way.hides(end) for way in ways))
     return [*alone, *(way.end for way in ways)], {index for way in ways for index in way.plain[1:]}
 
 

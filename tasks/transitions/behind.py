@@ -31,7 +31,7 @@ from tasks.transitions.fades import (
 from tasks.transitions.pictures import Gray, Look, luma
 from tasks.transitions.signals import Levels
 
-LEAST_PLAIN, MOST_STANDING = 0.6, 0.5
+LEAST_PLAIN, MOST_STANDING = 0.5, 0.5
 """Least share of the cells that are black, or white, and most that something stands in. Our own measurement: captions,
 banners and logos 0.06 to 0.27, subtitles and bars 0.47; dark shots, in which something is seen everywhere, 0.62."""
 ONE_MORE = 0.05
@@ -46,6 +46,9 @@ STRONG, SAME, LEAST_SAME = 0.75, 0.125, 0.6
 """What stands is told by its pixels that are this share of the way from black, or white, to its farthest one: at least
 that share of them differs from the whole picture by so much of that way at most. Our own measurement: letters of five
 sizes over real shots 0.92 to 1; what is half covered, at their borders, is mixed with what is behind."""
+MOVING, AS_MANY, FEW = 0.8, 0.7, 10
+"""Letters that move on, as a ticker's, are told by how many pixels are this share of the way from plain to the
+farthest: at least so many, and about as many, the less over the more, while the picture is too faint to have any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,12 @@ class Way:
     end: End
     plain: range
     """The frames beside it that are plain but for what stands there."""
+    ramp: range
+    """From the plain frame to that of the whole picture: no other fade begins or ends there."""
+
+    def hides(self, other: End) -> bool:
+        """Whether that end was found by what stands on this fade: words that came, a border as bright as the rest."""
+        return other.frame in self.ramp or (other.kind == self.end.kind and other.frame in self.plain)
 
 
 def behind(levels: Levels, look: Look, found: Sequence[End]) -> Iterator[Way]:
@@ -83,7 +92,8 @@ def behind(levels: Levels, look: Look, found: Sequence[End]) -> Iterator[Way]:
                     near.start + end.frame, end.kind, range(near.start + end.dim.start, near.start + end.dim.stop)
                 )
                 if not any(_is(one, on, moved, held) for one, on in known) and _stands(bare, end, colour, there):
-                    yield Way(moved, held)
+                    ramp = sorted(near.start + index for index in _ends(bare, end))
+                    yield Way(moved, held, range(ramp[0], ramp[1] + 1))
 
 
 def _is(one: End, ramp: range, other: End, held: range) -> bool:
@@ -176,6 +186,8 @@ def _stands(bare: Levels, end: End, colour: int, look: Look) -> bool:
         if shares[first] * 255 >= STRONG * farthest:
             break
         faint = look(way[first])
+        if first == 0 and _as_many(faint, farthest, colour, [look(i) for i in _faint(way, shares)]):
+            return True
         strong = np.abs(faint.astype(np.int16) - colour) >= STRONG * farthest
         for index, share in zip(way[first:], shares[first:], strict=True):
             more = min(share, 1.0) - shares[first]
@@ -184,6 +196,18 @@ def _stands(bare: Levels, end: End, colour: int, look: Look) -> bool:
                 if (change <= SAME * farthest * more).mean() >= LEAST_SAME:
                     return True
     return False
+
+
+def _faint(way: range, shares: Sequence[float]) -> list[int]:
+    """The frames of a ramp in which the picture is seen, and cannot reach what outshines it."""
+    return [index for index, share in zip(way, shares, strict=True) if FAINT[1] <= share <= FAINT[2]]
+
+
+def _as_many(plain: Gray, farthest: float, colour: int, mixed: Sequence[Gray]) -> bool:
+    """Whether as many pixels are as far from plain while the picture is faint: letters that move on."""
+    least = MOVING * max(farthest, 255 * FAINT[2] / MOVING + 1)
+    count, *others = (int((np.abs(one.astype(np.int16) - colour) >= least).sum()) for one in (plain, *mixed))
+    return count >= FEW and bool(others) and AS_MANY * count <= float(np.median(others)) <= count / AS_MANY
 
 
 def _held(away: Sequence[float], foot: int, start: int) -> range:
