@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -113,11 +114,96 @@ def test_a_call_to_action_cites_its_words(flow):
         ("ask what you can do for your country", False),
         ("we share a house", False),
         ("in order to show", False),
+        ("Visit our website today", True),
+        ("Download the app", True),
+        ("Register now", True),
+        ("Save this post", True),
+        ("DM me", True),
+        ("Comment YES", True),
+        ("COMMENT YES", True),
+        ("Tag a friend", True),
+        ("Get started", True),
+        ("Apply now", True),
+        ("Donate now", True),
+        ("Turn on notifications", True),
+        ("Get the app", True),
+        ("follow for more", True),
+        ("SUBSCRIBE", True),
+        ("Like and subscribe", True),
+        ("LIKE, COMMENT & SHARE", True),
+        ("Like this video", True),
+        ("Comment below", True),
+        ("Share this", True),
+        ("Call now", True),
+        ("Call us today", True),
+        ("Learn more", True),
+        ("Get yours", True),
+        ("Sign up now", True),
+        ("Link in description", True),
+        ("If you enjoyed it, subscribe", True),
+        ("Fresh bread daily! Follow us", True),
+        ("New every week \U0001f514 subscribe", True),
+        ("Bread \u2014 follow @maker", True),
+        ("NEW BREAD\nFOLLOW US", True),
+        ("Please like and share", True),
+        ("Hit the bell and subscribe", True),
+        ("Hit the subscribe button", True),
+        ("Don't forget to subscribe", True),
+        ("Make sure you follow me", True),
+        ("Remember to save this post", True),
+        ("You can download the app", True),
+        ("Go ahead and register now", True),
+        ("For more recipes follow @maker", True),
+        ("Thanks for watching, and please subscribe", True),
+        ("and don\u2019t forget to tag a friend", True),
+        ("I like this colour", False),
+        ("We do not subscribe to that view", False),
+        ("They follow us home", False),
+        ("people who like and dislike it", False),
+        ("Call now and then", False),
+        ("The comments below are wrong", False),
+        ("Subscribers get more", False),
+        ("To visit our parents we drove", False),
+        ("He will register it", False),
+        ("We get started at nine", False),
+        ("Let's get started", False),
+        ("Like this, the dough rises", False),
+        ("Other clips, like this video, are short", False),
+        ("I call now and they come", False),
+        ("We share this kitchen", False),
+        ("The COMMENT SECTION is closed", False),
+        ("Comment sections are loud", False),
+        ("Comment formats differ", False),
+        ("Download speeds are low", False),
+        ("Share prices fell", False),
+        ("They save this money for winter", False),
+        ("We learn more every day", False),
+        ("Nobody will apply now", False),
+        ("I tag a friend in every photo", False),
+        ("We visit our shop and subscribe to papers", False),
+        ("Visit our parents", False),
+        ("The subscribe button is red", False),
+        ("Get off the table", False),
+        ("You can call now and then", False),
+        ("Download it on the App Store", True),
+        ("Visit example.com", True),
+        ("Save the video", True),
+        ("Text back, and make sure to follow us", True),
+        ("I make sure to save this money", False),
+        ("They remember to share this", False),
     ],
 )
 def test_words_that_ask(text, asks):
     """Requests to act are told from the same words in a sentence."""
     assert bool(CALL_TO_ACTION.search(text)) is asks
+
+
+def test_long_texts_are_searched_at_once():
+    """Empty lines without end, and leads that lead nowhere, take no time that grows with their square."""
+    began = time.process_time()
+    for text in ("\n", ", so now ", "for more ", "hit and "):
+        assert not CALL_TO_ACTION.search(text * 20_000)
+    assert time.process_time() - began < 5
 
 
 def test_signals_not_measured_are_null(flow):
