@@ -1,8 +1,9 @@
-"""Fades behind what stands through them: subtitles, a logo, a score.
+"""Fades behind what stands through them: subtitles, a logo, a ticker.
 
 What shines throughout is never black, and hides that all else is. Where most cells are black, or white, those that are
 not are made so, and the picture that is left is judged as any other. The same letters must be there over the whole
-picture: the lamps of a street at night, of which the day before shows nothing, stand through no fade.
+picture, or as many that move on: the lamps of a street at night, of which the day before shows nothing, stand through
+no fade.
 """
 
 from __future__ import annotations
