@@ -11,10 +11,12 @@ from typing import cast
 
 from flask import Response, redirect, request, send_file
 from pydantic import Field
+from werkzeug.exceptions import ClientDisconnected
 
 from services.api.access import caller, visible_job
 from services.api.documentation import PICTURE, TAG_MEDIA, VIDEO, blueprint
 from services.api.jobs import JobPath
+from services.api.pace import sending
 from services.api.places import Places
 from shared.errors import BadInput
 from shared.isolated import thumbnail
@@ -46,6 +48,9 @@ ONE_RANGE = re.compile(r"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-\d{1,18})[ \t]*",
 KEPT_PICTURES = 256
 DECODERS = 2
 """Pictures decoded at once: more would take the analyzers' cores."""
+
+LOOK_SECONDS = 0.1
+"""Between looks whether who waits for a decoder is still there."""
 
 PICTURES = 8
 """Requests in one process that make pictures, or wait for it: each holds a thread."""
@@ -154,8 +159,22 @@ def _picture(media: MediaInfo, t: float, width: int) -> bytes:
     with storage().held(video_key(media.sha256)) as file:
         if not file.is_file():
             raise BadInput("the video is gone", code="no_video")
-        with drawing(), _decoding:
+        with drawing(), _decoder():
             return thumbnail(file, media, t, width=width)
+
+
+@contextmanager
+def _decoder() -> Iterator[None]:
+    """One of the decoders, once it is free. Raises ClientDisconnected: who asked has left before that."""
+    connection = sending.get()
+    while not _decoding.acquire(timeout=LOOK_SECONDS):
+        # a page that was left has asked for as many pictures as the next one will
+        if connection is not None and connection.has_left():
+            raise ClientDisconnected
+    try:
+        yield
+    finally:
+        _decoding.release()
 
 
 def _media(job: Job) -> MediaInfo:

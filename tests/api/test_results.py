@@ -2,19 +2,29 @@
 
 import io
 import json
+import logging
 import shutil
+import socket
+import time
 import wave
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http import HTTPStatus
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from services.api import create_app, media
+from services.api.pace import CountedSocket, sending
 from services.exports.registry import formats
 from services.submit import Order, accept_arrived
 from shared.digests import sha256_of
+from shared.settings import settings, use
 from shared.storage import document_key, outcome_key
 from tasks.node import storage
 from tests.support.clips import make_clip, number_of
+from tests.support.processes import eventually
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +34,16 @@ def job(api, tmp_path_factory):
     names = "misbehaving,color_analysis,camera_analysis,scene_segmentation"
     found = api.wait(api.hand_in(clip, analyzers=names).json["id"])
     return found | {"bytes": clip.read_bytes()}
+
+
+@pytest.fixture
+def app():
+    """The API in this process, on the same data, without keys."""
+    before, handlers = settings(), logging.getLogger().handlers[:]
+    use(before.model_copy(update={"require_keys": False}))
+    yield create_app()
+    use(before)
+    logging.getLogger().handlers[:] = handlers
 
 
 def said(api, job, question):
@@ -139,6 +159,28 @@ def test_a_frame_is_the_one_shown_then(api, job):
     assert api.get(f"/v1/jobs/{job['id']}/frames/3.jpg").refusal == (404, "beyond_end")
     for bad in ("x.jpg", "-1.jpg", "nan.jpg", "1.jpg?width=1", "1.jpg?width=99999"):
         assert api.get(f"/v1/jobs/{job['id']}/frames/{bad}").refusal == (422, "invalid_request"), bad
+
+
+def test_a_place_is_free_once_nobody_awaits_its_picture(app, job):
+    """Who waits for a picture while others are decoded keeps the place as long as it is awaited, and no longer: a page
+    that was left is not in the way of the next one.
+    """
+    here, there = socket.socketpair()
+
+    def ask():
+        sending.set(CountedSocket(here))
+        return app.test_client().get(f"/v1/jobs/{job['id']}/frames/0.1.jpg", headers={"Host": "localhost"}).status_code
+
+    with here, ExitStack() as decoders, ThreadPoolExecutor(1) as pool:
+        for _ in range(media.DECODERS):
+            decoders.enter_context(media._decoding)
+        asked = pool.submit(ask)
+        assert eventually(lambda: media._places._taken == 1, 20)
+        time.sleep(5 * media.LOOK_SECONDS)
+        assert media._places._taken == 1
+        there.close()
+        assert asked.result(20) == HTTPStatus.BAD_REQUEST
+        assert media._places._taken == 0
 
 
 def test_sound_alone_has_no_frames(api, job, tmp_path):

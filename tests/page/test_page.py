@@ -70,6 +70,26 @@ def test_refused_events_are_asked_for_again(browser, analysed):
         expect(page.locator(".progress")).to_have_count(0)
 
 
+def test_a_picture_that_is_put_off_is_asked_for_again(browser, analysed):
+    """Where the service makes too many pictures just now the page asks again, and shows them all."""
+    refused = set()
+
+    def answer(route):
+        if route.request.url in refused:
+            route.continue_()
+        else:
+            refused.add(route.request.url)
+            route.fulfill(status=503, headers={"Retry-After": "5"})
+
+    with opened(browser, analysed.site) as (page, seen):
+        page.route("**/frames/**", answer)
+        page.goto(f"/#/jobs/{analysed.job}")
+        page.locator(".film img").first.wait_for()
+        until(page, "[...document.querySelectorAll('.film img')].every(one => one.naturalWidth > 0)")
+        assert refused
+        assert [said for said in seen.complaints if "/frames/" not in said] == []
+
+
 def test_no_picture_is_asked_of_sound(browser, client, site):
     """The list shows a job on sound alone without asking for a frame of it: nothing is complained about."""
     with io.BytesIO() as file:

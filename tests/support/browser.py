@@ -59,7 +59,9 @@ def opened(
     seen = Seen()
     page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).netloc))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("console", lambda said: seen.complaints.append(said.text) if said.type == "error" else None)
+    page.on(
+        "console", lambda said: seen.complaints.append(f"{said.text} {said.location}") if said.type == "error" else None
+    )
     try:
         yield page, seen
     finally:

@@ -7,6 +7,7 @@ import { coloursOf } from "../timeline/draw";
 import { decode, fromLoudness, type Waveform as Sound } from "../timeline/sound";
 import { pictures, pixelsOf, ticks } from "../timeline/view";
 import { prepared } from "./drawing";
+import { Picture } from "./Picture";
 
 const FILM_PIXELS = 56;
 const SOUND_PIXELS = 44;
@@ -61,7 +62,7 @@ export function Filmstrip({ width }: { width: number }) {
           const end = Math.min(t + strip.step, duration);
           const [left, right] = [pixelsOf(view, width, t), pixelsOf(view, width, end)];
           return (
-            <img
+            <Picture
               key={t}
               src={address.frame(store.id, (t + end) / 2, PICTURE_WIDTH)}
               alt=""

@@ -4,6 +4,7 @@ import { covered, headline, mixture, size, trackName, when } from "../document/i
 import { groupOf } from "../state/catalogue";
 import { useWorkspace, type Workspace } from "../state/workspace";
 import { clock, lasting, measure, number, plain, title } from "../text/words";
+import { Picture } from "./Picture";
 
 /** Faces are cut out of stills this wide, in pixels. */
 const STILL_WIDTH = 720;
@@ -129,7 +130,7 @@ function FacePicture({ face }: { face: TrackOf<"face_detection/faces">["items"][
   const [left, top] = [(x + w / 2) * STILL_WIDTH * scale, (y + h / 2) * stillHeight * scale];
   return (
     <span class="face">
-      <img
+      <Picture
         src={address.frame(store.id, Math.min(best.t, player.duration), STILL_WIDTH)}
         alt=""
         loading="lazy"

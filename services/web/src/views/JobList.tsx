@@ -3,6 +3,7 @@ import { address, call, reason } from "../api/client";
 import { hasEnded, type JobSummary } from "../api/types";
 import { jobPath } from "../state/route";
 import { clock, lasting } from "../text/words";
+import { Picture } from "./Picture";
 import { StateChip } from "./StateChip";
 
 const BUSY_MS = 2000;
@@ -72,11 +73,11 @@ function JobCard({ job }: { job: JobSummary }) {
       <a class="job-card" href={jobPath(job.id)}>
         <span class="thumb">
           {hasPicture && (
-            <img
+            <Picture
               src={address.frame(job.id, job.duration_seconds * 0.3, 240)}
               alt=""
               loading="lazy"
-              onError={() => setHasPicture(false)}
+              onMissing={() => setHasPicture(false)}
             />
           )}
           <span class="length num">{clock(job.duration_seconds, 0)}</span>

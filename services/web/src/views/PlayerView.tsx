@@ -6,6 +6,7 @@ import { useWorkspace } from "../state/workspace";
 import { clock, lasting } from "../text/words";
 import { Icon } from "./Icon";
 import { Overlays, Switches } from "./Overlays";
+import { Picture } from "./Picture";
 
 /** The video with what was found drawn over it, its controls, and a switch for each overlay. */
 export function PlayerView() {
@@ -46,7 +47,7 @@ export function PlayerView() {
 function Still() {
   const { store, player } = useWorkspace();
   const t = Math.min(player.tenths.value, player.duration);
-  return <img class="still" src={address.frame(store.id, t, 720)} alt={`The picture at ${clock(t)}`} />;
+  return <Picture class="still" src={address.frame(store.id, t, 720)} alt={`The picture at ${clock(t)}`} />;
 }
 
 function Controls({ fullscreen }: { fullscreen: (() => void) | null }) {

@@ -3,6 +3,7 @@ import type { Item, Track } from "../api/types";
 import { span } from "../document/items";
 import { useWorkspace } from "../state/workspace";
 import { between, lasting, plain } from "../text/words";
+import { Picture } from "./Picture";
 
 const LABELS = ["object_detection/objects", "camera_analysis/motion"] as const;
 const MOST_LABELS = 5;
@@ -26,7 +27,7 @@ export function Shots() {
               onClick={() => workspace.go(start, `cut_analysis/shots/${id}`)}
               aria-current={isNow ? "true" : undefined}
             >
-              <img
+              <Picture
                 src={address.frame(store.id, (start + end) / 2, PICTURE_WIDTH)}
                 alt=""
                 loading="lazy"
