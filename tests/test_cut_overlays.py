@@ -91,3 +91,33 @@ def test_captions_over_real_clips_are_no_cuts(cuts: CutAnalysis, tmp_path: Path,
     for number, clip in enumerate([*clips, lettered(shot)]):
         (folder := tmp_path / str(number)).mkdir()
         assert shots_and_cuts(cuts, clip, folder) == (1, []), number
+
+
+def banded(shot: list[Picture], level: int, height: float) -> list[Picture]:
+    """The shot across an upright frame of 180 x 320, that share of it high, with a title of two lines above it."""
+    found = []
+    rows = round(height * 320)
+    top = (320 - rows) // 2
+    for frame in shot:
+        reel = np.full((320, 180, 3), level, np.uint8)
+        reel[top : top + rows] = cv2.resize(frame, (180, rows))
+        for line, row in (("WHEN YOUR BOSS", 40), ("SAYS HELLO", 64)):
+            cv2.putText(reel, line, (14, row), cv2.FONT_HERSHEY_DUPLEX, 0.6, (255 - level,) * 3, 1, cv2.LINE_AA)
+        found.append(reel)
+    return found
+
+
+@pytest.mark.parametrize("level", [0, 255], ids=["black", "white"])
+def test_cuts_in_a_band_are_found(cuts: CutAnalysis, tmp_path: Path, level: int) -> None:
+    """Shots in a band of an upright frame are cut to, though the bars and the title in them stay as they are."""
+    shots = [[window(texture(seed, 400, 900), 200, 200, 1.0, 90, 160)] * 15 for seed in (2, 3, 2, 3)]
+    frames = [frame for shot in shots for frame in banded(shot, level, 0.25)]
+    assert shots_and_cuts(cuts, frames, tmp_path) == (4, [0.5, 1.0, 1.5])
+
+
+@pytest.mark.parametrize("level", [0, 255], ids=["black", "white"])
+@pytest.mark.parametrize("rows", [(0.59, 0.62), (0.58, 0.63), (0.48, 0.51), (0.2, 0.3)], ids=[*BARS, "beside"])
+def test_a_bar_over_a_band_is_no_cut(cuts: CutAnalysis, tmp_path: Path, rows: tuple[float, float], level: int) -> None:
+    """Nor is a bar that is laid on the picture in a band, or on the bar beside it: the picture goes on."""
+    frames = banded([window(texture(4, 400, 900), 200 + i, 200, 1.0, 90, 160) for i in range(60)], level, 0.316)
+    assert shots_and_cuts(cuts, barred(frames, rows, 128), tmp_path) == (1, [])

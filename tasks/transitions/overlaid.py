@@ -20,24 +20,68 @@ to black, or comes out of it, takes or brings all edges."""
 ROW, BAR = 0.5, 0.65
 """What hides edges, too, must be a bar: this share of what changed lies in rows that change for over half of their
 width. Bars of 90 % of the width 0.88 to 1, the slide 0.43."""
+KEPT_SHOWN = 0.6
+"""Least share of the pixels between bars that are as they were, where edges are merely added: what is laid on a picture
+in a band takes more of it. Letters of a quarter of its height, banners, pictures over real clips: 0.57 to 0.76."""
+PLAIN, WRITTEN = 0.95, 0.33
+"""Least share of a bar's first row, and of any other, that has one level: the rest is written in it."""
+MARGIN = 4
+"""Pixels at both ends of a bar's row that have that level, however large the letters between them."""
+LEAST_ROWS = 8
+"""Rows that a picture between bars must have: 5 % of an upright frame's height."""
 
 
 def overlaid(before: Gray, after: Gray) -> bool:
     """Whether the one picture is still there behind what came, or was there behind what went.
 
-    Pictures of `FLOW_WIDTH`. It may have moved meanwhile, as the optical flow says.
+    Between bars, too: they stay as they are, whatever picture is between them. Pictures of `FLOW_WIDTH`. It may have
+    moved meanwhile, as the optical flow says.
     """
     return _laid(before, after) or _laid(after, before)
 
 
 def _laid(before: Gray, after: Gray) -> bool:
     there = (before, moved(before, after))
+    rows = shown(before, after)
+    return _kept(there, after, KEPT) and _kept([one[rows] for one in there], after[rows], KEPT_SHOWN)
+
+
+def _kept(there: Sequence[Gray], after: Gray, least: float) -> bool:
+    """Whether the picture goes on; `least`: share of the pixels as they were, where edges are only added."""
     change = np.min([np.abs(after.astype(np.int16) - one) for one in there], axis=0) >= SAME_LEVELS
-    less, more = sorted(_exchanged(there, after))
-    if 1 - change.mean() < KEPT or more > ONE:
+    kept, (less, more) = 1 - change.mean(), sorted(_exchanged(there, after))
+    if kept < least or more > ONE:
         return False
-    rows = change.mean(1) > ROW
-    return less <= BOTH or bool(change[rows].sum() >= BAR * change.sum())
+    wide = change.mean(1) > ROW
+    return less <= BOTH or bool(kept >= KEPT and change[wide].sum() >= BAR * change.sum())
+
+
+def shown(before: Gray, after: Gray) -> slice:
+    """Rows between bars of one level that stand above and below both pictures; all where nothing would be left."""
+    for margin in (MARGIN, 0):
+        first, last = (
+            max(_bar(one, margin), _bar(other, margin)) if _alike(one[0], other[0]) else 0
+            for one, other in ((before, after), (before[::-1], after[::-1]))
+        )
+        if len(after) - first - last >= LEAST_ROWS:
+            return slice(first, len(after) - last)
+    return slice(0, len(after))
+
+
+def _alike(one: Gray, other: Gray) -> bool:
+    return bool(abs(float(np.median(one)) - float(np.median(other))) < SAME_LEVELS)
+
+
+def _bar(gray: Gray, margin: int) -> int:
+    """Rows of the bar that begins with the first row, whatever is written in it; `margin`: pixels that are plain."""
+    plain = np.abs(gray.astype(np.int16) - np.int16(np.median(gray[0]))) < SAME_LEVELS
+    if plain[0].mean() < PLAIN:
+        return 0
+    bar = plain.mean(1) >= WRITTEN
+    if margin:
+        bar |= plain[:, :margin].all(1) & plain[:, -margin:].all(1)
+    ends = np.flatnonzero(~bar)
+    return int(ends[0]) if len(ends) else len(gray)
 
 
 def _exchanged(there: Sequence[Gray], after: Gray) -> tuple[float, float]:
