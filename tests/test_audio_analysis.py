@@ -10,7 +10,7 @@ from shared.schema import SeriesTrack
 from tasks.analyzers.audio_analysis import AudioAnalysis
 from tests.support.clips import Sound, make_clip
 from tests.support.media import run
-from tests.support.sounds import beeps, clicks, noise, seconds, tone, write_wav
+from tests.support.sounds import beeps, clicks, drum_loop, noise, seconds, tone, write_wav
 
 
 @pytest.fixture
@@ -177,6 +177,35 @@ def test_a_metronome_keeps_its_tempo(measure, length, bpm):
     """Beeps whose beat falls between two onset values are not told at half or a third of their tempo."""
     sound = measure(beeps(bpm, 20, length=length, sample_rate=48_000), 48_000)
     assert scalars(sound)["tempo"] == pytest.approx(bpm, rel=0.003)
+
+
+EIGHTHS = tuple(np.arange(0, 4, 0.5))
+DRUMS = {
+    "rock": {"kick": (0, 2, 2.5), "snare": (1, 3), "hat": EIGHTHS},
+    "disco": {"kick": (0, 1, 2, 3), "snare": (1, 3), "hat": (0.5, 1.5, 2.5, 3.5)},
+    "hip-hop": {"kick": (0, 0.75, 2.5), "snare": (1, 3), "hat": EIGHTHS},
+    "reggaeton": {"kick": (0, 1, 2, 3), "snare": (0.75, 1.5, 2.75, 3.5)},
+    "no hi-hat": {"kick": (0, 1, 2, 3), "snare": (1, 3)},
+}
+
+
+@pytest.mark.parametrize("name", DRUMS)
+@pytest.mark.parametrize("bpm", [120, 140])
+def test_drums_at_common_tempos_are_not_told_at_half(measure, name, bpm):
+    """Bars of four with kick and snare: the beat is told, though two beats repeat better than one."""
+    assert scalars(measure(drum_loop(bpm, 16, **DRUMS[name])))["tempo"] == pytest.approx(bpm, rel=0.02)
+
+
+@pytest.mark.parametrize(("name", "bpm"), [("rock", 88), ("hip-hop", 84), ("reggaeton", 96)])
+def test_slow_drums_are_not_told_at_double(measure, name, bpm):
+    """What is played on every half beat is not taken for the beat."""
+    assert scalars(measure(drum_loop(bpm, 20, **DRUMS[name])))["tempo"] == pytest.approx(bpm, rel=0.02)
+
+
+@pytest.mark.parametrize("bpm", [40, 50])
+def test_clicks_too_slow_for_a_beat_are_told_at_double(measure, bpm):
+    """Below 55 BPM the tempo is twice the true one, not four times."""
+    assert scalars(measure(clicks(bpm, 25)))["tempo"] == pytest.approx(2 * bpm, rel=0.02)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 12), (12, 0), (5, 5)])

@@ -2,7 +2,8 @@
 
 Loudness is that of ITU-R BS.1770-4 and EBU R 128 (`tasks.loudness`); pitch is YIN (de Cheveigne and Kawahara, JASA 111,
 2002); beats are found by dynamic programming (Ellis, JNMR 36, 2007). A value is null where there is nothing to measure;
-tempo and beats are missing where the onsets keep no time.
+tempo and beats are missing where the onsets keep no time. Which of two tempos an octave apart is told is a guess
+(`_octave`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,16 @@ between two values is read beside it, and its half or third, which falls on one,
 GLIDE = 1.2
 """Largest step of a voice in 50 ms, as a ratio; a value that no neighbour supports is a slip by an octave."""
 ONSET_BANDS = 24
+DRUM_HZ = 140
+"""Below it beats the bass drum, above it all the others."""
+LIKELY_BPM = 120.0
+"""The tempo that is likeliest before anything is heard (Ellis 2007)."""
+RARE_BPM = 180.0
+"""Music is rarely faster."""
+KEPT, SAME = 0.2, 0.9
+"""Shares of the best repetition: less, and nothing keeps that beat; as much, and all beats are alike."""
+ANSWER, BAR, LEAN = 1.25, 3.0, 0.4
+"""What speaks for the faster of two tempos, beside octaves of nearness to `LIKELY_BPM`; fitted to made drum loops."""
 MIN_ONSET = 1.0
 """Sum over the bands of the rise in log(1 + magnitude): rounding noise stays far below."""
 BLOCK_SECONDS = 60
@@ -63,7 +74,8 @@ class Sound(TrackSet):
     noise) of the power spectrum around each time; null in silence. `silence`: spans quieter than the option says.
     `beats`: only when the onsets keep time. `scalars`: integrated_loudness (LUFS), loudness_range (LU, EBU Tech 3342;
     null where under ten windows of 3 s, one every 0.1 s, are heard), true_peak (dBTP, oversampled), sample_peak (dBFS),
-    silence_share, tempo (BPM) and rhythm_strength (autocorrelation of the onsets at the beat).
+    silence_share, tempo (BPM; may be double or half of what is felt) and rhythm_strength (autocorrelation of the onsets
+    at the beat or an octave beside it, where it is best).
     """
 
     loudness: SeriesTrack
@@ -79,7 +91,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
     """Signal measures on the whole sound, block by block."""
 
     name = "audio_analysis"
-    version = 4
+    version = 5
     group = "light"
     summary = "loudness (EBU R 128), pitch (YIN), spectrum, silence, tempo and beats"
     needs = (STEREO, MONO)
@@ -91,7 +103,7 @@ class AudioAnalysis(Analyzer[AudioOptions, Sound]):
         media.progress(0.4)
         signal = _signal(media, media.audio(MONO))
         quiet = signal.level_dbfs < options.silence_dbfs
-        tempo = _tempo(signal.onsets)
+        tempo = _tempo(signal.onsets, signal.accents)
         silence = _silence(quiet, options.silence_seconds, end=signal.duration)
         quiet_seconds = sum(segment.end - segment.start for segment in silence)
         scalars = (
@@ -160,7 +172,10 @@ def _loudness(media: Media, audio: NDArray[np.float32]) -> _Loudness:
 
 @dataclass(frozen=True, slots=True)
 class _Signal:
-    """Measures of a mono signal: one value every `DT` seconds, onsets one every `HOP` samples."""
+    """Measures of a mono signal: one value every `DT` seconds, onsets one every `HOP` samples.
+
+    `accents` `(2, n)` are onsets below and above `DRUM_HZ` that weigh by how loud they are.
+    """
 
     duration: float
     level_dbfs: Floats
@@ -168,12 +183,13 @@ class _Signal:
     centroid: Floats
     flatness: Floats
     onsets: Floats
+    accents: Floats
 
 
 def _signal(media: Media, audio: NDArray[np.float32]) -> _Signal:
     """Measure samples `(n,)` at 16 kHz."""
     step, block_samples = round(DT * MONO.sample_rate), BLOCK_SECONDS * MONO.sample_rate
-    rows, onsets = [np.zeros((4, 0))], [np.zeros(0)]
+    rows, onsets = [np.zeros((4, 0))], [np.zeros((3, 0))]
     bands: Floats | None = None
     for start in range(0, len(audio), block_samples):
         count = min(block_samples, len(audio) - start)
@@ -186,7 +202,8 @@ def _signal(media: Media, audio: NDArray[np.float32]) -> _Signal:
         onsets.append(flux)
         media.progress(0.4 + 0.5 * start / len(audio))
     level, pitch, centroid, flatness = np.concatenate(rows, axis=1)
-    return _Signal(len(audio) / MONO.sample_rate, level, pitch, centroid, flatness, np.concatenate(onsets))
+    begun = np.concatenate(onsets, axis=1)
+    return _Signal(len(audio) / MONO.sample_rate, level, pitch, centroid, flatness, begun[0], begun[1:])
 
 
 def _padded(audio: NDArray[np.float32], start: int, stop: int) -> Floats:
@@ -239,12 +256,18 @@ def _spectrum(frames: Floats) -> tuple[Floats, Floats]:
 
 
 def _flux(frames: Floats, before: Floats | None) -> tuple[Floats, Floats]:
-    """How much louder the frames `(n, WINDOW)` get, summed over bands, and the last frame's bands `(1, bands)`."""
+    """How much louder the frames `(n, WINDOW)` get, and the last frame's bands `(1, bands)`.
+
+    Rows: the rise in log(1 + magnitude) over all bands, that of the magnitude itself below `DRUM_HZ`, and above it.
+    """
     edges = np.unique(np.geomspace(2, WINDOW // 2, ONSET_BANDS + 1).astype(int))
     magnitude = np.abs(np.fft.rfft(frames * np.hanning(WINDOW)))
-    bands = np.log1p(np.add.reduceat(magnitude[:, :-1], edges[:-1], axis=1))
-    rise = np.diff(bands, axis=0, prepend=bands[:1] if before is None else before)
-    return np.maximum(rise, 0).sum(axis=1), bands[-1:]
+    bands = np.add.reduceat(magnitude[:, :-1], edges[:-1], axis=1)
+    before = bands[:1] if before is None else before
+    rise = np.maximum(np.diff(np.log1p(bands), axis=0, prepend=np.log1p(before)), 0)
+    louder = np.maximum(np.diff(bands, axis=0, prepend=before), 0)
+    drum = int(np.searchsorted(edges, DRUM_HZ * WINDOW / MONO.sample_rate))
+    return np.stack((rise.sum(axis=1), louder[:, :drum].sum(axis=1), louder[:, drum:].sum(axis=1))), bands[-1:]
 
 
 # --- tempo and beats -------------------------------------------------------------------------------------------
@@ -258,14 +281,15 @@ class _Tempo:
     strength: float | None
 
 
-def _tempo(onsets: Floats) -> _Tempo:
-    """Tempo by autocorrelation of the onsets: the fastest that repeats nearly as well as the best one."""
+def _tempo(onsets: Floats, accents: Floats) -> _Tempo:
+    """Tempo by autocorrelation of the onsets: the fastest that repeats nearly as well as the best, or its octave."""
     rate = MONO.sample_rate / HOP
     multiples = np.arange(1, 5)
     sounding = _sounding(onsets)
     if sounding.sum() < 2 * multiples[-1] * rate * 60 / TEMPO_BPM[0]:
         return _Tempo(None, None)
-    correlation = _correlation(np.convolve(onsets, SMOOTH, mode="same"), sounding)
+    spread = np.convolve(onsets, SMOOTH, mode="same")
+    correlation = _correlation(spread, spread, sounding)
     bpm = np.arange(*TEMPO_BPM, 0.1)
     lags = 60 * rate / bpm
     score = _between(correlation, np.outer(multiples, lags)).mean(axis=0)
@@ -275,7 +299,35 @@ def _tempo(onsets: Floats) -> _Tempo:
     around = np.abs(np.log2(bpm / bpm[fastest])) < 0.1
     best = int(np.argmax(np.where(around, score, -1)))
     strength = float(max(score[best], 0))
-    return _Tempo(float(bpm[best]) if strength >= RHYTHM else None, strength)
+    return _Tempo(_octave(accents, sounding, float(bpm[best])) if strength >= RHYTHM else None, strength)
+
+
+def _octave(accents: Floats, sounding: NDArray[np.bool_], bpm: float) -> float:
+    """The likelier of two tempos an octave apart, by the beat of the faster.
+
+    For the faster speak: it is nearer to `LIKELY_BPM`; what is above the bass drum answers it after one beat, not
+    after two (a snare on 2 and 4); a bar of four beats repeats as well as any.
+    """
+    slow = bpm / 2 if bpm >= 2 * TEMPO_BPM[0] else bpm
+    if 2 * slow > TEMPO_BPM[1]:
+        return bpm
+    beat = 60 * MONO.sample_rate / HOP / (2 * slow)
+    drum, rest = (np.convolve(row, SMOOTH, mode="same") for row in accents)
+    alike = (_correlation(drum, drum, sounding) + _correlation(rest, rest, sounding)) / 2
+    across = _correlation(drum, rest, sounding)
+    repeats = _between(alike, beat * np.array([1, 2, 4, 8]))
+    best = max(float(repeats.max()), 0.05)
+    one_beat, two_beats, bar = (repeats[:3] / best).tolist()
+    if max(one_beat, two_beats) < KEPT:
+        # a beat slower than `TEMPO_BPM`, of which this is a multiple
+        return bpm
+    if one_beat >= SAME:
+        # a metronome: nothing makes pairs of its beats
+        return 2 * slow
+    after_one, after_two = _between(across, beat * np.array([1, 2])).tolist()
+    evidence = math.log2(LIKELY_BPM / math.sqrt(2) / slow) + ANSWER * (after_one - after_two) / best
+    evidence += BAR * (bar - 1) + LEAN
+    return 2 * slow if evidence > 0 and 2 * slow <= RARE_BPM else slow
 
 
 def _sounding(onsets: Floats) -> NDArray[np.bool_]:
@@ -291,14 +343,16 @@ def _sounding(onsets: Floats) -> NDArray[np.bool_]:
     return sounding
 
 
-def _correlation(onsets: Floats, sounding: NDArray[np.bool_]) -> Floats:
-    """Correlation of what sounds with itself by lag, up to half of its length, per pair of values that both sound."""
-    flat = np.where(sounding, onsets - onsets[sounding].mean(), 0.0)
-    size = 2 ** int(np.ceil(np.log2(2 * len(flat))))
-    products, pairs = (np.fft.irfft(np.abs(np.fft.rfft(one, size)) ** 2) for one in (flat, sounding.astype(float)))
+def _correlation(one: Floats, other: Floats, sounding: NDArray[np.bool_]) -> Floats:
+    """Correlation of what sounds by lag either way, up to half of its length, per pair of values that both sound."""
+    flat = [np.where(sounding, onsets - onsets[sounding].mean(), 0.0) for onsets in (one, other)]
+    size = 2 ** int(np.ceil(np.log2(2 * len(one))))
+    a, b, heard = (np.fft.rfft(values, size) for values in (*flat, sounding.astype(float)))
+    products, pairs = np.fft.irfft((a * b.conj()).real), np.fft.irfft(np.abs(heard) ** 2)
     lags = int(sounding.sum()) // 2
     # Parts with silence between them may share few pairs at a lag: those prove nothing.
-    found: Floats = products[:lags] / np.maximum(pairs[:lags], pairs[0] / 2) * pairs[0] / products[0]
+    whole = math.sqrt(float((flat[0] ** 2).sum() * (flat[1] ** 2).sum()))
+    found: Floats = products[:lags] / np.maximum(pairs[:lags], pairs[0] / 2) * pairs[0] / max(whole, 1e-9)
     return found
 
 
