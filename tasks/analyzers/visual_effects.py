@@ -94,7 +94,7 @@ class VisualEffectsAnalysis(Analyzer[EffectOptions, VisualEffects]):
     """Measures every frame and sums up every shot, then applies one rule a label."""
 
     name: ClassVar[str] = "visual_effects"
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
     group: ClassVar[str] = "segment"
     summary: ClassVar[str] = "Fades, flashes, freezes, speed, bars, vignette, b/w, overlays, split screens (measured)"
     needs: ClassVar[tuple[Frames, ...]] = (PICTURES,)
@@ -161,7 +161,7 @@ def places(
 
     `mixed`: dissolves and ramps of fades.
     """
-    bars = list(framing.bars(shots))
+    bars = list(framing.bars(shots, lambda shot: [look(index) for index in _some(signals, shot, mixed)]))
     found = list(bars)
     for inside, group in _alike(shots, bars, faded, signals, mixed):
         found += layouts.vignette(group, inside)
