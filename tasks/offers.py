@@ -1,8 +1,8 @@
-"""English words that offer something, and words that ask the viewer to act: the patterns that analyzers look for.
+"""English words that offer something: the patterns that product_detection looks for, and the calls to buy.
 
-Spaces may be missing in text that is read from a picture. Words that ordinary sentences use as well count only beside
-what makes them an offer: "use code" before something like REEL20, "save 20 %" where a sentence begins, "tap the link"
-before "to buy", "follow us" where a clause begins.
+In these tables a blank stands for white space or for none, as it may be missing in text that is read from a picture.
+Words that ordinary sentences use as well count only beside what makes them an offer: "use code" before something like
+REEL20, "save 20 %" where a clause begins, "today only" where one ends, "tap the link" before "to buy".
 """
 
 from __future__ import annotations
@@ -12,126 +12,163 @@ from typing import Literal
 
 Kind = Literal["price", "discount", "scarcity", "sale", "order"]
 
-AMOUNT, SIGN = r"\d+(?:[.,]\d+)*", "[$\u20ac\u00a3\u00a5\u20b9]"
-USE_CODE = r"\b(?:use|enter|apply)\s*(?:(?:my|our|the|this)\s*)?code[\s:]*[\"'\u201c\u2018]?"
-CODE = (
-    # capitals and digits, as in REEL20 or 15OFF; an error 404 is none
-    rf"{USE_CODE}(?-i:(?=[A-Z\d]*\d)(?=(?:\d*[A-Z]){{2}})[A-Z\d]{{4,}})",
-    # capitals alone stand out only of small letters
-    r"(?-i:\b(?:[Uu]se|[Ee]nter|[Aa]pply)\s+(?:my\s+|our\s+)?code:?\s+[\"'\u201c\u2018]?[A-Z]{4,}\b)",
-    rf"{USE_CODE}\w+(?:\s\w+)?[\"'\u201d\u2019]?\s*(?:at|when\s*you)\s*check\s*out",
-)
-"""A code that is to be used."""
 
-PLACE = r"(?:below|above|in\s*(?:(?:my|our|the)\s*)?(?:bio|description))"
-BUY = r"\s*to\s*(?:buy|shop|purchase|order(?!\s*by))\b"
-ORDER = (
-    r"\b(?:shop|buy|order|get\s*yours)\s*(?:now|today|here|online)\b",
-    r"\bpre-?order\s*(?:yours|now|today|here)\b",
-    r"\b(?:order|grab|claim)\s*yours\b",
-    r"\bshop\s*(?:the|this)\s*look\b",
-    r"add\s*to\s*(?:cart|bag|basket)",
-    rf"\b(?:tap|click|swipe|follow)\s*(?:up|here|below|(?:on\s*)?(?:(?:the|this|my|our)\s*)?link(?:\s*{PLACE})?)?{BUY}",
-    rf"\blink\s*{PLACE}{BUY}",
-)
-"""Calls to buy."""
+def pattern(*ways: str) -> re.Pattern[str]:
+    """Any of the ways, in any case."""
+    return re.compile("|".join(ways).replace(" ", r"\s*"), re.IGNORECASE)
 
 
-def _pattern(*ways: str) -> re.Pattern[str]:
-    return re.compile("|".join(ways), re.IGNORECASE)
+def not_after(*words: str) -> str:
+    """What follows is no part of a sentence that only tells of it: "they order online"."""
+    return "".join(rf"(?<!\b{word}\s)" for word in (one.replace(" ", r"\s") for one in words))
 
 
-OFFERS: dict[Kind, re.Pattern[str]] = {
-    "discount": _pattern(
-        rf"{AMOUNT}\s*(?:%|percent)\s*(?:off|discount)",
-        rf"(?:^|[.!?]\s*)save\s*(?:up\s*to\s*)?{AMOUNT}\s*%(?!\s*of\b)",
-        r"half\s*price",
-        r"buy\s*(?:one|\d+),?\s*get\s*(?:one|\d+)",
-        r"(?<![\w/.,])2[\s-]*for[\s-]*1(?![\w%-]|[.,]\d)",
-        r"\bbogo\b",
-        r"\bdiscount",
-    ),
-    "price": _pattern(
-        rf"{SIGN}\s*{AMOUNT}", rf"{AMOUNT}\s*{SIGN}", rf"{AMOUNT}\s*(?:dollars?|euros?|bucks|USD|EUR|GBP)\b"
-    ),
-    "scarcity": _pattern(
-        r"only\s*\d+\s*left",
-        r"almost\s*gone",
-        r"sold\s*out",
-        r"selling\s*(?:out\s*)?fast\b(?!\s*food)",
-        r"\bback\s*in\s*stock\b",
-        r"last\s*chance",
-        r"limited\s*(?:time|offer|edition|stock)",
-        r"while\s*(?:stocks?|supplies)\s*lasts?",
-        r"\boffer\s*ends\b",
-    ),
-    "sale": _pattern(
-        r"\b(?:sale|clearance|coupon)\b",
-        r"(?:special|exclusive)\s*offer",
-        r"(?:promo|voucher)\s*code",
-        *CODE,
-        r"free\s*shipping",
-        r"(?<!-)\bfree\s*(?:delivery|returns|trial|gift)\b",
-        r"money[\s-]*back\s*guarantee",
-        r"\bdeal\s*of\s*the\s*day\b",
-        r"(?:black\s*friday|cyber\s*monday)",
-        r"\bin\s*stores\s*now\b",
-    ),
-    "order": _pattern(*ORDER),
-}
-"""What each kind of hint looks like, in the order in which they are tried."""
+def whole(way: str) -> str:
+    """Nothing else is written: a button, a sticker."""
+    return rf"^[^\w\n]{{0,9}}(?:{way})(?=[^\w\n]{{0,9}}$)"
+
+
+# --- where clauses begin and end -------------------------------------------------------------------------------
 
 EMOJI = "\u2190-\u2bff\u3030\ufe0f\U0001f000-\U0001faff"
 CLAUSE = rf"(?:^|\n|[.!?,;:\u2026\u00b7\u2022|)\u2013\u2014{EMOJI}]|(?<!\w)-)(?:[^\S\n]|[\"'\u201c\u2018(])*"
-OTHER_IMPERATIVE = (
-    r"(?:hit|smash|press|click|tap|leave|drop|go|head|check|scroll|swipe|watch|come|turn|grab|open|send|tell|stop|look"
-    r"|like|share|comment|follow|subscribe|save|visit|join|try|use|enter)\b[^.!?\n]{0,60}\sand\s+"
+"""Where one begins, with the white space before its first word."""
+END = rf"(?=[^\S\n]{{0,9}}(?:$|[\n.!?,;:\u2026\u00b7\u2022|()*&+>\u00bb\"\u201d\u2013\u2014{EMOJI}-]))"
+TOLD = not_after(
+    *("i", "we", "they", "he", "she", "who", "people", "to", "not", "can", "could", "would", "will"),
+    *("the", "this", "that", "my", "his", "a", "in", "sort", "word", "world"),
 )
-LEAD = (
-    rf"(?:{CLAUSE}(?:(?:so|now|then|but|just|also|simply|hey|guys|everyone)\s+){{0,2}}"
-    rf"|(?:^|[.!?\n][^\S\n]*)and\s+|{CLAUSE}{OTHER_IMPERATIVE}|{CLAUSE}for\s+more\b[\w\s]{{0,30}}\s"
-    r"|(?<!\bi\s)(?<!\bwe\s)(?<!\bthey\s)(?<!\bto\s)"
-    r"\b(?:please|(?:don['\u2019]?t|do\s+not)\s+forget\s+to|(?:make|be)\s+sure\s+(?:to|(?:that\s+)?you)|remember\s+to"
-    r"|you\s+can|go(?:\s+ahead)?\s+and)\s+(?:(?:also|just|and)\s+)?)"
-)
-"""What an imperative follows: where a clause begins, another imperative and "and", "please", "don't forget to"."""
 
-SOON = r"(?:now(?!\s+and\s+(?:then|again)\b)|today|here|(?:for\s+)?free)"
-POST = r"(?:video|post|reel|clip|page|channel)"
-REACT = r"(?:like|comment|share|save|follow|subscribe|repost|tag)"
-OUR = r"(?:the|our|my|this|your)\s+(?:\w+\s+){0,2}"
-IMPERATIVES = (
-    r"subscribe(?:now|today|here|\b)(?!\s+buttons?\b)",
-    rf"{REACT}(?:\s*[,&+/]\s*|\s+)(?:(?:and|or)\s+)?{REACT}\b",
-    # "clips, like this video, are short" compares
-    rf"like\s+(?:this|the|my)\s+{POST}\b(?!\s*,)",
-    r"comment\s*(?:(?:(?:down\s*)?below|yes|your|if|for|with)\b|[\"\u201c])",
-    # capitals stand out only of small letters
-    r"(?-i:[Cc]omment\s+[A-Z]{2,}\b)",
-    r"share\s*(?:this|it\s+with|with\s+(?:a|your)\s+friends?|your\s+thoughts)\b",
-    r"follow\s*(?:(?:me|us|for)\b|@\w+)",
-    rf"save\s+(?:(?:this|it)\b|the\s+{POST}\b|for\s+later|{SOON}\b)",
-    r"tag\s+(?:us|me|someone|(?:a|your|one|two|three|\d+)\s+(?:\w+\s+)?friends?)\b",
-    rf"visit\s+(?:us\b|{OUR}(?:web\s*site|site|store|shop|page|channel|profile)\b|(?:www\.|https?:)|[\w-]+\.[a-z]{{2,}}\b)",
-    rf"(?:download|get)\s+{OUR}(?:app|game|guide|e-?book|template)\b",
-    rf"(?:call|download|register|apply|donate|get)\s*(?:(?:it|us|yours)\s+)?{SOON}\b",
-    r"(?:download|get)\s+(?:it\s+)?(?:on|from|in)\s+(?:the\s+)?(?:app\s*store|google\s*play)\b",
-    r"call\s+(?:us\s+)?(?:(?:at|on)\s+)?\+?\d",
-    r"get\s+(?:started|yours|in\s+touch)\b",
-    r"(?:dm|message|contact|e-?mail)\s*(?:me|us)\b",
-    r"turn\s*on\s+(?:(?:your|the|post|all)\s+)*notifications\b",
-    r"(?:hit|smash|press|click|tap)\s+(?:(?:on\s+)?(?:the|that)\s+)?(?:subscribe|like|follow|(?:notification\s+)?bell)\b",
-    r"learn\s*more\b",
-)
-"""Ordinary words that ask only as imperatives, with what makes each a request."""
+# --- amounts and codes -----------------------------------------------------------------------------------------
 
-CALL_TO_ACTION = _pattern(
-    rf"{LEAD}(?:{'|'.join(IMPERATIVES)})",
-    r"\blink\s*in\s*(?:(?:the|my|our)\s*)?(?:bio|description)\b",
-    rf"\b(?:sign\s*up|shop|buy|order|book|try|join)\s+(?:(?:it|yours)\s+)?{SOON}\b",
-    r"\b(?:click|tap|swipe)\s+(?:up|here|below|the\s+link)\b",
-    r"\buse\s+my\s+code\b",
-    *CODE,
-    *ORDER,
+# bounded, or a long row of digits is read again from each of them
+AMOUNT, SIGN = r"\d{1,12}(?:[.,]\d{1,3}){0,5}", "[$\u20ac\u00a3\u00a5\u20b9\u00a2]"
+TENS = "(?:ten|fifteen|twenty|twenty-five|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
+PERCENT = rf"(?:{AMOUNT} (?:%|percent)|\b{TENS} percent)"
+MONEY = rf"(?:{SIGN} {AMOUNT}|{AMOUNT} (?:[\u20ac\u00a3\u00a2]|dollars?\b|euros?\b|bucks\b))"
+CURRENCY = r"(?-i:USD|EUR|GBP|CHF|CAD|AUD|NZD|INR|JPY|SEK|NOK|DKK|kr|Rs\.?)"
+
+USE_CODE = r"\b(?:use|enter|apply) (?:(?:my|our|the|this|promo|discount|coupon) )?code[\s:]*[\"'\u201c\u2018]?"
+# capitals and digits, as in REEL20 or 15OFF; an error 404 and UTF8 are none
+CODE_WORD = r"(?-i:(?!UTF|SHA|ISO|ICD|MD5)(?=[A-Z\d]{0,20}\d)(?=(?:\d{0,9}[A-Z]){2})[A-Z\d]{4,})"
+CODE = (
+    rf"{USE_CODE}{CODE_WORD}",
+    # capitals alone stand out only of small letters
+    r"(?-i:\b(?:[Uu]se|[Ee]nter|[Aa]pply)\s+(?:my\s+|our\s+)?code:?\s+[\"'\u201c\u2018]?[A-Z]{4,}\b)",
+    rf"{USE_CODE}\w+(?:\s\w+)?[\"'\u201d\u2019]? (?:at|when you) check out",
+    rf"(?:{CLAUSE}|\bwith (?:(?:my|our|the) )?)(?:(?:promo|discount) )?code[\s:]*[\"'\u201c\u2018]?{CODE_WORD}",
+    rf"\b(?:use|enter|apply)\s+{CODE_WORD} at check out",
+    r"\bcode[\s:]+[\"'\u201c\u2018]?\w+[\"'\u201d\u2019]? at check out",
 )
-"""What asks the viewer to do something: to buy, to use a code, or to follow, look or learn."""
+"""A code that is to be used."""
+
+# --- calls to buy ----------------------------------------------------------------------------------------------
+
+PLACE = r"(?:below|above|in (?:(?:my|our|the) )?(?:bio|description))"
+BUY = r" to (?:buy|shop|purchase|order(?! by))\b"
+WARES = r"(?:collection|range|sale|looks?|styles?|drop|line|arrivals|deals?|bundles?|menu|store|shop|offers?|line-?up)"
+OTHERS = r"(?:(?:new|full|latest|whole|entire|spring|summer|autumn|fall|winter|holiday)\s+){0,2}"
+ORDER = (
+    rf"\b(?=[sbog]){TOLD}(?:shop|buy|order|get yours) (?:it )?(?:now|today|online)\b(?!\s+(?:is|are|was|has)\b)",
+    rf"(?:{CLAUSE}|\band\s+)(?:shop|buy|order|get yours) (?:it )?here{END}",
+    r"\bpre-?order (?:yours|now|today|here)\b",
+    rf"\b(?=[og]){TOLD}(?:order|grab) yours\b",
+    r"(?:^|[.!?] )claim yours\b(?!\s+was\b)",
+    rf"\bshop (?:(?:the|this|our|my|all|new) ){OTHERS}{WARES}\b",
+    rf"{CLAUSE}get yours{END}|\bbuy tickets{END}|\bshop (?:(?:the|my|our) )?link in",
+    r"add to (?:cart|bag|basket)",
+    rf"\b(?:tap|click|swipe|follow|scan) (?:up|here|below|(?:on )?(?:(?:the|this|my|our) )?link(?: {PLACE})?)?{BUY}",
+    rf"\blink {PLACE}{BUY}",
+)
+"""Calls to buy."""
+
+# --- hints -----------------------------------------------------------------------------------------------------
+
+DAY = r"(?:today|tonight|tomorrow|soon|midnight|(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
+ENDS = rf"ends? (?:at |on |this )?(?:{DAY}|weekend|in {AMOUNT} (?:hours?|days?))\b"
+THINGS = r"(?:(?:hours?|days?|seats?|spots?|places?|pieces?|items?|units?|tickets?|pairs?|rooms?)\b )"
+FEW = r"(?:\d{1,4}|(?:a )?few|one|two|three|four|five)"
+# "only 3 left the room", "2 left turns", "5 left-handed players"
+NOT_LEFT = r"(?!-|\s+(?:the|his|her|their|a|turns?|behind|alone|side|hand)\b)"
+
+OFFERS: dict[Kind, re.Pattern[str]] = {
+    "discount": pattern(
+        rf"{PERCENT} (?:off|discount|cheaper)\b",
+        rf"(?:{SIGN} {AMOUNT}|{AMOUNT} [\u20ac\u00a3]) off\b",
+        r"\b\d{1,2}%off",
+        # a sticker: "-30%", "50 OFF", "-15 % on all shoes"
+        whole(r"(?:(?:up to|extra|flat|take|get) )?[1-9][05] off(?: (?:everything|all|sitewide|at check out))?"),
+        r"^ [-\u2212\u2013] [1-9]\d? %(?= $|\s+(?:on|off|everything|all)\b)",
+        r"\bextra [1-9][05] off\b",
+        rf"\b(?=half){not_after('took', 'cut', 'take', 'sawed')}half[\s-]*off\b(?!\s+(?:the|his|her|my|its|sick)\b)",
+        r"half[\s-]*price(?! of)",
+        r"half the price(?! of)",
+        rf"(?:^|[.!?] )save (?:up to )?(?:{AMOUNT} %|{MONEY})(?! of\b)",
+        rf"(?:{CLAUSE}|\band\s+)save big\b",
+        whole(r"bundle (?:and|&) save|price drop|prices? (?:slashed|reduced)"),
+        r"\breduced to clear\b",
+        r"\b(?:lowest|best) prices? (?:ever|guaranteed?|of the (?:year|season))\b",
+        r"buy (?:one|\d+),? get (?:one|\d+)",
+        r"(?<![\w/.,])2[\s-]*for[\s-]*1(?![\w%-]|[.,]\d)",
+        rf"\btwo for (?:one\b|the price of one\b)|{whole('[2-5] for [1-4]')}",
+        r"\bbogo\b",
+        rf"\b(?=disc){not_after('we', 'i', 'they', 'to')}discount(?!\w*\s+(?:rates?|factors?|that|this|cash)\b)",
+    ),
+    "price": pattern(
+        rf"{SIGN} {AMOUNT}",
+        rf"{AMOUNT} {SIGN}",
+        rf"{AMOUNT} (?:dollars?|euros?|bucks|quid|USD|EUR|GBP)\b",
+        rf"{AMOUNT} cents\b(?! (?:flat|sharp)\b)",
+        rf"\b{TENS} (?:dollars|euros|bucks|quid)\b",
+        rf"\b{CURRENCY} {AMOUNT}|\b{AMOUNT} {CURRENCY}(?!\w)",
+        # 20 pounds may be a weight
+        rf"(?:\b(?:only|just|for|from)\s+|^ ){AMOUNT} pounds{END}",
+        rf"\b(?:only|just|now|from)\s+\d{{1,5}}[.,]\d[059](?:{END}|(?= (?:a|per|/) (?:day|week|month|year)\b))",
+    ),
+    "scarcity": pattern(
+        rf"\b(?:only|just) {FEW} (?:{THINGS}|more )?left{NOT_LEFT}",
+        whole(rf"(?:{FEW}|\d{{1,3}}) {THINGS}left"),
+        rf"\b(?:few|limited) (?:spots|seats|places|tickets|spaces)(?: left| available|{END})",
+        rf"(?:{CLAUSE}|\b(?:it's|they're)\s+)almost gone{END}",
+        rf"\b(?=sold){not_after('he', 'she', 'they', 'we')}sold[\s-]*out\b(?!\s+(?:his|her|their|our|my|the|every)\b)",
+        r"soldout",
+        r"selling (?:out )?fast\b(?! food)",
+        rf"{CLAUSE}going fast{END}",
+        whole(r"going,? going,? gone|(?:very )?low stock(?: alert)?|low in stock|don.?t miss (?:out|it|this)"),
+        rf"\bhurry\b[^.?\n]{{0,30}}\bbefore (?:it|they)\W?(?:'s|s|is|re|are)? (?:all )?gone{END}",
+        r"\bback in stock\b",
+        rf"(?=last){not_after('his', 'her', 'my', 'our', 'their', 'a', 'no')}last chance(?! saloon)",
+        whole(r"(?:the )?(?:last (?:day|days|hours)|final (?:day|days|hours|call))"),
+        rf"\b(?=limited){not_after('have', 'had', 'only')}limited[\s-]*time\b(?! to\b)",
+        r"limited[\s-]*(?:offer|edition|stock|availability|quantit)(?!\w* of\b)",
+        r"while (?:stocks?|supplies|it|they) lasts?",
+        rf"\b(?:today|tonight|this (?:week|weekend|month)|one day|(?:24|48) hours) only{END}",
+        rf"{CLAUSE}{ENDS}",
+        rf"\b(?:offers?|sale|deals?|promo|promotion) {ENDS}",
+        r"\boffer ends\b",
+    ),
+    "sale": pattern(
+        # "not for sale", "the sale of the house"
+        rf"\b(?=sale){not_after('not for', 'up for', 'point of', 'garage', 'yard')}sale\b(?! of\b)",
+        rf"(?:{CLAUSE}|\bon )clearance(?:{END}|(?= (?:sale|event|items|prices?)\b))",
+        r"\bcoupon\b(?! (?:rates?|bonds?)\b)",
+        r"(?:special|exclusive|limited|introductory) (?:offers?|deals?|price)\b(?! (?:was|were|of)\b)",
+        r"\b(?:mega|hot|flash|daily|weekly|holiday|limited[\s-]*time|today.?s|best) deals?\b(?! with\b)",
+        r"(?:promo|voucher|discount) code",
+        *CODE,
+        r"free shipping",
+        r"(?<!-)\bfree (?:delivery|returns|trial|gift|samples?)\b(?! (?:by|room)\b)",
+        r"\bgift with purchase\b",
+        rf"\bfirst (?:day|week|month|year|order|class|lesson) (?:is )?free{END}",
+        rf"(?:{CLAUSE}|\btry (?:it|us|\w+) )free for \d+ (?:days|weeks|months)\b",
+        rf"\b\d+[\s-]*(?:days?|weeks?|months?) free{END}",
+        rf"\bkids eat free{END}",
+        r"\b(?:try (?:it )?)risk[\s-]*free\b|\brisk[\s-]*free trial\b",
+        r"money[\s-]*back guarantee",
+        r"\bdeals? of the (?:day|week|month)\b",
+        r"(?:black friday|cyber monday)",
+        r"\bin stores now\b(?! closed\b)",
+    ),
+    "order": pattern(*ORDER),
+}
+"""What each kind of hint looks like, in the order in which they are tried."""

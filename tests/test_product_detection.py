@@ -107,7 +107,7 @@ def test_only_goods_are_products(products):
         ("Buy 2, get 1", [("discount", "Buy 2, get 1")]),
         ("2 for 1", [("discount", "2 for 1")]),
         ("SELLING FAST", [("scarcity", "SELLING FAST")]),
-        ("Offer ends tonight", [("scarcity", "Offer ends")]),
+        ("Offer ends tonight", [("scarcity", "Offer ends tonight")]),
         ("Tap the link to buy", [("order", "Tap the link to buy")]),
         ("Tapthelinktobuy", [("order", "Tapthelinktobuy")]),
         ("Swipe up to shop", [("order", "Swipe up to shop")]),

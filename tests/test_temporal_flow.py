@@ -18,7 +18,7 @@ from shared.schema import (
     TrackedObject,
 )
 from tasks.analyzers.temporal_flow import TemporalFlow
-from tasks.offers import CALL_TO_ACTION
+from tasks.calls import CALL_TO_ACTION
 from tests.support.media import run
 from tests.support.tracks import result, segments, sound_of, spoken
 

@@ -125,7 +125,7 @@ class ProductDetection(Analyzer[ProductOptions, ProductTracks]):
     """Picks goods among the objects and looks for words about them nearby."""
 
     name = "product_detection"
-    version = 8
+    version = 9
     group = "detect"
     summary = "goods among the COCO classes or named by you (OWLv2, on a GPU), with words that name or offer them"
     needs_in: ClassVar[dict[str, tuple[Frames | Audio, ...]]] = {"gpu": (FRAMES,)}

@@ -28,7 +28,7 @@ from shared.schema import (
 )
 from tasks import short_form
 from tasks.analyzer import Analyzer, Media, Options
-from tasks.offers import CALL_TO_ACTION
+from tasks.calls import CALL_TO_ACTION
 
 CUTS = "cut_analysis/cuts"
 LOUDNESS = "audio_analysis/loudness"
@@ -80,7 +80,7 @@ class TemporalFlow(Analyzer[FlowOptions, Flow]):
     """Combines what other analyzers measured; looks at no picture itself."""
 
     name = "temporal_flow"
-    version = 4
+    version = 5
     group = "light"
     summary = "activity curve and phases (hook, build, peak, release, call to action) from other analyzers' tracks"
     uses = (
