@@ -274,7 +274,8 @@ def is_gone(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) 
     plain = [i for i in blank.frames if abs(levels.times[i] - levels.times[foot]) <= FADE_SECONDS[0]]
     whole = levels.thumbnails[top].reshape(-1, 3).astype(np.float64)
     lit = luma(levels.thumbnails[top]).ravel() > BLANK
-    if not lit.any() or (luma(levels.thumbnails[foot]).ravel()[lit] <= BAR).mean() < LEAST_FADED:
+    darkest = levels.thumbnails[min(plain, key=lambda i: levels.bright[i])]
+    if not lit.any() or (luma(darkest).ravel()[lit] <= BAR).mean() < LEAST_FADED:
         return True
     spread = whole[lit] - whole[lit].mean(0)
 
