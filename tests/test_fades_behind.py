@@ -66,6 +66,12 @@ def framed(frame: Picture, number: int) -> Picture:
     return frame
 
 
+def marked(frame: Picture, number: int) -> Picture:
+    """A watermark of large letters, of which two fifths cover the picture."""
+    letters = cv2.putText(frame.copy(), "SAMPLE", (40, 110), FACE, 2.0, (255, 255, 255), 9, cv2.LINE_AA)
+    return cv2.addWeighted(frame, 0.6, letters, 0.4, 0).astype(np.uint8)
+
+
 def faded(level: int, shots: int = 4) -> tuple[list[Picture], list[tuple[str, float]]]:
     """Shots that fade through a plain picture, and the ends of the fades."""
     film: list[Picture] = []
@@ -90,12 +96,13 @@ def faded(level: int, shots: int = 4) -> tuple[list[Picture], list[tuple[str, fl
         (subtitled, 0),
         *[(stand, level) for stand in (captioned, branded, framed) for level in (0, 255)],
         (ticking, 0),
+        (marked, 0),
     ],
 )
 def test_fades_behind_what_stands_are_fades(
     tmp_path: Path, stand: Callable[[Picture, int], Picture], level: int
 ) -> None:
-    """Subtitles, captions word by word and a ring that stand: every fade, within two frames, no more."""
+    """Subtitles, captions word by word, a ring and a watermark that stand: every fade, within two frames, no more."""
     film, ends = faded(level)
     seen = look(tmp_path, [stand(frame, number) for number, frame in enumerate(film)])
     assert [kind for kind, _ in seen.events] == [kind for kind, _ in ends]

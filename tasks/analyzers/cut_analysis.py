@@ -17,7 +17,7 @@ from tasks.engines.transitions import TRANSITION_FINDERS, TransitionFinder
 from tasks.transitions.behind import behind
 from tasks.transitions.cuts import confirmed, mixing, stepping, torn, turned
 from tasks.transitions.dissolves import Dissolve, apart, dissolves
-from tasks.transitions.fades import End, fades, faint
+from tasks.transitions.fades import End, fades, faint, flared
 from tasks.transitions.judged import judged
 from tasks.transitions.pictures import Gray, Look, luma
 from tasks.transitions.signals import Levels, Signals
@@ -167,11 +167,11 @@ def _looking(media: Media, times: Sequence[float]) -> Look:
 
 
 def _faded(levels: Levels, look: Look) -> tuple[list[End], set[int]]:
-    """The ends of all fades, and plain frames after plain ones: only what stands on them changes there."""
+    """The ends of all fades, and plain frames after plain ones, or dark ones: what stands, or shines, changes there."""
     found = list(fades(levels))
     ways = list(behind(levels, look, found))
     alone = (end for end in found if not any(way.hides(end) for way in ways))
-    return [*alone, *(way.end for way in ways)], {index for way in ways for index in way.plain[1:]}
+    return [*alone, *(way.end for way in ways)], flared(levels) | {index for way in ways for index in way.plain[1:]}
 
 
 def tracks(

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.transitions.pictures import MIN_CHANGE
+from tasks.transitions.pictures import BAR, MIN_CHANGE, luma
 from tasks.transitions.signals import FLASH_SECONDS, Levels
 
 BLANK = 16
@@ -58,6 +58,13 @@ FADED_CELL, LEAST_FADED = 0.05, 0.5
 """A cell takes part in a fade when it changes by this share of the picture's contrast, and at least this share of the
 cells do in a fade-in that nothing faded out before: a title that appears on a plain page is no new picture. Beside
 black, of the cells that are lit: of credits that roll one line enters at a time."""
+LEFT = 0.1
+"""Most of the picture that is left on a dark plain one. Our own measurement: fades 0 to 0.06, lights that die away in a
+dark scene 0.13 to 0.78."""
+SOON_HALF = 0.4
+"""Light that dies away is half gone after this share of its time at most, a picture that an editor fades after half."""
+MOST_CUT_OFF, STEPS_AWAY = 2, 4.0
+"""A ramp that a cut, or the film's end, takes before black has at most so many dark frames, so many steps from it."""
 SOON_BRIGHT = 0.9
 """What is small, as letters, and half there has at most this share of its brightest pixel's light: letters that enter
 at the border have all of it at once."""
@@ -128,21 +135,45 @@ def fades(levels: Levels) -> Iterator[End]:
     pale = {index for blank in blanks(levels.times, levels.pale, QUICK_LARGEST_STEP) for index in blank.frames}
     pale.update(end.frame for end in short)
     ramps = [(end.kind, climb(levels, end)) for end in dark]
-    for blank in blanks(levels.times, levels.contrast, QUICK_LARGEST_STEP):
-        if min(levels.bright[index] for index in blank.frames) > BLANK and pale.isdisjoint(blank.frames):
-            ends = (end for end in blank.ends if not any(end.kind == kind and end.frame in on for kind, on in ramps))
-            yield from (end for end in ends if is_mixed(levels, levels.contrast, blank, end.kind))
+    for blank, end, light in _evened(levels):
+        known = any(end.kind == kind and end.frame in on for kind, on in ramps)
+        if not light and not known and pale.isdisjoint(blank.frames):
+            yield end
 
 
 def black(levels: Levels) -> list[End]:
     """The ends of fades to and from black."""
+    return [end for end, light in _darkened(levels) if not light]
+
+
+def flared(levels: Levels) -> set[int]:
+    """Dark frames of light that dies away, or comes again: any step is large beside what is left, and none a cut."""
+    ends = [*_darkened(levels), *((end, light) for _, end, light in _evened(levels))]
+    return {index for end, light in ends if light for index in end.dim}
+
+
+def _darkened(levels: Levels) -> Iterator[tuple[End, bool]]:
+    """Yield the ends of ramps to and from black, each with whether it is of light."""
     slow = {end for blank in blanks(levels.times, levels.bright) for end in blank.ends}
-    return [
-        end
-        for blank in blanks(levels.times, levels.bright, QUICK_LARGEST_STEP)
-        for end in blank.ends
-        if (end in slow or is_mixed(levels, levels.bright, blank, end.kind)) and lights_up(levels, blank, end.kind)
-    ]
+    for blank in blanks(levels.times, levels.bright, QUICK_LARGEST_STEP):
+        for end in blank.ends:
+            mixed = end in slow or is_mixed(levels, levels.bright, blank, end.kind)
+            if mixed and lights_up(levels, blank, end.kind):
+                yield end, _is_light(levels, levels.bright, blank, end.kind)
+
+
+def _evened(levels: Levels) -> Iterator[tuple[Blank, End, bool]]:
+    """Yield the ends of ramps to and from spans of one colour but black, each with whether it is of light."""
+    for blank in blanks(levels.times, levels.contrast, QUICK_LARGEST_STEP):
+        if min(levels.bright[index] for index in blank.frames) > BLANK:
+            for end in blank.ends:
+                if is_mixed(levels, levels.contrast, blank, end.kind):
+                    yield blank, end, _is_light(levels, levels.contrast, blank, end.kind)
+
+
+def _is_light(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> bool:
+    """Whether a ramp beside a plain span is that of light: the picture is there still, or flared up before."""
+    return not is_gone(levels, measure, blank, kind) or (kind == "fade_out" and flares(levels, blank))
 
 
 def white(levels: Levels) -> list[End]:
@@ -231,6 +262,51 @@ def is_mixed(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind)
         if faded.mean() < LEAST_FADED or _flashed(levels, blank.frames, way.top):
             return False
     return way.other is not None and way.other <= MOST_OTHER
+
+
+def is_gone(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) -> bool:
+    """Whether nothing of the picture is left on a dark plain one, where neither light nor contrast tells.
+
+    A ramp may be cut off, or a film begin or end on it, before it is at its end.
+    """
+    top = course(levels, measure, blank, kind).top
+    foot = blank.frames[0] if kind == "fade_out" else blank.frames[-1]
+    plain = [i for i in blank.frames if abs(levels.times[i] - levels.times[foot]) <= FADE_SECONDS[0]]
+    whole = levels.thumbnails[top].reshape(-1, 3).astype(np.float64)
+    lit = luma(levels.thumbnails[top]).ravel() > BLANK
+    darkest = levels.thumbnails[min(plain, key=lambda i: levels.bright[i])]
+    if not lit.any() or (luma(darkest).ravel()[lit] <= BAR).mean() < LEAST_FADED:
+        return True
+    spread = whole[lit] - whole[lit].mean(0)
+
+    def left(index: int) -> float:
+        cells = levels.thumbnails[index].reshape(-1, 3)[lit]
+        shape = float((spread * cells).sum() / max(float((spread**2).sum()), 1.0))
+        # what stands there is in few cells, and black that is not quite black has no shape
+        return min(shape, float(np.median(cells.max(-1) / whole[lit].max(-1))))
+
+    least = min(map(left, plain))
+    if least <= LEFT or len(blank.frames) > MOST_CUT_OFF:
+        return least <= LEFT
+    last, inward = (blank.frames[0], 1) if kind == "fade_in" else (blank.frames[-1], -1)
+    step = (left(min(max(last + inward * LEAST_FRAMES, 0), len(levels.times) - 1)) - left(last)) / LEAST_FRAMES
+    return least <= STEPS_AWAY * step
+
+
+def flares(levels: Levels, blank: Blank) -> bool:
+    """Whether what darkens before a plain span is light that came out of the dark at once, and dies away since."""
+    bright = levels.bright
+    top = course(levels, bright, blank, "fade_out").top
+    floor = min(bright[index] for index in blank.frames)
+    foot = next(index for index in blank.frames if bright[index] <= floor + FLOOR)
+    way = bright[top] - floor
+    came = np.diff(bright[max(0, top - LEAST_FRAMES) : top + 1]).max(initial=0.0) >= FADE_LARGEST_STEP * way
+    near = [i for i in range(top) if levels.times[top] - levels.times[i] <= FADE_SECONDS[0]]
+    dark = [i for i in near if bright[i] <= floor + BLANK]
+    if way <= BLANK or not came or not dark:
+        return False
+    half = next((i for i in range(top, foot) if bright[i] - floor <= way / 2), foot)
+    return levels.times[foot] - levels.times[dark[-1]] < FLASH_SECONDS or half - top <= SOON_HALF * (foot - top)
 
 
 def lights_up(levels: Levels, blank: Blank, kind: Kind) -> bool:
