@@ -70,8 +70,8 @@ LEAD = (
     rf"(?:{CLAUSE}(?:(?:so|now|then|but|just|also|simply|hey|guys|everyone|hurry)\s+){{0,2}}"
     rf"|(?:^|[.!?\n][^\S\n]*)and\s+|{CLAUSE}{OTHER_IMPERATIVE}|{CLAUSE}for\s+more\b[\w\s]{{0,30}}\s"
     r"|(?<!\bi\s)(?<!\bwe\s)(?<!\bthey\s)(?<!\bto\s)"
-    r"\b(?:please|(?:don['\u2019]?t|do\s+not)\s+forget\s+to|(?:make|be)\s+sure\s+(?:to|(?:that\s+)?you)|remember\s+to"
-    r"|you\s+can|go(?:\s+ahead)?\s+and)\s+(?:(?:also|just|and)\s+)?)"
+    r"\b(?:please|(?:don['\u2019]?t|do not) forget to|(?:make|be)\s+sure\s+(?:to|(?:that\s+)?you)|remember\s+to"
+    r"|you\s+can|go(?:\s+ahead)?\s+and) (?:(?:also|just|and)\s+)?)"
 )
 """What an imperative follows: where a clause begins, another imperative and "and", "please", "don't forget to"."""
 
@@ -106,7 +106,7 @@ IMPERATIVES = (
         rf"subscribe(?:now|today|here)?(?:{GOING_ON}(?! to)|(?= (?:here|on)\b)|\s+to\s+(?:\w+\s+)?{OUR}?(?:{HOME}"
         r"|list)\b|\s+to\s+(?:(?:my|our|us|me)\b|@))"
     ),
-    rf"{REACT}(?:\s*[,&+/]\s*|\s+)(?:(?:and|or)\s+)?{REACT}\b(?!\s+(?:are|is|alike|attract)\b)",
+    rf"{REACT}(?:\s*[,&+/]\s*|\s+|(?=and))(?:(?:and|or) )?{REACT}\b(?!\s+(?:are|is|alike|attract)\b)",
     # "clips, like this video, are short" compares
     rf"like\s+(?:this|the|my)\s+{POST}(?!\s*,){GOING_ON}",
     r"like (?:for part|if you)\b",
@@ -117,7 +117,7 @@ IMPERATIVES = (
     (
         rf"(?:leave|drop|write|post|give) (?:(?:us|me|it|this(?: {POST})?) )?(?:an?|your"
         rf"|some) {_few(0, 2)}(?:comments?|like|review|heart|follow|rating|thumbs? up|shout ?out"
-        r"|share)\b(?! (?:in the code|above|that|explain))"
+        r"|share)(?:\b|(?=below))(?! (?:in the code|above|that|explain))"
     ),
     rf"(?:leave|drop|write|post|put|share|answer|type|tell (?:me|us)|let (?:me|us) know) {_few(0, 7)}{BELOW}{GOING_ON}",
     r"let (?:me|us) know (?:what you|your|which|who|how you|if you (?:want|like|would|have))\b",
@@ -129,7 +129,7 @@ IMPERATIVES = (
         rf"{not_after('now', 'then', 'so')}follow (?:me|us)(?:{END}|\s+(?:on here|for|to|at|if|so(?! far)|and|now"
         r"|today)\b)"
     ),
-    rf"follow (?:along )?for\b|follow along{END}|follow to (?:see|get|learn|find|not|stay)\b|follow @\w+",
+    rf"follow (?:along )?for(?:\b|more)|follow along{END}|follow to (?:see|get|learn|find|not|stay)\b|follow @\w+",
     rf"follow (?:this|the|our|my) (?:{_few(0, 1)})?(?:{HOME}|journey|story|adventures?)\b",
     (
         rf"(?:save|bookmark|pin) (?:this(?: {POST})?|it|the {POST})(?:{END}|\s+(?:for (?:later(?! use)|when|your)"
@@ -157,7 +157,7 @@ IMPERATIVES = (
         rf"check (?:the|my|our) (?:links?|description|bio|caption)(?:{END}| (?:below|above|for|in (?:my|our"
         r"|the) (?:bio|desc)))"
     ),
-    r"(?:click|tap|follow|hit|use) (?:on )?(?:the|our|my|this) link\b(?!\s+(?:between|to read)\b)",
+    r"(?:click|tap|follow|hit|use) (?:on )?(?:the|our|my|this) link(?:\b|below|in)(?!\s+(?:between|to read)\b)",
     rf"(?:find|follow|catch|add|join|check|support|message) (?:us|me) (?:out )?on {SOCIAL}\b",
     rf"(?:click|tap|swipe|press|scan) {ABOVE_HERE}? {TO_DO}\b",
     rf"(?:tap|swipe) (?:up|here|below)(?:{END}| {SOON})|click (?:here|below){END}",

@@ -37,6 +37,7 @@ def offers(text: str) -> bool:
             "Call 1-800-555-0199",
         ),
         *("Give this video a thumbs up", "Watch the full video on YouTube", "So if you liked it, follow me for more"),
+        *("Leaveacommentbelow", "Dontforgettosubscribe", "likeandsubscribe", "Followformore", "Clickthelinkbelow"),
         *("Shop our new collection", "Enter SAVE10 at checkout", "Hurry, order now", "Save this for later"),
     ],
 )
