@@ -157,6 +157,36 @@ def test_dissolves_behind_what_stands_have_their_span(
     assert found == pytest.approx([float(end) for span in spans[1:] for end in span], abs=4.5)
 
 
+def room(seed: int = 73) -> Picture:
+    """A soft picture of things of one colour each: edges that the light does not make."""
+    rng = np.random.default_rng(seed)
+    picture = texture(seed, H, W)
+    for x, y, width, height in rng.integers(0, (W, H, 60, 60), (40, 4)).tolist():
+        colour = rng.integers(0, 255, 3).tolist()
+        cv2.rectangle(picture, (x, y), (x + 8 + width, y + 8 + height), colour, -1)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1), np.uint8)
+
+
+@pytest.mark.parametrize("reach", [30.0, 60.0])
+def test_a_torch_that_moves_in_the_dark_is_no_dissolve(tmp_path: Path, reach: float) -> None:
+    """What it leaves goes dark, what it comes to is lit, all evenly: where it shines before and after, edges stay."""
+    rows, columns = np.mgrid[:H, :W]
+    film = []
+    for number in range(150):
+        x, y = W / 2 + 110 * np.sin(number / 25), H / 2 + 45 * np.cos(number / 17)
+        light = 0.05 + 1.1 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * reach**2))
+        film.append(np.clip(room() * light[..., None], 0, 255).astype(np.uint8))
+    assert look(tmp_path, film).events == []
+
+
+@pytest.mark.parametrize("speed", [3, 5])
+def test_a_pan_into_the_dark_is_no_dissolve(tmp_path: Path, speed: int) -> None:
+    """A camera turns from a lit room to a dark one: its pixels are in one of both, few between them."""
+    wide = np.concatenate([room(), (room(93) * 0.05).astype(np.uint8)], 1)
+    seen = look(tmp_path, [np.ascontiguousarray(wide[:, x : x + W]) for x in range(0, W, speed)])
+    assert [kind for kind, _ in seen.events if kind == "dissolve"] == []
+
+
 def test_a_dissolve_to_a_street_at_night_is_none(tmp_path: Path) -> None:
     """Lamps that shine where it is dark shone nowhere by day: nothing stands, and nothing fades."""
     seen = look(tmp_path, mixed(drift(3, 60), [night()] * 60, 20))
