@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.analyzers.cut_analysis import CutAnalysis
+from tasks.transitions.overlaid import shown
 from tests.support.media import run
 from tests.support.models import nothing
 from tests.support.moving import Picture, texture, window, write_video
@@ -121,3 +122,13 @@ def test_a_bar_over_a_band_is_no_cut(cuts: CutAnalysis, tmp_path: Path, rows: tu
     """Nor is a bar that is laid on the picture in a band, or on the bar beside it: the picture goes on."""
     frames = banded([window(texture(4, 400, 900), 200 + i, 200, 1.0, 90, 160) for i in range(60)], level, 0.316)
     assert shots_and_cuts(cuts, barred(frames, rows, 128), tmp_path) == (1, [])
+
+
+@pytest.mark.parametrize(("above", "below", "rows"), [(20, 20, (60, 120)), (235, 235, (60, 120)), (150, 20, (0, 170))])
+def test_bars_above_and_below_have_one_level(above: int, below: int, rows: tuple[int, int]) -> None:
+    """A plain sky over dark ground is no pair of bars: what flies by in it is judged beside all that stays."""
+    before = window(texture(4, 400, 900), 200, 200, 1.0, 170, 96)[..., 1].copy()
+    before[:60], before[120:] = above, below
+    after = before.copy()
+    after[60:120] = 255 - after[60:120]
+    assert shown(before, after) == slice(*rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -63,6 +64,21 @@ def test_a_dim_shot_that_fades_out_and_in_again_fades(tmp_path: Path, light: flo
     assert [kind for kind, _ in seen.events] == ["fade_out", "fade_in"]
     assert [t * FPS for _, t in seen.events] == pytest.approx([60, 67], abs=2.5)
     assert seen.labels == ["fade_out_to_black", "fade_in_from_black"]
+
+
+def test_a_dark_shot_that_fades_behind_a_logo_fades(tmp_path: Path) -> None:
+    """Of a night in blue little has any luma; a logo that stands in the corner is no part of it that is left."""
+    night = np.clip([frame * (0.06, 0.1, 0.4) for frame in lit([1.0] * 60)], 0, 255)
+    shares = np.interp(np.arange(60), [40, 56], [1, 0])[:, None, None, None]
+    film = [*(night * shares).astype(np.uint8), *[np.zeros((*SIZE, 3), np.uint8)] * 10, *lit([1.0] * 30, 5)]
+    for frame in film:
+        cv2.circle(frame, (SIZE[1] - 30, 26), 18, (255, 255, 255), -1)
+        cv2.circle(frame, (SIZE[1] - 30, 26), 11, (255, 90, 10), -1)
+    seen = look(tmp_path, film)
+    assert [(kind, round(t * FPS)) for kind, t in seen.events] == [
+        ("fade_out", pytest.approx(56, abs=2.5)),
+        ("cut", 70),
+    ]
 
 
 @pytest.mark.parametrize(("held", "length"), [(0, 15), (4, 12), (10, 24)])

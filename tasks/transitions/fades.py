@@ -273,7 +273,7 @@ def is_gone(levels: Levels, measure: Sequence[float], blank: Blank, kind: Kind) 
     foot = blank.frames[0] if kind == "fade_out" else blank.frames[-1]
     plain = [i for i in blank.frames if abs(levels.times[i] - levels.times[foot]) <= FADE_SECONDS[0]]
     whole = levels.thumbnails[top].reshape(-1, 3).astype(np.float64)
-    lit = luma(levels.thumbnails[top]).ravel() > BLANK
+    lit = whole.max(-1) > BLANK
     darkest = levels.thumbnails[min(plain, key=lambda i: levels.bright[i])]
     if not lit.any() or (luma(darkest).ravel()[lit] <= BAR).mean() < LEAST_FADED:
         return True

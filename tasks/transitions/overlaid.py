@@ -57,19 +57,16 @@ def _kept(there: Sequence[Gray], after: Gray, least: float) -> bool:
 
 
 def shown(before: Gray, after: Gray) -> slice:
-    """Rows between bars of one level that stand above and below both pictures; all where nothing would be left."""
-    for margin in (MARGIN, 0):
-        first, last = (
-            max(_bar(one, margin), _bar(other, margin)) if _alike(one[0], other[0]) else 0
-            for one, other in ((before, after), (before[::-1], after[::-1]))
-        )
-        if len(after) - first - last >= LEAST_ROWS:
-            return slice(first, len(after) - last)
+    """Rows between two bars of one level that stand above and below both pictures; all where there are none."""
+    # a plain sky and dark ground are no bars
+    levels = [float(np.median(row)) for one in (before, after) for row in (one[0], one[-1])]
+    if max(levels) - min(levels) < SAME_LEVELS:
+        for margin in (MARGIN, 0):
+            first = max(_bar(one, margin) for one in (before, after))
+            last = max(_bar(one[::-1], margin) for one in (before, after))
+            if first and last and len(after) - first - last >= LEAST_ROWS:
+                return slice(first, len(after) - last)
     return slice(0, len(after))
-
-
-def _alike(one: Gray, other: Gray) -> bool:
-    return bool(abs(float(np.median(one)) - float(np.median(other))) < SAME_LEVELS)
 
 
 def _bar(gray: Gray, margin: int) -> int:
