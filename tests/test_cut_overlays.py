@@ -132,3 +132,41 @@ def test_bars_above_and_below_have_one_level(above: int, below: int, rows: tuple
     after = before.copy()
     after[60:120] = 255 - after[60:120]
     assert shown(before, after) == slice(*rows)
+
+
+@pytest.mark.parametrize("level", [0, 255], ids=["black", "white"])
+@pytest.mark.parametrize("height", [1.0, 0.4], ids=["full", "band"])
+def test_a_bar_over_a_third_is_no_cut(cuts: CutAnalysis, tmp_path: Path, height: float, level: int) -> None:
+    """What lies behind the bar is gone with its edges; what is beside goes on."""
+    shot = banded([window(texture(4, 400, 900), 200 + i, 200, 1.0, 90, 160) for i in range(60)], 10, height)
+    middle, rows = 0.5, 0.35 * height
+    assert shots_and_cuts(cuts, barred(shot, (middle, middle + rows), level), tmp_path) == (1, [])
+
+
+def test_another_picture_on_a_photograph_is_a_cut(cuts: CutAnalysis, tmp_path: Path) -> None:
+    """A third of the rows, but of many levels: no bar is laid on the photograph that stands around it."""
+    around = window(texture(9, 400, 900), 200, 200, 1.0, 320, 180)
+    frames = []
+    for seed in (2, 3, 2):
+        frame, shot = around.copy(), window(texture(seed, 400, 900), 200, 200, 1.0, 100, 180)
+        frame[110:210] = (5.0 * (shot - shot.mean()) + 128).clip(0, 255)
+        frames += [frame] * 15
+    assert shots_and_cuts(cuts, frames, tmp_path) == (3, [0.5, 1.0])
+
+
+def test_a_bar_ends_where_the_brighter_picture_begins() -> None:
+    """A dark picture beside the cut is as black as the bars for most of its rows."""
+    before = window(texture(4, 400, 900), 200, 200, 1.0, 170, 96)[..., 1] // 2 + 100
+    before[:60] = before[120:] = 0
+    after = before.copy()
+    after[60:108] = 0
+    assert shown(before, after) == slice(60, 120)
+
+
+def test_dark_clothes_between_black_bars_are_no_bar() -> None:
+    """Letters leave most of a bar's row plain; half of a picture's rows may be as dark as the bar."""
+    before = window(texture(4, 400, 900), 200, 200, 1.0, 170, 96)[..., 1] // 2 + 100
+    before[:60] = before[120:] = before[60:110, 30:75] = 0
+    after = before.copy()
+    after[90:115] = 128
+    assert shown(before, after) == slice(60, 120)
