@@ -106,3 +106,63 @@ BLACK: dict[str, Callable[[], list[Picture]]] = {
 def test_lines_that_follow_one_another_on_black_have_no_bars(tmp_path: Path, film: Callable[[], list[Picture]]) -> None:
     """Together they are lit from border to border, as a picture between bars."""
     assert [label for label in look(tmp_path, film()).labels if label.endswith("box")] == []
+
+
+def laid(frames: Sequence[Picture], box: tuple[int, int, int, int], size: tuple[int, int] = SIZE) -> list[Picture]:
+    """The frames in a box (x, y, width, height) on black."""
+    x, y, width, height = box
+    film = [np.zeros((*size, 3), np.uint8) for _ in frames]
+    for page, frame in zip(film, frames, strict=True):
+        page[y : y + height, x : x + width] = cv2.resize(frame, (width, height))
+    return film
+
+
+def card(box: tuple[int, int, int, int], *lines: tuple[str, int, int | None], still: bool = True) -> list[Picture]:
+    """A picture in a box on black, with lines of text (letters, middle row, left column or centred)."""
+    film = laid(drift(51, 40, (0.0,) if still else (1.0,)), box)
+    for line, middle, left in lines:
+        film = [write(frame, line, middle, 0.6, left) for frame in film]
+    return film
+
+
+def closing() -> list[Picture]:
+    """Two pictures beside one another between two lines."""
+    left, right = (laid(drift(seed, 40), (x, 44, 142, 90)) for seed, x in ((52, 12), (53, 166)))
+    film = [np.maximum(a, b) for a, b in zip(left, right, strict=True)]
+    return [write(write(frame, "THANKS FOR WATCHING", 24, 0.8), "SUBSCRIBE FOR MORE", 156, 0.8) for frame in film]
+
+
+CARDS: dict[str, Callable[[], list[Picture]]] = {
+    "between two lines": lambda: card((110, 40, 100, 100), ("Midnight Train", 22, None), ("The Examples", 160, None)),
+    "above a line": lambda: card((110, 40, 100, 100), ("Midnight Train", 160, None)),
+    "a film": lambda: card((70, 40, 180, 100), ("EPISODE 12", 22, None), ("with Jane", 160, None), still=False),
+    "a title at the left": lambda: card((70, 40, 180, 100), ("What we saw", 22, 20), ("at home", 160, 20)),
+    "not in the middle": lambda: card((24, 40, 150, 100), ("What we saw", 22, 24), ("at home", 160, 24)),
+    "between two words": lambda: card((110, 20, 100, 140), ("before", 90, 14), ("after", 90, 240)),
+    "two pictures": closing,
+    "after a film": lambda: (
+        drift(54, 40) + card((110, 40, 100, 100), ("MY CHANNEL", 22, None), ("next week", 160, None))
+    ),
+}
+
+
+@pytest.mark.parametrize("film", CARDS.values(), ids=CARDS)
+def test_a_picture_on_a_card_has_no_bars(tmp_path: Path, film: Callable[[], list[Picture]]) -> None:
+    """Black on all four sides, and letters that stay beside the picture: the page is black, and not the bars."""
+    assert [label for label in look(tmp_path, film()).labels if label.endswith("box")] == []
+
+
+@pytest.mark.parametrize("what", ["nothing", "subtitles", "a logo", "one title in one shot of three"])
+def test_a_film_with_black_on_all_four_sides(tmp_path: Path, what: str) -> None:
+    """Its bars are bars where nothing stays beside the picture in every shot."""
+    frames = [frame for seed in (55, 56, 57) for frame in laid(drift(seed, 30), (40, 24, 240, 132))]
+    if what == "subtitles":
+        frames = [write(frame, SAID[2 + number // 10 % 2], H - 12, 0.5) for number, frame in enumerate(frames)]
+    if what == "a logo":
+        frames = [write(frame, "tv", 12, 0.5, left=W - 30) for frame in frames]
+    if what == "one title in one shot of three":
+        frames[30:60] = [write(frame, "PART TWO", 12, 0.5) for frame in frames[30:60]]
+    seen = look(tmp_path, frames)
+    assert seen.one("letterbox").box == pytest.approx((0, 24 / H, 1, 132 / H), abs=1 / 90)
+    assert seen.one("pillarbox").box == pytest.approx((40 / W, 0, 240 / W, 1), abs=1 / 90)
+    assert {(bars.start, bars.end) for bars in (seen.one("letterbox"), seen.one("pillarbox"))} == {(0, 3.0)}

@@ -1,7 +1,7 @@
 """Signs of editing: fades, flashes, frozen pictures, speed, bars, vignette, black and white, overlays, split screens.
 
 Signals are measured on every frame (`tasks/effects/signals.py`); each label rests on one measure and one threshold,
-both in the document, with the rule and its source in `tasks/effects/{framing,layouts,moments,stills}.py`
+both in the document, with the rule and its source in `tasks/effects/{cards,framing,layouts,moments,stills}.py`
 and `tasks/transitions/fades.py`.
 """
 

@@ -3,7 +3,7 @@
 Bars are what a picture of another shape leaves of the frame, so that its border is seen along them. A title on black
 leaves black on all sides, too, but has no border; nor have credits that roll, of which each line ends elsewhere. Lines
 of text that follow one another in one place add up to a border: single frames tell letters from a picture. Letters may
-stand in bars, too.
+stand in bars, too; but a picture on a card, with black on all four sides and letters beside it, has none.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.effects.cards import laid_out
 from tasks.effects.signals import Finding, Lines, Shot
 from tasks.transitions.pictures import Gray
 
@@ -77,6 +78,11 @@ class Lit:
         return self.after > 0 and min(bars) >= BAR_LEAST * self.size and even
 
     @property
+    def apart(self) -> bool:
+        """Whether there is black on both sides, of the same height or not."""
+        return self.after > 0 and min(self.first, self.size - self.after) >= BAR_LEAST * self.size
+
+    @property
     def bordered(self) -> bool:
         """Whether what has black beside it, if it has, is a picture and not letters."""
         beside = max(self.first, self.size - self.after)
@@ -102,7 +108,7 @@ def bars(shots: Sequence[Shot], views: Views) -> Iterator[Finding]:
 
     Measure: their height (width) as a share of the picture's, both together; box: the picture between them. A span
     goes on through shots that are dark where the bars are, or have letters there: they say nothing against them. In one
-    shot at least the picture is lit along all its borders with black, and is no text.
+    shot at least the picture is lit along all its borders with black, and is no text and no part of a card.
     """
     for label, upright in (("letterbox", True), ("pillarbox", False)):
         lit = [_lit(shot, views, upright=upright) for shot in shots]
@@ -120,6 +126,7 @@ def _spans(label: str, seen: Sequence[tuple[Lit, Lit]], views: Views) -> Iterato
         found = lit.finding(label) if lit.barred else None
         along = lit.border >= BAR_ALONG or (lit.bordered and other.bordered)
         picture = found is not None and along and _pictured(views(lit.shot), found)
+        picture = picture and not _card(lit, other, views(lit.shot), upright=label == "letterbox")
         if open_ and found and _same(open_, found):
             cited = (*open_.evidence, *waiting, lit.shot.evidence)
             open_, waiting, sure = replace(open_, end=lit.shot.end, evidence=cited), [], sure or picture
@@ -208,6 +215,17 @@ def _pictured(frames: Sequence[Gray], bars: Finding) -> bool:
     """Whether there is a picture between the bars, and no text alone, in half of the frames that are lit there."""
     parts = [part for part in (_part(frame, bars, inside=True)[0] for frame in frames) if _share(part) >= SEEN]
     return 2 * sum(_strokes(part) and _share(part) <= FILLED for part in parts) < len(parts)
+
+
+def _card(lit: Lit, other: Lit, frames: Sequence[Gray], *, upright: bool) -> bool:
+    """Whether the picture has black on all four sides and is a part of a card or a page."""
+    along = (lit.after - lit.first) / max(1, lit.size)
+    if lit.shot.sums is None or not (lit.apart and other.apart and other.border >= BAR_BORDER * along):
+        return False
+    ever, seen = lit.shot.sums.peak > BAR_LEVEL, np.stack(frames) > BAR_LEVEL
+    if not upright:
+        ever, seen = ever.T, seen.transpose(0, 2, 1)
+    return laid_out(ever, seen, slice(lit.first, lit.after), slice(other.first, other.after))
 
 
 def _written(frames: Sequence[Gray], bars: Finding) -> bool:
