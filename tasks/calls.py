@@ -69,9 +69,8 @@ OTHER_IMPERATIVE = (
     r"|like|share|comment|follow|subscribe|save|visit|join|try|use|enter|hurry)\b[^.!?\n]{0,60}\sand\s+"
 )
 LEAD = (
-    rf"(?:{CLAUSE}(?:(?:so|now|then|but|just|also|simply|hey|guys|everyone|hurry"
-    r"|why\s+(?:not|don['\u2019]?t\s+you))\s+){0,2}"
-    rf"|(?:^|[.!?\n][^\S\n]*)and\s+|{CLAUSE}{OTHER_IMPERATIVE}|{CLAUSE}for\s+more\b[\w\s]{{0,30}}\s"
+    rf"(?:{CLAUSE}(?:{OTHER_IMPERATIVE}|for\s+more\b[\w\s]{{0,30}}\s|(?:(?:so|now|then|but|just|also|simply|hey|guys"
+    r"|everyone|hurry|why\s+(?:not|don['\u2019]?t\s+you))\s+){0,2})|(?:^|[.!?\n][^\S\n]*)and\s+"
     r"|(?<!\bi\s)(?<!\bwe\s)(?<!\bthey\s)(?<!\bto\s)"
     r"\b(?:please|(?:don['\u2019]?t|do not) forget to|(?:make|be)\s+sure\s+(?:to|(?:that\s+)?you)|remember\s+to"
     r"|you\s+can|go(?:\s+ahead)?\s+and) (?:(?:also|just|and|now)\s+)?|\b(?:invite|encourage|urge)\s+you\s+to\s+)"
@@ -113,32 +112,35 @@ GIFT = (
     r"|delivery|returns|access|trial|updates|demo)"
 )
 GOODS = r"(?:collection|range|menu|line-?up|catalogue|offers|deals)"
-TIME = rf"(?:{DAY}|week(?:end)?|month|year|morning|evening|spring|summer|autumn|fall|winter|time)"
+TIME = rf"(?:{DAY}|day|week(?:end)?|month|year|morning|evening|spring|summer|autumn|fall|winter|time)"
 
 # --- what goes on about asking ---------------------------------------------------------------------------------
 
 TO_DO = (
-    r"to (?:learn|get(?! to\b)|shop|buy|sign|join|watch|find out|book|start|order|download|subscribe|claim|apply|win"
-    rf"|(?:see|read) more|(?:see|view|browse|explore) (?:our|my|all|the {_few(0, 2)}{GOODS})"
-    rf"|save (?:big|up to|money|now|today|{PERCENT}|{MONEY}|your (?:spot|seat|place)))"
+    r"to (?:learn|find (?:your|out)|see if your?|hear about|get(?! to\b)|shop|buy|sign|join|watch|book|start|order"
+    r"|download|subscribe|claim|apply|win|(?:see|read) more|(?:see|view|browse|explore) (?:our|my|all"
+    rf"|the {_few(0, 2)}{GOODS})|save (?:big|up to|money|now|today|{PERCENT}|{MONEY}|your (?:spot|seat|place)))"
 )
 AND_THEN = (
     r"and (?:get|save|win|enjoy|receive|claim|start|join|subscribe|like|comment|share|follow|let|tell|check|sign|buy"
-    r"|order|shop|book|visit|watch|learn|give|don['\u2019]?t|never|you|i|we)"
+    r"|order|shop|book|visit|watch|learn|give|play|find (?:your|out)|don['\u2019]?t|never|you|i|we"
+    r"|\w{1,12}\s+(?:our|us|me))"
 )
 WITH_US = (
-    rf"(?:on|at|in|from|via|through|with) (?:our|my|us|{SOCIAL}|(?:(?:any|every|all) )?(?:book)?(?:stores?|shops?)"
-    r"|(?:the )?(?:web ?site|app store|comments?|description)|google play)"
+    rf"(?:on|at|in|from|via|through|with) (?:(?:one of )?our|my|us|{SOCIAL}|(?:(?:any|every|all) )?(?:book)?(?:stores?"
+    r"|shops?)|(?:the )?(?:web ?site|app store|comments?|description)|google play)"
 )
 GAIN = (
-    rf"for (?:more|free|part|extra|exclusive|daily|weekly|details|info(?:rmation)?|tickets|directions|prices"
-    rf"|(?:up to )?{PERCENT}|(?:an?|your) {_few(0, 1)}(?:chance|{GIFT})"
-    r"|the (?:full )?(?:recipe|menu|list|details|story))"
+    r"for (?:more|free|part|early|just|only|extra|exclusive|daily|weekly|details|info(?:rmation)?|tickets|directions"
+    rf"|prices|{DAY}|{MONEY}|\w{{1,12}}\s+(?:dollars|euros|pounds|bucks)|(?:up to )?{PERCENT}"
+    rf"|(?:an?|your) {_few(0, 1)}(?:chance|{GIFT})|the (?:full )?(?:recipe|menu|list|details|story))"
 )
 ASKED = (
-    rf"(?:{END}|(?= (?:now|today|online|here|below|free|if you|so (?:you|that|we|i)|before (?:it|they)|because|{TO_DO}"
-    rf"|{AND_THEN}|{WITH_US}|{GAIN}|in (?:\w{{1,12}}\s+){{1,2}}(?:seconds|minutes?)|telling|saying"
-    rf"|on (?:this|the) {POST}|of (?:our|over|more|\d+))\b)|(?= (?:on|at|from) {NAMED}))"
+    rf"(?:{END}|(?= (?:now|online|here|below|free|wherever|live|(?:(?:on|before|until|till) )?{DAY}"
+    rf"|(?:this|next|every) {TIME}|if you|so (?:you|that|we|i)|before (?:it|they)|because|starting|telling|saying"
+    rf"|(?:under|on) (?:this|the) {POST}|of (?:our|over|more|\d+)|in (?:\w{{1,12}}\s+){{0,2}}(?:seconds|minutes?)"
+    rf"|by (?:comment|shar|subscrib|click|visit|donat|join|leav|follow)ing|{TO_DO}|{AND_THEN}|{WITH_US}|{GAIN})(?!\w))"
+    rf"|(?= (?:on|at|from) (?:{NAMED}|(?-i:[A-Z][a-z]))))"
 )
 """Behind what is asked for: its end, or more of asking; "the link to the next node" is no such."""
 GOING_ON = rf"(?:{ASKED}|(?=\s+(?:for|if|so|and|or|before|to)\b))"
@@ -171,6 +173,7 @@ IMPERATIVES = (
         r"let (?:me|us) know (?:what you(?! (?:find|found|get|see)\b)|your|which|who|how you"
         r"|if you (?:want|like|would|have))\b"
     ),
+    r"(?:leave|drop|write) (?:(?:us|me) )?a comment (?:with|about) (?:your|the word|what)\b",
     rf"share (?:this|it){END}",
     rf"share (?:this|it|the)\s+(?:{POST}\b|with (?:friends|family|someone|(?:an?|your) (?:\w+ )?{PERSON}))",
     rf"share (?:this )?(?:with (?:an?|your) {PERSON}\b|your thoughts{END}|(?:this|it) to your stor)",
@@ -243,8 +246,8 @@ IMPERATIVES = (
     # "gluten free flour" has no capital
     r"try it free\b|try (?-i:[A-Z])\w{1,20}\s+free for \w{1,10} (?:day|week|month)",
     (
-        rf"join (?:us|me)(?:{END}|\s+(?:(?:for|today|now|tomorrow)\b|(?:this|next) {TIME}|(?:on|in|at)\s+(?:(?:our|my"
-        rf"|stores?|booth|stand|(?:the )?\d{{1,4}}|{DAY}|{SOCIAL})\b|@|{NAMED}|(?-i:[A-Z][a-z]))))"
+        rf"join (?:us|me)(?:{END}|\s+(?:(?:for|today|now|tomorrow|live)\b|(?:this|next) {TIME}|(?:on|in|at)\s+(?:(?:our"
+        rf"|my|stores?|booth|stand|stage|tour|(?:the )?\d{{1,4}}|{DAY}|{SOCIAL})\b|@|{NAMED}|(?-i:[A-Z][a-z]))))"
     ),
     (
         rf"(?:book|request|schedule|arrange) (?:an?|your|my) {_few(0, 2)}(?:demo|call|consultation|appointment"
@@ -268,7 +271,8 @@ IMPERATIVES = (
     r"rate us\b",
     rf"come (?:and )?(?:see|visit|find|join) (?:us|{MY}{HOME})\b(?!\s+off)",
     rf"(?:stop|drop|swing) by (?:our|the|us|today|any) ?(?:{HOME})?{GOING_ON}",
-    r"(?:shop|explore|discover|browse) our\s+(?:\w+\s+){0,2}(?:collection|range) of (?!motion|values|movement)",
+    rf"(?:shop|explore|discover|browse) our\s+{_few(0, 2)}{GOODS}\b(?! of (?:motion|values|movement)| function)",
+    rf"join (?:our|my) {_few(0, 2)}(?:waitlist|mailing list|newsletter|community|club|team|challenge|{NETWORK})\b",
     rf"find (?:(?:a|your) {_few(0, 1)}(?:store|dealer|location|shop|branch|gym)\b(?: near)?|your perfect \w)",
     r"create (?:an? free account|an account (?:now|today|for free))",
     r"add (?:\w+ )?to (?:your|my) (?:wish ?list|favou?rites)",
@@ -311,10 +315,10 @@ WANTED = (
     r"save (?:your|my) (?:spot|seat|place)",
     (
         rf"(?:download|get|install) (?:(?:the|our|my|this|your|free) )*{_few(0, 1)}(?:app|game|guide|e-?book|template"
-        r"|checklist|brochure|catalogue)(?: (?:for|on) (?:your \w+|ios|android))?"
+        r"|checklist|brochure|catalogue)(?: (?:for|on) (?:your \w+|ios|android)(?: and android)?)?"
     ),
     rf"enter (?:the|our|this) {_few(0, 1)}(?:giveaway|raffle|contest|draw|sweepstakes|competition)",
-    rf"vote for (?:us|me)|take (?:the|our|this) {_few(0, 1)}(?:quiz|survey|poll)",
+    rf"vote for (?:us|me)(?: in the \w+)?|take (?:the|our|this) {_few(0, 1)}(?:quiz|survey|poll)",
     rf"become an? {_few(0, 1)}(?:member|patron|sponsor)",
     r"support (?:us|me|the (?:channel|show|stream)|(?:my|our) (?:work|channel))(?: (?:by|through) \w+)?",
     # "the full range of motion"

@@ -54,6 +54,14 @@ def offers(text: str) -> bool:
             "Join our group on Facebook",
             "Follow the link to sign up",
         ),
+        *(
+            "Join the club for only five pounds a month",
+            "Become a member and support our work",
+            "Click the link on screen",
+        ),
+        *("Click here to save 20%", "Use this link for 20% off"),
+        *("Get a free quote in minutes", "Reserve your spot for Saturday", "Watch the whole story tonight at nine"),
+        *("Support us by sharing this video", "Take our quiz to find your skin type", "Explore our range of sofas"),
     ],
 )
 def test_what_ads_and_creators_ask(text):
@@ -159,11 +167,13 @@ def test_what_others_tell(text):
         ("near_asks", CALL_TO_ACTION.search, 0.95, 1.0),
         ("near_offers", offers, 0.95, 1.0),
         ("near_sentences", CALL_TO_ACTION.search, 0.0, 0.03),
+        ("second_asks", CALL_TO_ACTION.search, 0.9, 1.0),
+        ("second_sentences", CALL_TO_ACTION.search, 0.0, 0.05),
         ("near_sentences", offers, 0.0, 0.03),
     ],
 )
 def test_the_lists_of_phrases(name, found, least, most):
-    """Of 254 calls and 137 offers at most 5 % are missed; of 408 other sentences at most 3 % are taken for one."""
+    """Of 298 calls at most 10 %, of 137 offers 5 % are missed; of 452 other sentences at most 5 % are taken for one."""
     texts = phrases(name)
     assert least <= sum(bool(found(text)) for text in texts) / len(texts) <= most
 
