@@ -46,7 +46,7 @@ AMOUNT, SIGN = r"\d{1,12}(?:[.,]\d{1,3}){0,5}", "[$\u20ac\u00a3\u00a5\u20b9\u00a
 TENS = "(?:ten|fifteen|twenty|twenty-five|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
 PERCENT = rf"(?:{AMOUNT} (?:%|percent)|\b{TENS} percent)"
 MONEY = rf"(?:{SIGN} {AMOUNT}|{AMOUNT} (?:[\u20ac\u00a3\u00a2]|dollars?\b|euros?\b|bucks\b))"
-CURRENCY = r"(?-i:USD|EUR|GBP|CHF|CAD|AUD|NZD|INR|JPY|SEK|NOK|DKK|kr|Rs\.?)"
+CURRENCY = r"(?-i:USD|EUR|GBP|CHF|AUD|NZD|INR|JPY|SEK|NOK|DKK|kr|Rs\.?)"
 
 USE_CODE = r"\b(?:use|enter|apply) (?:(?:my|our|the|this|promo|discount|coupon) )?code[\s:]*[\"'\u201c\u2018]?"
 # capitals and digits, as in REEL20 or 15OFF; an error 404 and UTF8 are none
@@ -70,6 +70,11 @@ WARES = r"(?:collection|range|sale|looks?|styles?|drop|line|arrivals|deals?|bund
 OTHERS = r"(?:(?:new|full|latest|whole|entire|spring|summer|autumn|fall|winter|holiday)\s+){0,2}"
 ORDER = (
     rf"\b(?=[sbog]){TOLD}(?:shop|buy|order|get yours) (?:it )?(?:now|today|online)\b(?!\s+(?:is|are|was|has)\b)",
+    (
+        r"\b(?:why not|why don.?t you|you can(?: now)?) (?:shop|buy|order) (?:it )?(?:online )?(?:now|today|online)"
+        rf"(?:{END}|(?= (?:on|at|in|from|with) (?:our|my|us)\b))"
+    ),
+    rf"(?:{CLAUSE}|\byou\s+)(?:want|ready) to (?:shop|buy|order) (?:(?:it|one|yours)\s+)?(?:now|today|online) \?",
     rf"(?:{CLAUSE}|\band\s+)(?:shop|buy|order|get yours) (?:it )?here{END}",
     r"\bpre-?order (?:yours|now|today|here)\b",
     rf"\b(?=[og]){TOLD}(?:order|grab) yours\b",
@@ -87,9 +92,13 @@ ORDER = (
 DAY = r"(?:today|tonight|tomorrow|soon|midnight|(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
 ENDS = rf"ends? (?:at |on |this )?(?:{DAY}|weekend|in {AMOUNT} (?:hours?|days?))\b"
 THINGS = r"(?:(?:hours?|days?|seats?|spots?|places?|pieces?|items?|units?|tickets?|pairs?|rooms?)\b )"
+LEFT = r"in (?:stock|store|your)|at this price|online"
 FEW = r"(?:\d{1,4}|(?:a )?few|one|two|three|four|five)"
 # "only 3 left the room", "2 left turns", "5 left-handed players"
 NOT_LEFT = r"(?!-|\s+(?:the|his|her|their|a|turns?|behind|alone|side|hand)\b)"
+
+ASKING = rf"(?:{CLAUSE}|\b(?:for|costs?|at)\s+)(?:(?:get )?(?:it|yours) for )?(?:only|just|now|from)\s+"
+PER = rf"(?:{END}|(?= (?:today|now|(?:a|per|/) (?:day|week|month|year))\b))"
 
 OFFERS: dict[Kind, re.Pattern[str]] = {
     "discount": pattern(
@@ -107,7 +116,8 @@ OFFERS: dict[Kind, re.Pattern[str]] = {
         rf"(?:{CLAUSE}|\band\s+)save big\b",
         whole(r"bundle (?:and|&) save|price drop|prices? (?:slashed|reduced)"),
         r"\breduced to clear\b",
-        r"\b(?:lowest|best) prices? (?:ever|guaranteed?|of the (?:year|season))\b",
+        r"\b(?:lowest|best) prices? guaranteed?\b",
+        rf"(?:{CLAUSE}|\b(?:our|get)\s+)(?:the )?(?:lowest|best) prices? (?:ever|of the (?:year|season))\b",
         r"buy (?:one|\d+),? get (?:one|\d+)",
         r"(?<![\w/.,])2[\s-]*for[\s-]*1(?![\w%-]|[.,]\d)",
         rf"\btwo for (?:one\b|the price of one\b)|{whole('[2-5] for [1-4]')}",
@@ -120,13 +130,16 @@ OFFERS: dict[Kind, re.Pattern[str]] = {
         rf"{AMOUNT} (?:dollars?|euros?|bucks|quid|USD|EUR|GBP)\b",
         rf"{AMOUNT} cents\b(?! (?:flat|sharp)\b)",
         rf"\b{TENS} (?:dollars|euros|bucks|quid)\b",
-        rf"\b{CURRENCY} {AMOUNT}|\b{AMOUNT} {CURRENCY}(?!\w)",
-        # 20 pounds may be a weight
-        rf"(?:\b(?:only|just|for|from)\s+|^ ){AMOUNT} pounds{END}",
-        rf"\b(?:only|just|now|from)\s+\d{{1,5}}[.,]\d[059](?:{END}|(?= (?:a|per|/) (?:day|week|month|year)\b))",
+        rf"\b{CURRENCY} {AMOUNT}(?!\w)|\b{AMOUNT} {CURRENCY}(?!\w)",
+        # "CAD 3D models", "CAD 2024" draw
+        rf"(?-i:\bCAD (?!(?:19|20)\d\d\b){AMOUNT}|\b{AMOUNT} CAD){END}",
+        # 20 pounds may be a weight, "up from 3.10" a version
+        rf"(?:{ASKING}|\bfor\s+|^ ){AMOUNT} pounds{PER}",
+        rf"(?:{ASKING}|\bit's\s+(?:only|just)\s+)\d{{1,5}}[.,]\d[059]{PER}",
     ),
     "scarcity": pattern(
-        rf"\b(?:only|just) {FEW} (?:{THINGS}|more )?left{NOT_LEFT}",
+        rf"\b(?:only|just) {FEW} {THINGS}left{NOT_LEFT}",
+        rf"(?<!\bwere\s)\b(?:only|just) {FEW} (?:more )?left(?!-\w)(?:{END}|(?= (?:{LEFT})\b))",
         whole(rf"(?:{FEW}|\d{{1,3}}) {THINGS}left"),
         rf"\b(?:few|limited) (?:spots|seats|places|tickets|spaces)(?: left| available|{END})",
         rf"(?:{CLAUSE}|\b(?:it's|they're)\s+)almost gone{END}",
@@ -144,7 +157,9 @@ OFFERS: dict[Kind, re.Pattern[str]] = {
         r"while (?:stocks?|supplies|it|they) lasts?",
         rf"\b(?:today|tonight|this (?:week|weekend|month)|one day|(?:24|48) hours) only{END}",
         rf"{CLAUSE}{ENDS}",
-        rf"\b(?:offers?|sale|deals?|promo|promotion) {ENDS}",
+        rf"\b(?:offers?|sale|promo|promotion) {ENDS}",
+        # the news tell of "the ceasefire deal"
+        rf"(?:{CLAUSE}|\bour\s+)(?:this )?deals? {ENDS}{END}",
         r"\boffer ends\b",
     ),
     "sale": pattern(
@@ -153,7 +168,8 @@ OFFERS: dict[Kind, re.Pattern[str]] = {
         rf"(?:{CLAUSE}|\bon )clearance(?:{END}|(?= (?:sale|event|items|prices?)\b))",
         r"\bcoupon\b(?! (?:rates?|bonds?)\b)",
         r"(?:special|exclusive|limited|introductory) (?:offers?|deals?|price)\b(?! (?:was|were|of)\b)",
-        r"\b(?:mega|hot|flash|daily|weekly|holiday|limited[\s-]*time|today.?s|best) deals?\b(?! with\b)",
+        r"\b(?:mega|hot|flash|daily|weekly|holiday|limited[\s-]*time|today.?s) deals?\b(?! (?:with|was|were)\b)",
+        rf"(?:{CLAUSE}(?:the )?|\b(?:our|get|today.?s) (?:the )?)best deals?(?:{END}|(?= (?:on|online|in store)\b))",
         r"(?:promo|voucher|discount) code",
         *CODE,
         r"free shipping",

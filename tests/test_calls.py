@@ -39,6 +39,29 @@ def offers(text: str) -> bool:
         *("Give this video a thumbs up", "Watch the full video on YouTube", "So if you liked it, follow me for more"),
         *("Leaveacommentbelow", "Dontforgettosubscribe", "likeandsubscribe", "Followformore", "Clickthelinkbelow"),
         *("Shop our new collection", "Enter SAVE10 at checkout", "Hurry, order now", "Save this for later"),
+        *("Click here for more information", "Click here for details", "Click here for a free quote"),
+        *(
+            "Click here and save 20%",
+            "Click here to save big",
+            "Click here to view our menu",
+            "To order, click here now",
+        ),
+        *("You can shop now on our website", "So why not shop now?", "Want to buy now?", "Why not sign up now?"),
+        *("Follow us on all platforms", "Follow us everywhere", "Learn more in the description"),
+        *(
+            "We invite you to sign up now",
+            "Get your copy today",
+            "Join our group on Facebook",
+            "Follow the link to sign up",
+        ),
+        *(
+            "Join the club for only five pounds a month",
+            "Become a member and support our work",
+            "Click the link on screen",
+        ),
+        *("Click here to save 20%", "Use this link for 20% off"),
+        *("Get a free quote in minutes", "Reserve your spot for Saturday", "Watch the whole story tonight at nine"),
+        *("Support us by sharing this video", "Take our quiz to find your skin type", "Explore our range of sofas"),
     ],
 )
 def test_what_ads_and_creators_ask(text):
@@ -58,6 +81,26 @@ def test_what_ads_and_creators_ask(text):
         *("First, subscribe to the topic, then publish", "Share your thoughts with the class", "Like the post office"),
         *("Send this to the printer", "Leave the comment in the code", "Let me know if anything breaks"),
         *("Check out the branch from git", "Get the value from the dictionary", "Start the server on port 8000"),
+        *("Save a copy of the file before you edit it", "Download a copy of the file before you edit it"),
+        *("Start your application with npm start", "Create your user account in the terminal"),
+        *(
+            "First, get a cardboard box",
+            "Pick up a sample of the water",
+            "Order a box of nails",
+            "Get an estimate for pi",
+        ),
+        *("Try gluten free flour", "Try sugar free yoghurt", "See the full range of values", "Put the bowl below"),
+        *("Explore the full range of motion", "Follow the link to the next node", "Write the denominator below"),
+        *("Please join me in welcoming Doctor Smith", "Please join me in thanking Doctor Smith"),
+        *("You can follow the journey of the electron", "You can follow the story of a young girl"),
+        *("Leave a comment for the compiler", "Write a short review of the literature"),
+        *("Become a member of parliament", "Join the group of integers under addition"),
+        *(
+            "Assets, like share prices, fell",
+            "You can save and share the file",
+            "Then get a copy of the list and sort it",
+        ),
+        *("Now apply free energy minimisation", "Take the survey data and plot it", "Enter the draw function"),
     ],
 )
 def test_what_talks_and_tutorials_say(text):
@@ -78,7 +121,7 @@ def test_what_talks_and_tutorials_say(text):
             (text, "price")
             for text in ("99 cents", "99\u00a2", "CHF 20", "20 CHF", "Rs. 499", "twenty dollars", "USD 45")
         ),
-        *((text, "price") for text in ("Just 9.99 a month", "only 20 pounds")),
+        *((text, "price") for text in ("Just 9.99 a month", "only 20 pounds", "CAD 20", "It's only 9.99")),
         *(
             (text, "scarcity")
             for text in ("Ends tonight", "Sale ends Sunday", "Only a few left", "Low stock", "Today only")
@@ -104,6 +147,9 @@ def test_what_shops_offer(text, kind):
         *("The discount rate of the bank rose", "we discount that theory", "We only have limited time to speak"),
         *("The sensor is 50 off from the target", "The error is -5%", "We took half off the top of the board"),
         *("The story ends tonight in court", "20 pounds of flour", "coupon bonds", "half price of oil"),
+        *("He lost just 20 pounds.", "He is only 20 pounds heavier", "Python, up from 3.10.", "We use CAD 2024"),
+        *("I have CAD 3D models", "Oil fell to its lowest price of the year", "The ceasefire deal ends on Monday"),
+        *("There are only a few left in the world", "That is the best deal we can make"),
     ],
 )
 def test_what_others_tell(text):
@@ -118,10 +164,16 @@ def test_what_others_tell(text):
         ("offers", offers, 0.95, 1.0),
         ("sentences", CALL_TO_ACTION.search, 0.0, 0.02),
         ("sentences", offers, 0.0, 0.02),
+        ("near_asks", CALL_TO_ACTION.search, 0.95, 1.0),
+        ("near_offers", offers, 0.95, 1.0),
+        ("near_sentences", CALL_TO_ACTION.search, 0.0, 0.03),
+        ("second_asks", CALL_TO_ACTION.search, 0.9, 1.0),
+        ("second_sentences", CALL_TO_ACTION.search, 0.0, 0.05),
+        ("near_sentences", offers, 0.0, 0.03),
     ],
 )
 def test_the_lists_of_phrases(name, found, least, most):
-    """Of 190 calls and 107 offers at most 5 % are missed; of 276 other sentences at most 2 % are taken for one."""
+    """Of 298 calls at most 10 %, of 137 offers 5 % are missed; of 452 other sentences at most 5 % are taken for one."""
     texts = phrases(name)
     assert least <= sum(bool(found(text)) for text in texts) / len(texts) <= most
 
@@ -130,7 +182,21 @@ def test_the_lists_of_phrases(name, found, least, most):
 def test_hostile_texts_are_searched_at_once(pattern):
     """Thirty thousand characters of digits, blanks, dashes or beginnings take no time that grows with their square."""
     began = time.process_time()
-    for unit in ("1", "1.1", " ", "a", "- ", "$1 ", "save ", "get a a ", "let me know a ", "use code A", "call +1 2 "):
+    for unit in (
+        "1",
+        "1.1",
+        " ",
+        "a",
+        "- ",
+        "$1 ",
+        "save ",
+        "get a a ",
+        "let me know a ",
+        "use code A",
+        "call +1 2 ",
+        "why not ",
+        "get your a ",
+    ):
         for _ in pattern.finditer(unit * (30_000 // len(unit))):
             pass
     assert time.process_time() - began < 10
