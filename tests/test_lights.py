@@ -93,3 +93,18 @@ def test_a_picture_that_black_is_cut_to_fades_out_at_once(tmp_path: Path, held: 
         film += black
     seen = look(tmp_path, film)
     assert [t * FPS for kind, t in seen.events if kind == "fade_out"] == pytest.approx(ends, abs=2.5)
+
+
+@pytest.mark.parametrize(("power", "held", "length"), [(2, 0, 12), (3, 0, 24), (3, 2, 20), (4, 4, 30)])
+def test_a_picture_that_black_is_cut_to_and_that_eases_out_fades(
+    tmp_path: Path, power: int, held: int, length: int
+) -> None:
+    """It dies away as light does, but nothing of it is seen in the black before, and no other shot is like it."""
+    black = [np.zeros((*SIZE, 3), np.uint8)] * 15
+    shares = [*[1.0] * held, *((1 - (number + 1) / length) ** power for number in range(length))]
+    film = list(black)
+    for seed in (4, 5, 6):
+        film += [*lit(shares, seed), *black]
+    seen = look(tmp_path, film)
+    assert [kind for kind, _ in seen.events] == ["cut", "fade_out"] * 3
+    assert [label for label in seen.labels if label.startswith("fade_")] == ["fade_out_to_black"] * 3

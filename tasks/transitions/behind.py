@@ -50,8 +50,8 @@ sizes over real shots 0.92 to 1; what is half covered, at their borders, is mixe
 WHOLE, SHAPE_PIXELS, LEAST_LEFT, MOST_LEFT = 0.9, 3.0, 0.15, 0.95
 """What is half transparent gets farther from plain as the picture comes, and its shape, which is what differs from the
 mean of so many pixels around it, fainter: so much is left of it where this share of the picture is there. Our own
-measurement: marks of 25 to 70 % over real shots 0.3 to 0.67; lights that a picture dissolves from 0.07 at most; what
-is part of the picture grows with it, 0.99 to 1.05."""
+measurement: white marks of 25 to 70 % over real shots 0.3 to 0.67, grey ones over bright shots less or none; lights
+that a picture dissolves from 0.07 at most, a grey disc 0.2; what is part of the picture grows with it, 0.99 to 1.05."""
 MOVING, AS_MANY, FEW = 0.8, 0.7, 10
 """Letters that move on, as a ticker's, are told by how many pixels are this share of the way from plain to the
 farthest: at least so many, and about as many, the less over the more, while the picture is too faint to have any."""
