@@ -106,7 +106,7 @@ LINK_AT = (
     r"(?:(?:down )?below|above|on (?:the )?screen|(?:down )?in (?:(?:the|my|our) )?(?:bio|description|comments?|profile"
     r"|caption|link))"
 )
-ABOVE_HERE = r"(?:here|below|up|(?:on )?(?:(?:the|this|our|my) )?(?:link|button))"
+ABOVE_HERE = r"(?:here|below|up|(?:on )?(?:(?:the|this|our|my) )?(?:link|button)(?: (?:down )?(?:below|above))?)"
 GIFT = (
     r"(?:quote|gift|discount|offers?|tickets?|bonus|coupon|reward|consultation|e-?book|checklist|brochure|shipping"
     r"|delivery|returns|access|trial|updates|demo)"
@@ -117,9 +117,11 @@ TIME = rf"(?:{DAY}|day|week(?:end)?|month|year|morning|evening|spring|summer|aut
 # --- what goes on about asking ---------------------------------------------------------------------------------
 
 TO_DO = (
-    r"to (?:learn|find (?:your|out)|see if your?|hear about|get(?! to\b)|shop|buy|sign|join|watch|book|start|order"
-    r"|download|subscribe|claim|apply|win|(?:see|read) more|(?:see|view|browse|explore) (?:our|my|all"
-    rf"|the {_few(0, 2)}{GOODS})|save (?:big|up to|money|now|today|{PERCENT}|{MONEY}|your (?:spot|seat|place)))"
+    r"to (?:learn|find (?:your|out)|see if your?|hear about|get(?! to\b| an? (?!free\b))|shop|buy|sign|watch|book"
+    # "to start the engine"
+    r"|(?:start|join|apply)(?! (?:the|an?)\b)|order|download|subscribe|claim|win|(?:see|read) more"
+    rf"|(?:see|view|browse|explore) (?:our|my|all|the {_few(0, 2)}{GOODS})"
+    rf"|save (?:big|up to|money|now|today|{PERCENT}|{MONEY}|your (?:spot|seat|place)))"
 )
 AND_THEN = (
     r"and (?:get|save|win|enjoy|receive|claim|start|join|subscribe|like|comment|share|follow|let|tell|check|sign|buy"
@@ -253,7 +255,7 @@ IMPERATIVES = (
         rf"(?:book|request|schedule|arrange) (?:an?|your|my) {_few(0, 2)}(?:demo|call|consultation|appointment"
         r"|call ?back|visit|tour|table|stay|class|test drive|viewing|spot|slot|lesson)\b"
     ),
-    r"(?:book|order) your\b[^.!?\n]{1,30}\b(?:now|today|online|here|with us)\b",
+    r"(?:book|order|reserve) your\b[^.!?\n]{1,30}\b(?:now|today|online|here|with us)\b",
     (
         r"get (?:an? )?(?:(?:up to|extra) )?(?:\d+ (?:%|percent)|[$\u20ac\u00a3] \d+|half|\d\d) off\b"
         r"(?! the (?:board|top)\b)"

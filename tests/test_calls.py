@@ -46,6 +46,7 @@ def offers(text: str) -> bool:
             "Click here to view our menu",
             "To order, click here now",
         ),
+        *("Click the button below to get started", "Tap the link to join us", "Reserve your table today"),
         *("You can shop now on our website", "So why not shop now?", "Want to buy now?", "Why not sign up now?"),
         *("Follow us on all platforms", "Follow us everywhere", "Learn more in the description"),
         *(
@@ -82,6 +83,12 @@ def test_what_ads_and_creators_ask(text):
         *("Send this to the printer", "Leave the comment in the code", "Let me know if anything breaks"),
         *("Check out the branch from git", "Get the value from the dictionary", "Start the server on port 8000"),
         *("Save a copy of the file before you edit it", "Download a copy of the file before you edit it"),
+        *(
+            "Press the button to start the engine",
+            "Click the link to join the meeting",
+            "Press the button to get a ticket",
+        ),
+        *("Click the button to apply the filter", "Tap the button to start the timer"),
         *("Start your application with npm start", "Create your user account in the terminal"),
         *(
             "First, get a cardboard box",

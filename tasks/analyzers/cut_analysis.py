@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from shared.errors import Skipped
@@ -21,6 +22,7 @@ from tasks.transitions.fades import End, fades, faint, flared
 from tasks.transitions.judged import judged
 from tasks.transitions.pictures import Gray, Look, luma
 from tasks.transitions.signals import Levels, Signals
+from tasks.transitions.window import WHOLE, Window
 
 PICTURES = Frames(fps=None, short_side=90, colour="rgb")
 LEAST_SIDE = 16
@@ -72,7 +74,8 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
     four frames around. What it misses, two places of like colours and cuts in fast motion, shows in how much of the
     picture optical flow (DIS: Kroeger et al., ECCV 2016) cannot bring over from the frame before; and pages, mostly the
     same white, in edges that are replaced while all else is still. A caption or bar laid on a picture is no cut. Wipes
-    are not found. Times are the frames' own timestamps.
+    are not found. Times are the frames' own timestamps. Where most of the frame stands throughout, as bars, a title and
+    a photograph around a picture do, the rest is looked at alone, a second time.
 
     In the gpu profile TransNetV2, where its weights are, judges instead: what it marks for longer than a cut is a
     dissolve, wipes too, unless a fade is there.
@@ -120,7 +123,11 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         found = judged(network.probabilities(shown()))
         if not levels.times:
             raise Skipped(NO_PICTURE)
-        faded, plain = _faded(levels, _looking(media, levels.times))
+        if (window := levels.window()) != WHOLE:
+            levels = Levels()
+            for t, picture in pictures(media, PICTURES):
+                levels.add(t, np.ascontiguousarray(picture[window]))
+        faded, plain = _faded(levels, _looking(media, levels.times, window))
         dim = {index for fade in faded for index in fade.dim}
         cuts = [cut for cut in found.cuts if cut not in dim | plain]
         mixed = [one for one in found.gradual if not dim.intersection(range(one.start, one.end + 1))]
@@ -128,12 +135,11 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         return tracks(levels.times, cuts, faded, mixed, media.shown(PICTURES)[-1][1], sure)
 
     def _measure(self, media: Media, options: CutOptions) -> CutTracks:
-        signals = Signals()
-        candidates = set(self._candidates(media, options, signals))
-        if not signals.times:
-            raise Skipped(NO_PICTURE)
+        signals, candidates = self._watched(media, options, WHOLE)
+        if (window := signals.window()) != WHOLE:
+            signals, candidates = self._watched(media, options, window)
         candidates -= stepping(signals, candidates, options.adaptive_threshold)
-        look = _looking(media, signals.times)
+        look = _looking(media, signals.times, window)
         faded, plain = _faded(signals, look)
         dim = {index for fade in faded for index in fade.dim}
         found = (candidates | torn(signals)) - dim - plain - mixing(signals, faded)
@@ -141,7 +147,15 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         mixed = list(dissolves(signals, cuts, look, dim | faint(signals, faded)))
         return tracks(signals.times, list(apart(signals, cuts, mixed)), faded, mixed, media.shown(PICTURES)[-1][1])
 
-    def _candidates(self, media: Media, options: CutOptions, signals: Signals) -> Iterator[int]:
+    def _watched(self, media: Media, options: CutOptions, window: Window) -> tuple[Signals, set[int]]:
+        """What is measured in a window of the frames, and which of them may be cuts."""
+        signals = Signals()
+        candidates = set(self._candidates(media, options, window, signals))
+        if not signals.times:
+            raise Skipped(NO_PICTURE)
+        return signals, candidates
+
+    def _candidates(self, media: Media, options: CutOptions, window: Window, signals: Signals) -> Iterator[int]:
         import cv2
 
         detector = self._detectors.detectors.AdaptiveDetector(
@@ -149,7 +163,8 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
         )
         index = 0
         for batch in media.frames(PICTURES, batch=64):
-            for t, frame in zip(batch.times, batch.frames, strict=True):
+            for t, whole in zip(batch.times, batch.frames, strict=True):
+                frame = np.ascontiguousarray(whole[window])
                 signals.add(float(t), frame)
                 # The rate is a placeholder: frame numbers go in and come out, times are looked up by them.
                 number = self._detectors.FrameTimecode(index, fps=1000.0)
@@ -159,9 +174,9 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
             media.progress(min(1.0, signals.times[-1] / max(media.info.duration_seconds, 1e-3)))
 
 
-def _looking(media: Media, times: Sequence[float]) -> Look:
+def _looking(media: Media, times: Sequence[float], window: Window) -> Look:
     def look(index: int) -> Gray:
-        return luma(media.frame_at(PICTURES, times[index])[1])
+        return luma(np.ascontiguousarray(media.frame_at(PICTURES, times[index])[1][window]))
 
     return look
 

@@ -49,8 +49,8 @@ has it in more than 40 %."""
 
 MOST_LEFT = 0.5
 """Of a picture that is all but faded, or of which a first frame is seen, at most this share is left: more is noise."""
-CHANGED = 8
-"""Levels by which a cell changes that takes part in a fade."""
+CHANGED, MOSTLY = 8, 0.5
+"""Levels by which a cell changes that takes part in a fade, and the share of what the one does that changes most."""
 
 
 def fades(signals: Signals, cuts: Sequence[Event]) -> Iterator[Finding]:
@@ -91,9 +91,10 @@ def _named(ends: NDArray[np.float64]) -> str:
     """The colour that a ramp leads to, though it may stop on the way: of its whole and its last picture's cells.
 
     What is left of the picture is how far its cells are apart still; it has gone the rest of the way to that colour.
-    Bars do not change.
+    Bars do not change, and a cell that is partly one changes less than those beside it.
     """
-    whole, last = ends[:, np.abs(ends[0] - ends[1]).max(-1) > CHANGED]
+    change = np.abs(ends[0] - ends[1]).max(-1)
+    whole, last = ends[:, change > max(CHANGED, MOSTLY * change.max())]
     if not len(whole):
         return "colour"
     spread = whole - whole.mean(0)

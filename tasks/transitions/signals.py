@@ -22,6 +22,7 @@ from tasks.transitions.pictures import (
     touched,
     unexplained,
 )
+from tasks.transitions.window import Changing, Window
 
 FLASH_SECONDS = 0.3
 """A picture that is back within this time was interrupted (camera flash, dropped frame), not cut."""
@@ -55,11 +56,16 @@ class Levels:
     thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
     extremes: list[NDArray[np.uint8]] = field(default_factory=list)
     """Least and largest luma of the thumbnail's cells, `(2, 8, 8)`."""
+    changing: Changing = field(default_factory=Changing)
 
     def add(self, t: float, frame: NDArray[np.uint8]) -> None:
         """Take in the next frame, uint8 `(height, width, 3)`."""
         gray = luma(frame)
         self._keep(t, frame, gray, between_bars(gray))
+
+    def window(self) -> Window:
+        """Where in the frames the film is: all of them, but for a picture in a band or between pillars."""
+        return self.changing.window(self.thumbnails)
 
     def _keep(self, t: float, frame: NDArray[np.uint8], gray: Gray, inside: tuple[slice, slice]) -> None:
         self.times.append(t)
@@ -69,6 +75,7 @@ class Levels:
         self.contrast.append(contrast(gray, inside))
         self.thumbnails.append(thumbnail(frame))
         self.extremes.append(extremes(gray))
+        self.changing.add(gray)
 
 
 def brightness(frame: NDArray[np.uint8]) -> float:
