@@ -83,6 +83,22 @@ def test_fades_have_the_networks_probability(tmp_path):
     assert [(event.type, event.confidence) for event in found.cuts.items] == [("fade_out", 0.75), ("fade_in", None)]
 
 
+def test_fades_in_a_part_of_the_frame_have_it_too(tmp_path):
+    """The network sees the frames whole; fades are measured where the picture is, here in a white band."""
+    one, other = scenes(2)
+    falls, rises = np.linspace(1, 0, 16), np.linspace(0, 1, 16)
+    film = []
+    for picture in [one] * 5 + [one * level for level in falls] + [one * 0] * 5 + [other * level for level in rises]:
+        frame = np.full((3 * picture.shape[0], picture.shape[1], 3), 255, np.uint8)
+        frame[picture.shape[0] : 2 * picture.shape[0]] = picture
+        film.append(frame)
+    analyzer = CutAnalysis()
+    analyzer._network = Says()
+    with gpu_profile():
+        found = run(analyzer, write_video(tmp_path / "film.mp4", film, fps=10), tmp_path / "frames")
+    assert [(event.type, event.confidence) for event in found.cuts.items] == [("fade_out", 0.75), ("fade_in", None)]
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     need_torch()

@@ -171,7 +171,9 @@ class CutAnalysis(Analyzer[CutOptions, CutTracks]):
                 bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
                 yield from (int(cut.frame_num) for cut in detector.process_frame(number, bgr))
                 index += 1
-            media.progress(min(1.0, signals.times[-1] / max(media.info.duration_seconds, 1e-3)))
+            done = min(1.0, signals.times[-1] / max(media.info.duration_seconds, 1e-3))
+            # the second look does not begin anew for who waits
+            media.progress(done if window == WHOLE else 1.0)
 
 
 def _looking(media: Media, times: Sequence[float], window: Window) -> Look:
